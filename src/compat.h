@@ -15,9 +15,14 @@
 #error "kbilling needs a 64-bit server: kb_money is passed by value in 8 bytes"
 #endif
 
+#ifndef HAVE_INT128
+#error "kbilling needs a compiler with 128-bit integers: sums are made in them"
+#endif
+
 /* Soft errors came with 16; before it an input function just raises. */
 #if PG_VERSION_NUM < 160000
-#define ereturn(escontext, dummy, ...) ereport(ERROR, __VA_ARGS__)
+#define ereturn(escontext, dummy, ...) \
+	do { (void) (escontext); ereport(ERROR, __VA_ARGS__); } while (0)
 #define KB_ESCONTEXT(fcinfo) NULL
 #else
 #define KB_ESCONTEXT(fcinfo) ((fcinfo)->context)

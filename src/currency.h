@@ -7,16 +7,30 @@
 
 #include "postgres.h"
 
+/* Exponent of the codes that do not count money: metals, units of account, tests. */
+#define NO_MINOR_UNIT	(-1)
+
 /* Numeric code of a three-letter code in any case, 0 if unknown.  s need not be terminated. */
 extern uint16 currency_lookup(const char *s, size_t len);
 
-/* As above, for an SQL argument; unknown is error 22023. */
+/* As above, for an SQL argument; unknown, or without a minor unit, is error 22023. */
 extern uint16 currency_from_text(const text *code);
 
 /* "USD" for 840; NULL if no such currency. */
 extern const char *currency_code(uint16 currency);
 
-/* Decimals of the currency: 2 for USD, 0 for JPY, 3 for KWD. */
+/* Decimals of the currency: 2 for USD, 0 for JPY, 3 for KWD; else NO_MINOR_UNIT. */
 extern int	currency_exponent(uint16 currency);
+
+/* What to say of a code that currency_lookup or currency_exponent turns down. */
+#define CURRENCY_UNKNOWN(len, code) \
+	(errcode(ERRCODE_INVALID_PARAMETER_VALUE), \
+	 errmsg("unknown currency \"%.*s\"", (int) (len), (code)), \
+	 errhint("Use a three-letter code of ISO 4217, such as USD."))
+#define CURRENCY_NOT_MONEY(currency) \
+	(errcode(ERRCODE_INVALID_PARAMETER_VALUE), \
+	 errmsg("%s is not a currency of payment", currency_code(currency)), \
+	 errdetail("ISO 4217 gives it no minor unit to count in."), \
+	 errhint("Use the code of a currency, such as USD."))
 
 #endif

@@ -1,0 +1,123 @@
+/*
+ * currency.c
+ *		Look-up of ISO 4217 currencies, by letters and by number.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+#include "currency.h"
+
+#define CODE_LENGTH		3
+#define NUMBER_LIMIT	1000
+
+typedef struct CurrencyByCode
+{
+	char		code[CODE_LENGTH + 1];
+	uint16		number;
+} CurrencyByCode;
+
+typedef struct CurrencyByNumber
+{
+	char		code[CODE_LENGTH + 1];	/* empty: no such number */
+	int8		exponent;
+} CurrencyByNumber;
+
+#define CURRENCY(code, number, exponent)			{#code, number},
+#define CURRENCY_RENAMED(code, number, exponent)	{#code, number},
+static const CurrencyByCode by_code[] = {
+#include "currencylist.h"
+};
+#undef CURRENCY
+#undef CURRENCY_RENAMED
+
+/* A number that went over to a new code is written with the new one. */
+#define CURRENCY(code, number, exponent)			[number] = {#code, exponent},
+#define CURRENCY_RENAMED(code, number, exponent)
+static const CurrencyByNumber by_number[NUMBER_LIMIT] = {
+#include "currencylist.h"
+};
+#undef CURRENCY
+#undef CURRENCY_RENAMED
+
+/* Find by letters */
+uint16
+currency_lookup(const char *s, size_t len)
+{
+	char		code[CODE_LENGTH];
+	size_t		low = 0;
+	size_t		high = lengthof(by_code);
+
+	if (len != CODE_LENGTH)
+		return 0;
+	for (int i = 0; i < CODE_LENGTH; i++)
+		code[i] = pg_ascii_toupper((unsigned char) s[i]);
+
+	while (low < high)
+	{
+		size_t		middle = (low + high) / 2;
+		int			order = memcmp(code, by_code[middle].code, CODE_LENGTH);
+
+		if (order == 0)
+			return by_code[middle].number;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return 0;
+}
+
+/* Currency of an SQL argument */
+uint16
+currency_from_text(const text *code)
+{
+	const char *letters = VARDATA_ANY(code);
+	size_t		len = VARSIZE_ANY_EXHDR(code);
+	uint16		currency = currency_lookup(letters, len);
+
+	if (currency == 0)
+		ereport(ERROR, CURRENCY_UNKNOWN(len, letters));
+	if (currency_exponent(currency) == NO_MINOR_UNIT)
+		ereport(ERROR, CURRENCY_NOT_MONEY(currency));
+	return currency;
+}
+
+/* Letters of a number */
+const char *
+currency_code(uint16 currency)
+{
+	if (currency >= NUMBER_LIMIT || by_number[currency].code[0] == '\0')
+		return NULL;
+	return by_number[currency].code;
+}
+
+/* Decimals of a number */
+int
+currency_exponent(uint16 currency)
+{
+	if (currency_code(currency) == NULL)
+		return NO_MINOR_UNIT;
+	return by_number[currency].exponent;
+}
+
+/* SQL: decimals of a code */
+PG_FUNCTION_INFO_V1(kb_minor_units);
+Datum
+kb_minor_units(PG_FUNCTION_ARGS)
+{
+	text	   *code = PG_GETARG_TEXT_PP(0);
+	const char *letters = VARDATA_ANY(code);
+	size_t		len = VARSIZE_ANY_EXHDR(code);
+	uint16		currency = currency_lookup(letters, len);
+	int			exponent;
+
+	if (currency == 0)
+		ereport(ERROR, CURRENCY_UNKNOWN(len, letters));
+	exponent = currency_exponent(currency);
+	if (exponent == NO_MINOR_UNIT)
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(exponent);
+}
