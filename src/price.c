@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "common/hashfn.h"
 #include "common/int.h"
 #include "lib/stringinfo.h"
@@ -208,7 +210,8 @@ parser_fail_range(const PriceParser *parser)
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 			 errmsg("value \"%s\" is out of range for type %s", parser->text, "kb_price"),
 			 errdetail("At position %d: without its point, the number is above %lld.",
-					   parser_position(parser), (long long) PG_INT64_MAX)));
+					   parser_position(parser), (long long) PG_INT64_MAX),
+			 errhint("Write it with at most 18 digits, decimals included.")));
 }
 
 static void
