@@ -1,0 +1,90 @@
+EXTENSION = kbilling
+MODULE_big = kbilling
+
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" kbilling.control)
+
+# The install script is these parts of sql/install/, joined in this order.
+PARTS = schema money price card calendar access policy account journal \
+	topup charge sweep report privilege
+
+# The tests in test/sql/ whose output is the thing; the others there are pgTAP.
+REGRESS = install
+
+# What make check, make demo and CI need on top of make: they set it up.
+SELF_CONTAINED = check demo
+
+ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
+
+LOG := $(firstword $(wildcard $(CURDIR)/../shared/data/cdnow.tsv) $(CURDIR)/examples/cdnow-sample.tsv)
+PREPARE = PG_CONFIG=$$(test/setup) && export PG_CONFIG COPT=-Werror && $(MAKE) all && test/install
+
+# Every suite against a throw-away server.
+check:
+	@$(PREPARE) && test/server test/run
+
+# The story of examples/demo.sql, on real purchases.
+demo:
+	@$(PREPARE) && test/server psql -X -v ON_ERROR_STOP=1 -v log='$(LOG)' -f examples/demo.sql
+
+$(filter-out $(SELF_CONTAINED),$(MAKECMDGOALS)):
+	@$(MAKE) $@
+
+.PHONY: $(MAKECMDGOALS)
+
+else
+
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+DATA = $(sort $(wildcard sql/upgrade/kbilling--*--*.sql))
+DATA_built = sql/kbilling--$(EXTVERSION).sql
+EXTRA_CLEAN = .built-for
+
+ISOLATION = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
+PGTAP = $(filter-out $(REGRESS:%=test/sql/%.sql),$(sort $(wildcard test/sql/*.sql)))
+
+# What both expect is in expected/, so a name belongs to one of them.
+REGRESS_OPTS = --inputdir=test
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=.
+$(if $(filter $(REGRESS),$(ISOLATION)),$(error in REGRESS and test/isolation both: $(filter $(REGRESS),$(ISOLATION))))
+
+# The same source gives the same bytes in whatever folder it is built.
+WARNINGS = -Wall -Wextra
+PG_CFLAGS = -std=gnu11 $(WARNINGS) -ffile-prefix-map=$(CURDIR)=.
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+
+# A server built with LLVM wants bitcode too; where its clang is missing, do without.
+ifeq (,$(shell command -v $$(sed -n 's/^CLANG *= *//p' $(dir $(PGXS))../Makefile.global)))
+override with_llvm := no
+endif
+
+include $(PGXS)
+
+# The bitcode is clang's view of the source: let it warn as well.
+BITCODE_CFLAGS += $(WARNINGS) $(COPT)
+
+# Objects are stale when a header changes, and when the server or the flags do.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) .built-for
+
+.built-for: FORCE
+	@echo "$(CC) $(CFLAGS) $(CPPFLAGS)" | cmp -s - $@ || echo "$(CC) $(CFLAGS) $(CPPFLAGS)" > $@
+
+sql/kbilling--$(EXTVERSION).sql: $(wildcard $(PARTS:%=sql/install/%.sql)) Makefile kbilling.control
+	$(if $(filter-out $(PARTS:%=sql/install/%.sql),$(wildcard sql/install/*.sql)),$(error sql/install has a part that PARTS does not list))
+	printf '%s\n' '\echo Use "CREATE EXTENSION kbilling" to load this file. \quit' \
+		'SET LOCAL search_path TO pg_catalog, pg_temp;' | cat - $(filter %.sql,$^) > $@
+
+# One pgTAP file: make pgtap PGTAP=test/sql/money.sql
+installcheck: pgtap
+pgtap:
+ifneq (,$(PGTAP))
+ifneq (,$(wildcard $(datadir)/extension/pgtap.control))
+	PATH="$(bindir):$$PATH" prove -j2 --exec test/pgtap $(PGTAP)
+else
+	@echo "pgTAP is not installed: its tests were not run"
+endif
+endif
+
+.PHONY: pgtap FORCE
+
+endif
