@@ -62,6 +62,11 @@ endif
 
 include $(PGXS)
 
+# PostgreSQL loads libraries with their symbols in common: let ours mean ours.
+ifeq ($(PORTNAME),linux)
+SHLIB_LINK += -Wl,-Bsymbolic
+endif
+
 # The bitcode is clang's view of the source: let it warn as well.
 BITCODE_CFLAGS += $(WARNINGS) $(COPT)
 
