@@ -20,11 +20,11 @@ PREPARE = PG_CONFIG=$$(test/setup) && export PG_CONFIG COPT=-Werror && $(MAKE) a
 
 # Every suite against a throw-away server.
 check:
-	@$(PREPARE) && test/server test/run
+	@$(PREPARE) && exec test/server test/run
 
 # The story of examples/demo.sql, on real purchases.
 demo:
-	@$(PREPARE) && test/server psql -X -v ON_ERROR_STOP=1 -v log='$(LOG)' -f examples/demo.sql
+	@$(PREPARE) && exec test/server psql -X -v ON_ERROR_STOP=1 -v log='$(LOG)' -f examples/demo.sql
 
 $(filter-out $(SELF_CONTAINED),$(MAKECMDGOALS)):
 	@$(MAKE) $@
