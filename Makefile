@@ -56,7 +56,7 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 
 # A server built with LLVM wants bitcode too; where its clang is missing, do without.
-ifeq (,$(shell command -v $$(sed -n 's/^CLANG *= *//p' $(dir $(PGXS))../Makefile.global)))
+ifeq (,$(shell command -v $(or $(CLANG),$$(sed -n 's/^CLANG *= *//p' $(dir $(PGXS))../Makefile.global))))
 override with_llvm := no
 endif
 
@@ -92,6 +92,11 @@ else
 endif
 endif
 
-.PHONY: pgtap FORCE
+# What goes to PGXN.
+dist:
+	grep -q '"version": "$(EXTVERSION)"' META.json
+	git archive --prefix=$(EXTENSION)-$(EXTVERSION)/ -o $(EXTENSION)-$(EXTVERSION).zip HEAD
+
+.PHONY: pgtap dist FORCE
 
 endif
