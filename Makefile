@@ -38,8 +38,8 @@ DATA = $(sort $(wildcard sql/upgrade/kbilling--*--*.sql))
 DATA_built = sql/kbilling--$(EXTVERSION).sql
 EXTRA_CLEAN = .built-for
 
-ISOLATION = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
-PGTAP = $(filter-out $(REGRESS:%=test/sql/%.sql),$(sort $(wildcard test/sql/*.sql)))
+ISOLATION := $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
+PGTAP := $(filter-out $(REGRESS:%=test/sql/%.sql),$(sort $(wildcard test/sql/*.sql)))
 
 # What both expect is in expected/, so a name belongs to one of them.
 REGRESS_OPTS = --inputdir=test
