@@ -7,6 +7,12 @@
 
 #include "postgres.h"
 
+#include "miscadmin.h"
+#include "parser/parse_type.h"
+#include "utils/datetime.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
 #if PG_VERSION_NUM < 150000
 #error "kbilling needs PostgreSQL 15 or later"
 #endif
@@ -27,5 +33,63 @@
 #else
 #define KB_ESCONTEXT(fcinfo) ((fcinfo)->context)
 #endif
+
+/* What a check hook hands over as "extra" comes from the server's own allocator since 16. */
+static inline void *
+kb_guc_malloc(size_t size)
+{
+#if PG_VERSION_NUM < 160000
+	return malloc(size);
+#else
+	return guc_malloc(LOG, size);
+#endif
+}
+
+/* A type's OID by its SQL name; raises if there is none. */
+static inline Oid
+kb_type_oid(const char *name)
+{
+	Oid			type;
+	int32		typmod;
+
+#if PG_VERSION_NUM < 160000
+	parseTypeString(name, &type, &typmod, false);
+#else
+	(void) parseTypeString(name, &type, &typmod, NULL);
+#endif
+	return type;
+}
+
+/*
+ * Reads a timestamp with time zone without raising, as a check hook must;
+ * false if it is none.
+ */
+static inline bool
+kb_parse_timestamptz(const char *str, TimestampTz *result)
+{
+	char		work[MAXDATELEN + MAXDATEFIELDS];
+	char	   *field[MAXDATEFIELDS];
+	int			ftype[MAXDATEFIELDS];
+	int			nf;
+	int			dtype;
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			tz;
+
+	if (ParseDateTime(str, work, sizeof(work), field, ftype, MAXDATEFIELDS, &nf) != 0)
+		return false;
+#if PG_VERSION_NUM < 160000
+	if (DecodeDateTime(field, ftype, nf, &dtype, &tm, &fsec, &tz) != 0)
+		return false;
+#else
+	{
+		DateTimeErrorExtra extra;
+
+		if (DecodeDateTime(field, ftype, nf, &dtype, &tm, &fsec, &tz, &extra) != 0)
+			return false;
+	}
+#endif
+	return dtype == DTK_DATE && tm2timestamp(&tm, fsec, &tz, result) == 0;
+}
 
 #endif

@@ -1,3 +1,21 @@
-CREATE SCHEMA kbilling;
+/*
+ * The schema, the clock, and the SQL way to raise an error.
+ */
 
-COMMENT ON SCHEMA kbilling IS 'billing rules of a subscription service';
+CREATE SCHEMA kbilling;
+COMMENT ON SCHEMA kbilling IS 'Billing rules of a subscription service: accounts, journal, month charges, stages of access';
+GRANT USAGE ON SCHEMA kbilling TO PUBLIC;
+
+CREATE FUNCTION kbilling.kb_now() RETURNS timestamptz
+	LANGUAGE c STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_now';
+COMMENT ON FUNCTION kbilling.kb_now() IS
+'The one source of time: the start of the transaction, or the setting kbilling.clock (superuser only, for tests) where it is set';
+
+-- STABLE though it may raise: a VOLATILE one would keep the functions that use it from being inlined.
+CREATE FUNCTION kbilling.kb_raise_if(condition boolean, state text, message text, detail text = NULL, hint text = NULL)
+	RETURNS void
+	LANGUAGE c STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_raise_if';
+COMMENT ON FUNCTION kbilling.kb_raise_if(boolean, text, text, text, text) IS
+'Raises an error with the given SQLSTATE, message, detail and hint if the condition is true';

@@ -1,0 +1,40 @@
+/*
+ * args.h
+ *		Arguments of an SQL function that may be NULL, or must not.
+ */
+#ifndef KBILLING_ARGS_H
+#define KBILLING_ARGS_H
+
+#include "postgres.h"
+#include "access.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+
+/* A text as a C string; NULL for SQL NULL. */
+static inline char *
+arg_cstring(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+static inline OptionalDate
+arg_date(FunctionCallInfo fcinfo, int n)
+{
+	OptionalDate d = {!PG_ARGISNULL(n), 0};
+
+	if (d.exists)
+		d.date = PG_GETARG_DATEADT(n);
+	return d;
+}
+
+/* Error 22004 if the argument is NULL; name is the one it has in SQL. */
+static inline void
+arg_required(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name)));
+}
+
+#endif

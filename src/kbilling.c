@@ -1,0 +1,115 @@
+/*
+ * kbilling.c
+ *		The module: its settings, its clock, and the SQL way to raise an error.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "args.h"
+#include "compat.h"
+#include "fmgr.h"
+#include "kbilling.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+PG_MODULE_MAGIC;
+
+bool		kb_allow_drop = false;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+static char *clock_setting = NULL;
+static TimestampTz clock_time = 0;
+
+/* Parse kbilling.clock */
+static bool
+check_clock(char **newval, void **extra, GucSource source)
+{
+	TimestampTz *parsed;
+	TimestampTz at = 0;
+
+	if (*newval != NULL && **newval != '\0' &&
+		(!kb_parse_timestamptz(*newval, &at) || TIMESTAMP_NOT_FINITE(at)))
+	{
+		GUC_check_errdetail("It takes a finite timestamp with time zone, or nothing.");
+		return false;
+	}
+	parsed = kb_guc_malloc(sizeof(TimestampTz));
+	if (parsed == NULL)
+		return false;
+	*parsed = at;
+	*extra = parsed;
+	return true;
+}
+
+/* Keep what was parsed */
+static void
+assign_clock(const char *newval, void *extra)
+{
+	clock_time = *((TimestampTz *) extra);
+}
+
+TimestampTz
+kb_current_time(void)
+{
+	if (clock_setting != NULL && clock_setting[0] != '\0')
+		return clock_time;
+	return GetCurrentTransactionStartTimestamp();
+}
+
+void
+_PG_init(void)
+{
+	DefineCustomBoolVariable("kbilling.allow_drop",
+							 "Allows the extension to be dropped while the journal has entries.",
+							 NULL,
+							 &kb_allow_drop,
+							 false,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("kbilling.clock",
+							   "Replaces the current time in all billing rules; for tests.",
+							   "Empty means the real time.",
+							   &clock_setting,
+							   "",
+							   PGC_SUSET,
+							   0,
+							   check_clock, assign_clock, NULL);
+
+	MarkGUCPrefixReserved("kbilling");
+}
+
+PG_FUNCTION_INFO_V1(kb_now);
+Datum
+kb_now(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TIMESTAMPTZ(kb_current_time());
+}
+
+/*
+ * kb_raise_if(condition, sqlstate, message, detail, hint): what RAISE is to
+ * PL/pgSQL, for the statements of an SQL function.
+ */
+PG_FUNCTION_INFO_V1(kb_raise_if);
+Datum
+kb_raise_if(PG_FUNCTION_ARGS)
+{
+	char	   *state = arg_cstring(fcinfo, 1);
+	char	   *message = arg_cstring(fcinfo, 2);
+	char	   *detail = arg_cstring(fcinfo, 3);
+	char	   *hint = arg_cstring(fcinfo, 4);
+
+	if (PG_ARGISNULL(0) || !PG_GETARG_BOOL(0))
+		PG_RETURN_VOID();
+	if (state == NULL || strlen(state) != 5 || message == NULL)
+		elog(ERROR, "kb_raise_if needs a five-letter SQLSTATE and a message");
+
+	ereport(ERROR,
+			(errcode(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])),
+			 errmsg_internal("%s", message),
+			 detail ? errdetail_internal("%s", detail) : 0,
+			 hint ? errhint("%s", hint) : 0));
+}

@@ -1,0 +1,71 @@
+/*
+ * plan.c
+ *		SPI statements that are prepared once a session.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "compat.h"
+#include "plan.h"
+#include "utils/syscache.h"
+
+/* Everything prepared so far, and the extension that it was prepared for. */
+static SavedPlan *prepared = NULL;
+static Oid	prepared_for = InvalidOid;
+
+/*
+ * Forget the statements of an extension that has been dropped since: its types,
+ * which the parameters have, are gone with it.
+ */
+static void
+forget_plans_of_another_extension(void)
+{
+	Oid			money = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+										CStringGetDatum("kb_money"),
+										ObjectIdGetDatum(get_namespace_oid("kbilling", false)));
+
+	if (money == prepared_for)
+		return;
+	while (prepared != NULL)
+	{
+		SPI_freeplan(prepared->plan);
+		prepared->plan = NULL;
+		prepared = prepared->next;
+	}
+	prepared_for = money;
+}
+
+/* Prepare a statement for the session */
+static void
+prepare(SavedPlan *plan)
+{
+	Oid			types[PLAN_MAX_ARGS];
+	SPIPlanPtr	made;
+
+	for (plan->nargs = 0; plan->nargs < PLAN_MAX_ARGS && plan->arg_types[plan->nargs] != NULL; plan->nargs++)
+		types[plan->nargs] = kb_type_oid(plan->arg_types[plan->nargs]);
+	made = SPI_prepare(plan->sql, plan->nargs, types);
+	if (made == NULL || SPI_keepplan(made) != 0)
+		elog(ERROR, "could not prepare: %s", plan->sql);
+	plan->plan = made;
+	plan->next = prepared;
+	prepared = plan;
+}
+
+uint64
+plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
+{
+	forget_plans_of_another_extension();
+	if (plan->plan == NULL)
+		prepare(plan);
+	if (SPI_execute_plan(plan->plan, values, nulls, read_only, 0) < 0)
+		elog(ERROR, "could not execute: %s", plan->sql);
+	return SPI_processed;
+}
+
+Datum
+plan_column(int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
+}
