@@ -1,0 +1,165 @@
+/*
+ * access.c
+ *		Stages of a debt: pure functions of dates and the policy's days.
+ */
+#include "postgres.h"
+
+#include "access.h"
+#include "args.h"
+#include "fmgr.h"
+#include "catalog/pg_enum.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+/* The values of the policy "standard" (S2). */
+static const StageDays standard_days = {4, 7, 10};
+
+static const char *const stage_labels[NUM_STAGES] = {"ok", "grace", "remind", "restrict", "blocked"};
+
+const char *
+stage_label(Stage stage)
+{
+	return stage_labels[stage];
+}
+
+/* S2: the first day of a debt is day 1 */
+Stage
+stage_of_debt(OptionalDate debt_since, DateADT today, const StageDays *days)
+{
+	int64		n;
+
+	if (!debt_since.exists)
+		return STAGE_OK;
+	n = (int64) today - debt_since.date + 1;
+	if (n < 1)
+		return STAGE_OK;
+	if (n >= days->block_day)
+		return STAGE_BLOCKED;
+	if (n >= days->restrict_day)
+		return STAGE_RESTRICT;
+	if (n >= days->remind_day)
+		return STAGE_REMIND;
+	return STAGE_GRACE;
+}
+
+/* S4: until its end a deferral holds the stage at grace */
+Stage
+stage_with_deferral(OptionalDate debt_since, OptionalDate deferred_until,
+					DateADT today, const StageDays *days)
+{
+	Stage		stage = stage_of_debt(debt_since, today, days);
+
+	if (deferred_until.exists && today <= deferred_until.date)
+		return Min(stage, STAGE_GRACE);
+	return stage;
+}
+
+/*
+ * The next day on which the stage is another one than today, if nothing is
+ * paid: the stage can only change where a stage of S2 begins or a deferral ends.
+ */
+static OptionalDate
+next_stage_change(OptionalDate debt_since, OptionalDate deferred_until,
+				  DateADT today, const StageDays *days)
+{
+	Stage		stage = stage_with_deferral(debt_since, deferred_until, today, days);
+	OptionalDate next = {false, 0};
+	int64		candidates[5];
+
+	if (!debt_since.exists || DATE_NOT_FINITE(debt_since.date))
+		return next;
+	candidates[0] = debt_since.date;
+	candidates[1] = (int64) debt_since.date + days->remind_day - 1;
+	candidates[2] = (int64) debt_since.date + days->restrict_day - 1;
+	candidates[3] = (int64) debt_since.date + days->block_day - 1;
+	candidates[4] = deferred_until.exists ? (int64) deferred_until.date + 1 : today;
+
+	for (int i = 0; i < 5; i++)
+	{
+		int64		day = candidates[i];
+
+		if (day > today && IS_VALID_DATE(day) && (!next.exists || day < next.date) &&
+			stage_with_deferral(debt_since, deferred_until, (DateADT) day, days) != stage)
+		{
+			next.exists = true;
+			next.date = (DateADT) day;
+		}
+	}
+	return next;
+}
+
+/*
+ * The enum value of a stage.  The labels' OIDs are looked up once for each call
+ * site: a look-up in the catalog cache costs more than the rule itself.
+ */
+static Datum
+stage_datum(FunctionCallInfo fcinfo, Stage stage)
+{
+	Oid		   *labels = fcinfo->flinfo->fn_extra;
+
+	if (labels == NULL)
+	{
+		Oid			type = get_func_rettype(fcinfo->flinfo->fn_oid);
+
+		labels = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, NUM_STAGES * sizeof(Oid));
+		for (int i = 0; i < NUM_STAGES; i++)
+			labels[i] = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid,
+										ObjectIdGetDatum(type), CStringGetDatum(stage_labels[i]));
+		fcinfo->flinfo->fn_extra = labels;
+	}
+	return ObjectIdGetDatum(labels[stage]);
+}
+
+/* Three arguments with the policy's days, from the n-th on */
+static bool
+stage_days_args(FunctionCallInfo fcinfo, int n, StageDays *days)
+{
+	if (PG_ARGISNULL(n) || PG_ARGISNULL(n + 1) || PG_ARGISNULL(n + 2))
+		return false;
+	days->remind_day = PG_GETARG_INT32(n);
+	days->restrict_day = PG_GETARG_INT32(n + 1);
+	days->block_day = PG_GETARG_INT32(n + 2);
+	return true;
+}
+
+/* kb_access_stage(debt_since, today): by the policy "standard" */
+PG_FUNCTION_INFO_V1(kb_access_stage);
+Datum
+kb_access_stage(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	return stage_datum(fcinfo, stage_of_debt(arg_date(fcinfo, 0),
+											 PG_GETARG_DATEADT(1), &standard_days));
+}
+
+/* kb_stage(debt_since, deferred_until, today, remind_day, restrict_day, block_day) */
+PG_FUNCTION_INFO_V1(kb_stage);
+Datum
+kb_stage(PG_FUNCTION_ARGS)
+{
+	StageDays	days;
+
+	if (PG_ARGISNULL(2) || !stage_days_args(fcinfo, 3, &days))
+		PG_RETURN_NULL();
+	return stage_datum(fcinfo, stage_with_deferral(arg_date(fcinfo, 0),
+												   arg_date(fcinfo, 1),
+												   PG_GETARG_DATEADT(2), &days));
+}
+
+/* kb_next_stage_on(debt_since, deferred_until, today, remind_day, restrict_day, block_day) */
+PG_FUNCTION_INFO_V1(kb_next_stage_on);
+Datum
+kb_next_stage_on(PG_FUNCTION_ARGS)
+{
+	StageDays	days;
+	OptionalDate next;
+
+	if (PG_ARGISNULL(2) || !stage_days_args(fcinfo, 3, &days))
+		PG_RETURN_NULL();
+	next = next_stage_change(arg_date(fcinfo, 0), arg_date(fcinfo, 1),
+							 PG_GETARG_DATEADT(2), &days);
+	if (!next.exists)
+		PG_RETURN_NULL();
+	PG_RETURN_DATEADT(next.date);
+}

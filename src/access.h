@@ -1,0 +1,44 @@
+/*
+ * access.h
+ *		Stages of a debt (rules S1, S2, S4): values in, value out.
+ */
+#ifndef KBILLING_ACCESS_H
+#define KBILLING_ACCESS_H
+
+#include "postgres.h"
+#include "utils/date.h"
+
+/* In the order of the SQL enum kb_stage. */
+typedef enum Stage
+{
+	STAGE_OK,
+	STAGE_GRACE,
+	STAGE_REMIND,
+	STAGE_RESTRICT,
+	STAGE_BLOCKED
+} Stage;
+
+#define NUM_STAGES (STAGE_BLOCKED + 1)
+
+/* The day of a debt on which each stage begins; columns of kbilling.policy. */
+typedef struct StageDays
+{
+	int32		remind_day;
+	int32		restrict_day;
+	int32		block_day;
+} StageDays;
+
+/* A date that may be missing, as SQL's NULL. */
+typedef struct OptionalDate
+{
+	bool		exists;
+	DateADT		date;
+} OptionalDate;
+
+extern Stage stage_of_debt(OptionalDate debt_since, DateADT today, const StageDays *days);
+extern Stage stage_with_deferral(OptionalDate debt_since, OptionalDate deferred_until,
+								 DateADT today, const StageDays *days);
+
+extern const char *stage_label(Stage stage);
+
+#endif

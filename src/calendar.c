@@ -1,0 +1,144 @@
+/*
+ * calendar.c
+ *		Months, local dates and time zones: pure functions, no clock.
+ */
+#include "postgres.h"
+
+#include "calendar.h"
+#include "compat.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/timestamp.h"
+
+/* Refuse infinity */
+static void
+check_finite(DateADT day)
+{
+	if (DATE_NOT_FINITE(day))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("an infinite date is in no month")));
+}
+
+/* First day of a month */
+static DateADT
+first_day_of(int year, int month)
+{
+	return date2j(year, month, 1) - POSTGRES_EPOCH_JDATE;
+}
+
+DateADT
+month_first_day(DateADT day)
+{
+	int			y,
+				m,
+				d;
+
+	check_finite(day);
+	j2date(day + POSTGRES_EPOCH_JDATE, &y, &m, &d);
+	return first_day_of(y, m);
+}
+
+DateADT
+month_last_day(DateADT day)
+{
+	int			y,
+				m,
+				d;
+
+	check_finite(day);
+	j2date(day + POSTGRES_EPOCH_JDATE, &y, &m, &d);
+	return (m == MONTHS_PER_YEAR ? first_day_of(y + 1, 1) : first_day_of(y, m + 1)) - 1;
+}
+
+DateADT
+local_date(TimestampTz at, pg_tz *zone)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			tz;
+
+	if (TIMESTAMP_NOT_FINITE(at) || timestamp2tm(at, &tz, &tm, &fsec, NULL, zone) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range"),
+				 errdetail("An infinite moment has no local date.")));
+	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
+}
+
+/*
+ * Whether PostgreSQL could have taken the name for a POSIX rule such as "Foo5",
+ * which it accepts for any letters.  No IANA name of a place has a digit.
+ */
+static bool
+looks_like_posix_rule(const char *name)
+{
+	static const char *const with_digits[] = {"EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT", "GMT0", "GMT+0", "GMT-0"};
+
+	for (size_t i = 0; i < lengthof(with_digits); i++)
+		if (strcmp(name, with_digits[i]) == 0)
+			return false;
+	if (strncmp(name, "Etc/GMT", 7) == 0)
+		return false;
+	return strpbrk(name, "0123456789<>,") != NULL;
+}
+
+pg_tz *
+zone_by_name(const text *name)
+{
+	char	   *str = text_to_cstring(name);
+	pg_tz	   *zone = pg_tzset(str);
+
+	if (zone == NULL || !pg_tz_acceptable(zone) || looks_like_posix_rule(pg_get_timezone_name(zone)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("time zone \"%s\" does not exist", str),
+				 errhint("Use a name of the IANA time zone database, such as \"Europe/Kyiv\"; pg_timezone_names lists them.")));
+	pfree(str);
+	return zone;
+}
+
+char *
+date_to_cstring(DateADT day)
+{
+	int			y,
+				m,
+				d;
+
+	/* always ISO, whatever DateStyle says: keys and lines are made of it */
+	check_finite(day);
+	j2date(day + POSTGRES_EPOCH_JDATE, &y, &m, &d);
+	return psprintf("%04d-%02d-%02d", y, m, d);
+}
+
+PG_FUNCTION_INFO_V1(kb_month_first_day);
+Datum
+kb_month_first_day(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATEADT(month_first_day(PG_GETARG_DATEADT(0)));
+}
+
+PG_FUNCTION_INFO_V1(kb_month_last_day);
+Datum
+kb_month_last_day(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATEADT(month_last_day(PG_GETARG_DATEADT(0)));
+}
+
+PG_FUNCTION_INFO_V1(kb_local_date);
+Datum
+kb_local_date(PG_FUNCTION_ARGS)
+{
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(0);
+
+	PG_RETURN_DATEADT(local_date(at, zone_by_name(PG_GETARG_TEXT_PP(1))));
+}
+
+/* The zone's name as the database spells it */
+PG_FUNCTION_INFO_V1(kb_time_zone);
+Datum
+kb_time_zone(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(pg_get_timezone_name(zone_by_name(PG_GETARG_TEXT_PP(0)))));
+}

@@ -1,0 +1,26 @@
+/*
+ * calendar.h
+ *		Months and local dates.  A period is a calendar month, named by its
+ *		first day (DESIGN, section 1).  Dates are finite everywhere here.
+ */
+#ifndef KBILLING_CALENDAR_H
+#define KBILLING_CALENDAR_H
+
+#include "postgres.h"
+#include "datatype/timestamp.h"
+#include "pgtime.h"
+#include "utils/date.h"
+
+extern DateADT month_first_day(DateADT day);
+extern DateADT month_last_day(DateADT day);
+
+/* The date that a clock in the zone shows at the moment. */
+extern DateADT local_date(TimestampTz at, pg_tz *zone);
+
+/* The zone by its IANA name; error 22023 if there is none such. */
+extern pg_tz *zone_by_name(const text *name);
+
+/* "2026-11-01"; palloc'd. */
+extern char *date_to_cstring(DateADT day);
+
+#endif
