@@ -1,0 +1,326 @@
+/*
+ * Accounts, their members, and what they have agreed to: tariff, switched-on
+ * services, deferrals.
+ *
+ * The account row is the only hot row; what changes once in a while stands in
+ * tables beside it.
+ */
+
+CREATE TYPE kbilling.kb_account_state AS ENUM ('active', 'closing', 'deleted', 'purged');
+COMMENT ON TYPE kbilling.kb_account_state IS 'How far an account is on the way of a closure';
+
+-- Room on each page lets a top-up stay a heap-only update.
+CREATE TABLE kbilling.account (
+	account_id      bigint PRIMARY KEY CHECK (account_id > 0),
+	created_at      timestamptz NOT NULL CHECK (isfinite(created_at)),
+	last_seq        bigint NOT NULL DEFAULT 0 CHECK (last_seq >= 0),
+	balance         kbilling.kb_money NOT NULL,
+	unspent_bonus   kbilling.kb_money NOT NULL CHECK (unspent_bonus OPERATOR(kbilling.>=) 0),
+	debt_since      date,
+	deferred_until  date,
+	charged_through date NOT NULL,
+	tariff_from     date NOT NULL,
+	delete_on       date,
+	terms_version   integer NOT NULL DEFAULT 1,
+	state           kbilling.kb_account_state NOT NULL DEFAULT 'active',
+	last_hash       bytea CHECK (octet_length(last_hash) = 32),
+	currency        text NOT NULL GENERATED ALWAYS AS (kbilling.kb_currency(balance)) STORED,
+	tariff          text NOT NULL REFERENCES kbilling.tariff,
+	time_zone       text NOT NULL,
+	metadata        kbilling.kb_json,
+	CHECK ((debt_since IS NULL) = (balance OPERATOR(kbilling.>=) 0)),
+	CHECK ((last_hash IS NULL) = (last_seq = 0))
+) WITH (fillfactor = 80);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.account', '');
+COMMENT ON TABLE kbilling.account IS 'Paying customers; the balance and what follows from the journal is moved by the journal alone (J2)';
+COMMENT ON COLUMN kbilling.account.account_id IS 'The application''s own number, or one of kbilling.account_id_seq';
+COMMENT ON COLUMN kbilling.account.created_at IS 'The first day, in the account''s time zone, is the first that is charged';
+COMMENT ON COLUMN kbilling.account.last_seq IS 'seq of the last entry; 0 before the first';
+COMMENT ON COLUMN kbilling.account.balance IS 'Sum of the entries; below zero it is a debt';
+COMMENT ON COLUMN kbilling.account.unspent_bonus IS 'The part of the balance that is bonus: spent first, never refunded (T6)';
+COMMENT ON COLUMN kbilling.account.debt_since IS 'Local date on which the debt took effect (S1)';
+COMMENT ON COLUMN kbilling.account.deferred_until IS 'Until the end of this day the stage is at most grace (S4)';
+COMMENT ON COLUMN kbilling.account.charged_through IS 'Last day of the last period that was charged; the next period begins the day after';
+COMMENT ON COLUMN kbilling.account.tariff_from IS 'First day of the tariff; earlier ones are in kbilling.tariff_history';
+COMMENT ON COLUMN kbilling.account.delete_on IS 'The day of the deletion, of an account that is closing';
+COMMENT ON COLUMN kbilling.account.terms_version IS 'Counts changes of tariff and services, so that a charge that has read old ones is not posted';
+COMMENT ON COLUMN kbilling.account.state IS 'How far the account is on the way of a closure';
+COMMENT ON COLUMN kbilling.account.last_hash IS 'Hash of the last entry (J5)';
+COMMENT ON COLUMN kbilling.account.currency IS 'ISO 4217 code; that of the balance';
+COMMENT ON COLUMN kbilling.account.tariff IS 'The tariff from tariff_from on';
+COMMENT ON COLUMN kbilling.account.time_zone IS 'IANA name; it decides when a month ends';
+COMMENT ON COLUMN kbilling.account.metadata IS 'For the application''s own use';
+
+-- What is due, zone by zone, oldest first, in the order in which the sweep goes.
+CREATE INDEX account_due ON kbilling.account (time_zone, charged_through, account_id)
+	WHERE state IN ('active', 'closing');
+COMMENT ON INDEX kbilling.account_due IS 'Finds the accounts with a month to charge without a look at the others (W1)';
+
+CREATE SEQUENCE kbilling.account_id_seq;
+SELECT pg_catalog.pg_extension_config_dump('kbilling.account_id_seq', '');
+COMMENT ON SEQUENCE kbilling.account_id_seq IS 'Numbers of accounts for applications that bring none';
+
+CREATE TABLE kbilling.member (
+	account_id bigint NOT NULL REFERENCES kbilling.account,
+	member     kbilling.kb_text NOT NULL CHECK (member <> ''),
+	role       kbilling.kb_role NOT NULL,
+	email      kbilling.kb_text,
+	metadata   kbilling.kb_json,
+	PRIMARY KEY (account_id, member)
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.member', '');
+COMMENT ON TABLE kbilling.member IS 'Who uses an account, in which role';
+COMMENT ON COLUMN kbilling.member.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.member.member IS 'The application''s name for the person';
+COMMENT ON COLUMN kbilling.member.role IS 'owner, admin or employee';
+COMMENT ON COLUMN kbilling.member.email IS 'Where notices go';
+COMMENT ON COLUMN kbilling.member.metadata IS 'For the application''s own use';
+
+CREATE TABLE kbilling.tariff_history (
+	account_id bigint NOT NULL REFERENCES kbilling.account,
+	from_date  date NOT NULL,
+	to_date    date NOT NULL,
+	tariff     text NOT NULL REFERENCES kbilling.tariff,
+	PRIMARY KEY (account_id, from_date),
+	CHECK (from_date < to_date)
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.tariff_history', '');
+COMMENT ON TABLE kbilling.tariff_history IS 'Tariffs that an account had before the one in its row; written by kb_set_tariff';
+COMMENT ON COLUMN kbilling.tariff_history.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.tariff_history.from_date IS 'First day of the tariff';
+COMMENT ON COLUMN kbilling.tariff_history.to_date IS 'The day after its last';
+COMMENT ON COLUMN kbilling.tariff_history.tariff IS 'The tariff';
+
+CREATE TABLE kbilling.subscription (
+	account_id bigint NOT NULL REFERENCES kbilling.account,
+	service    text NOT NULL REFERENCES kbilling.service,
+	from_date  date NOT NULL,
+	to_date    date NOT NULL DEFAULT 'infinity',
+	quantity   numeric NOT NULL CHECK (quantity > 0 AND quantity < 'infinity'),
+	PRIMARY KEY (account_id, service, from_date),
+	CHECK (from_date < to_date)
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.subscription', '');
+COMMENT ON TABLE kbilling.subscription IS 'When a recurring service was on; written by kb_switch_on and kb_switch_off';
+COMMENT ON COLUMN kbilling.subscription.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.subscription.service IS 'The recurring service';
+COMMENT ON COLUMN kbilling.subscription.from_date IS 'First day on';
+COMMENT ON COLUMN kbilling.subscription.to_date IS 'First day off again';
+COMMENT ON COLUMN kbilling.subscription.quantity IS 'How many units are on';
+
+CREATE TABLE kbilling.deferral (
+	account_id     bigint NOT NULL REFERENCES kbilling.account,
+	deferral_no    integer NOT NULL,
+	granted_at     timestamptz NOT NULL,
+	deferred_until date NOT NULL CHECK (isfinite(deferred_until)),
+	granted_by     kbilling.kb_text NOT NULL CHECK (granted_by <> ''),
+	reason         kbilling.kb_text NOT NULL CHECK (reason <> ''),
+	PRIMARY KEY (account_id, deferral_no)
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.deferral', '');
+COMMENT ON TABLE kbilling.deferral IS 'Every deferral that support granted (S4); the last one holds';
+COMMENT ON COLUMN kbilling.deferral.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.deferral.deferral_no IS 'Runs 1, 2, 3, … within the account';
+COMMENT ON COLUMN kbilling.deferral.granted_at IS 'When it was granted';
+COMMENT ON COLUMN kbilling.deferral.deferred_until IS 'Last day on which the stage is at most grace';
+COMMENT ON COLUMN kbilling.deferral.granted_by IS 'Who granted it';
+COMMENT ON COLUMN kbilling.deferral.reason IS 'Why';
+
+CREATE VIEW kbilling.account_tariff WITH (security_invoker) AS
+	SELECT account_id, tariff_from AS from_date, 'infinity'::date AS to_date, tariff
+	FROM kbilling.account
+	UNION ALL
+	SELECT account_id, from_date, to_date, tariff
+	FROM kbilling.tariff_history;
+COMMENT ON VIEW kbilling.account_tariff IS 'Every account''s tariffs by date';
+COMMENT ON COLUMN kbilling.account_tariff.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.account_tariff.from_date IS 'First day of the tariff';
+COMMENT ON COLUMN kbilling.account_tariff.to_date IS 'The day after its last';
+COMMENT ON COLUMN kbilling.account_tariff.tariff IS 'The tariff';
+
+CREATE FUNCTION kbilling.kb_no_account(account_id bigint, like_type anyelement) RETURNS anyelement
+	LANGUAGE c STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_no_account';
+COMMENT ON FUNCTION kbilling.kb_no_account(bigint, anyelement) IS
+'Raises KB001 for the account, or 22004 for a null one; its result type is that of the second argument, so that it can stand in coalesce()';
+
+CREATE FUNCTION kbilling.kb_require_account(account_id bigint) RETURNS void
+	LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT kbilling.kb_no_account($1, NULL::text)
+	WHERE NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = $1);
+END;
+COMMENT ON FUNCTION kbilling.kb_require_account(bigint) IS 'Raises KB001 if there is no such account';
+
+CREATE FUNCTION kbilling.kb_lock_account(account_id bigint) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	SELECT FROM kbilling.account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
+	SELECT kbilling.kb_require_account($1),
+		   kbilling.kb_raise_if(EXISTS (SELECT FROM kbilling.account a
+										WHERE a.account_id = $1 AND a.state IN ('deleted', 'purged')),
+								'KB010', format('account %s is deleted', $1), NULL,
+								'Support can restore a deleted account for some days.');
+END;
+COMMENT ON FUNCTION kbilling.kb_lock_account(bigint) IS
+'Locks the account''s row until the end of the transaction; KB001 if there is none, KB010 if it is deleted';
+
+CREATE FUNCTION kbilling.kb_create_account(owner text, tariff text, account_id bigint = NULL, time_zone text = NULL,
+										   email text = NULL, created_at timestamptz = NULL)
+	RETURNS bigint
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_require_tariff(tariff),
+		   kbilling.kb_raise_if(owner IS NULL OR owner = '', '22004', 'owner must not be null or empty'),
+		   kbilling.kb_raise_if(NOT isfinite(created_at) OR created_at > kbilling.kb_now(), '22008',
+								'an account cannot be created in the future', format('created_at is %s.', created_at)),
+		   kbilling.kb_raise_if(EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = kb_create_account.account_id),
+								'23505', format('account %s exists already', account_id));
+	WITH RECURSIVE pick(id) AS (
+		-- a number that the application has brought itself is passed over
+		SELECT coalesce(kb_create_account.account_id, nextval('kbilling.account_id_seq'::regclass))
+		UNION ALL
+		SELECT nextval('kbilling.account_id_seq'::regclass) FROM pick
+		WHERE EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = pick.id)
+	), new AS (
+		SELECT pick.id, t.tariff, kbilling.kb_money(0, t.currency) AS zero,
+			   kbilling.kb_time_zone(coalesce(kb_create_account.time_zone, 'UTC')) AS zone,
+			   coalesce(kb_create_account.created_at, kbilling.kb_now()) AS since
+		FROM pick, kbilling.tariff t
+		WHERE t.tariff = kb_create_account.tariff
+			AND NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = pick.id)
+	), made AS (
+		INSERT INTO kbilling.account (account_id, created_at, balance, unspent_bonus, tariff, tariff_from, charged_through, time_zone)
+		SELECT id, since, zero, zero, new.tariff, kbilling.kb_local_date(since, zone), kbilling.kb_local_date(since, zone) - 1, zone
+		FROM new
+		RETURNING account.account_id
+	)
+	INSERT INTO kbilling.member (account_id, member, role, email)
+	SELECT made.account_id, kb_create_account.owner, 'owner', kb_create_account.email FROM made
+	RETURNING member.account_id;
+END;
+COMMENT ON FUNCTION kbilling.kb_create_account(text, text, bigint, text, text, timestamptz) IS
+'Creates an account with its owner, in the tariff''s currency, time zone UTC unless given, and gives its number. KB012 for an unknown tariff, 23505 if the account exists, 22023 for an unknown time zone, 22008 for a moment in the future';
+
+CREATE FUNCTION kbilling.kb_add_member(account_id bigint, member text, role kbilling.kb_role, email text = NULL)
+	RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_lock_account(account_id);
+	INSERT INTO kbilling.member (account_id, member, role, email)
+	VALUES (kb_add_member.account_id, kb_add_member.member, kb_add_member.role, kb_add_member.email);
+END;
+COMMENT ON FUNCTION kbilling.kb_add_member(bigint, text, kbilling.kb_role, text) IS
+'Adds a member to an account; KB001 for an unknown account, KB010 for a deleted one, 23505 for a known member';
+
+CREATE FUNCTION kbilling.kb_require_open(account_id bigint, from_date date) RETURNS void
+	LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT kbilling.kb_raise_if(NOT isfinite(from_date), '22008', 'from_date must be finite'),
+		   kbilling.kb_raise_if(a.charged_through >= from_date, 'KB009',
+								format('account %s is charged through %s', a.account_id, to_char(a.charged_through, 'YYYY-MM-DD')),
+								format('A change from %s on would alter what is charged already.', to_char(from_date, 'YYYY-MM-DD')),
+								'Let it begin later, and put what was charged right with kb_adjust.')
+	FROM kbilling.account a WHERE a.account_id = $1;
+END;
+COMMENT ON FUNCTION kbilling.kb_require_open(bigint, date) IS
+'Raises KB009 if the day is in a period that is charged already, 22008 if it is infinite';
+
+CREATE FUNCTION kbilling.kb_today(account_id bigint) RETURNS date
+	LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT kbilling.kb_local_date(kbilling.kb_now(), a.time_zone) FROM kbilling.account a WHERE a.account_id = $1;
+END;
+COMMENT ON FUNCTION kbilling.kb_today(bigint) IS 'Today''s date in the account''s time zone; NULL for an unknown account';
+
+CREATE FUNCTION kbilling.kb_put_tariff(account_id bigint, tariff text, from_date date) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	SELECT kbilling.kb_require_open(account_id, from_date),
+		   kbilling.kb_raise_if(t.currency <> a.currency, 'KB002',
+								format('tariff "%s" is in %s, account %s in %s', t.tariff, t.currency, a.account_id, a.currency))
+	FROM kbilling.account a, kbilling.tariff t
+	WHERE a.account_id = kb_put_tariff.account_id AND t.tariff = kb_put_tariff.tariff;
+	-- The tariff so far ends there; what was to come after it is dropped.
+	INSERT INTO kbilling.tariff_history (account_id, from_date, to_date, tariff)
+	SELECT a.account_id, a.tariff_from, kb_put_tariff.from_date, a.tariff FROM kbilling.account a
+	WHERE a.account_id = kb_put_tariff.account_id AND a.tariff_from < kb_put_tariff.from_date;
+	DELETE FROM kbilling.tariff_history h
+	WHERE h.account_id = kb_put_tariff.account_id AND h.from_date >= kb_put_tariff.from_date;
+	UPDATE kbilling.tariff_history h SET to_date = kb_put_tariff.from_date
+	WHERE h.account_id = kb_put_tariff.account_id AND h.to_date > kb_put_tariff.from_date;
+	UPDATE kbilling.account a
+	SET tariff = kb_put_tariff.tariff, tariff_from = kb_put_tariff.from_date, terms_version = a.terms_version + 1
+	WHERE a.account_id = kb_put_tariff.account_id;
+END;
+COMMENT ON FUNCTION kbilling.kb_put_tariff(bigint, text, date) IS 'Writes what kb_set_tariff has resolved; the account is locked';
+
+CREATE FUNCTION kbilling.kb_set_tariff(account_id bigint, tariff text, from_date date = NULL) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_lock_account(account_id), kbilling.kb_require_tariff(tariff);
+	SELECT kbilling.kb_put_tariff(account_id, tariff, coalesce(from_date, kbilling.kb_today(account_id)));
+END;
+COMMENT ON FUNCTION kbilling.kb_set_tariff(bigint, text, date) IS
+'Puts the account on a tariff of its currency from a local date on (NULL: today) and drops later switches. KB001, KB010, KB012, KB002; KB009 if the day is charged already';
+
+CREATE FUNCTION kbilling.kb_put_subscription(account_id bigint, service text, quantity numeric, from_date date) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	SELECT kbilling.kb_require_open(account_id, from_date),
+		   kbilling.kb_raise_if(s.kind <> 'recurring' OR s.service = 'base', '22023',
+								format('service "%s" cannot be switched', s.service),
+								CASE s.service WHEN 'base' THEN 'The base fee is always due.'
+								ELSE 'A metered service is billed by its usage.' END)
+	FROM kbilling.service s WHERE s.service = kb_put_subscription.service;
+	DELETE FROM kbilling.subscription u
+	WHERE u.account_id = kb_put_subscription.account_id AND u.service = kb_put_subscription.service
+		AND u.from_date >= kb_put_subscription.from_date;
+	UPDATE kbilling.subscription u SET to_date = kb_put_subscription.from_date
+	WHERE u.account_id = kb_put_subscription.account_id AND u.service = kb_put_subscription.service
+		AND u.to_date > kb_put_subscription.from_date;
+	INSERT INTO kbilling.subscription (account_id, service, from_date, quantity)
+	SELECT kb_put_subscription.account_id, kb_put_subscription.service, kb_put_subscription.from_date, kb_put_subscription.quantity
+	WHERE kb_put_subscription.quantity IS DISTINCT FROM 0;
+	UPDATE kbilling.account a SET terms_version = a.terms_version + 1
+	WHERE a.account_id = kb_put_subscription.account_id;
+END;
+COMMENT ON FUNCTION kbilling.kb_put_subscription(bigint, text, numeric, date) IS
+'Writes what kb_switch_on and kb_switch_off (quantity 0) have resolved; the account is locked';
+
+CREATE FUNCTION kbilling.kb_switch_on(account_id bigint, service text, quantity numeric = 1, from_date date = NULL) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_lock_account(account_id), kbilling.kb_require_service(service),
+		   kbilling.kb_raise_if(quantity = 0, '23514', 'quantity must be above zero', NULL, 'Use kb_switch_off.');
+	SELECT kbilling.kb_put_subscription(account_id, service, quantity, coalesce(from_date, kbilling.kb_today(account_id)));
+	SELECT kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.price p WHERE p.tariff = a.tariff AND p.service = kb_switch_on.service),
+								'KB012', format('tariff "%s" has no price for service "%s"', a.tariff, service), NULL,
+								'Set one with kb_set_price.')
+	FROM kbilling.account a WHERE a.account_id = kb_switch_on.account_id;
+END;
+COMMENT ON FUNCTION kbilling.kb_switch_on(bigint, text, numeric, date) IS
+'Switches a recurring service on, or changes its quantity, from a local date on (NULL: today), and drops later switches. KB001, KB010; KB012 for an unknown service or one without a price in the account''s tariff; KB009 if the day is charged already';
+
+CREATE FUNCTION kbilling.kb_switch_off(account_id bigint, service text, from_date date = NULL) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_lock_account(account_id), kbilling.kb_require_service(service);
+	SELECT kbilling.kb_put_subscription(account_id, service, 0, coalesce(from_date, kbilling.kb_today(account_id)));
+END;
+COMMENT ON FUNCTION kbilling.kb_switch_off(bigint, text, date) IS
+'Switches a recurring service off from a local date on (NULL: today), which is the first day not charged. KB001, KB010, KB012; KB009 if the day is charged already';
+
+CREATE FUNCTION kbilling.kb_defer(account_id bigint, until date, granted_by text, reason text) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_lock_account(account_id),
+		   kbilling.kb_raise_if(until < kbilling.kb_today(account_id), '22008',
+								'a deferral cannot end in the past', format('Today is %s.', to_char(kbilling.kb_today(account_id), 'YYYY-MM-DD')));
+	INSERT INTO kbilling.deferral (account_id, deferral_no, granted_at, deferred_until, granted_by, reason)
+	SELECT kb_defer.account_id, coalesce(max(d.deferral_no), 0) + 1, kbilling.kb_now(), kb_defer.until, kb_defer.granted_by, kb_defer.reason
+	FROM kbilling.deferral d WHERE d.account_id = kb_defer.account_id;
+	UPDATE kbilling.account a SET deferred_until = kb_defer.until WHERE a.account_id = kb_defer.account_id;
+END;
+COMMENT ON FUNCTION kbilling.kb_defer(bigint, date, text, text) IS
+'Until the end of the local date the stage is at most grace (S4); a later call replaces an earlier one. KB001, KB010; 22008 for a date in the past';
