@@ -1,0 +1,111 @@
+/*
+ * The journal: entries, the rules of a posting, and what keeps both whole.
+ */
+
+CREATE TYPE kbilling.kb_entry_kind AS ENUM
+	('topup', 'bonus', 'charge', 'refund', 'chargeback', 'adjustment', 'writeoff', 'reversal');
+COMMENT ON TYPE kbilling.kb_entry_kind IS 'What moved a balance (J6)';
+
+CREATE TYPE kbilling.kb_payment_method AS ENUM ('card', 'google_pay', 'apple_pay', 'bank_transfer', 'manual');
+COMMENT ON TYPE kbilling.kb_payment_method IS 'How a top-up was paid (T2)';
+
+-- No foreign key to account: an account is never deleted (see account_ledger
+-- below), and a check for each entry would be paid for on every posting.
+CREATE TABLE kbilling.entry (
+	account_id    bigint NOT NULL,
+	seq           bigint NOT NULL CHECK (seq > 0),
+	posted_at     timestamptz NOT NULL,
+	amount        kbilling.kb_money NOT NULL,
+	balance_after kbilling.kb_money NOT NULL,
+	bonus_after   kbilling.kb_money NOT NULL,
+	ref_seq       bigint,
+	effective_on  date NOT NULL,
+	debt_since    date,
+	period        date,
+	kind          kbilling.kb_entry_kind NOT NULL,
+	method        kbilling.kb_payment_method,
+	key           kbilling.kb_text NOT NULL CHECK (key <> '' AND length(key) <= 255),
+	member        kbilling.kb_text,
+	memo          kbilling.kb_text,
+	hash          bytea NOT NULL CHECK (octet_length(hash) = 32),
+	lines         jsonb,
+	PRIMARY KEY (account_id, seq),
+	UNIQUE (account_id, key),
+	CHECK ((kind = 'topup') = (method IS NOT NULL))
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.entry', '');
+COMMENT ON TABLE kbilling.entry IS 'The journal: append-only (J1), written by the journal''s functions alone (J2)';
+COMMENT ON COLUMN kbilling.entry.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.entry.seq IS 'Runs 1, 2, 3, … within the account (J2)';
+COMMENT ON COLUMN kbilling.entry.posted_at IS 'When it was written';
+COMMENT ON COLUMN kbilling.entry.amount IS 'What it moved the balance by';
+COMMENT ON COLUMN kbilling.entry.balance_after IS 'The balance after it';
+COMMENT ON COLUMN kbilling.entry.bonus_after IS 'Unspent bonus after it';
+COMMENT ON COLUMN kbilling.entry.ref_seq IS 'The entry it belongs to: a bonus''s top-up, what a chargeback or a reversal takes back';
+COMMENT ON COLUMN kbilling.entry.effective_on IS 'Local date on which it takes effect (C5)';
+COMMENT ON COLUMN kbilling.entry.debt_since IS 'Since when there is a debt after it (S1); NULL if there is none';
+COMMENT ON COLUMN kbilling.entry.period IS 'The month of a charge, by its first day';
+COMMENT ON COLUMN kbilling.entry.kind IS 'What it is (J6)';
+COMMENT ON COLUMN kbilling.entry.method IS 'How a top-up was paid';
+COMMENT ON COLUMN kbilling.entry.key IS 'The reference under which it is posted once (J3); keys that begin with "kb:" are kbilling''s own';
+COMMENT ON COLUMN kbilling.entry.member IS 'The member who topped up, where one is known';
+COMMENT ON COLUMN kbilling.entry.memo IS 'Why, in words';
+COMMENT ON COLUMN kbilling.entry.hash IS 'SHA-256 over the entry and the hash before it (J5)';
+COMMENT ON COLUMN kbilling.entry.lines IS 'A charge''s breakdown (C7), see kbilling.charge_line; a reversed charge''s with opposite amounts';
+
+CREATE FUNCTION kbilling.kb_bonus_after(bonus kbilling.kb_money, delta kbilling.kb_money, balance_after kbilling.kb_money)
+	RETURNS kbilling.kb_money
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_bonus_after';
+COMMENT ON FUNCTION kbilling.kb_bonus_after(kbilling.kb_money, kbilling.kb_money, kbilling.kb_money) IS
+'bonus + delta, kept between nothing and what is on the balance: bonus is spent first (T6)';
+
+CREATE FUNCTION kbilling.kb_debt_since(before date, balance_after kbilling.kb_money, effective_on date) RETURNS date
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_debt_since';
+COMMENT ON FUNCTION kbilling.kb_debt_since(date, kbilling.kb_money, date) IS
+'Since when there is a debt after an entry (S1): what it was before, or the day on which the entry takes effect; NULL if there is none';
+
+CREATE FUNCTION kbilling.kb_entry_hash(
+		previous bytea, account_id bigint, seq bigint, kind text,
+		amount kbilling.kb_money, balance_after kbilling.kb_money, bonus_after kbilling.kb_money,
+		debt_since date, effective_on date, posted_at timestamptz, key text, period date, method text,
+		ref_seq bigint, member text, memo text, lines jsonb)
+	RETURNS bytea
+	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 50
+	AS 'MODULE_PATHNAME', 'kb_entry_hash';
+COMMENT ON FUNCTION kbilling.kb_entry_hash(bytea, bigint, bigint, text, kbilling.kb_money, kbilling.kb_money, kbilling.kb_money, date, date, timestamptz, text, date, text, bigint, text, text, jsonb) IS
+'SHA-256 of an entry and the hash before it (J5); docs/reference.md says over which bytes';
+
+-- J1, J2: statement-level, so that they cost nothing per row; ALWAYS, so that session_replication_role does not lift them.
+CREATE FUNCTION kbilling.kb_refuse_rewrite() RETURNS trigger
+	LANGUAGE c
+	AS 'MODULE_PATHNAME', 'kb_refuse_rewrite';
+COMMENT ON FUNCTION kbilling.kb_refuse_rewrite() IS 'Trigger: raises KB007 unless the journal itself is writing';
+
+CREATE TRIGGER entry_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON kbilling.entry
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.entry ENABLE ALWAYS TRIGGER entry_immutable;
+
+CREATE TRIGGER account_ledger
+	BEFORE UPDATE OF account_id, created_at, balance, unspent_bonus, last_seq, last_hash, debt_since, charged_through
+	OR DELETE OR TRUNCATE ON kbilling.account
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.account ENABLE ALWAYS TRIGGER account_ledger;
+
+CREATE TRIGGER deferral_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON kbilling.deferral
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.deferral ENABLE ALWAYS TRIGGER deferral_immutable;
+
+-- J7
+CREATE FUNCTION kbilling.kb_refuse_drop() RETURNS event_trigger
+	LANGUAGE c
+	AS 'MODULE_PATHNAME', 'kb_refuse_drop';
+COMMENT ON FUNCTION kbilling.kb_refuse_drop() IS
+'Event trigger: refuses to drop the extension, its schema or its owner''s objects while the journal has entries, unless kbilling.allow_drop is on';
+
+CREATE EVENT TRIGGER kbilling_refuse_drop ON ddl_command_start
+	WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA', 'DROP OWNED')
+	EXECUTE FUNCTION kbilling.kb_refuse_drop();
+ALTER EVENT TRIGGER kbilling_refuse_drop ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER kbilling_refuse_drop IS 'Keeps the journal from being lost by a slip (J7)';

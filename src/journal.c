@@ -1,0 +1,488 @@
+/*
+ * journal.c
+ *		The one place that writes entries and moves balances.
+ */
+#include "postgres.h"
+
+#include "args.h"
+#include "commands/event_trigger.h"
+#include "commands/trigger.h"
+#include "currency.h"
+#include "errors.h"
+#include "journal.h"
+#include "kbilling.h"
+#include "nodes/parsenodes.h"
+#include "plan.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#define MAX_KEY_LENGTH	255
+#define OWN_KEY_PREFIX	"kb:"
+
+/* Set while the journal's own statements run; what else touches its columns is refused. */
+static bool journal_is_writing = false;
+
+/* Run a statement of the journal */
+static uint64
+write_journal(SavedPlan *plan, Datum *values, const char *nulls)
+{
+	uint64		rows = 0;
+
+	journal_is_writing = true;
+	PG_TRY();
+	{
+		rows = plan_execute(plan, values, nulls, false);
+	}
+	PG_FINALLY();
+	{
+		journal_is_writing = false;
+	}
+	PG_END_TRY();
+	return rows;
+}
+
+/* A date column that may be NULL */
+static OptionalDate
+date_column(int column)
+{
+	bool		isnull;
+	Datum		value = plan_column(column, &isnull);
+	OptionalDate d = {!isnull, 0};
+
+	if (d.exists)
+		d.date = DatumGetDateADT(value);
+	return d;
+}
+
+/* A column that is not NULL */
+static Datum
+required_column(int column)
+{
+	bool		isnull;
+	Datum		value = plan_column(column, &isnull);
+
+	if (isnull)
+		elog(ERROR, "column %d of an account is null", column);
+	return value;
+}
+
+static SavedPlan lock_plan = {
+	.sql = "SELECT a.balance, a.unspent_bonus, a.last_seq, a.last_hash, a.debt_since, a.deferred_until,"
+	"       a.charged_through, kbilling.kb_local_date($2, a.time_zone),"
+	"       t.tariff, p.remind_day, p.restrict_day, p.block_day, a.state IN ('deleted', 'purged'),"
+	"       kbilling.kb_local_date(a.created_at, a.time_zone)"
+	"  FROM kbilling.account a"
+	"  JOIN kbilling.tariff t"
+	"    ON t.tariff = CASE WHEN a.tariff_from <= kbilling.kb_local_date($2, a.time_zone) THEN a.tariff"
+	"                  ELSE (SELECT h.tariff FROM kbilling.tariff_history h"
+	"                         WHERE h.account_id = a.account_id"
+	"                           AND h.from_date <= kbilling.kb_local_date($2, a.time_zone)"
+	"                           AND h.to_date > kbilling.kb_local_date($2, a.time_zone)) END"
+	"  JOIN kbilling.policy p USING (policy)"
+	" WHERE a.account_id = $1"
+	"   FOR NO KEY UPDATE OF a",
+	.arg_types = {"bigint", "timestamptz"}
+};
+
+void
+journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
+{
+	Datum		values[] = {Int64GetDatum(account_id), TimestampTzGetDatum(at)};
+	Datum		hash;
+	bool		isnull;
+
+	if (plan_execute(&lock_plan, values, NULL, false) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_UNKNOWN_ACCOUNT),
+				 errmsg("account %lld does not exist", (long long) account_id),
+				 errhint("Create it with kb_create_account.")));
+	if (DatumGetBool(required_column(13)))
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_ACCOUNT_DELETED),
+				 errmsg("account %lld is deleted", (long long) account_id),
+				 errhint("Support can restore a deleted account for some days.")));
+
+	account->account_id = account_id;
+	account->at = at;
+	account->balance = DatumGetMoney(required_column(1));
+	account->bonus = DatumGetMoney(required_column(2));
+	account->last_seq = DatumGetInt64(required_column(3));
+	hash = plan_column(4, &isnull);
+	account->has_hash = !isnull;
+	if (account->has_hash)
+		memcpy(account->last_hash, VARDATA_ANY(DatumGetByteaPP(hash)), PG_SHA256_DIGEST_LENGTH);
+	account->debt_since = date_column(5);
+	account->deferred_until = date_column(6);
+	account->created_on = DatumGetDateADT(required_column(14));
+	account->charged_through = DatumGetDateADT(required_column(7));
+	account->today = DatumGetDateADT(required_column(8));
+	account->tariff = text_to_cstring(DatumGetTextPP(required_column(9)));
+	account->stage_days.remind_day = DatumGetInt32(required_column(10));
+	account->stage_days.restrict_day = DatumGetInt32(required_column(11));
+	account->stage_days.block_day = DatumGetInt32(required_column(12));
+}
+
+Stage
+journal_stage(const LockedAccount *account)
+{
+	return stage_with_deferral(account->debt_since, account->deferred_until,
+							   account->today, &account->stage_days);
+}
+
+static SavedPlan stage_then_plan = {
+	.sql = "SELECT kbilling.kb_stage_at($1, $2, e.posted_at)::text FROM kbilling.entry e"
+	" WHERE e.account_id = $1 AND e.seq = $3",
+	.arg_types = {"bigint", "bigint", "bigint"}
+};
+
+char *
+journal_stage_then(const LockedAccount *account, int64 seq, int64 at_seq)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(seq), Int64GetDatum(at_seq)};
+
+	if (plan_execute(&stage_then_plan, values, NULL, false) == 0)
+		elog(ERROR, "entry %lld is gone", (long long) at_seq);
+	return text_to_cstring(DatumGetTextPP(required_column(1)));
+}
+
+void
+journal_check_currency(const LockedAccount *account, Money amount)
+{
+	if (money_currency(amount) != money_currency(account->balance))
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_CURRENCY_MISMATCH),
+				 errmsg("account %lld is in %s, the amount in %s", (long long) account->account_id,
+						currency_code(money_currency(account->balance)),
+						currency_code(money_currency(amount)))));
+}
+
+char *
+journal_key(const text *reference)
+{
+	char	   *key = text_to_cstring(reference);
+
+	if (key[0] == '\0' || strlen(key) > MAX_KEY_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a reference has 1 to %d bytes", MAX_KEY_LENGTH)));
+	if (strncmp(key, OWN_KEY_PREFIX, strlen(OWN_KEY_PREFIX)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a reference must not begin with \"%s\"", OWN_KEY_PREFIX),
+				 errdetail("Such keys are those of charges and bonuses.")));
+	return key;
+}
+
+/* The entry that a posting makes of the account as it is */
+static void
+make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
+{
+	uint16		currency = money_currency(account->balance);
+
+	entry->account_id = account->account_id;
+	entry->seq = account->last_seq + 1;
+	entry->kind = posting->kind;
+	entry->amount = posting->amount;
+	entry->balance_after = money_add(account->balance, posting->amount);
+	entry->bonus_after = posting_bonus_after(account->bonus, money_make(currency, posting->bonus_delta),
+											 entry->balance_after);
+	entry->debt_since = posting_debt_since(account->debt_since, entry->balance_after, account->today);
+	entry->effective_on = account->today;
+	entry->posted_at = account->at;
+	entry->key = posting->key;
+	entry->period.exists = false;
+	entry->method = posting->method;
+	entry->ref_seq = posting->ref_seq;
+	entry->member = posting->member;
+	entry->memo = posting->memo;
+	entry->lines = posting->lines;
+}
+
+static SavedPlan append_plan = {
+	.sql = "INSERT INTO kbilling.entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since,"
+	"                            effective_on, posted_at, key, method, ref_seq, member, memo, lines, hash)"
+	" VALUES ($1, $2, $3::kbilling.kb_entry_kind, $4, $5, $6, $7, $8, $9, $10,"
+	"         $11::kbilling.kb_payment_method, $12, $13, $14, $15, $16)"
+	" ON CONFLICT (account_id, key) DO NOTHING",
+	.arg_types = {"bigint", "bigint", "text", "kbilling.kb_money", "kbilling.kb_money", "kbilling.kb_money", "date",
+		"date", "timestamptz", "text", "text", "bigint", "text", "text", "jsonb", "bytea"}
+};
+
+/* A text parameter that may be missing */
+static Datum
+text_value(const char *str, char *null)
+{
+	*null = str ? ' ' : 'n';
+	return str ? CStringGetTextDatum(str) : (Datum) 0;
+}
+
+/* A date parameter that may be missing */
+static Datum
+date_value(OptionalDate d, char *null)
+{
+	*null = d.exists ? ' ' : 'n';
+	return DateADTGetDatum(d.date);
+}
+
+/* Write an entry; false if its key is known */
+static bool
+insert_entry(const Entry *entry, const uint8 *hash)
+{
+	Datum		values[16];
+	char		nulls[16];
+	bytea	   *hash_value = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+
+	SET_VARSIZE(hash_value, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	memcpy(VARDATA(hash_value), hash, PG_SHA256_DIGEST_LENGTH);
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(entry->account_id);
+	values[1] = Int64GetDatum(entry->seq);
+	values[2] = text_value(entry->kind, &nulls[2]);
+	values[3] = MoneyGetDatum(entry->amount);
+	values[4] = MoneyGetDatum(entry->balance_after);
+	values[5] = MoneyGetDatum(entry->bonus_after);
+	values[6] = date_value(entry->debt_since, &nulls[6]);
+	values[7] = DateADTGetDatum(entry->effective_on);
+	values[8] = TimestampTzGetDatum(entry->posted_at);
+	values[9] = text_value(entry->key, &nulls[9]);
+	values[10] = text_value(entry->method, &nulls[10]);
+	values[11] = Int64GetDatum(entry->ref_seq);
+	nulls[11] = entry->ref_seq > 0 ? ' ' : 'n';
+	values[12] = text_value(entry->member, &nulls[12]);
+	values[13] = text_value(entry->memo, &nulls[13]);
+	values[14] = PointerGetDatum(entry->lines);
+	nulls[14] = entry->lines ? ' ' : 'n';
+	values[15] = PointerGetDatum(hash_value);
+	return write_journal(&append_plan, values, nulls) > 0;
+}
+
+bool
+journal_append(LockedAccount *account, const Posting *posting)
+{
+	Entry		entry;
+	uint8		hash[PG_SHA256_DIGEST_LENGTH];
+
+	make_entry(account, posting, &entry);
+	posting_hash(account->has_hash ? account->last_hash : NULL, &entry, hash);
+	if (!insert_entry(&entry, hash))
+		return false;
+
+	account->balance = entry.balance_after;
+	account->bonus = entry.bonus_after;
+	account->debt_since = entry.debt_since;
+	account->last_seq = entry.seq;
+	account->has_hash = true;
+	memcpy(account->last_hash, hash, PG_SHA256_DIGEST_LENGTH);
+	return true;
+}
+
+static SavedPlan store_plan = {
+	.sql = "UPDATE kbilling.account"
+	"   SET balance = $2, unspent_bonus = $3, last_seq = $4, last_hash = $5, debt_since = $6"
+	" WHERE account_id = $1",
+	.arg_types = {"bigint", "kbilling.kb_money", "kbilling.kb_money", "bigint", "bytea", "date"}
+};
+
+void
+journal_store(const LockedAccount *account)
+{
+	Datum		values[6];
+	char		nulls[6];
+	bytea	   *hash = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+
+	Assert(account->has_hash);
+	SET_VARSIZE(hash, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	memcpy(VARDATA(hash), account->last_hash, PG_SHA256_DIGEST_LENGTH);
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(account->account_id);
+	values[1] = MoneyGetDatum(account->balance);
+	values[2] = MoneyGetDatum(account->bonus);
+	values[3] = Int64GetDatum(account->last_seq);
+	values[4] = PointerGetDatum(hash);
+	values[5] = date_value(account->debt_since, &nulls[5]);
+	if (write_journal(&store_plan, values, nulls) != 1)
+		elog(ERROR, "account %lld is gone", (long long) account->account_id);
+}
+
+/* The member is no content: the provider's webhook does not know who paid. */
+static SavedPlan replay_plan = {
+	.sql = "SELECT e.seq, e.kind = $3::kbilling.kb_entry_kind AND e.amount OPERATOR(kbilling.=) $4"
+	"       AND e.method IS NOT DISTINCT FROM $5::kbilling.kb_payment_method"
+	"       AND e.ref_seq IS NOT DISTINCT FROM $6 AND e.memo IS NOT DISTINCT FROM $7"
+	"  FROM kbilling.entry e WHERE e.account_id = $1 AND e.key = $2",
+	.arg_types = {"bigint", "text", "text", "kbilling.kb_money", "text", "bigint", "text"}
+};
+
+int64
+journal_replayed(const LockedAccount *account, const Posting *posting)
+{
+	Datum		values[7];
+	char		nulls[7];
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(account->account_id);
+	values[1] = text_value(posting->key, &nulls[1]);
+	values[2] = text_value(posting->kind, &nulls[2]);
+	values[3] = MoneyGetDatum(posting->amount);
+	values[4] = text_value(posting->method, &nulls[4]);
+	values[5] = Int64GetDatum(posting->ref_seq);
+	nulls[5] = posting->ref_seq > 0 ? ' ' : 'n';
+	values[6] = text_value(posting->memo, &nulls[6]);
+	if (plan_execute(&replay_plan, values, nulls, false) == 0)
+		elog(ERROR, "an entry of account %lld is gone", (long long) account->account_id);
+	if (!DatumGetBool(required_column(2)))
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_KEY_REUSED),
+				 errmsg("reference \"%s\" of account %lld is in use", posting->key, (long long) account->account_id),
+				 errdetail("Entry %lld was posted under it, with other content.",
+						   (long long) DatumGetInt64(required_column(1))),
+				 errhint("A reference stands for one posting; repeat it only to repeat the same call.")));
+	return DatumGetInt64(required_column(1));
+}
+
+/* The rules of make_entry again, as a set: the same functions, the columns in place of the struct. */
+static SavedPlan post_charges_plan = {
+	.sql = "WITH posted AS ("
+	"  UPDATE kbilling.account a"
+	"     SET balance = a.balance OPERATOR(kbilling.-) c.total,"
+	"         unspent_bonus = kbilling.kb_bonus_after(a.unspent_bonus, OPERATOR(kbilling.-) c.total,"
+	"                                                 a.balance OPERATOR(kbilling.-) c.total),"
+	"         debt_since = kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on),"
+	"         last_seq = a.last_seq + c.entries,"
+	"         last_hash = CASE c.entries WHEN 0 THEN a.last_hash ELSE kbilling.kb_entry_hash("
+	"             a.last_hash, a.account_id, a.last_seq + 1, 'charge', OPERATOR(kbilling.-) c.total,"
+	"             a.balance OPERATOR(kbilling.-) c.total,"
+	"             kbilling.kb_bonus_after(a.unspent_bonus, OPERATOR(kbilling.-) c.total,"
+	"                                     a.balance OPERATOR(kbilling.-) c.total),"
+	"             kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on),"
+	"             c.effective_on, $2, c.key, c.period, NULL, NULL, NULL, NULL, c.lines) END,"
+	"         charged_through = c.last_day"
+	"    FROM kbilling.kb_charges($1, $2) c"
+	"   WHERE a.account_id = c.account_id AND a.charged_through = c.charged_through"
+	"     AND a.terms_version = c.terms_version AND a.state IN ('active', 'closing')"
+	"  RETURNING a.account_id, a.last_seq, a.balance, a.unspent_bonus, a.debt_since, a.last_hash,"
+	"            c.effective_on, c.key, c.period, c.total, c.lines, c.entries"
+	"), written AS ("
+	"  INSERT INTO kbilling.entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since,"
+	"                              effective_on, posted_at, key, period, lines, hash)"
+	"  SELECT account_id, last_seq, 'charge', OPERATOR(kbilling.-) total, balance, unspent_bonus, debt_since,"
+	"         effective_on, $2, key, period, lines, last_hash"
+	"    FROM posted WHERE entries = 1"
+	")"
+	"SELECT account_id, period, CASE entries WHEN 1 THEN last_seq END, total, balance, debt_since FROM posted",
+	.arg_types = {"bigint[]", "timestamptz"}
+};
+
+uint64
+journal_post_charges(ArrayType *account_ids, TimestampTz at)
+{
+	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
+
+	return write_journal(&post_charges_plan, values, NULL);
+}
+
+/* Trigger of the journal's tables (J1, J2) */
+PG_FUNCTION_INFO_V1(kb_refuse_rewrite);
+Datum
+kb_refuse_rewrite(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "kb_refuse_rewrite is a trigger function");
+	if (journal_is_writing && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
+		strcmp(RelationGetRelationName(trigger->tg_relation), "account") == 0)
+		return PointerGetDatum(NULL);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_JOURNAL_IS_IMMUTABLE),
+			 errmsg("%s on kbilling.%s is refused",
+					TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? "UPDATE" :
+					TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? "DELETE" : "TRUNCATE",
+					RelationGetRelationName(trigger->tg_relation)),
+			 errdetail("What is posted stays as it is, and a balance moves only with an entry (J1, J2)."),
+			 errhint("Put a mistake right with kb_reverse or kb_adjust.")));
+}
+
+static SavedPlan has_entries_plan = {.sql = "SELECT FROM kbilling.entry LIMIT 1"};
+
+/* Whether anything has been posted */
+static bool
+journal_has_entries(void)
+{
+	bool		result;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	result = plan_execute(&has_entries_plan, NULL, NULL, false) > 0;
+	SPI_finish();
+	return result;
+}
+
+/* Whether a DROP names the extension or its schema, or whatever its owner has */
+static bool
+would_drop_journal(const Node *statement)
+{
+	ListCell   *lc;
+	const DropStmt *drop;
+
+	if (IsA(statement, DropOwnedStmt))
+		return true;
+	if (!IsA(statement, DropStmt))
+		return false;
+	drop = (const DropStmt *) statement;
+	if (drop->removeType != OBJECT_EXTENSION && drop->removeType != OBJECT_SCHEMA)
+		return false;
+	foreach(lc, drop->objects)
+		if (strcmp(strVal(lfirst(lc)), "kbilling") == 0)
+			return true;
+	return false;
+}
+
+/* Event trigger (J7) */
+PG_FUNCTION_INFO_V1(kb_refuse_drop);
+Datum
+kb_refuse_drop(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *trigger = (EventTriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		elog(ERROR, "kb_refuse_drop is an event trigger function");
+	if (would_drop_journal(trigger->parsetree) && !kb_allow_drop && journal_has_entries())
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_JOURNAL_IS_IMMUTABLE),
+				 errmsg("dropping kbilling is refused: its journal has entries"),
+				 errdetail("The drop would take every account and entry with it (J7)."),
+				 errhint("If that is what you want, SET kbilling.allow_drop = on first.")));
+	PG_RETURN_NULL();
+}
+
+/* Trigger of built-in rows */
+PG_FUNCTION_INFO_V1(kb_refuse_change);
+Datum
+kb_refuse_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || trigger->tg_trigger->tgnargs != 1)
+		elog(ERROR, "kb_refuse_change is a trigger function with one argument");
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("a built-in row of kbilling.%s cannot be changed",
+					RelationGetRelationName(trigger->tg_relation)),
+			 errhint("%s", trigger->tg_trigger->tgargs[0])));
+}
+
+/* kb_no_account(account_id, like_type): for coalesce() over a look-up */
+PG_FUNCTION_INFO_V1(kb_no_account);
+Datum
+kb_no_account(PG_FUNCTION_ARGS)
+{
+	arg_required(fcinfo, 0, "account_id");
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_UNKNOWN_ACCOUNT),
+			 errmsg("account %lld does not exist", (long long) PG_GETARG_INT64(0)),
+			 errhint("Create it with kb_create_account.")));
+}

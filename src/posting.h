@@ -1,0 +1,54 @@
+/*
+ * posting.h
+ *		The rules of a posting: what an amount does to the bonus and the debt of
+ *		an account, and the hash of an entry.  Values in, value out; the journal
+ *		calls them for one account, its set statement for many.
+ */
+#ifndef KBILLING_POSTING_H
+#define KBILLING_POSTING_H
+
+#include "postgres.h"
+#include "access.h"
+#include "common/sha2.h"
+#include "datatype/timestamp.h"
+#include "money.h"
+#include "utils/jsonb.h"
+
+/* One entry, as it is hashed and stored; all pointers may be NULL but kind and key. */
+typedef struct Entry
+{
+	int64		account_id;
+	int64		seq;
+	const char *kind;			/* label of kb_entry_kind */
+	Money		amount;
+	Money		balance_after;
+	Money		bonus_after;
+	OptionalDate debt_since;	/* after the entry */
+	DateADT		effective_on;
+	TimestampTz posted_at;
+	const char *key;
+	OptionalDate period;
+	const char *method;			/* label of kb_payment_method */
+	int64		ref_seq;		/* 0: none */
+	const char *member;
+	const char *memo;
+	Jsonb	   *lines;
+} Entry;
+
+/* T6: bonus + delta, kept between nothing and what is on the balance */
+extern Money posting_bonus_after(Money bonus, Money delta, Money balance_after);
+
+/* S1 */
+extern OptionalDate posting_debt_since(OptionalDate before, Money balance_after, DateADT effective_on);
+
+/*
+ * J5: SHA-256 over the hash before (none for the first entry) and the fields in
+ * the order of the struct.  A number is 8 bytes in network order; a date counts
+ * days and a moment microseconds from 2000-01-01 (UTC); any other field is its
+ * text in UTF-8, money as "19.00 USD".  Each is led by its length in 4 bytes; a
+ * field that is NULL is the length 0xFFFFFFFF alone.
+ */
+extern void posting_hash(const uint8 *previous, const Entry *entry,
+						 uint8 hash[PG_SHA256_DIGEST_LENGTH]);
+
+#endif
