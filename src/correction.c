@@ -1,0 +1,326 @@
+/*
+ * correction.c
+ *		What puts a balance right: refund, chargeback, adjustment, write-off,
+ *		reversal.  Each is one posting; a chargeback may take a bonus along.
+ */
+#include "postgres.h"
+
+#include "args.h"
+#include "errors.h"
+#include "fmgr.h"
+#include "journal.h"
+#include "kbilling.h"
+#include "plan.h"
+
+/* Lock the account that a correction is for */
+static void
+begin_correction(FunctionCallInfo fcinfo, int reference_arg, LockedAccount *account, Posting *posting)
+{
+	arg_required(fcinfo, 0, "account_id");
+	arg_required(fcinfo, reference_arg, "reference");
+	memset(posting, 0, sizeof(Posting));
+	posting->key = journal_key(PG_GETARG_TEXT_PP(reference_arg));
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	journal_lock(PG_GETARG_INT64(0), kb_current_time(), account);
+}
+
+static SavedPlan known_plan = {
+	.sql = "SELECT e.seq, e.amount, e.ref_seq FROM kbilling.entry e WHERE e.account_id = $1 AND e.key = $2 AND e.kind = $3::kbilling.kb_entry_kind",
+	.arg_types = {"bigint", "text", "text"}
+};
+
+/*
+ * The amount, and the entry referred to, of a posting of this kind that stands
+ * under the key already: where they depend on the account's state, a replay
+ * takes them from there.
+ */
+static bool
+find_known(const LockedAccount *account, Posting *posting)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(posting->key),
+	CStringGetTextDatum(posting->kind)};
+	bool		isnull;
+
+	if (plan_execute(&known_plan, values, NULL, false) == 0)
+		return false;
+	posting->amount = DatumGetMoney(plan_column(2, &isnull));
+	return true;
+}
+
+/* Post it, or find that it has been; its seq */
+static int64
+post_or_replay(LockedAccount *account, const Posting *posting)
+{
+	if (!journal_append(account, posting))
+		return journal_replayed(account, posting);
+	journal_store(account);
+	return account->last_seq;
+}
+
+/* Refuse an amount (KB005) */
+static void
+refuse_amount(const char *message, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_AMOUNT_OUT_OF_RANGE),
+			 errmsg_internal("%s", message),
+			 errdetail_internal("%s", detail)));
+}
+
+/* T6: a refund is of paid money that is left, never of bonus */
+static void
+check_refundable(const LockedAccount *account, Money amount)
+{
+	Money		paid = money_sub(account->balance, account->bonus);
+
+	if (money_minor(amount) > Max(money_minor(paid), 0))
+		refuse_amount("the refund is more than the paid money that is left",
+					  psprintf("Account %lld has a balance of %s, of which %s is bonus; the refund is %s (T6).",
+							   (long long) account->account_id, money_to_cstring(account->balance),
+							   money_to_cstring(account->bonus), money_to_cstring(amount)));
+}
+
+/* kb_refund(account_id, amount, reference, memo) */
+PG_FUNCTION_INFO_V1(kb_refund);
+Datum
+kb_refund(PG_FUNCTION_ARGS)
+{
+	LockedAccount account;
+	Posting		posting;
+	Money		amount;
+	int64		seq;
+
+	arg_required(fcinfo, 1, "amount");
+	amount = PG_GETARG_MONEY(1);
+	if (money_minor(amount) <= 0)
+		refuse_amount("a refund must be above zero", psprintf("The amount is %s.", money_to_cstring(amount)));
+	begin_correction(fcinfo, 2, &account, &posting);
+	journal_check_currency(&account, amount);
+	posting.kind = "refund";
+	posting.memo = arg_cstring(fcinfo, 3);
+	if (!find_known(&account, &posting))
+		check_refundable(&account, amount);
+	posting.amount = money_neg(amount);
+	seq = post_or_replay(&account, &posting);
+	SPI_finish();
+	PG_RETURN_INT64(seq);
+}
+
+/* kb_adjust(account_id, amount, reference, memo) */
+PG_FUNCTION_INFO_V1(kb_adjust);
+Datum
+kb_adjust(PG_FUNCTION_ARGS)
+{
+	LockedAccount account;
+	Posting		posting;
+	int64		seq;
+
+	arg_required(fcinfo, 1, "amount");
+	arg_required(fcinfo, 3, "memo");
+	begin_correction(fcinfo, 2, &account, &posting);
+	posting.kind = "adjustment";
+	posting.amount = PG_GETARG_MONEY(1);
+	posting.memo = arg_cstring(fcinfo, 3);
+	journal_check_currency(&account, posting.amount);
+	if (money_minor(posting.amount) == 0)
+		refuse_amount("an adjustment must not be zero", "It would change nothing.");
+	/* a debit spends bonus first, as a charge does */
+	posting.bonus_delta = Min(money_minor(posting.amount), 0);
+	seq = post_or_replay(&account, &posting);
+	SPI_finish();
+	PG_RETURN_INT64(seq);
+}
+
+/* kb_write_off(account_id, reference, memo) */
+PG_FUNCTION_INFO_V1(kb_write_off);
+Datum
+kb_write_off(PG_FUNCTION_ARGS)
+{
+	LockedAccount account;
+	Posting		posting;
+	int64		seq;
+
+	arg_required(fcinfo, 2, "memo");
+	begin_correction(fcinfo, 1, &account, &posting);
+	posting.kind = "writeoff";
+	posting.memo = arg_cstring(fcinfo, 2);
+	if (!find_known(&account, &posting))
+	{
+		if (money_minor(account.balance) >= 0)
+			refuse_amount("there is no debt to write off",
+						  psprintf("Account %lld has a balance of %s.", (long long) account.account_id,
+								   money_to_cstring(account.balance)));
+		posting.amount = money_neg(account.balance);
+	}
+	seq = post_or_replay(&account, &posting);
+	SPI_finish();
+	PG_RETURN_INT64(seq);
+}
+
+/* Whether the entry has been taken back by another one */
+static SavedPlan undone_plan = {
+	.sql = "SELECT u.seq FROM kbilling.entry u WHERE u.account_id = $1 AND u.ref_seq = $2"
+	"   AND u.kind IN ('chargeback', 'reversal') AND u.key <> $3",
+	.arg_types = {"bigint", "bigint", "text"}
+};
+
+/* An entry is taken back at most once, by chargeback or by reversal */
+static void
+check_not_undone(const LockedAccount *account, int64 seq, const char *key)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(seq), CStringGetTextDatum(key)};
+	bool		isnull;
+
+	if (plan_execute(&undone_plan, values, NULL, false) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_KEY_REUSED),
+				 errmsg("entry %lld of account %lld has been taken back already",
+						(long long) seq, (long long) account->account_id),
+				 errdetail("Entry %lld did so.", (long long) DatumGetInt64(plan_column(1, &isnull)))));
+}
+
+static SavedPlan topup_plan = {
+	.sql = "SELECT t.seq, t.amount FROM kbilling.entry t WHERE t.account_id = $1 AND t.key = $2 AND t.kind = 'topup'",
+	.arg_types = {"bigint", "text"}
+};
+
+/*
+ * The unspent part of the top-up's bonus.  The oldest bonus is spent first, so
+ * what later top-ups have earned is the last to go.
+ */
+static SavedPlan topup_bonus_plan = {
+	.sql = "SELECT b.seq, (b.amount), (SELECT kbilling.sum(l.amount) FROM kbilling.entry l"
+	"                            WHERE l.account_id = $1 AND l.seq > b.seq AND l.kind = 'bonus')"
+	"  FROM kbilling.entry b WHERE b.account_id = $1 AND b.key = 'kb:bonus:' || $2::text",
+	.arg_types = {"bigint", "bigint"}
+};
+
+/* T6: as much of the top-up's bonus as is unspent goes with it */
+static void
+take_back_bonus(LockedAccount *account, int64 topup_seq, int64 chargeback_seq)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(topup_seq)};
+	Posting		posting = {0};
+	int64		earned;
+	int64		later = 0;
+	int64		unspent;
+	Datum		value;
+	bool		isnull;
+
+	if (plan_execute(&topup_bonus_plan, values, NULL, false) == 0)
+		return;
+	posting.ref_seq = DatumGetInt64(plan_column(1, &isnull));
+	earned = money_minor(DatumGetMoney(plan_column(2, &isnull)));
+	value = plan_column(3, &isnull);
+	if (!isnull)
+		later = money_minor(DatumGetMoney(value));
+	unspent = Min(earned, money_minor(account->bonus) - Max(later, 0));
+	if (unspent <= 0)
+		return;
+	posting.kind = "bonus";
+	posting.amount = money_make(money_currency(account->balance), -unspent);
+	posting.bonus_delta = -unspent;
+	posting.key = psprintf("kb:chargeback:%lld", (long long) chargeback_seq);
+	if (!journal_append(account, &posting))
+		elog(ERROR, "key \"%s\" is in use", posting.key);
+}
+
+/* Find the top-up that is charged back */
+static void
+find_topup(const LockedAccount *account, const char *reference, Posting *posting)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(reference)};
+	bool		isnull;
+
+	if (plan_execute(&topup_plan, values, NULL, false) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("account %lld has no top-up \"%s\"", (long long) account->account_id, reference),
+				 errhint("Give the reference under which the top-up was applied; kbilling.payment_history lists them.")));
+	posting->ref_seq = DatumGetInt64(plan_column(1, &isnull));
+	posting->amount = money_neg(DatumGetMoney(plan_column(2, &isnull)));
+}
+
+/* kb_chargeback(account_id, topup_reference, reference) */
+PG_FUNCTION_INFO_V1(kb_chargeback);
+Datum
+kb_chargeback(PG_FUNCTION_ARGS)
+{
+	LockedAccount account;
+	Posting		posting;
+	int64		seq;
+
+	arg_required(fcinfo, 1, "topup_reference");
+	begin_correction(fcinfo, 2, &account, &posting);
+	posting.kind = "chargeback";
+	find_topup(&account, arg_cstring(fcinfo, 1), &posting);
+	check_not_undone(&account, posting.ref_seq, posting.key);
+	/*
+	 * The bonus goes first: the entry after it would otherwise find it spent by
+	 * a debt that the chargeback itself makes.
+	 */
+	if (!find_known(&account, &posting))
+		take_back_bonus(&account, posting.ref_seq, account.last_seq);
+	seq = post_or_replay(&account, &posting);
+	SPI_finish();
+	PG_RETURN_INT64(seq);
+}
+
+/* What a reversal takes from the entry it reverses: all of it, the other way round */
+static SavedPlan reversed_plan = {
+	.sql = "SELECT OPERATOR(kbilling.-) e.amount, e.kind = 'reversal',"
+	"       coalesce((SELECT p.bonus_after FROM kbilling.entry p WHERE p.account_id = $1 AND p.seq = $2 - 1),"
+	"                kbilling.kb_money(0, kbilling.kb_currency(e.amount))) OPERATOR(kbilling.-) e.bonus_after,"
+	"       (SELECT jsonb_agg(jsonb_set(l.line, '{amount}', to_jsonb(OPERATOR(kbilling.-) (l.line->>'amount')::kbilling.kb_money))"
+	"                         ORDER BY l.ordinality)"
+	"          FROM jsonb_array_elements(e.lines) WITH ORDINALITY l(line))"
+	"  FROM kbilling.entry e WHERE e.account_id = $1 AND e.seq = $2",
+	.arg_types = {"bigint", "bigint"}
+};
+
+/* The posting that reverses an entry */
+static void
+make_reversal(const LockedAccount *account, int64 entry_seq, Posting *posting)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(entry_seq)};
+	Datum		lines;
+	bool		isnull;
+
+	if (plan_execute(&reversed_plan, values, NULL, false) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("account %lld has no entry %lld", (long long) account->account_id, (long long) entry_seq)));
+	if (DatumGetBool(plan_column(2, &isnull)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("entry %lld of account %lld is a reversal itself",
+						(long long) entry_seq, (long long) account->account_id),
+				 errhint("Use kb_adjust.")));
+	posting->kind = "reversal";
+	posting->ref_seq = entry_seq;
+	posting->amount = DatumGetMoney(plan_column(1, &isnull));
+	posting->bonus_delta = money_minor(DatumGetMoney(plan_column(3, &isnull)));
+	lines = plan_column(4, &isnull);
+	posting->lines = isnull ? NULL : DatumGetJsonbPCopy(lines);
+}
+
+/* kb_reverse(account_id, entry_seq, reference, memo) */
+PG_FUNCTION_INFO_V1(kb_reverse);
+Datum
+kb_reverse(PG_FUNCTION_ARGS)
+{
+	LockedAccount account;
+	Posting		posting;
+	int64		seq;
+
+	arg_required(fcinfo, 1, "entry_seq");
+	arg_required(fcinfo, 3, "memo");
+	begin_correction(fcinfo, 2, &account, &posting);
+	posting.memo = arg_cstring(fcinfo, 3);
+	make_reversal(&account, PG_GETARG_INT64(1), &posting);
+	check_not_undone(&account, posting.ref_seq, posting.key);
+	seq = post_or_replay(&account, &posting);
+	SPI_finish();
+	PG_RETURN_INT64(seq);
+}

@@ -1,0 +1,201 @@
+/*
+ * topup.c
+ *		Money paid in, and its bonus.
+ */
+#include "postgres.h"
+
+#include "args.h"
+#include "currency.h"
+#include "errors.h"
+#include "fmgr.h"
+#include "journal.h"
+#include "kbilling.h"
+#include "plan.h"
+#include "row.h"
+
+/* Columns of kb_topup_result */
+enum
+{
+	TOPUP_ENTRY_SEQ, TOPUP_BONUS_SEQ, TOPUP_CREDITED, TOPUP_BONUS, TOPUP_BALANCE,
+	TOPUP_STAGE_BEFORE, TOPUP_STAGE_AFTER, TOPUP_REPLAYED
+};
+
+/* Arguments of kb_apply_topup */
+enum
+{
+	ARG_ACCOUNT_ID, ARG_AMOUNT, ARG_METHOD, ARG_REFERENCE, ARG_MEMBER, ARG_PAYMENT_ID
+};
+
+static SavedPlan role_plan = {
+	.sql = "SELECT m.role IN ('owner', 'admin') FROM kbilling.member m WHERE m.account_id = $1 AND m.member = $2",
+	.arg_types = {"bigint", "text"}
+};
+
+/* T1: only an owner or admin tops up */
+static void
+check_member(const LockedAccount *account, const char *member)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(member)};
+	bool		isnull;
+
+	if (plan_execute(&role_plan, values, NULL, false) > 0 && DatumGetBool(plan_column(1, &isnull)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_ROLE_NOT_ALLOWED),
+			 errmsg("member \"%s\" may not top up account %lld", member, (long long) account->account_id),
+			 errdetail("Only an owner or admin of the account tops up (T1)."),
+			 errhint("Leave member out for a payment that the provider reports by itself.")));
+}
+
+static SavedPlan bonus_plan = {
+	.sql = "SELECT kbilling.kb_bonus($2, b.percent) FROM kbilling.bonus_tier b"
+	" WHERE b.tariff = $1 AND b.min_amount OPERATOR(kbilling.<=) $2 AND b.from_date <= $3 AND b.to_date > $3"
+	" ORDER BY b.min_amount USING OPERATOR(kbilling.>), b.from_date DESC LIMIT 1",
+	.arg_types = {"text", "kbilling.kb_money", "date"}
+};
+
+/* T5: what the part of the amount that is left after the debt earns; zero or more */
+static Money
+bonus_for(const LockedAccount *account, Money amount)
+{
+	Money		nothing = money_make(money_currency(amount), 0);
+	Money		left = money_minor(account->balance) < 0 ? money_add(amount, account->balance) : amount;
+	Datum		values[] = {CStringGetTextDatum(account->tariff), MoneyGetDatum(left),
+	DateADTGetDatum(account->today)};
+	bool		isnull;
+
+	if (money_minor(left) <= 0 || plan_execute(&bonus_plan, values, NULL, false) == 0)
+		return nothing;
+	return DatumGetMoney(plan_column(1, &isnull));
+}
+
+/* The bonus of the top-up that was just appended; its seq, or 0 if there is none */
+static int64
+append_bonus(LockedAccount *account, Money bonus)
+{
+	Posting		posting = {0};
+
+	if (money_minor(bonus) == 0)
+		return 0;
+	posting.kind = "bonus";
+	posting.amount = bonus;
+	posting.bonus_delta = money_minor(bonus);
+	posting.ref_seq = account->last_seq;
+	posting.key = psprintf("kb:bonus:%lld", (long long) posting.ref_seq);
+	if (!journal_append(account, &posting))
+		elog(ERROR, "key \"%s\" is in use", posting.key);
+	return account->last_seq;
+}
+
+static SavedPlan replayed_plan = {
+	.sql = "SELECT b.seq, b.amount, coalesce(b.balance_after, t.balance_after)"
+	"  FROM kbilling.entry t"
+	"  LEFT JOIN kbilling.entry b ON b.account_id = t.account_id AND b.seq = t.seq + 1"
+	"   AND b.kind = 'bonus' AND b.ref_seq = t.seq"
+	" WHERE t.account_id = $1 AND t.seq = $2",
+	.arg_types = {"bigint", "bigint"}
+};
+
+/* The first result again (J3, T3) */
+static void
+replay_topup(const LockedAccount *account, const Posting *posting, Row *row)
+{
+	int64		seq = journal_replayed(account, posting);
+	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(seq)};
+	int64		last = seq;
+	Datum		bonus;
+	bool		isnull;
+
+	if (plan_execute(&replayed_plan, values, NULL, false) == 0)
+		elog(ERROR, "entry %lld is gone", (long long) seq);
+	row_set(row, TOPUP_ENTRY_SEQ, Int64GetDatum(seq));
+	row_set(row, TOPUP_BALANCE, plan_column(3, &isnull));
+	bonus = plan_column(2, &isnull);
+	row_set(row, TOPUP_BONUS, isnull ? MoneyGetDatum(money_make(money_currency(posting->amount), 0)) : bonus);
+	if (!isnull)
+	{
+		last = DatumGetInt64(plan_column(1, &isnull));
+		row_set(row, TOPUP_BONUS_SEQ, Int64GetDatum(last));
+	}
+	row_set_enum(row, TOPUP_STAGE_BEFORE, journal_stage_then(account, seq - 1, seq));
+	row_set_enum(row, TOPUP_STAGE_AFTER, journal_stage_then(account, last, seq));
+	row_set(row, TOPUP_REPLAYED, BoolGetDatum(true));
+}
+
+/* A new top-up: its entry, its bonus, the account's row */
+static bool
+post_topup(LockedAccount *account, const Posting *posting, Row *row)
+{
+	Stage		stage_before = journal_stage(account);
+	Money		bonus = bonus_for(account, posting->amount);
+	int64		bonus_seq;
+
+	if (!journal_append(account, posting))
+		return false;
+	row_set(row, TOPUP_ENTRY_SEQ, Int64GetDatum(account->last_seq));
+	bonus_seq = append_bonus(account, bonus);
+	if (bonus_seq > 0)
+		row_set(row, TOPUP_BONUS_SEQ, Int64GetDatum(bonus_seq));
+	journal_store(account);
+
+	row_set(row, TOPUP_BONUS, MoneyGetDatum(bonus));
+	row_set(row, TOPUP_BALANCE, MoneyGetDatum(account->balance));
+	row_set_enum(row, TOPUP_STAGE_BEFORE, stage_label(stage_before));
+	row_set_enum(row, TOPUP_STAGE_AFTER, stage_label(journal_stage(account)));
+	row_set(row, TOPUP_REPLAYED, BoolGetDatum(false));
+	return true;
+}
+
+/* What the caller wants posted */
+static void
+read_posting(FunctionCallInfo fcinfo, Posting *posting)
+{
+	arg_required(fcinfo, ARG_ACCOUNT_ID, "account_id");
+	arg_required(fcinfo, ARG_AMOUNT, "amount");
+	arg_required(fcinfo, ARG_METHOD, "method");
+	arg_required(fcinfo, ARG_REFERENCE, "reference");
+	memset(posting, 0, sizeof(Posting));
+	posting->kind = "topup";
+	posting->amount = PG_GETARG_MONEY(ARG_AMOUNT);
+	posting->method = DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(ARG_METHOD)));
+	posting->key = journal_key(PG_GETARG_TEXT_PP(ARG_REFERENCE));
+	posting->member = arg_cstring(fcinfo, ARG_MEMBER);
+
+	if (money_minor(posting->amount) <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_AMOUNT_OUT_OF_RANGE),
+				 errmsg("a top-up must be above zero"),
+				 errdetail("The amount is %s.", money_to_cstring(posting->amount)),
+				 errhint("Use kb_refund to pay money back.")));
+	if (!PG_ARGISNULL(ARG_PAYMENT_ID))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("account %lld has no payment %lld", (long long) PG_GETARG_INT64(ARG_ACCOUNT_ID),
+						(long long) PG_GETARG_INT64(ARG_PAYMENT_ID))));
+}
+
+/* kb_apply_topup(account_id, amount, method, reference, member, payment_id) */
+PG_FUNCTION_INFO_V1(kb_apply_topup);
+Datum
+kb_apply_topup(PG_FUNCTION_ARGS)
+{
+	LockedAccount account;
+	Posting		posting;
+	Row			row;
+
+	read_posting(fcinfo, &posting);
+	row_begin(&row, fcinfo);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+
+	journal_lock(PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time(), &account);
+	journal_check_currency(&account, posting.amount);
+	if (posting.member != NULL)
+		check_member(&account, posting.member);
+	row_set(&row, TOPUP_CREDITED, MoneyGetDatum(posting.amount));
+	if (!post_topup(&account, &posting, &row))
+		replay_topup(&account, &posting, &row);
+
+	SPI_finish();
+	return row_end(&row);
+}
