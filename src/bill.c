@@ -1,0 +1,229 @@
+/*
+ * bill.c
+ *		The bill of a period: what an account has had becomes lines and a total.
+ *
+ * The one rating path (DESIGN, section 5): the month charge and every preview
+ * of it go through the aggregate kb_bill.  Values in, value out.
+ */
+#include "postgres.h"
+
+#include "calendar.h"
+#include "currency.h"
+#include "errors.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "money.h"
+#include "price.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/jsonb.h"
+
+/* Something that the account had at one price, from a day to a day. */
+typedef struct Part
+{
+	char	   *service;
+	DateADT		from;			/* first day, within the period */
+	DateADT		to;				/* last day, within the period */
+	Numeric		quantity;
+	Price	   *price;
+	bool		prorate;
+} Part;
+
+/* State of the aggregate, in its own memory context. */
+typedef struct Bill
+{
+	uint16		currency;
+	int			days_in_month;
+	int			nparts;
+	int			capacity;
+	Part	   *parts;
+} Bill;
+
+/* A bill without parts */
+static Bill *
+bill_create(uint16 currency, DateADT first_day)
+{
+	Bill	   *bill = palloc(sizeof(Bill));
+
+	bill->currency = currency;
+	bill->days_in_month = month_last_day(first_day) - month_first_day(first_day) + 1;
+	bill->nparts = 0;
+	bill->capacity = 8;
+	bill->parts = palloc(bill->capacity * sizeof(Part));
+	return bill;
+}
+
+/* Room for one more part */
+static Part *
+bill_next_part(Bill *bill)
+{
+	if (bill->nparts == bill->capacity)
+	{
+		bill->capacity *= 2;
+		bill->parts = repalloc(bill->parts, bill->capacity * sizeof(Part));
+	}
+	return &bill->parts[bill->nparts++];
+}
+
+/*
+ * kb_bill_add(state, service, from_date, to_date, quantity, price, prorate,
+ * currency, first_day, last_day): to_date is the day after the last one.
+ */
+PG_FUNCTION_INFO_V1(kb_bill_add);
+Datum
+kb_bill_add(PG_FUNCTION_ARGS)
+{
+	MemoryContext aggregate;
+	MemoryContext old;
+	Bill	   *bill = PG_ARGISNULL(0) ? NULL : (Bill *) PG_GETARG_POINTER(0);
+	Part	   *part;
+
+	if (!AggCheckCallContext(fcinfo, &aggregate))
+		elog(ERROR, "kb_bill_add is part of an aggregate");
+	for (int i = 1; i <= 9; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("a part of a bill must not be null")));
+
+	old = MemoryContextSwitchTo(aggregate);
+	if (bill == NULL)
+		bill = bill_create(currency_from_text(PG_GETARG_TEXT_PP(7)), PG_GETARG_DATEADT(8));
+	part = bill_next_part(bill);
+	part->service = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	part->from = Max(PG_GETARG_DATEADT(2), PG_GETARG_DATEADT(8));
+	part->to = DATE_IS_NOEND(PG_GETARG_DATEADT(3)) ? PG_GETARG_DATEADT(9)
+		: Min(PG_GETARG_DATEADT(3) - 1, PG_GETARG_DATEADT(9));
+	part->quantity = DatumGetNumericCopy(PG_GETARG_DATUM(4));
+	part->price = (Price *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(5));
+	part->prorate = PG_GETARG_BOOL(6);
+	MemoryContextSwitchTo(old);
+
+	PG_RETURN_POINTER(bill);
+}
+
+/* The base fee first, then by service and day */
+static int
+compare_parts(const void *a, const void *b)
+{
+	const Part *x = a;
+	const Part *y = b;
+	int			by_base = (strcmp(y->service, "base") == 0) - (strcmp(x->service, "base") == 0);
+	int			by_service = strcmp(x->service, y->service);
+
+	if (by_base != 0)
+		return by_base;
+	if (by_service != 0)
+		return by_service;
+	return (x->from > y->from) - (x->from < y->from);
+}
+
+/*
+ * A price that is not prorated is due once a period, in full: the last one that
+ * the service had in it.
+ */
+static bool
+part_is_superseded(const Bill *bill, int i)
+{
+	const Part *part = &bill->parts[i];
+
+	return !part->prorate && i + 1 < bill->nparts &&
+		strcmp(part->service, bill->parts[i + 1].service) == 0;
+}
+
+/* What a part costs; rounded here and nowhere else (M4) */
+static Money
+rate_part(const Bill *bill, const Part *part)
+{
+	int			days = part->prorate ? part->to - part->from + 1 : bill->days_in_month;
+
+	return price_rate_days(part->price, part->quantity, bill->currency, days, bill->days_in_month);
+}
+
+/* Add a pair with a text to a JSON object */
+static void
+push_string(JsonbParseState **state, char *key, char *value)
+{
+	JsonbValue	v;
+
+	v.type = jbvString;
+	v.val.string.val = key;
+	v.val.string.len = strlen(key);
+	(void) pushJsonbValue(state, WJB_KEY, &v);
+	v.val.string.val = value;
+	v.val.string.len = strlen(value);
+	(void) pushJsonbValue(state, WJB_VALUE, &v);
+}
+
+/* Add a pair with a number to a JSON object */
+static void
+push_number(JsonbParseState **state, char *key, Numeric value)
+{
+	JsonbValue	v;
+
+	v.type = jbvString;
+	v.val.string.val = key;
+	v.val.string.len = strlen(key);
+	(void) pushJsonbValue(state, WJB_KEY, &v);
+	v.type = jbvNumeric;
+	v.val.numeric = value;
+	(void) pushJsonbValue(state, WJB_VALUE, &v);
+}
+
+/* C7: a line says all that it was made of */
+static void
+push_line(JsonbParseState **state, const Bill *bill, const Part *part, Money amount)
+{
+	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	push_string(state, "service", part->service);
+	push_string(state, "what", strcmp(part->service, "base") == 0 ? "base fee" : "recurring service");
+	push_string(state, "from", date_to_cstring(part->from));
+	push_string(state, "to", date_to_cstring(part->to));
+	push_number(state, "days", int64_to_numeric(part->to - part->from + 1));
+	push_number(state, "days_in_month", int64_to_numeric(bill->days_in_month));
+	push_number(state, "quantity", part->quantity);
+	push_string(state, "unit_price", price_to_cstring(part->price));
+	push_string(state, "amount", money_to_cstring(amount));
+	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+/* The lines and their sum; the state's parts are sorted in place */
+static Jsonb *
+bill_finish(Bill *bill, Money *total)
+{
+	JsonbParseState *state = NULL;
+
+	qsort(bill->parts, bill->nparts, sizeof(Part), compare_parts);
+	*total = money_make(bill->currency, 0);
+	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < bill->nparts; i++)
+	{
+		Money		amount;
+
+		if (part_is_superseded(bill, i))
+			continue;
+		amount = rate_part(bill, &bill->parts[i]);
+		*total = money_add(*total, amount);
+		push_line(&state, bill, &bill->parts[i], amount);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
+}
+
+/* Final function: kb_bill_result(total, lines) */
+PG_FUNCTION_INFO_V1(kb_bill_final);
+Datum
+kb_bill_final(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+	Money		total;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "kb_bill_final returns a row");
+	values[1] = JsonbPGetDatum(bill_finish((Bill *) PG_GETARG_POINTER(0), &total));
+	values[0] = MoneyGetDatum(total);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
