@@ -1,0 +1,159 @@
+/*
+ * Where an account stands: balance, stage and access, now, then, and ahead.
+ * Computed, never stored (S5).
+ */
+
+CREATE TYPE kbilling.kb_access_decision AS (
+	stage         kbilling.kb_stage,
+	access        kbilling.kb_access,
+	amount_due    kbilling.kb_money,
+	next_stage    kbilling.kb_stage,
+	next_stage_on date,
+	delete_on     date
+);
+COMMENT ON TYPE kbilling.kb_access_decision IS 'What a member may do, and what comes next if nothing is paid';
+COMMENT ON COLUMN kbilling.kb_access_decision.stage IS 'How far the consequences of a debt have got (S2)';
+COMMENT ON COLUMN kbilling.kb_access_decision.access IS 'What the member may do (S3)';
+COMMENT ON COLUMN kbilling.kb_access_decision.amount_due IS 'The debt, zero or more';
+COMMENT ON COLUMN kbilling.kb_access_decision.next_stage IS 'The stage that comes next; NULL without a debt, or if none does';
+COMMENT ON COLUMN kbilling.kb_access_decision.next_stage_on IS 'The local date on which it begins';
+COMMENT ON COLUMN kbilling.kb_access_decision.delete_on IS 'The date of the deletion, if the account is closing';
+
+CREATE VIEW kbilling.account_status WITH (security_invoker) AS
+	SELECT a.account_id, a.state, a.balance, a.unspent_bonus AS bonus,
+		   kbilling.kb_stage(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS stage,
+		   a.debt_since,
+		   greatest(OPERATOR(kbilling.-) a.balance, a.balance OPERATOR(kbilling.-) a.balance) AS amount_due,
+		   kbilling.kb_stage(a.debt_since, a.deferred_until, n.next_on, p.remind_day, p.restrict_day, p.block_day) AS next_stage,
+		   n.next_on AS next_stage_on,
+		   a.delete_on, a.last_seq
+	FROM kbilling.account a
+	CROSS JOIN LATERAL (SELECT kbilling.kb_local_date(kbilling.kb_now(), a.time_zone) AS today) d
+	JOIN kbilling.account_tariff s ON s.account_id = a.account_id AND s.from_date <= d.today AND s.to_date > d.today
+	JOIN kbilling.tariff t ON t.tariff = s.tariff
+	JOIN kbilling.policy p ON p.policy = t.policy
+	CROSS JOIN LATERAL (SELECT kbilling.kb_next_stage_on(a.debt_since, a.deferred_until, d.today,
+														  p.remind_day, p.restrict_day, p.block_day) AS next_on) n;
+COMMENT ON VIEW kbilling.account_status IS 'Where every account stands now';
+COMMENT ON COLUMN kbilling.account_status.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.account_status.state IS 'active, closing, deleted or purged';
+COMMENT ON COLUMN kbilling.account_status.balance IS 'Sum of the entries; below zero it is a debt';
+COMMENT ON COLUMN kbilling.account_status.bonus IS 'The part of the balance that is bonus';
+COMMENT ON COLUMN kbilling.account_status.stage IS 'How far the consequences of a debt have got (S2, S4)';
+COMMENT ON COLUMN kbilling.account_status.debt_since IS 'Local date on which the debt took effect (S1)';
+COMMENT ON COLUMN kbilling.account_status.amount_due IS 'The debt, zero or more';
+COMMENT ON COLUMN kbilling.account_status.next_stage IS 'The stage that comes next if nothing is paid';
+COMMENT ON COLUMN kbilling.account_status.next_stage_on IS 'The local date on which it begins';
+COMMENT ON COLUMN kbilling.account_status.delete_on IS 'The date of the deletion, if the account is closing';
+COMMENT ON COLUMN kbilling.account_status.last_seq IS 'seq of the last entry';
+
+CREATE FUNCTION kbilling.kb_stage_at(account_id bigint, seq bigint, at timestamptz) RETURNS kbilling.kb_stage
+	LANGUAGE sql STABLE
+RETURN (
+	SELECT kbilling.kb_stage(
+		(SELECT e.debt_since FROM kbilling.entry e WHERE e.account_id = $1 AND e.seq = $2),
+		(SELECT f.deferred_until FROM kbilling.deferral f WHERE f.account_id = $1 AND f.granted_at <= $3
+		 ORDER BY f.deferral_no DESC LIMIT 1),
+		d.today, p.remind_day, p.restrict_day, p.block_day)
+	FROM kbilling.account a
+	CROSS JOIN LATERAL (SELECT kbilling.kb_local_date($3, a.time_zone) AS today) d
+	JOIN kbilling.account_tariff s ON s.account_id = a.account_id AND s.from_date <= d.today AND s.to_date > d.today
+	JOIN kbilling.tariff t ON t.tariff = s.tariff
+	JOIN kbilling.policy p ON p.policy = t.policy
+	WHERE a.account_id = $1
+);
+COMMENT ON FUNCTION kbilling.kb_stage_at(bigint, bigint, timestamptz) IS
+'The stage at the moment if entry seq (0: none) is the last one; deferrals as they stood then';
+
+CREATE FUNCTION kbilling.kb_standing(account_id bigint, at timestamptz)
+	RETURNS TABLE (balance kbilling.kb_money, debt_since date, deferred_until date, today date,
+				   remind_day integer, restrict_day integer, block_day integer, delete_on date, deleted boolean)
+	LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT kbilling.kb_raise_if($2 IS NULL, '22004', 'at must not be null'),
+		   kbilling.kb_raise_if(NOT isfinite($2) OR $2 > kbilling.kb_now() + interval '100 years', '22008',
+								'at must be finite, and at most 100 years ahead'),
+		   kbilling.kb_require_account($1);
+	SELECT coalesce(past.balance_after, ahead.balance, zero.amount),
+		   CASE WHEN $2 <= kbilling.kb_now() THEN past.debt_since ELSE coalesce(a.debt_since, ahead.debt_since) END,
+		   CASE WHEN $2 <= kbilling.kb_now() THEN granted.deferred_until ELSE a.deferred_until END,
+		   d.today, p.remind_day, p.restrict_day, p.block_day,
+		   a.delete_on, a.state IN ('deleted', 'purged')
+	FROM kbilling.account a
+	CROSS JOIN LATERAL (SELECT kbilling.kb_local_date($2, a.time_zone) AS today,
+							   kbilling.kb_local_date(kbilling.kb_now(), a.time_zone) AS now) d
+	CROSS JOIN LATERAL (SELECT a.balance OPERATOR(kbilling.-) a.balance AS amount) zero
+	LEFT JOIN kbilling.account_tariff s ON s.account_id = a.account_id AND s.from_date <= d.today AND s.to_date > d.today
+	JOIN kbilling.tariff t ON t.tariff = coalesce(s.tariff, a.tariff)
+	JOIN kbilling.policy p ON p.policy = t.policy
+	-- S6, the past: what the journal said at the moment
+	LEFT JOIN LATERAL (
+		SELECT e.balance_after, e.debt_since FROM kbilling.entry e
+		WHERE e.account_id = a.account_id AND e.posted_at <= $2 AND $2 <= kbilling.kb_now()
+		ORDER BY e.seq DESC LIMIT 1) past ON true
+	LEFT JOIN LATERAL (
+		SELECT f.deferred_until FROM kbilling.deferral f
+		WHERE f.account_id = a.account_id AND f.granted_at <= $2
+		ORDER BY f.deferral_no DESC LIMIT 1) granted ON true
+	-- S6, ahead: the months that end until then are charged, and nothing is paid
+	LEFT JOIN LATERAL (
+		SELECT a.balance OPERATOR(kbilling.-) coalesce(kbilling.sum(m.total), zero.amount) AS balance,
+			   min(m.effective_on) FILTER (WHERE m.balance OPERATOR(kbilling.<) 0) AS debt_since
+		FROM (SELECT b.total, a.balance OPERATOR(kbilling.-) kbilling.sum(b.total) OVER (ORDER BY g.first_day) AS balance,
+					 CASE p.debt_counts_from WHEN 'due_date' THEN greatest(g.last_day + 1, kbilling.kb_month_first_day(d.now))
+					 ELSE greatest(g.last_day + 1, d.now) END AS effective_on
+			  FROM (SELECT greatest(i::date, a.charged_through + 1) AS first_day, kbilling.kb_month_last_day(i::date) AS last_day
+					FROM generate_series(kbilling.kb_month_first_day(a.charged_through + 1)::timestamp, d.today::timestamp,
+										 interval '1 month') i) g
+			  CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, g.first_day, g.last_day) b
+			  WHERE g.last_day < d.today) m
+		WHERE $2 > kbilling.kb_now()) ahead ON $2 > kbilling.kb_now()
+	WHERE a.account_id = $1;
+END;
+COMMENT ON FUNCTION kbilling.kb_standing(bigint, timestamptz) IS
+'What an account''s stage is made of, at any moment: in the past by the journal, ahead if nothing is paid (S6). KB001; 22008 for an infinite moment or one more than 100 years ahead';
+
+CREATE FUNCTION kbilling.kb_balance(account_id bigint) RETURNS kbilling.kb_money
+	LANGUAGE sql STABLE
+RETURN coalesce((SELECT a.balance FROM kbilling.account a WHERE a.account_id = $1),
+				kbilling.kb_no_account($1, NULL::kbilling.kb_money));
+COMMENT ON FUNCTION kbilling.kb_balance(bigint) IS 'The balance now; KB001 for an unknown account';
+
+CREATE FUNCTION kbilling.kb_balance(account_id bigint, at timestamptz) RETURNS kbilling.kb_money
+	LANGUAGE sql STABLE
+RETURN (SELECT s.balance FROM kbilling.kb_standing($1, $2) s);
+COMMENT ON FUNCTION kbilling.kb_balance(bigint, timestamptz) IS
+'The balance at a moment: in the past by the journal, ahead if nothing is paid and the months that end are charged (S6); KB001, 22008';
+
+CREATE FUNCTION kbilling.kb_access_stage(account_id bigint) RETURNS kbilling.kb_stage
+	LANGUAGE sql STABLE
+RETURN coalesce((SELECT s.stage FROM kbilling.account_status s WHERE s.account_id = $1),
+				kbilling.kb_no_account($1, NULL::kbilling.kb_stage));
+COMMENT ON FUNCTION kbilling.kb_access_stage(bigint) IS 'The account''s stage now (S2, S4); KB001 for an unknown account';
+
+CREATE FUNCTION kbilling.kb_access_stage(account_id bigint, at timestamptz) RETURNS kbilling.kb_stage
+	LANGUAGE sql STABLE
+RETURN (SELECT kbilling.kb_stage(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day)
+		FROM kbilling.kb_standing($1, $2) s);
+COMMENT ON FUNCTION kbilling.kb_access_stage(bigint, timestamptz) IS
+'The account''s stage at a moment: in the past by the journal, ahead if nothing is paid (S6); KB001, 22008';
+
+CREATE FUNCTION kbilling.kb_access(account_id bigint, role kbilling.kb_role) RETURNS kbilling.kb_access_decision
+	LANGUAGE c STABLE SET search_path = pg_catalog, kbilling, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_access';
+COMMENT ON FUNCTION kbilling.kb_access(bigint, kbilling.kb_role) IS
+'What a member of the role may do now, and what comes next (S3); KB001 for an unknown account';
+
+CREATE FUNCTION kbilling.kb_access(account_id bigint, role kbilling.kb_role, at timestamptz) RETURNS kbilling.kb_access_decision
+	LANGUAGE sql STABLE
+RETURN (
+	SELECT ROW(x.stage, kbilling.kb_access_for(x.stage, $2, s.deleted),
+			   greatest(OPERATOR(kbilling.-) s.balance, s.balance OPERATOR(kbilling.-) s.balance),
+			   kbilling.kb_stage(s.debt_since, s.deferred_until, n.next_on, s.remind_day, s.restrict_day, s.block_day),
+			   n.next_on, s.delete_on)::kbilling.kb_access_decision
+	FROM kbilling.kb_standing($1, $3) s
+	CROSS JOIN LATERAL (SELECT kbilling.kb_stage(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day) AS stage) x
+	CROSS JOIN LATERAL (SELECT kbilling.kb_next_stage_on(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day) AS next_on) n
+);
+COMMENT ON FUNCTION kbilling.kb_access(bigint, kbilling.kb_role, timestamptz) IS
+'What a member of the role may do at a moment, in the past or ahead (S3, S6); KB001, 22008';

@@ -1,0 +1,46 @@
+/*
+ * status.c
+ *		Where an account stands now: the answer that an app asks for at each request.
+ */
+#include "postgres.h"
+
+#include "args.h"
+#include "errors.h"
+#include "fmgr.h"
+#include "plan.h"
+#include "row.h"
+
+static SavedPlan access_plan = {
+	.sql = "SELECT s.stage, kbilling.kb_access_for(s.stage, $2, s.state IN ('deleted', 'purged')),"
+	"       s.amount_due, s.next_stage, s.next_stage_on, s.delete_on"
+	"  FROM kbilling.account_status s WHERE s.account_id = $1",
+	.arg_types = {"bigint", "kbilling.kb_role"}
+};
+
+/* kb_access(account_id, role) */
+PG_FUNCTION_INFO_V1(kb_access);
+Datum
+kb_access(PG_FUNCTION_ARGS)
+{
+	Datum		values[2];
+	Row			row;
+
+	arg_required(fcinfo, 0, "account_id");
+	arg_required(fcinfo, 1, "role");
+	values[0] = PG_GETARG_DATUM(0);
+	values[1] = PG_GETARG_DATUM(1);
+	row_begin(&row, fcinfo);
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	if (plan_execute(&access_plan, values, NULL, true) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_UNKNOWN_ACCOUNT),
+				 errmsg("account %lld does not exist", (long long) PG_GETARG_INT64(0)),
+				 errhint("Create it with kb_create_account.")));
+	/* every column is passed by value, so it outlives the connection */
+	for (int i = 0; i < row.desc->natts; i++)
+		row.values[i] = plan_column(i + 1, &row.nulls[i]);
+	SPI_finish();
+	return row_end(&row);
+}
