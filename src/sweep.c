@@ -1,0 +1,303 @@
+/*
+ * sweep.c
+ *		The sweep: month charges of all accounts, batch by batch (W1, W3).
+ *
+ * The procedure commits, so it has the rights and the search_path of its
+ * caller; what it calls has the owner's.  Where a run has got to stands in its
+ * row, which is also what another session sees of it.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "args.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "journal.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "plan.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+/* Advisory lock that the running sweep of a database holds: "kbilling" in ASCII. */
+#define SWEEP_LOCK	INT64CONST(0x6b62696c6c696e67)
+
+/* What a batch did */
+typedef struct BatchResult
+{
+	int64		charged;
+	int64		posted;
+	int64		failed;
+} BatchResult;
+
+/*
+ * The next accounts that are due in the zone where the run is, oldest month
+ * first.  An account with more months to charge comes up again further on.
+ */
+static SavedPlan pick_plan = {
+	.sql = "SELECT array_agg(x.account_id ORDER BY x.charged_through, x.account_id), max(x.charged_through),"
+	"       (array_agg(x.account_id ORDER BY x.charged_through DESC, x.account_id DESC))[1]"
+	"  FROM (SELECT a.account_id, a.charged_through FROM kbilling.account a"
+	"         WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3)"
+	"           AND a.charged_through < kbilling.kb_month_first_day(kbilling.kb_local_date($4, $1)) - 1"
+	"           AND a.state IN ('active', 'closing')"
+	"         ORDER BY a.charged_through, a.account_id LIMIT $5) x",
+	.arg_types = {"text", "date", "bigint", "timestamptz", "integer"}
+};
+
+static SavedPlan position_plan = {
+	.sql = "SELECT r.as_of, r.at_time_zone, coalesce(r.at_charged_through, '-infinity'), coalesce(r.at_account_id, 0)"
+	"  FROM kbilling.sweep_run r WHERE r.run_id = $1 AND r.outcome = 'running' FOR UPDATE",
+	.arg_types = {"bigint"}
+};
+
+static SavedPlan next_zone_plan = {
+	.sql = "UPDATE kbilling.sweep_run r"
+	"   SET at_time_zone = n.time_zone, at_charged_through = NULL, at_account_id = NULL"
+	"  FROM (SELECT min(a.time_zone) AS time_zone FROM kbilling.account a"
+	"         WHERE a.time_zone > $2 AND a.state IN ('active', 'closing')) n"
+	" WHERE r.run_id = $1 AND n.time_zone IS NOT NULL",
+	.arg_types = {"bigint", "text"}
+};
+
+static SavedPlan progress_plan = {
+	.sql = "UPDATE kbilling.sweep_run"
+	"   SET periods_charged = periods_charged + $2, entries_posted = entries_posted + $3,"
+	"       accounts_failed = accounts_failed + $4, at_charged_through = $5, at_account_id = $6"
+	" WHERE run_id = $1",
+	.arg_types = {"bigint", "bigint", "bigint", "bigint", "date", "bigint"}
+};
+
+static SavedPlan failure_plan = {
+	.sql = "INSERT INTO kbilling.sweep_failure (account_id, run_id, failed_at, state, message)"
+	" VALUES ($1, $2, clock_timestamp(), $3, $4)"
+	" ON CONFLICT (account_id, run_id) DO NOTHING",
+	.arg_types = {"bigint", "bigint", "text", "text"}
+};
+
+/* Whether an error is about the server, not about an account */
+static bool
+concerns_server(int sqlstate)
+{
+	int			category = ERRCODE_TO_CATEGORY(sqlstate);
+
+	return category == ERRCODE_OPERATOR_INTERVENTION ||
+		category == ERRCODE_INSUFFICIENT_RESOURCES ||
+		category == ERRCODE_SYSTEM_ERROR ||
+		category == ERRCODE_READ_ONLY_SQL_TRANSACTION;
+}
+
+/* Charge accounts in a subtransaction; the error if that failed, else NULL */
+static ErrorData *
+try_charges(ArrayType *account_ids, TimestampTz at, BatchResult *result)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;	/* set within PG_TRY */
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		uint64		charged = journal_post_charges(account_ids, at);
+
+		result->charged += charged;
+		for (uint64 i = 0; i < charged; i++)
+			if (SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3) != NULL)
+				result->posted++;
+		SPI_freetuptable(SPI_tuptable);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (concerns_server(error->sqlerrcode))
+			ReThrowError(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+/* Note an account that could not be charged */
+static void
+report_failure(int64 run_id, int64 account_id, const ErrorData *error)
+{
+	Datum		values[] = {Int64GetDatum(account_id), Int64GetDatum(run_id),
+		CStringGetTextDatum(unpack_sql_state(error->sqlerrcode)), CStringGetTextDatum(error->message)
+	};
+
+	plan_execute(&failure_plan, values, NULL, false);
+}
+
+/*
+ * Charge accounts; halve them around one that fails, so that it is found in few
+ * steps and holds up no other.
+ */
+static void
+charge_accounts(int64 run_id, Datum *ids, int n, TimestampTz at, BatchResult *result)
+{
+	ErrorData  *error;
+
+	CHECK_FOR_INTERRUPTS();
+	error = try_charges(construct_array(ids, n, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE), at, result);
+	if (error == NULL)
+		return;
+	if (n == 1)
+	{
+		report_failure(run_id, DatumGetInt64(ids[0]), error);
+		result->failed++;
+		return;
+	}
+	charge_accounts(run_id, ids, n / 2, at, result);
+	charge_accounts(run_id, ids + n / 2, n - n / 2, at, result);
+}
+
+/* Go on to the next zone; false if there is none */
+static bool
+next_zone(int64 run_id, Datum zone)
+{
+	Datum		values[] = {Int64GetDatum(run_id), zone};
+
+	return plan_execute(&next_zone_plan, values, NULL, false) > 0;
+}
+
+/* Charge what was picked, and note how far the run is */
+static void
+charge_batch(int64 run_id, TimestampTz at)
+{
+	BatchResult result = {0};
+	bool		isnull;
+	ArrayType  *picked = DatumGetArrayTypePCopy(plan_column(1, &isnull));
+	Datum		progress[] = {Int64GetDatum(run_id), 0, 0, 0, plan_column(2, &isnull), plan_column(3, &isnull)};
+	Datum	   *ids;
+	int			n;
+
+	deconstruct_array(picked, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &ids, NULL, &n);
+	charge_accounts(run_id, ids, n, at, &result);
+	progress[1] = Int64GetDatum(result.charged);
+	progress[2] = Int64GetDatum(result.posted);
+	progress[3] = Int64GetDatum(result.failed);
+	plan_execute(&progress_plan, progress, NULL, false);
+}
+
+/* kb_sweep_step(run_id, batch_size) */
+PG_FUNCTION_INFO_V1(kb_sweep_step);
+Datum
+kb_sweep_step(PG_FUNCTION_ARGS)
+{
+	int64		run_id;
+	Datum		pick[5];
+	bool		isnull;
+	bool		more = true;
+
+	arg_required(fcinfo, 0, "run_id");
+	arg_required(fcinfo, 1, "batch_size");
+	run_id = PG_GETARG_INT64(0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+
+	if (plan_execute(&position_plan, &PG_GETARG_DATUM(0), NULL, false) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("no sweep %lld is running", (long long) run_id)));
+	pick[0] = PointerGetDatum(DatumGetTextPCopy(plan_column(2, &isnull)));
+	pick[1] = plan_column(3, &isnull);
+	pick[2] = plan_column(4, &isnull);
+	pick[3] = plan_column(1, &isnull);
+	pick[4] = Int32GetDatum(Max(PG_GETARG_INT32(1), 1));
+
+	/* the first position is before every zone */
+	if (VARSIZE_ANY_EXHDR(DatumGetPointer(pick[0])) == 0)
+		more = next_zone(run_id, pick[0]);
+	else
+	{
+		plan_execute(&pick_plan, pick, NULL, false);
+		(void) plan_column(1, &isnull);
+		if (isnull)
+			more = next_zone(run_id, pick[0]);
+		else
+			charge_batch(run_id, DatumGetTimestampTz(pick[3]));
+	}
+	SPI_finish();
+	PG_RETURN_BOOL(more);
+}
+
+/* First column of the one row of a statement */
+static Datum
+execute_one(const char *sql)
+{
+	bool		isnull;
+
+	if (SPI_execute(sql, false, 0) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not execute: %s", sql);
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+}
+
+/* One run, each step in a transaction of its own */
+static void
+run_sweep(void)
+{
+	int64		run_id = DatumGetInt64(execute_one("SELECT kbilling.kb_sweep_begin()"));
+	char	   *step = psprintf("SELECT kbilling.kb_sweep_step(" INT64_FORMAT ")", run_id);
+	char	   *end = psprintf("SELECT kbilling.kb_sweep_end(" INT64_FORMAT ")", run_id);
+	bool		more = true;
+
+	SPI_commit();
+	while (more)
+	{
+		CHECK_FOR_INTERRUPTS();
+		more = DatumGetBool(execute_one(step));
+		SPI_freetuptable(SPI_tuptable);
+		SPI_commit();
+	}
+	(void) execute_one(end);
+	SPI_commit();
+}
+
+/* CALL kb_sweep() */
+PG_FUNCTION_INFO_V1(kb_sweep);
+Datum
+kb_sweep(PG_FUNCTION_ARGS)
+{
+	const CallContext *call = (const CallContext *) fcinfo->context;
+
+	if (call == NULL || !IsA(call, CallContext) || call->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("kb_sweep cannot run inside a transaction block"),
+				 errdetail("It commits after each batch (W1)."),
+				 errhint("CALL it on its own, from a session in autocommit mode.")));
+	if (RecoveryInProgress())
+	{
+		ereport(NOTICE, (errmsg("a standby has nothing to sweep")));
+		PG_RETURN_VOID();
+	}
+	if (!DatumGetBool(DirectFunctionCall1(pg_try_advisory_lock_int8, Int64GetDatum(SWEEP_LOCK))))
+	{
+		ereport(NOTICE, (errmsg("another sweep is running and does the work")));
+		PG_RETURN_VOID();
+	}
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	PG_TRY();
+	{
+		run_sweep();
+	}
+	PG_FINALLY();
+	{
+		(void) DirectFunctionCall1(pg_advisory_unlock_int8, Int64GetDatum(SWEEP_LOCK));
+	}
+	PG_END_TRY();
+	SPI_finish();
+	PG_RETURN_VOID();
+}
