@@ -1,0 +1,237 @@
+/*
+ * What the journal says, for customers, bookkeepers and whoever checks it.
+ */
+
+CREATE VIEW kbilling.charge_line WITH (security_invoker) AS
+	SELECT e.account_id, e.seq, e.period, l.line_no::integer, l.service, l.what, l."from" AS from_date, l."to" AS to_date,
+		   l.days, l.days_in_month, l.quantity, l.unit_price, l.amount
+	FROM kbilling.entry e
+	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(e.lines) AS (service text, what text, "from" date, "to" date,
+		days integer, days_in_month integer, quantity numeric, unit_price text, amount kbilling.kb_money)) WITH ORDINALITY
+		AS l (service, what, "from", "to", days, days_in_month, quantity, unit_price, amount, line_no)
+	WHERE e.kind = 'charge';
+COMMENT ON VIEW kbilling.charge_line IS 'One row for each line of each charge, as it was posted (C7)';
+COMMENT ON COLUMN kbilling.charge_line.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.charge_line.seq IS 'The charge''s entry';
+COMMENT ON COLUMN kbilling.charge_line.period IS 'The month, by its first day';
+COMMENT ON COLUMN kbilling.charge_line.line_no IS 'Runs 1, 2, 3, … within the charge';
+COMMENT ON COLUMN kbilling.charge_line.service IS 'What was priced; "base" for the base fee';
+COMMENT ON COLUMN kbilling.charge_line.what IS 'What kind of line it is';
+COMMENT ON COLUMN kbilling.charge_line.from_date IS 'First day charged';
+COMMENT ON COLUMN kbilling.charge_line.to_date IS 'Last day charged';
+COMMENT ON COLUMN kbilling.charge_line.days IS 'Days charged';
+COMMENT ON COLUMN kbilling.charge_line.days_in_month IS 'Days that the whole price is for';
+COMMENT ON COLUMN kbilling.charge_line.quantity IS 'Units';
+COMMENT ON COLUMN kbilling.charge_line.unit_price IS 'The price then, as a kb_price is written';
+COMMENT ON COLUMN kbilling.charge_line.amount IS 'What it came to, rounded once (M4)';
+
+CREATE VIEW kbilling.payment_history WITH (security_invoker) AS
+	SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, e.amount, e.balance_after, e.bonus_after,
+		   e.method, e.period, CASE WHEN e.key NOT LIKE 'kb:%' THEN e.key END AS reference, e.ref_seq, e.member, e.memo, e.lines
+	FROM kbilling.entry e
+	ORDER BY e.account_id, e.seq DESC;
+COMMENT ON VIEW kbilling.payment_history IS 'The journal as a customer reads it, newest first, with each charge''s lines';
+COMMENT ON COLUMN kbilling.payment_history.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.payment_history.seq IS 'Number of the entry';
+COMMENT ON COLUMN kbilling.payment_history.posted_at IS 'When it was posted';
+COMMENT ON COLUMN kbilling.payment_history.effective_on IS 'Local date on which it takes effect';
+COMMENT ON COLUMN kbilling.payment_history.kind IS 'What it is';
+COMMENT ON COLUMN kbilling.payment_history.amount IS 'What it moved the balance by';
+COMMENT ON COLUMN kbilling.payment_history.balance_after IS 'The balance after it';
+COMMENT ON COLUMN kbilling.payment_history.bonus_after IS 'Unspent bonus after it';
+COMMENT ON COLUMN kbilling.payment_history.method IS 'How a top-up was paid';
+COMMENT ON COLUMN kbilling.payment_history.period IS 'The month of a charge';
+COMMENT ON COLUMN kbilling.payment_history.reference IS 'The caller''s reference; NULL for charges and bonuses';
+COMMENT ON COLUMN kbilling.payment_history.ref_seq IS 'The entry it belongs to or takes back';
+COMMENT ON COLUMN kbilling.payment_history.member IS 'The member who topped up, where one is known';
+COMMENT ON COLUMN kbilling.payment_history.memo IS 'Why';
+COMMENT ON COLUMN kbilling.payment_history.lines IS 'A charge''s breakdown (C7)';
+
+-- J4.  A credit to the customer is a debit of its contra account, and the other way round.
+CREATE VIEW kbilling.general_ledger WITH (security_invoker) AS
+	WITH leg AS (
+		SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, 'customers' AS ledger_account, e.amount AS credit
+		FROM kbilling.entry e
+		UNION ALL
+		SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind,
+			   CASE coalesce(r.kind, e.kind)
+				   WHEN 'topup' THEN 'cash'
+				   WHEN 'chargeback' THEN 'cash'
+				   WHEN 'bonus' THEN 'promotions'
+				   WHEN 'refund' THEN 'refunds'
+				   WHEN 'adjustment' THEN 'adjustments'
+				   WHEN 'writeoff' THEN 'bad debt'
+			   END, OPERATOR(kbilling.-) e.amount
+		FROM kbilling.entry e
+		LEFT JOIN kbilling.entry r ON e.kind = 'reversal' AND r.account_id = e.account_id AND r.seq = e.ref_seq
+		WHERE e.lines IS NULL
+		UNION ALL
+		SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, 'revenue: ' || l.service, l.amount
+		FROM kbilling.entry e
+		CROSS JOIN LATERAL jsonb_to_recordset(e.lines) AS l (service text, amount kbilling.kb_money)
+		WHERE e.lines IS NOT NULL
+	)
+	SELECT account_id, seq, posted_at, effective_on, kind, ledger_account, kbilling.kb_currency(credit) AS currency,
+		   CASE WHEN credit OPERATOR(kbilling.<) 0 THEN OPERATOR(kbilling.-) credit END AS debit,
+		   CASE WHEN credit OPERATOR(kbilling.>=) 0 THEN credit END AS credit
+	FROM leg;
+COMMENT ON VIEW kbilling.general_ledger IS 'The journal as double entry: each entry''s leg at the customers and its contra legs (J4)';
+COMMENT ON COLUMN kbilling.general_ledger.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.general_ledger.seq IS 'The entry';
+COMMENT ON COLUMN kbilling.general_ledger.posted_at IS 'When it was posted';
+COMMENT ON COLUMN kbilling.general_ledger.effective_on IS 'Local date on which it takes effect';
+COMMENT ON COLUMN kbilling.general_ledger.kind IS 'What the entry is';
+COMMENT ON COLUMN kbilling.general_ledger.ledger_account IS 'customers, cash, promotions, refunds, adjustments, bad debt, or revenue by service';
+COMMENT ON COLUMN kbilling.general_ledger.currency IS 'ISO 4217 code';
+COMMENT ON COLUMN kbilling.general_ledger.debit IS 'Debit, or NULL';
+COMMENT ON COLUMN kbilling.general_ledger.credit IS 'Credit, or NULL';
+
+CREATE VIEW kbilling.trial_balance WITH (security_invoker) AS
+	SELECT currency, ledger_account,
+		   coalesce(kbilling.sum(debit), kbilling.kb_money(0, currency)) AS debit,
+		   coalesce(kbilling.sum(credit), kbilling.kb_money(0, currency)) AS credit,
+		   coalesce(kbilling.sum(debit), kbilling.kb_money(0, currency))
+		   OPERATOR(kbilling.-) coalesce(kbilling.sum(credit), kbilling.kb_money(0, currency)) AS balance
+	FROM kbilling.general_ledger
+	GROUP BY currency, ledger_account;
+COMMENT ON VIEW kbilling.trial_balance IS 'Sums of the general ledger; the balances of a currency add up to zero (J4)';
+COMMENT ON COLUMN kbilling.trial_balance.currency IS 'ISO 4217 code';
+COMMENT ON COLUMN kbilling.trial_balance.ledger_account IS 'As in kbilling.general_ledger';
+COMMENT ON COLUMN kbilling.trial_balance.debit IS 'Sum of the debits';
+COMMENT ON COLUMN kbilling.trial_balance.credit IS 'Sum of the credits';
+COMMENT ON COLUMN kbilling.trial_balance.balance IS 'Debits less credits';
+
+CREATE VIEW kbilling.sweep_progress WITH (security_invoker) AS
+	SELECT r.run_id, r.outcome, r.started_at, r.as_of,
+		   coalesce(r.finished_at, clock_timestamp()) - r.started_at AS duration,
+		   r.periods_due, r.periods_charged, r.entries_posted, r.accounts_failed,
+		   round(100.0 * r.periods_charged / nullif(r.periods_due, 0), 1) AS percent,
+		   r.at_time_zone, r.at_charged_through, r.at_account_id
+	FROM kbilling.sweep_run r
+	ORDER BY r.run_id DESC;
+COMMENT ON VIEW kbilling.sweep_progress IS 'How far each sweep is, or got, the newest first (W3)';
+COMMENT ON COLUMN kbilling.sweep_progress.run_id IS 'Number of the run';
+COMMENT ON COLUMN kbilling.sweep_progress.outcome IS 'running, finished, or interrupted';
+COMMENT ON COLUMN kbilling.sweep_progress.started_at IS 'When it started, by the machine''s clock';
+COMMENT ON COLUMN kbilling.sweep_progress.as_of IS 'The moment for which it looked what is due';
+COMMENT ON COLUMN kbilling.sweep_progress.duration IS 'How long it took, or has taken so far';
+COMMENT ON COLUMN kbilling.sweep_progress.periods_due IS 'Periods to charge when it started';
+COMMENT ON COLUMN kbilling.sweep_progress.periods_charged IS 'Periods charged so far';
+COMMENT ON COLUMN kbilling.sweep_progress.entries_posted IS 'Those of them that came to more than zero';
+COMMENT ON COLUMN kbilling.sweep_progress.accounts_failed IS 'Accounts passed over; see kbilling.sweep_failure';
+COMMENT ON COLUMN kbilling.sweep_progress.percent IS 'Of the periods due; NULL if none were';
+COMMENT ON COLUMN kbilling.sweep_progress.at_time_zone IS 'How far it is';
+COMMENT ON COLUMN kbilling.sweep_progress.at_charged_through IS 'How far it is';
+COMMENT ON COLUMN kbilling.sweep_progress.at_account_id IS 'How far it is';
+
+-- Every entry beside the one before it, with what it should be.
+CREATE VIEW kbilling.entry_check WITH (security_invoker) AS
+	SELECT e.account_id, e.seq,
+		   CASE
+			   WHEN e.seq <> e.previous_seq + 1
+				   THEN format('J2: entry %s follows entry %s', e.seq, e.previous_seq)
+			   WHEN e.balance_after OPERATOR(kbilling.<>) (e.previous_balance OPERATOR(kbilling.+) e.amount)
+				   THEN format('J2: balance after is %s, not %s', e.balance_after, e.previous_balance OPERATOR(kbilling.+) e.amount)
+			   WHEN e.bonus_after OPERATOR(kbilling.<) 0 OR e.bonus_after OPERATOR(kbilling.>) greatest(e.balance_after, e.zero)
+				   THEN format('T6: unspent bonus is %s on a balance of %s', e.bonus_after, e.balance_after)
+			   WHEN e.debt_since IS DISTINCT FROM kbilling.kb_debt_since(e.previous_debt_since, e.balance_after, e.effective_on)
+				   THEN format('S1: debt counts since %s', coalesce(e.debt_since::text, 'never'))
+			   WHEN e.hash <> kbilling.kb_entry_hash(e.previous_hash, e.account_id, e.seq, e.kind::text, e.amount, e.balance_after,
+					   e.bonus_after, e.debt_since, e.effective_on, e.posted_at, e.key, e.period, e.method::text,
+					   e.ref_seq, e.member, e.memo, e.lines)
+				   THEN 'J5: the hash does not fit the entry and the hash before it'
+		   END AS problem
+	FROM (SELECT x.*, x.amount OPERATOR(kbilling.-) x.amount AS zero,
+				 coalesce(lag(x.seq) OVER w, 0) AS previous_seq,
+				 coalesce(lag(x.balance_after) OVER w, x.amount OPERATOR(kbilling.-) x.amount) AS previous_balance,
+				 lag(x.debt_since) OVER w AS previous_debt_since,
+				 lag(x.hash) OVER w AS previous_hash
+		  FROM kbilling.entry x
+		  WINDOW w AS (PARTITION BY x.account_id ORDER BY x.seq)) e;
+COMMENT ON VIEW kbilling.entry_check IS 'Every entry, and what is wrong with it (J2, J5); NULL is the good answer';
+COMMENT ON COLUMN kbilling.entry_check.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.entry_check.seq IS 'The entry';
+COMMENT ON COLUMN kbilling.entry_check.problem IS 'The rule that is broken, and how';
+
+-- Every account's row beside its journal.
+CREATE VIEW kbilling.account_check WITH (security_invoker) AS
+	SELECT a.account_id, a.last_seq AS seq,
+		   CASE
+			   WHEN coalesce(e.entries, 0) <> a.last_seq
+				   THEN format('J2: the account counts %s entries, the journal has %s', a.last_seq, coalesce(e.entries, 0))
+			   WHEN a.balance OPERATOR(kbilling.<>) coalesce(e.total, a.balance OPERATOR(kbilling.-) a.balance)
+				   THEN format('J2: the balance is %s, the sum of the entries %s', a.balance, coalesce(e.total::text, 'nothing'))
+			   WHEN a.unspent_bonus OPERATOR(kbilling.<>) coalesce(l.bonus_after, a.balance OPERATOR(kbilling.-) a.balance)
+				   THEN format('T6: unspent bonus is %s, after the last entry %s', a.unspent_bonus, coalesce(l.bonus_after::text, 'nothing'))
+			   WHEN a.debt_since IS DISTINCT FROM l.debt_since
+				   THEN format('S1: debt counts since %s, after the last entry since %s', coalesce(a.debt_since::text, 'never'), coalesce(l.debt_since::text, 'never'))
+			   WHEN a.last_hash IS DISTINCT FROM l.hash
+				   THEN 'J5: the account''s hash is not that of the last entry'
+			   WHEN e.last_period > kbilling.kb_month_first_day(a.charged_through)
+				   THEN format('C4: charged through %s, but there is a charge for %s', a.charged_through, e.last_period)
+			   WHEN a.deferred_until IS DISTINCT FROM (SELECT f.deferred_until FROM kbilling.deferral f
+													   WHERE f.account_id = a.account_id ORDER BY f.deferral_no DESC LIMIT 1)
+				   THEN format('S4: deferred until %s, which is not the last deferral', coalesce(a.deferred_until::text, 'never'))
+		   END AS problem
+	FROM kbilling.account a
+	LEFT JOIN (SELECT x.account_id, count(*) AS entries, kbilling.sum(x.amount) AS total, max(x.period) AS last_period
+			   FROM kbilling.entry x GROUP BY x.account_id) e ON e.account_id = a.account_id
+	LEFT JOIN kbilling.entry l ON l.account_id = a.account_id AND l.seq = a.last_seq;
+COMMENT ON VIEW kbilling.account_check IS 'Every account, and what is wrong between its row and its journal; NULL is the good answer';
+COMMENT ON COLUMN kbilling.account_check.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.account_check.seq IS 'Its last entry';
+COMMENT ON COLUMN kbilling.account_check.problem IS 'The rule that is broken, and how';
+
+CREATE FUNCTION kbilling.kb_verify(account_id bigint) RETURNS TABLE (account_id bigint, seq bigint, problem text)
+	LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT kbilling.kb_require_account($1);
+	SELECT p.account_id, p.seq, p.problem
+	FROM (SELECT c.account_id, c.seq, c.problem FROM kbilling.entry_check c
+		  WHERE c.account_id = $1 AND c.problem IS NOT NULL
+		  UNION ALL
+		  SELECT c.account_id, c.seq + 1, c.problem FROM kbilling.account_check c
+		  WHERE c.account_id = $1 AND c.problem IS NOT NULL) p
+	ORDER BY p.seq LIMIT 1;
+END;
+COMMENT ON FUNCTION kbilling.kb_verify(bigint) IS
+'Recomputes the account''s chain and names the first entry that does not fit (J5); no row is the good answer. KB001 for an unknown account';
+
+CREATE FUNCTION kbilling.kb_check() RETURNS TABLE (account_id bigint, seq bigint, problem text)
+	LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT c.account_id, c.seq, c.problem FROM kbilling.entry_check c WHERE c.problem IS NOT NULL
+	UNION ALL
+	SELECT c.account_id, c.seq, c.problem FROM kbilling.account_check c WHERE c.problem IS NOT NULL
+	UNION ALL
+	SELECT e.account_id, min(e.seq), format('J2: %s entries without an account', count(*)) FROM kbilling.entry e
+	WHERE NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = e.account_id)
+	GROUP BY e.account_id
+	UNION ALL
+	SELECT l.account_id, l.seq, format('C7: the lines add up to %s, the entry is %s', l.total, l.amount)
+	FROM (SELECT e.account_id, e.seq, e.amount,
+				 (SELECT kbilling.sum(r.amount) FROM jsonb_to_recordset(e.lines) AS r (amount kbilling.kb_money)) AS total
+		  FROM kbilling.entry e WHERE e.lines IS NOT NULL) l
+	WHERE l.amount OPERATOR(kbilling.<>) (OPERATOR(kbilling.-) l.total) OR l.total IS NULL
+	UNION ALL
+	SELECT s.account_id, NULL, format('C2: service "%s" is on twice on %s', s.service, s.from_date)
+	FROM (SELECT u.*, lag(u.to_date) OVER (PARTITION BY u.account_id, u.service ORDER BY u.from_date) AS previous_end
+		  FROM kbilling.subscription u) s
+	WHERE s.from_date < s.previous_end
+	UNION ALL
+	SELECT h.account_id, NULL, format('C3: two tariffs on %s', h.from_date)
+	FROM (SELECT t.*, lag(t.to_date) OVER (PARTITION BY t.account_id ORDER BY t.from_date) AS previous_end
+		  FROM kbilling.account_tariff t) h
+	WHERE h.from_date < h.previous_end
+	UNION ALL
+	SELECT NULL, NULL, format('C3: tariff "%s" has two prices for "%s" on %s', p.tariff, p.service, p.from_date)
+	FROM (SELECT x.*, lag(x.to_date) OVER (PARTITION BY x.tariff, x.service ORDER BY x.from_date) AS previous_end
+		  FROM kbilling.price x) p
+	WHERE p.from_date < p.previous_end
+	UNION ALL
+	SELECT NULL, NULL, format('J4: the trial balance in %s is off by %s', b.currency, kbilling.sum(b.balance))
+	FROM kbilling.trial_balance b GROUP BY b.currency
+	HAVING kbilling.sum(b.balance) OPERATOR(kbilling.<>) 0;
+END;
+COMMENT ON FUNCTION kbilling.kb_check() IS
+'Everything that is wrong in the books, one row each; no row is the good answer. Reads the whole journal';
