@@ -4,8 +4,8 @@ MODULE_big = kbilling
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" kbilling.control)
 
 # The install script is these parts of sql/install/, joined in this order.
-PARTS = schema money price card calendar access policy account journal \
-	topup charge sweep report privilege
+PARTS = schema money price card calendar policy access account journal \
+	topup correction charge status sweep report privilege
 
 # The tests in test/sql/ whose output is the thing; the others there are pgTAP.
 REGRESS = install
@@ -76,7 +76,7 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) .built-for
 .built-for: FORCE
 	@echo "$(CC) $(CFLAGS) $(CPPFLAGS)" | cmp -s - $@ || echo "$(CC) $(CFLAGS) $(CPPFLAGS)" > $@
 
-sql/kbilling--$(EXTVERSION).sql: $(wildcard $(PARTS:%=sql/install/%.sql)) Makefile kbilling.control
+sql/kbilling--$(EXTVERSION).sql: $(PARTS:%=sql/install/%.sql) Makefile kbilling.control
 	$(if $(filter-out $(PARTS:%=sql/install/%.sql),$(wildcard sql/install/*.sql)),$(error sql/install has a part that PARTS does not list))
 	printf '%s\n' '\echo Use "CREATE EXTENSION kbilling" to load this file. \quit' \
 		'SET LOCAL search_path TO pg_catalog, pg_temp;' | cat - $(filter %.sql,$^) > $@
