@@ -75,7 +75,7 @@ static SavedPlan charged_plan = {
 
 /* A period that has been charged; one that came to zero has no entry (C8) */
 static void
-replay_charge(const LockedAccount *account, DateADT period, Row *row)
+replay_charge(LockedAccount *account, DateADT period, Row *row)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id),
 	CStringGetTextDatum(date_to_cstring(period))};

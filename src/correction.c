@@ -48,13 +48,12 @@ find_known(const LockedAccount *account, Posting *posting)
 	return true;
 }
 
-/* Post it, or find that it has been; its seq */
+/* Post them, or find that it has been done; seq of the last one */
 static int64
-post_or_replay(LockedAccount *account, const Posting *posting)
+post_or_replay(LockedAccount *account, const Posting *postings, int n)
 {
-	if (!journal_append(account, posting))
-		return journal_replayed(account, posting);
-	journal_store(account);
+	if (!journal_post(account, postings, n))
+		return journal_replayed(account, &postings[n - 1]);
 	return account->last_seq;
 }
 
@@ -102,7 +101,7 @@ kb_refund(PG_FUNCTION_ARGS)
 	if (!find_known(&account, &posting))
 		check_refundable(&account, amount);
 	posting.amount = money_neg(amount);
-	seq = post_or_replay(&account, &posting);
+	seq = post_or_replay(&account, &posting, 1);
 	SPI_finish();
 	PG_RETURN_INT64(seq);
 }
@@ -127,7 +126,7 @@ kb_adjust(PG_FUNCTION_ARGS)
 		refuse_amount("an adjustment must not be zero", "It would change nothing.");
 	/* a debit spends bonus first, as a charge does */
 	posting.bonus_delta = Min(money_minor(posting.amount), 0);
-	seq = post_or_replay(&account, &posting);
+	seq = post_or_replay(&account, &posting, 1);
 	SPI_finish();
 	PG_RETURN_INT64(seq);
 }
@@ -153,7 +152,7 @@ kb_write_off(PG_FUNCTION_ARGS)
 								   money_to_cstring(account.balance)));
 		posting.amount = money_neg(account.balance);
 	}
-	seq = post_or_replay(&account, &posting);
+	seq = post_or_replay(&account, &posting, 1);
 	SPI_finish();
 	PG_RETURN_INT64(seq);
 }
@@ -186,22 +185,25 @@ static SavedPlan topup_plan = {
 };
 
 /*
- * The unspent part of the top-up's bonus.  The oldest bonus is spent first, so
- * what later top-ups have earned is the last to go.
+ * The top-up's bonus, and what later ones have earned: the oldest is spent
+ * first, so theirs is the last to go.  A bonus that was reversed counts no more.
  */
 static SavedPlan topup_bonus_plan = {
-	.sql = "SELECT b.seq, (b.amount), (SELECT kbilling.sum(l.amount) FROM kbilling.entry l"
-	"                            WHERE l.account_id = $1 AND l.seq > b.seq AND l.kind = 'bonus')"
-	"  FROM kbilling.entry b WHERE b.account_id = $1 AND b.key = 'kb:bonus:' || $2::text",
+	.sql = "WITH b AS (SELECT x.seq, x.ref_seq, x.amount FROM kbilling.entry x"
+	"            WHERE x.account_id = $1 AND x.kind = 'bonus'"
+	"              AND NOT EXISTS (SELECT FROM kbilling.entry r WHERE r.account_id = $1"
+	"                               AND r.ref_seq = x.seq AND r.kind = 'reversal'))"
+	"SELECT b.seq, b.amount,"
+	"       (SELECT kbilling.sum(l.amount) FROM b l WHERE l.seq > b.seq)"
+	"  FROM b WHERE b.ref_seq = $2",
 	.arg_types = {"bigint", "bigint"}
 };
 
-/* T6: as much of the top-up's bonus as is unspent goes with it */
-static void
-take_back_bonus(LockedAccount *account, int64 topup_seq, int64 chargeback_seq)
+/* T6: as much of the top-up's bonus as is unspent; false if there is none */
+static bool
+make_bonus_return(const LockedAccount *account, int64 topup_seq, Posting *posting)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(topup_seq)};
-	Posting		posting = {0};
 	int64		earned;
 	int64		later = 0;
 	int64		unspent;
@@ -209,21 +211,19 @@ take_back_bonus(LockedAccount *account, int64 topup_seq, int64 chargeback_seq)
 	bool		isnull;
 
 	if (plan_execute(&topup_bonus_plan, values, NULL, false) == 0)
-		return;
-	posting.ref_seq = DatumGetInt64(plan_column(1, &isnull));
+		return false;
+	memset(posting, 0, sizeof(Posting));
+	posting->ref_seq = DatumGetInt64(plan_column(1, &isnull));
 	earned = money_minor(DatumGetMoney(plan_column(2, &isnull)));
 	value = plan_column(3, &isnull);
 	if (!isnull)
 		later = money_minor(DatumGetMoney(value));
 	unspent = Min(earned, money_minor(account->bonus) - Max(later, 0));
-	if (unspent <= 0)
-		return;
-	posting.kind = "bonus";
-	posting.amount = money_make(money_currency(account->balance), -unspent);
-	posting.bonus_delta = -unspent;
-	posting.key = psprintf("kb:chargeback:%lld", (long long) chargeback_seq);
-	if (!journal_append(account, &posting))
-		elog(ERROR, "key \"%s\" is in use", posting.key);
+	posting->kind = "bonus";
+	posting->amount = money_make(money_currency(account->balance), -Max(unspent, 0));
+	posting->bonus_delta = money_minor(posting->amount);
+	posting->key = psprintf("kb:unbonus:%lld", (long long) posting->ref_seq);
+	return unspent > 0;
 }
 
 /* Find the top-up that is charged back */
@@ -242,27 +242,28 @@ find_topup(const LockedAccount *account, const char *reference, Posting *posting
 	posting->amount = money_neg(DatumGetMoney(plan_column(2, &isnull)));
 }
 
-/* kb_chargeback(account_id, topup_reference, reference) */
+/*
+ * kb_chargeback(account_id, topup_reference, reference).  The bonus goes first:
+ * after the chargeback it might count as spent by the debt that this makes.
+ */
 PG_FUNCTION_INFO_V1(kb_chargeback);
 Datum
 kb_chargeback(PG_FUNCTION_ARGS)
 {
 	LockedAccount account;
-	Posting		posting;
+	Posting		postings[2];
+	Posting    *chargeback = &postings[1];
+	bool		with_bonus;
 	int64		seq;
 
 	arg_required(fcinfo, 1, "topup_reference");
-	begin_correction(fcinfo, 2, &account, &posting);
-	posting.kind = "chargeback";
-	find_topup(&account, arg_cstring(fcinfo, 1), &posting);
-	check_not_undone(&account, posting.ref_seq, posting.key);
-	/*
-	 * The bonus goes first: the entry after it would otherwise find it spent by
-	 * a debt that the chargeback itself makes.
-	 */
-	if (!find_known(&account, &posting))
-		take_back_bonus(&account, posting.ref_seq, account.last_seq);
-	seq = post_or_replay(&account, &posting);
+	begin_correction(fcinfo, 2, &account, chargeback);
+	chargeback->kind = "chargeback";
+	find_topup(&account, arg_cstring(fcinfo, 1), chargeback);
+	check_not_undone(&account, chargeback->ref_seq, chargeback->key);
+	with_bonus = !find_known(&account, chargeback) &&
+		make_bonus_return(&account, chargeback->ref_seq, &postings[0]);
+	seq = post_or_replay(&account, with_bonus ? postings : chargeback, with_bonus ? 2 : 1);
 	SPI_finish();
 	PG_RETURN_INT64(seq);
 }
@@ -320,7 +321,7 @@ kb_reverse(PG_FUNCTION_ARGS)
 	posting.memo = arg_cstring(fcinfo, 3);
 	make_reversal(&account, PG_GETARG_INT64(1), &posting);
 	check_not_undone(&account, posting.ref_seq, posting.key);
-	seq = post_or_replay(&account, &posting);
+	seq = post_or_replay(&account, &posting, 1);
 	SPI_finish();
 	PG_RETURN_INT64(seq);
 }

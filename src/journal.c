@@ -66,21 +66,13 @@ required_column(int column)
 	return value;
 }
 
+/* No joins: most postings need neither a tariff of the past nor a policy. */
 static SavedPlan lock_plan = {
 	.sql = "SELECT a.balance, a.unspent_bonus, a.last_seq, a.last_hash, a.debt_since, a.deferred_until,"
 	"       a.charged_through, kbilling.kb_local_date($2, a.time_zone),"
-	"       t.tariff, p.remind_day, p.restrict_day, p.block_day, a.state IN ('deleted', 'purged'),"
-	"       kbilling.kb_local_date(a.created_at, a.time_zone)"
-	"  FROM kbilling.account a"
-	"  JOIN kbilling.tariff t"
-	"    ON t.tariff = CASE WHEN a.tariff_from <= kbilling.kb_local_date($2, a.time_zone) THEN a.tariff"
-	"                  ELSE (SELECT h.tariff FROM kbilling.tariff_history h"
-	"                         WHERE h.account_id = a.account_id"
-	"                           AND h.from_date <= kbilling.kb_local_date($2, a.time_zone)"
-	"                           AND h.to_date > kbilling.kb_local_date($2, a.time_zone)) END"
-	"  JOIN kbilling.policy p USING (policy)"
-	" WHERE a.account_id = $1"
-	"   FOR NO KEY UPDATE OF a",
+	"       CASE WHEN a.tariff_from <= kbilling.kb_local_date($2, a.time_zone) THEN a.tariff END,"
+	"       a.state IN ('deleted', 'purged'), kbilling.kb_local_date(a.created_at, a.time_zone)"
+	"  FROM kbilling.account a WHERE a.account_id = $1 FOR NO KEY UPDATE",
 	.arg_types = {"bigint", "timestamptz"}
 };
 
@@ -88,7 +80,7 @@ void
 journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 {
 	Datum		values[] = {Int64GetDatum(account_id), TimestampTzGetDatum(at)};
-	Datum		hash;
+	Datum		value;
 	bool		isnull;
 
 	if (plan_execute(&lock_plan, values, NULL, false) == 0)
@@ -96,7 +88,7 @@ journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 				(errcode(ERRCODE_KB_UNKNOWN_ACCOUNT),
 				 errmsg("account %lld does not exist", (long long) account_id),
 				 errhint("Create it with kb_create_account.")));
-	if (DatumGetBool(required_column(13)))
+	if (DatumGetBool(required_column(10)))
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_ACCOUNT_DELETED),
 				 errmsg("account %lld is deleted", (long long) account_id),
@@ -107,24 +99,63 @@ journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 	account->balance = DatumGetMoney(required_column(1));
 	account->bonus = DatumGetMoney(required_column(2));
 	account->last_seq = DatumGetInt64(required_column(3));
-	hash = plan_column(4, &isnull);
+	value = plan_column(4, &isnull);
 	account->has_hash = !isnull;
 	if (account->has_hash)
-		memcpy(account->last_hash, VARDATA_ANY(DatumGetByteaPP(hash)), PG_SHA256_DIGEST_LENGTH);
+		memcpy(account->last_hash, VARDATA_ANY(DatumGetByteaPP(value)), PG_SHA256_DIGEST_LENGTH);
 	account->debt_since = date_column(5);
 	account->deferred_until = date_column(6);
-	account->created_on = DatumGetDateADT(required_column(14));
 	account->charged_through = DatumGetDateADT(required_column(7));
 	account->today = DatumGetDateADT(required_column(8));
-	account->tariff = text_to_cstring(DatumGetTextPP(required_column(9)));
-	account->stage_days.remind_day = DatumGetInt32(required_column(10));
-	account->stage_days.restrict_day = DatumGetInt32(required_column(11));
-	account->stage_days.block_day = DatumGetInt32(required_column(12));
+	value = plan_column(9, &isnull);
+	account->tariff = isnull ? NULL : text_to_cstring(DatumGetTextPP(value));
+	account->created_on = DatumGetDateADT(required_column(11));
+	account->knows_stage_days = false;
 }
 
-Stage
-journal_stage(const LockedAccount *account)
+static SavedPlan past_tariff_plan = {
+	.sql = "SELECT h.tariff FROM kbilling.tariff_history h"
+	" WHERE h.account_id = $1 AND h.from_date <= $2 AND h.to_date > $2",
+	.arg_types = {"bigint", "date"}
+};
+
+const char *
+journal_tariff(LockedAccount *account)
 {
+	Datum		values[] = {Int64GetDatum(account->account_id), DateADTGetDatum(account->today)};
+
+	if (account->tariff == NULL)
+	{
+		if (plan_execute(&past_tariff_plan, values, NULL, false) == 0)
+			elog(ERROR, "account %lld has no tariff", (long long) account->account_id);
+		account->tariff = text_to_cstring(DatumGetTextPP(required_column(1)));
+	}
+	return account->tariff;
+}
+
+static SavedPlan stage_days_plan = {
+	.sql = "SELECT p.remind_day, p.restrict_day, p.block_day"
+	"  FROM kbilling.tariff t JOIN kbilling.policy p USING (policy) WHERE t.tariff = $1",
+	.arg_types = {"text"}
+};
+
+Stage
+journal_stage(LockedAccount *account)
+{
+	Datum		tariff;
+
+	if (!account->debt_since.exists)
+		return STAGE_OK;
+	if (!account->knows_stage_days)
+	{
+		tariff = CStringGetTextDatum(journal_tariff(account));
+		if (plan_execute(&stage_days_plan, &tariff, NULL, false) == 0)
+			elog(ERROR, "tariff \"%s\" is gone", account->tariff);
+		account->stage_days.remind_day = DatumGetInt32(required_column(1));
+		account->stage_days.restrict_day = DatumGetInt32(required_column(2));
+		account->stage_days.block_day = DatumGetInt32(required_column(3));
+		account->knows_stage_days = true;
+	}
 	return stage_with_deferral(account->debt_since, account->deferred_until,
 							   account->today, &account->stage_days);
 }
@@ -198,14 +229,29 @@ make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
 	entry->lines = posting->lines;
 }
 
-static SavedPlan append_plan = {
-	.sql = "INSERT INTO kbilling.entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since,"
-	"                            effective_on, posted_at, key, method, ref_seq, member, memo, lines, hash)"
-	" VALUES ($1, $2, $3::kbilling.kb_entry_kind, $4, $5, $6, $7, $8, $9, $10,"
-	"         $11::kbilling.kb_payment_method, $12, $13, $14, $15, $16)"
-	" ON CONFLICT (account_id, key) DO NOTHING",
-	.arg_types = {"bigint", "bigint", "text", "kbilling.kb_money", "kbilling.kb_money", "kbilling.kb_money", "date",
+#define INSERT_ENTRY \
+	"INSERT INTO kbilling.entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since," \
+	"                            effective_on, posted_at, key, method, ref_seq, member, memo, lines, hash)" \
+	" VALUES ($1, $2, $3::kbilling.kb_entry_kind, $4, $5, $6, $7, $8, $9, $10," \
+	"         $11::kbilling.kb_payment_method, $12, $13, $14, $15, $16)" \
+	" ON CONFLICT (account_id, key) DO NOTHING"
+#define ENTRY_TYPES \
+	{"bigint", "bigint", "text", "kbilling.kb_money", "kbilling.kb_money", "kbilling.kb_money", "date", \
 		"date", "timestamptz", "text", "text", "bigint", "text", "text", "jsonb", "bytea"}
+
+/* An entry alone */
+static SavedPlan append_plan = {
+	.sql = INSERT_ENTRY,
+	.arg_types = ENTRY_TYPES
+};
+
+/* The last entry of a posting, and the account's row with it (J2) */
+static SavedPlan append_and_store_plan = {
+	.sql = "WITH e AS (" INSERT_ENTRY " RETURNING seq)"
+	" UPDATE kbilling.account a"
+	"    SET balance = $5, unspent_bonus = $6, last_seq = $2, last_hash = $16, debt_since = $7"
+	"   FROM e WHERE a.account_id = $1",
+	.arg_types = ENTRY_TYPES
 };
 
 /* A text parameter that may be missing */
@@ -224,9 +270,9 @@ date_value(OptionalDate d, char *null)
 	return DateADTGetDatum(d.date);
 }
 
-/* Write an entry; false if its key is known */
+/* Write an entry by either plan; false if its key is known */
 static bool
-insert_entry(const Entry *entry, const uint8 *hash)
+write_entry(SavedPlan *plan, const Entry *entry, const uint8 *hash)
 {
 	Datum		values[16];
 	char		nulls[16];
@@ -254,18 +300,19 @@ insert_entry(const Entry *entry, const uint8 *hash)
 	values[14] = PointerGetDatum(entry->lines);
 	nulls[14] = entry->lines ? ' ' : 'n';
 	values[15] = PointerGetDatum(hash_value);
-	return write_journal(&append_plan, values, nulls) > 0;
+	return write_journal(plan, values, nulls) > 0;
 }
 
-bool
-journal_append(LockedAccount *account, const Posting *posting)
+/* Append an entry; the last one of a posting moves the account's row too */
+static bool
+append_entry(LockedAccount *account, const Posting *posting, bool last)
 {
 	Entry		entry;
 	uint8		hash[PG_SHA256_DIGEST_LENGTH];
 
 	make_entry(account, posting, &entry);
 	posting_hash(account->has_hash ? account->last_hash : NULL, &entry, hash);
-	if (!insert_entry(&entry, hash))
+	if (!write_entry(last ? &append_and_store_plan : &append_plan, &entry, hash))
 		return false;
 
 	account->balance = entry.balance_after;
@@ -277,33 +324,13 @@ journal_append(LockedAccount *account, const Posting *posting)
 	return true;
 }
 
-static SavedPlan store_plan = {
-	.sql = "UPDATE kbilling.account"
-	"   SET balance = $2, unspent_bonus = $3, last_seq = $4, last_hash = $5, debt_since = $6"
-	" WHERE account_id = $1",
-	.arg_types = {"bigint", "kbilling.kb_money", "kbilling.kb_money", "bigint", "bytea", "date"}
-};
-
-void
-journal_store(const LockedAccount *account)
+bool
+journal_post(LockedAccount *account, const Posting *postings, int n)
 {
-	Datum		values[6];
-	char		nulls[6];
-	bytea	   *hash = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-
-	Assert(account->has_hash);
-	SET_VARSIZE(hash, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	memcpy(VARDATA(hash), account->last_hash, PG_SHA256_DIGEST_LENGTH);
-
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = Int64GetDatum(account->account_id);
-	values[1] = MoneyGetDatum(account->balance);
-	values[2] = MoneyGetDatum(account->bonus);
-	values[3] = Int64GetDatum(account->last_seq);
-	values[4] = PointerGetDatum(hash);
-	values[5] = date_value(account->debt_since, &nulls[5]);
-	if (write_journal(&store_plan, values, nulls) != 1)
-		elog(ERROR, "account %lld is gone", (long long) account->account_id);
+	for (int i = 0; i < n; i++)
+		if (!append_entry(account, &postings[i], i == n - 1))
+			return false;
+	return true;
 }
 
 /* The member is no content: the provider's webhook does not know who paid. */

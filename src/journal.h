@@ -2,8 +2,8 @@
  * journal.h
  *		The one place that writes entries and moves balances (J2).
  *
- * One account: lock it, append entries, store what they made of it, all within
- * one SPI connection.  Many accounts: journal_post_charges, one statement.
+ * One account: lock it, then post, within one SPI connection.  Many accounts:
+ * journal_post_charges, one statement.
  */
 #ifndef KBILLING_JOURNAL_H
 #define KBILLING_JOURNAL_H
@@ -28,11 +28,12 @@ typedef struct LockedAccount
 	OptionalDate deferred_until;
 	DateADT		created_on;
 	DateADT		charged_through;
-	char	   *tariff;			/* in force today */
-	StageDays	stage_days;		/* of that tariff's policy */
+	char	   *tariff;			/* in force today; see journal_tariff */
+	bool		knows_stage_days;
+	StageDays	stage_days;		/* of that tariff's policy; see journal_stage */
 } LockedAccount;
 
-/* What the caller of journal_append decides; zero or NULL where there is nothing. */
+/* What the caller of journal_post decides; zero or NULL where there is nothing. */
 typedef struct Posting
 {
 	const char *kind;			/* label of kb_entry_kind */
@@ -50,13 +51,12 @@ typedef struct Posting
 extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *account);
 
 /*
- * Appends an entry.  False, and nothing done, if the key is known already: see
- * journal_replayed.
+ * Posts one entry for each posting, n of them, and moves the account to where
+ * they bring it.  False if the key of the first or the last is known already:
+ * then journal_replayed either finds the same content or raises, which undoes
+ * the rest.
  */
-extern bool journal_append(LockedAccount *account, const Posting *posting);
-
-/* Moves the account's row to where the appended entries have brought it. */
-extern void journal_store(const LockedAccount *account);
+extern bool journal_post(LockedAccount *account, const Posting *postings, int n);
 
 /*
  * The seq of the entry under the posting's key, whose content must be the same
@@ -73,8 +73,9 @@ extern char *journal_key(const text *reference);
 /* The currencies must agree: KB002. */
 extern void journal_check_currency(const LockedAccount *account, Money amount);
 
-/* Stage of the account as it is, at the moment of the posting. */
-extern Stage journal_stage(const LockedAccount *account);
+/* Tariff in force, and stage of the account as it is, at the moment of the posting. */
+extern const char *journal_tariff(LockedAccount *account);
+extern Stage journal_stage(LockedAccount *account);
 
 /* Label of the stage that the account had after entry seq (0: before the first), at the posting of entry at_seq. */
 extern char *journal_stage_then(const LockedAccount *account, int64 seq, int64 at_seq);

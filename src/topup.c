@@ -56,35 +56,33 @@ static SavedPlan bonus_plan = {
 
 /* T5: what the part of the amount that is left after the debt earns; zero or more */
 static Money
-bonus_for(const LockedAccount *account, Money amount)
+bonus_for(LockedAccount *account, Money amount)
 {
 	Money		nothing = money_make(money_currency(amount), 0);
 	Money		left = money_minor(account->balance) < 0 ? money_add(amount, account->balance) : amount;
-	Datum		values[] = {CStringGetTextDatum(account->tariff), MoneyGetDatum(left),
-	DateADTGetDatum(account->today)};
+	Datum		values[3];
 	bool		isnull;
 
-	if (money_minor(left) <= 0 || plan_execute(&bonus_plan, values, NULL, false) == 0)
+	if (money_minor(left) <= 0)
+		return nothing;
+	values[0] = CStringGetTextDatum(journal_tariff(account));
+	values[1] = MoneyGetDatum(left);
+	values[2] = DateADTGetDatum(account->today);
+	if (plan_execute(&bonus_plan, values, NULL, false) == 0)
 		return nothing;
 	return DatumGetMoney(plan_column(1, &isnull));
 }
 
-/* The bonus of the top-up that was just appended; its seq, or 0 if there is none */
-static int64
-append_bonus(LockedAccount *account, Money bonus)
+/* The posting of a bonus for the top-up that is the account's next entry */
+static void
+make_bonus(const LockedAccount *account, Money bonus, Posting *posting)
 {
-	Posting		posting = {0};
-
-	if (money_minor(bonus) == 0)
-		return 0;
-	posting.kind = "bonus";
-	posting.amount = bonus;
-	posting.bonus_delta = money_minor(bonus);
-	posting.ref_seq = account->last_seq;
-	posting.key = psprintf("kb:bonus:%lld", (long long) posting.ref_seq);
-	if (!journal_append(account, &posting))
-		elog(ERROR, "key \"%s\" is in use", posting.key);
-	return account->last_seq;
+	memset(posting, 0, sizeof(Posting));
+	posting->kind = "bonus";
+	posting->amount = bonus;
+	posting->bonus_delta = money_minor(bonus);
+	posting->ref_seq = account->last_seq + 1;
+	posting->key = psprintf("kb:bonus:%lld", (long long) posting->ref_seq);
 }
 
 static SavedPlan replayed_plan = {
@@ -122,22 +120,23 @@ replay_topup(const LockedAccount *account, const Posting *posting, Row *row)
 	row_set(row, TOPUP_REPLAYED, BoolGetDatum(true));
 }
 
-/* A new top-up: its entry, its bonus, the account's row */
+/* A new top-up and its bonus; false if the reference is known */
 static bool
-post_topup(LockedAccount *account, const Posting *posting, Row *row)
+post_topup(LockedAccount *account, const Posting *topup, Row *row)
 {
+	Posting		postings[2] = {*topup};
 	Stage		stage_before = journal_stage(account);
-	Money		bonus = bonus_for(account, posting->amount);
-	int64		bonus_seq;
+	Money		bonus = bonus_for(account, topup->amount);
+	bool		has_bonus = money_minor(bonus) > 0;
 
-	if (!journal_append(account, posting))
+	if (has_bonus)
+		make_bonus(account, bonus, &postings[1]);
+	if (!journal_post(account, postings, has_bonus ? 2 : 1))
 		return false;
-	row_set(row, TOPUP_ENTRY_SEQ, Int64GetDatum(account->last_seq));
-	bonus_seq = append_bonus(account, bonus);
-	if (bonus_seq > 0)
-		row_set(row, TOPUP_BONUS_SEQ, Int64GetDatum(bonus_seq));
-	journal_store(account);
 
+	row_set(row, TOPUP_ENTRY_SEQ, Int64GetDatum(account->last_seq - has_bonus));
+	if (has_bonus)
+		row_set(row, TOPUP_BONUS_SEQ, Int64GetDatum(account->last_seq));
 	row_set(row, TOPUP_BONUS, MoneyGetDatum(bonus));
 	row_set(row, TOPUP_BALANCE, MoneyGetDatum(account->balance));
 	row_set_enum(row, TOPUP_STAGE_BEFORE, stage_label(stage_before));

@@ -13,7 +13,7 @@ COMMENT ON TYPE kbilling.kb_payment_method IS 'How a top-up was paid (T2)';
 -- below), and a check for each entry would be paid for on every posting.
 CREATE TABLE kbilling.entry (
 	account_id    bigint NOT NULL,
-	seq           bigint NOT NULL CHECK (seq > 0),
+	seq           bigint NOT NULL,
 	posted_at     timestamptz NOT NULL,
 	amount        kbilling.kb_money NOT NULL,
 	balance_after kbilling.kb_money NOT NULL,
@@ -24,14 +24,13 @@ CREATE TABLE kbilling.entry (
 	period        date,
 	kind          kbilling.kb_entry_kind NOT NULL,
 	method        kbilling.kb_payment_method,
-	key           kbilling.kb_text NOT NULL CHECK (key <> '' AND length(key) <= 255),
+	key           kbilling.kb_text NOT NULL,
 	member        kbilling.kb_text,
 	memo          kbilling.kb_text,
-	hash          bytea NOT NULL CHECK (octet_length(hash) = 32),
+	hash          bytea NOT NULL,
 	lines         jsonb,
 	PRIMARY KEY (account_id, seq),
-	UNIQUE (account_id, key),
-	CHECK ((kind = 'topup') = (method IS NOT NULL))
+	UNIQUE (account_id, key)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.entry', '');
 COMMENT ON TABLE kbilling.entry IS 'The journal: append-only (J1), written by the journal''s functions alone (J2)';

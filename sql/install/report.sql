@@ -157,6 +157,8 @@ COMMENT ON COLUMN kbilling.entry_check.problem IS 'The rule that is broken, and 
 CREATE VIEW kbilling.account_check WITH (security_invoker) AS
 	SELECT a.account_id, a.last_seq AS seq,
 		   CASE
+			   WHEN kbilling.kb_currency(a.balance) <> a.currency
+				   THEN format('M3: the account is in %s, its balance is %s', a.currency, a.balance)
 			   WHEN coalesce(e.entries, 0) <> a.last_seq
 				   THEN format('J2: the account counts %s entries, the journal has %s', a.last_seq, coalesce(e.entries, 0))
 			   WHEN a.balance OPERATOR(kbilling.<>) coalesce(e.total, a.balance OPERATOR(kbilling.-) a.balance)

@@ -1,0 +1,37 @@
+-- Accounts for the benchmarks, and the same rows as bare tables: the floor.
+-- -v accounts=N
+SET client_min_messages = warning;
+SET kbilling.clock = '2026-10-15 12:00+00';
+CREATE EXTENSION kbilling;
+SELECT kbilling.kb_create_tariff('bench', 'USD');
+SELECT kbilling.kb_set_price('bench', 'base', '19.00');
+SELECT kbilling.kb_create_service(s, 'recurring') FROM unnest('{crm,seat}'::text[]) s;
+SELECT kbilling.kb_set_price('bench', 'crm', '7.50'), kbilling.kb_set_price('bench', 'seat', '4.00 each');
+
+INSERT INTO kbilling.account (account_id, created_at, currency, balance, unspent_bonus, charged_through, tariff_from, tariff, time_zone)
+SELECT i, kbilling.kb_now(), 'USD', '0 USD', '0 USD', '2026-09-30', '2026-10-01', 'bench', 'UTC'
+FROM generate_series(1, :accounts) i;
+INSERT INTO kbilling.subscription (account_id, service, from_date, quantity)
+SELECT i, 'crm', '2026-10-01', 1 FROM generate_series(1, :accounts) i;
+INSERT INTO kbilling.subscription (account_id, service, from_date, quantity)
+SELECT i, 'seat', '2026-10-01', 1 + i % 5 FROM generate_series(1, :accounts) i;
+
+-- The floor: the same columns, keys and fill factor, no types, rules or triggers of kbilling.
+CREATE TABLE bare_account (
+	account_id bigint PRIMARY KEY, created_at timestamptz NOT NULL, last_seq bigint NOT NULL, balance bigint NOT NULL,
+	unspent_bonus bigint NOT NULL, debt_since date, deferred_until date, charged_through date NOT NULL, tariff_from date NOT NULL,
+	delete_on date, terms_version integer NOT NULL, state text NOT NULL, last_hash bytea, currency text NOT NULL,
+	tariff text NOT NULL, time_zone text NOT NULL
+) WITH (fillfactor = 80);
+INSERT INTO bare_account
+SELECT account_id, created_at, last_seq, 0, 0, debt_since, deferred_until, charged_through, tariff_from,
+	   delete_on, terms_version, state::text, last_hash, currency, tariff, time_zone
+FROM kbilling.account;
+CREATE INDEX ON bare_account (time_zone, charged_through, account_id);
+CREATE TABLE bare_entry (
+	account_id bigint NOT NULL, seq bigint NOT NULL, posted_at timestamptz NOT NULL, amount bigint NOT NULL, balance_after bigint NOT NULL,
+	bonus_after bigint NOT NULL, ref_seq bigint, effective_on date NOT NULL, debt_since date, period date, kind text NOT NULL,
+	method text, key text NOT NULL, member text, memo text, hash bytea NOT NULL, lines jsonb,
+	PRIMARY KEY (account_id, seq), UNIQUE (account_id, key)
+);
+VACUUM ANALYZE;
