@@ -10,8 +10,8 @@ PARTS = schema money price card calendar policy access account journal \
 # The tests in test/sql/ whose output is the thing; the others there are pgTAP.
 REGRESS = install
 
-# What make check, make demo and CI need on top of make: they set it up.
-SELF_CONTAINED = check demo
+# What make check, make demo and the like need on top of make: they set it up.
+SELF_CONTAINED = check demo bench reference
 
 ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
 
@@ -25,6 +25,14 @@ check:
 # The story of examples/demo.sql, on real purchases.
 demo:
 	@$(PREPARE) && exec test/server psql -X -v ON_ERROR_STOP=1 -v log='$(LOG)' -f examples/demo.sql
+
+# Ratios to hand-written SQL, in one run.
+bench:
+	@$(PREPARE) && exec test/server bench/run
+
+# docs/reference.md, from the catalog's comments.
+reference:
+	@$(PREPARE) >&2 && test/server psql -XAtq -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION kbilling' -f docs/reference.sql > docs/reference.md
 
 $(filter-out $(SELF_CONTAINED),$(MAKECMDGOALS)):
 	@$(MAKE) $@

@@ -3,29 +3,29 @@
 CREATE FUNCTION kbilling.kb_has_card_number(value text) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'kb_has_card_number_text' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_has_card_number(text) IS
-	'whether a text holds a payment card number (T4)';
+	'Whether a text holds a payment card number (T4)';
 
 CREATE FUNCTION kbilling.kb_has_card_number(value jsonb) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'kb_has_card_number_jsonb' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_has_card_number(jsonb) IS
-	'whether a key, string or number of a JSON value holds a payment card number (T4)';
+	'Whether a key, string or number of a JSON value holds a payment card number (T4)';
 
 CREATE FUNCTION kbilling.kb_refuse_card_number(value text) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'kb_refuse_card_number_text' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_refuse_card_number(text) IS
-	'true, or error KB008, which does not repeat the text, if it holds a payment card number (T4)';
+	'True, or error KB008, which does not repeat the text, if it holds a payment card number (T4)';
 
 CREATE FUNCTION kbilling.kb_refuse_card_number(value jsonb) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'kb_refuse_card_number_jsonb' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_refuse_card_number(jsonb) IS
-	'true, or error KB008, which does not repeat the value, if it holds a payment card number (T4)';
+	'True, or error KB008, which does not repeat the value, if it holds a payment card number (T4)';
 
 CREATE DOMAIN kbilling.kb_text AS text
 	CONSTRAINT no_card_number CHECK (kbilling.kb_refuse_card_number(VALUE));
 COMMENT ON DOMAIN kbilling.kb_text IS
-	'free text: error KB008 if it holds a payment card number (T4)';
+	'Free text: error KB008 if it holds a payment card number (T4)';
 
 CREATE DOMAIN kbilling.kb_json AS jsonb
 	CONSTRAINT no_card_number CHECK (kbilling.kb_refuse_card_number(VALUE));
 COMMENT ON DOMAIN kbilling.kb_json IS
-	'free JSON: error KB008 if a key, string or number of it holds a payment card number (T4)';
+	'Free JSON: error KB008 if a key, string or number of it holds a payment card number (T4)';

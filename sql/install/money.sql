@@ -5,22 +5,22 @@ CREATE TYPE kbilling.kb_money;
 CREATE FUNCTION kbilling.kb_money_in(cstring) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_in(cstring) IS
-	'Reads 19.00 USD or USD 19; error 22P02 on anything else and on decimals that the currency does not have, 22023 on an unknown currency, 22003 out of range (M1, M2).';
+	'Reads 19.00 USD or USD 19; error 22P02 on anything else and on decimals that the currency does not have, 22023 on an unknown currency, 22003 out of range (M1, M2)';
 
 CREATE FUNCTION kbilling.kb_money_out(kbilling.kb_money) RETURNS cstring
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_out(kbilling.kb_money) IS
-	'Writes 19.00 USD, with all decimals of the currency (M2).';
+	'Writes 19.00 USD, with all decimals of the currency (M2)';
 
 CREATE FUNCTION kbilling.kb_money_recv(internal) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_recv(internal) IS
-	'Receives the ISO 4217 number (int16) and the count of minor units (int64); error 22P03 on an unknown currency, 22003 out of range (M1).';
+	'Receives the ISO 4217 number (int16) and the count of minor units (int64); error 22P03 on an unknown currency, 22003 out of range (M1)';
 
 CREATE FUNCTION kbilling.kb_money_send(kbilling.kb_money) RETURNS bytea
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_send(kbilling.kb_money) IS
-	'Sends the ISO 4217 number (int16) and the count of minor units (int64).';
+	'Sends the ISO 4217 number (int16) and the count of minor units (int64)';
 
 CREATE TYPE kbilling.kb_money (
 	INPUT = kbilling.kb_money_in,
@@ -30,125 +30,125 @@ CREATE TYPE kbilling.kb_money (
 	LIKE = bigint
 );
 COMMENT ON TYPE kbilling.kb_money IS
-	'Exact amount in one ISO 4217 currency, as a count of its minor units within +-(2^53 - 1) (M1).';
+	'Exact amount in one ISO 4217 currency, as a count of its minor units within +-(2^53 - 1) (M1)';
 
 -- Parts
 
 CREATE FUNCTION kbilling.kb_money(amount numeric, currency text) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money(numeric, text) IS
-	'The amount, in major units, as money; error 22023 if the currency is unknown or has fewer decimals than the amount needs, 22003 out of range, NaN or infinite (M1, M2).';
+	'The amount, in major units, as money; error 22023 if the currency is unknown or has fewer decimals than the amount needs, 22003 out of range, NaN or infinite (M1, M2)';
 
 CREATE FUNCTION kbilling.kb_amount(amount kbilling.kb_money) RETURNS numeric
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_amount(kbilling.kb_money) IS
-	'The amount in major units, with the currency''s decimals.';
+	'The amount in major units, with the currency''s decimals';
 
 CREATE FUNCTION kbilling.kb_currency(amount kbilling.kb_money) RETURNS text
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_currency(kbilling.kb_money) IS
-	'The three letters of the currency.';
+	'The three letters of the currency';
 
 CREATE FUNCTION kbilling.kb_minor(amount kbilling.kb_money) RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_minor(kbilling.kb_money) IS
-	'The count of minor units: cents of USD, yen of JPY.';
+	'The count of minor units: cents of USD, yen of JPY';
 
 CREATE FUNCTION kbilling.kb_minor_units(currency text) RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_minor_units(text) IS
-	'Decimals of the currency by ISO 4217: 2 for USD, 0 for JPY; NULL for a code that counts no money, such as XAU; error 22023 if unknown.';
+	'Decimals of the currency by ISO 4217: 2 for USD, 0 for JPY; NULL for a code that counts no money, such as XAU; error 22023 if unknown';
 
 CREATE CAST (kbilling.kb_money AS numeric) WITH FUNCTION kbilling.kb_amount(kbilling.kb_money);
 COMMENT ON CAST (kbilling.kb_money AS numeric) IS
-	'The amount in major units; explicit only, as it drops the currency.';
+	'The amount in major units; explicit only, as it drops the currency';
 
 -- Arithmetic
 
 CREATE FUNCTION kbilling.kb_money_add(kbilling.kb_money, kbilling.kb_money) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_add(kbilling.kb_money, kbilling.kb_money) IS
-	'Sum of two amounts; error KB002 in two currencies, 22003 out of range (M3).';
+	'Sum of two amounts; error KB002 in two currencies, 22003 out of range (M3)';
 
 CREATE OPERATOR kbilling.+ (
 	FUNCTION = kbilling.kb_money_add, LEFTARG = kbilling.kb_money, RIGHTARG = kbilling.kb_money,
 	COMMUTATOR = OPERATOR(kbilling.+)
 );
 COMMENT ON OPERATOR kbilling.+ (kbilling.kb_money, kbilling.kb_money) IS
-	'Sum of two amounts; error KB002 in two currencies, 22003 out of range (M3).';
+	'Sum of two amounts; error KB002 in two currencies, 22003 out of range (M3)';
 
 CREATE FUNCTION kbilling.kb_money_sub(kbilling.kb_money, kbilling.kb_money) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_sub(kbilling.kb_money, kbilling.kb_money) IS
-	'Difference of two amounts; error KB002 in two currencies, 22003 out of range (M3).';
+	'Difference of two amounts; error KB002 in two currencies, 22003 out of range (M3)';
 
 CREATE OPERATOR kbilling.- (
 	FUNCTION = kbilling.kb_money_sub, LEFTARG = kbilling.kb_money, RIGHTARG = kbilling.kb_money
 );
 COMMENT ON OPERATOR kbilling.- (kbilling.kb_money, kbilling.kb_money) IS
-	'Difference of two amounts; error KB002 in two currencies, 22003 out of range (M3).';
+	'Difference of two amounts; error KB002 in two currencies, 22003 out of range (M3)';
 
 CREATE FUNCTION kbilling.kb_money_neg(kbilling.kb_money) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_neg(kbilling.kb_money) IS
-	'The amount with the opposite sign.';
+	'The amount with the opposite sign';
 
 CREATE OPERATOR kbilling.- (
 	FUNCTION = kbilling.kb_money_neg, RIGHTARG = kbilling.kb_money
 );
 COMMENT ON OPERATOR kbilling.- (NONE, kbilling.kb_money) IS
-	'The amount with the opposite sign.';
+	'The amount with the opposite sign';
 
 CREATE FUNCTION kbilling.kb_money_mul_numeric(kbilling.kb_money, numeric) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_mul_numeric(kbilling.kb_money, numeric) IS
-	'Amount times number, rounded half away from zero to the minor unit; error 22003 out of range, NaN or infinite (M3, M4).';
+	'Amount times number, rounded half away from zero to the minor unit; error 22003 out of range, NaN or infinite (M3, M4)';
 
 CREATE OPERATOR kbilling.* (
 	FUNCTION = kbilling.kb_money_mul_numeric, LEFTARG = kbilling.kb_money, RIGHTARG = numeric,
 	COMMUTATOR = OPERATOR(kbilling.*)
 );
 COMMENT ON OPERATOR kbilling.* (kbilling.kb_money, numeric) IS
-	'Amount times number, rounded half away from zero to the minor unit; error 22003 out of range, NaN or infinite (M3, M4).';
+	'Amount times number, rounded half away from zero to the minor unit; error 22003 out of range, NaN or infinite (M3, M4)';
 
 CREATE FUNCTION kbilling.numeric_mul_kb_money(numeric, kbilling.kb_money) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.numeric_mul_kb_money(numeric, kbilling.kb_money) IS
-	'Number times amount, rounded half away from zero to the minor unit; error 22003 out of range, NaN or infinite (M3, M4).';
+	'Number times amount, rounded half away from zero to the minor unit; error 22003 out of range, NaN or infinite (M3, M4)';
 
 CREATE OPERATOR kbilling.* (
 	FUNCTION = kbilling.numeric_mul_kb_money, LEFTARG = numeric, RIGHTARG = kbilling.kb_money,
 	COMMUTATOR = OPERATOR(kbilling.*)
 );
 COMMENT ON OPERATOR kbilling.* (numeric, kbilling.kb_money) IS
-	'Number times amount, rounded half away from zero to the minor unit; error 22003 out of range, NaN or infinite (M3, M4).';
+	'Number times amount, rounded half away from zero to the minor unit; error 22003 out of range, NaN or infinite (M3, M4)';
 
 CREATE FUNCTION kbilling.kb_money_div_numeric(kbilling.kb_money, numeric) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_div_numeric(kbilling.kb_money, numeric) IS
-	'Amount by number, rounded half away from zero to the minor unit; error 22012 by zero, 22003 out of range, NaN or infinite (M3, M4).';
+	'Amount by number, rounded half away from zero to the minor unit; error 22012 by zero, 22003 out of range, NaN or infinite (M3, M4)';
 
 CREATE OPERATOR kbilling./ (
 	FUNCTION = kbilling.kb_money_div_numeric, LEFTARG = kbilling.kb_money, RIGHTARG = numeric
 );
 COMMENT ON OPERATOR kbilling./ (kbilling.kb_money, numeric) IS
-	'Amount by number, rounded half away from zero to the minor unit; error 22012 by zero, 22003 out of range, NaN or infinite (M3, M4).';
+	'Amount by number, rounded half away from zero to the minor unit; error 22012 by zero, 22003 out of range, NaN or infinite (M3, M4)';
 
 CREATE FUNCTION kbilling.kb_money_div(kbilling.kb_money, kbilling.kb_money) RETURNS numeric
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_div(kbilling.kb_money, kbilling.kb_money) IS
-	'Ratio of two amounts; error KB002 in two currencies, 22012 by zero (M3).';
+	'Ratio of two amounts; error KB002 in two currencies, 22012 by zero (M3)';
 
 CREATE OPERATOR kbilling./ (
 	FUNCTION = kbilling.kb_money_div, LEFTARG = kbilling.kb_money, RIGHTARG = kbilling.kb_money
 );
 COMMENT ON OPERATOR kbilling./ (kbilling.kb_money, kbilling.kb_money) IS
-	'Ratio of two amounts; error KB002 in two currencies, 22012 by zero (M3).';
+	'Ratio of two amounts; error KB002 in two currencies, 22012 by zero (M3)';
 
 CREATE FUNCTION kbilling.abs(kbilling.kb_money) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME', 'kb_money_abs' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.abs(kbilling.kb_money) IS
-	'The amount without its sign.';
+	'The amount without its sign';
 
 -- Order: currency first, by ISO 4217 number, then amount (M3).  Against a number,
 -- the amount alone counts; that is another order, so it has no place in the
@@ -391,22 +391,22 @@ COMMENT ON OPERATOR kbilling.>= (numeric, kbilling.kb_money) IS
 CREATE FUNCTION kbilling.kb_money_cmp(kbilling.kb_money, kbilling.kb_money) RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_cmp(kbilling.kb_money, kbilling.kb_money) IS
-	'-1, 0 or 1: order by currency, then amount (M3).';
+	'-1, 0 or 1: order by currency, then amount (M3)';
 
 CREATE FUNCTION kbilling.kb_money_sortsupport(internal) RETURNS void
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_sortsupport(internal) IS
-	'Fast path of sorting.';
+	'Fast path of sorting';
 
 CREATE FUNCTION kbilling.kb_money_hash(kbilling.kb_money) RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_hash(kbilling.kb_money) IS
-	'Hash of currency and amount.';
+	'Hash of currency and amount';
 
 CREATE FUNCTION kbilling.kb_money_hash_extended(kbilling.kb_money, bigint) RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_hash_extended(kbilling.kb_money, bigint) IS
-	'Hash of currency and amount, with a seed.';
+	'Hash of currency and amount, with a seed';
 
 CREATE OPERATOR CLASS kbilling.kb_money_ops
 	DEFAULT FOR TYPE kbilling.kb_money USING btree AS
@@ -419,7 +419,7 @@ CREATE OPERATOR CLASS kbilling.kb_money_ops
 		FUNCTION 2 kbilling.kb_money_sortsupport(internal),
 		FUNCTION 4 pg_catalog.btequalimage(oid);
 COMMENT ON OPERATOR CLASS kbilling.kb_money_ops USING btree IS
-	'Order by currency, then amount (M3).';
+	'Order by currency, then amount (M3)';
 
 CREATE OPERATOR CLASS kbilling.kb_money_ops
 	DEFAULT FOR TYPE kbilling.kb_money USING hash AS
@@ -427,7 +427,7 @@ CREATE OPERATOR CLASS kbilling.kb_money_ops
 		FUNCTION 1 kbilling.kb_money_hash(kbilling.kb_money),
 		FUNCTION 2 kbilling.kb_money_hash_extended(kbilling.kb_money, bigint);
 COMMENT ON OPERATOR CLASS kbilling.kb_money_ops USING hash IS
-	'Equality of currency and amount (M3).';
+	'Equality of currency and amount (M3)';
 
 -- Aggregates.  min() and max() have no SORTOP: taken from the end of an index
 -- they would not see that there are two currencies.
@@ -435,47 +435,47 @@ COMMENT ON OPERATOR CLASS kbilling.kb_money_ops USING hash IS
 CREATE FUNCTION kbilling.kb_money_accum(internal, kbilling.kb_money) RETURNS internal
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_accum(internal, kbilling.kb_money) IS
-	'Step of sum() and avg(); error KB002 on a second currency (M3).';
+	'Step of sum() and avg(); error KB002 on a second currency (M3)';
 
 CREATE FUNCTION kbilling.kb_money_accum_inv(internal, kbilling.kb_money) RETURNS internal
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_accum_inv(internal, kbilling.kb_money) IS
-	'Step back of sum() and avg(), for a window that moves.';
+	'Step back of sum() and avg(), for a window that moves';
 
 CREATE FUNCTION kbilling.kb_money_combine(internal, internal) RETURNS internal
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_combine(internal, internal) IS
-	'Joins the states of two workers; error KB002 on a second currency (M3).';
+	'Joins the states of two workers; error KB002 on a second currency (M3)';
 
 CREATE FUNCTION kbilling.kb_money_serialize(internal) RETURNS bytea
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_serialize(internal) IS
-	'State of sum() and avg(), from a worker.';
+	'State of sum() and avg(), from a worker';
 
 CREATE FUNCTION kbilling.kb_money_deserialize(bytea, internal) RETURNS internal
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_deserialize(bytea, internal) IS
-	'State of sum() and avg(), from a worker.';
+	'State of sum() and avg(), from a worker';
 
 CREATE FUNCTION kbilling.kb_money_sum(internal) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_sum(internal) IS
-	'End of sum(); error 22003 out of range (M1).';
+	'End of sum(); error 22003 out of range (M1)';
 
 CREATE FUNCTION kbilling.kb_money_avg(internal) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_avg(internal) IS
-	'End of avg(), rounded half away from zero to the minor unit (M4).';
+	'End of avg(), rounded half away from zero to the minor unit (M4)';
 
 CREATE FUNCTION kbilling.kb_money_smaller(kbilling.kb_money, kbilling.kb_money) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_smaller(kbilling.kb_money, kbilling.kb_money) IS
-	'The smaller amount; error KB002 in two currencies (M3).';
+	'The smaller amount; error KB002 in two currencies (M3)';
 
 CREATE FUNCTION kbilling.kb_money_larger(kbilling.kb_money, kbilling.kb_money) RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_money_larger(kbilling.kb_money, kbilling.kb_money) IS
-	'The larger amount; error KB002 in two currencies (M3).';
+	'The larger amount; error KB002 in two currencies (M3)';
 
 CREATE AGGREGATE kbilling.sum(kbilling.kb_money) (
 	SFUNC = kbilling.kb_money_accum, STYPE = internal, SSPACE = 48,
@@ -487,7 +487,7 @@ CREATE AGGREGATE kbilling.sum(kbilling.kb_money) (
 	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE kbilling.sum(kbilling.kb_money) IS
-	'Sum of the amounts that are not NULL, NULL if there is none; error KB002 in two currencies, 22003 out of range (M3).';
+	'Sum of the amounts that are not NULL, NULL if there is none; error KB002 in two currencies, 22003 out of range (M3)';
 
 CREATE AGGREGATE kbilling.avg(kbilling.kb_money) (
 	SFUNC = kbilling.kb_money_accum, STYPE = internal, SSPACE = 48,
@@ -499,18 +499,18 @@ CREATE AGGREGATE kbilling.avg(kbilling.kb_money) (
 	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE kbilling.avg(kbilling.kb_money) IS
-	'Mean of the amounts that are not NULL, rounded half away from zero to the minor unit, NULL if there is none; error KB002 in two currencies (M3, M4).';
+	'Mean of the amounts that are not NULL, rounded half away from zero to the minor unit, NULL if there is none; error KB002 in two currencies (M3, M4)';
 
 CREATE AGGREGATE kbilling.min(kbilling.kb_money) (
 	SFUNC = kbilling.kb_money_smaller, STYPE = kbilling.kb_money,
 	COMBINEFUNC = kbilling.kb_money_smaller, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE kbilling.min(kbilling.kb_money) IS
-	'Smallest of the amounts that are not NULL, NULL if there is none; error KB002 in two currencies (M3).';
+	'Smallest of the amounts that are not NULL, NULL if there is none; error KB002 in two currencies (M3)';
 
 CREATE AGGREGATE kbilling.max(kbilling.kb_money) (
 	SFUNC = kbilling.kb_money_larger, STYPE = kbilling.kb_money,
 	COMBINEFUNC = kbilling.kb_money_larger, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE kbilling.max(kbilling.kb_money) IS
-	'Largest of the amounts that are not NULL, NULL if there is none; error KB002 in two currencies (M3).';
+	'Largest of the amounts that are not NULL, NULL if there is none; error KB002 in two currencies (M3)';

@@ -5,22 +5,22 @@ CREATE TYPE kbilling.kb_price;
 CREATE FUNCTION kbilling.kb_price_in(cstring) RETURNS kbilling.kb_price
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_price_in(cstring) IS
-	'reads a price (P); error 22P02 points at the character, 22003 if a number is too large';
+	'Reads a price (P); error 22P02 points at the character, 22003 if a number is too large';
 
 CREATE FUNCTION kbilling.kb_price_out(kbilling.kb_price) RETURNS cstring
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_price_out(kbilling.kb_price) IS
-	'writes a price, with the decimals it was given, so that reading it gives the same value (P)';
+	'Writes a price, with the decimals it was given, so that reading it gives the same value (P)';
 
 CREATE FUNCTION kbilling.kb_price_recv(internal) RETURNS kbilling.kb_price
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_price_recv(internal) IS
-	'reads the binary form: a version byte, 1, then the text; refuses what kb_price_in refuses';
+	'Reads the binary form: a version byte, 1, then the text; refuses what kb_price_in refuses';
 
 CREATE FUNCTION kbilling.kb_price_send(kbilling.kb_price) RETURNS bytea
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_price_send(kbilling.kb_price) IS
-	'writes the binary form: a version byte, 1, then the text';
+	'Writes the binary form: a version byte, 1, then the text';
 
 CREATE TYPE kbilling.kb_price (
 	INPUT = kbilling.kb_price_in,
@@ -30,22 +30,22 @@ CREATE TYPE kbilling.kb_price (
 	STORAGE = main
 );
 COMMENT ON TYPE kbilling.kb_price IS
-	'a price (P): 19.00, 0.05 each or 5.00 per 100; the last two with free 50, min 5.00, max 100.00';
+	'A price (P): 19.00, 0.05 each or 5.00 per 100; the last two with free 50, min 5.00, max 100.00';
 
 CREATE FUNCTION kbilling.kb_price_eq(kbilling.kb_price, kbilling.kb_price) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
 COMMENT ON FUNCTION kbilling.kb_price_eq(kbilling.kb_price, kbilling.kb_price) IS
-	'whether two prices have the same terms; 19.0 equals 19.00 (P)';
+	'Whether two prices have the same terms; 19.0 equals 19.00 (P)';
 
 CREATE FUNCTION kbilling.kb_price_ne(kbilling.kb_price, kbilling.kb_price) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
 COMMENT ON FUNCTION kbilling.kb_price_ne(kbilling.kb_price, kbilling.kb_price) IS
-	'whether two prices have different terms (P)';
+	'Whether two prices have different terms (P)';
 
 CREATE FUNCTION kbilling.kb_price_hash(kbilling.kb_price) RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
 COMMENT ON FUNCTION kbilling.kb_price_hash(kbilling.kb_price) IS
-	'hash of a price; equal prices hash alike';
+	'Hash of a price; equal prices hash alike';
 
 CREATE FUNCTION kbilling.kb_price_hash_extended(kbilling.kb_price, bigint) RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
@@ -63,7 +63,7 @@ CREATE OPERATOR kbilling.= (
 	HASHES
 );
 COMMENT ON OPERATOR kbilling.= (kbilling.kb_price, kbilling.kb_price) IS
-	'same terms; 19.0 equals 19.00 (P)';
+	'Same terms; 19.0 equals 19.00 (P)';
 
 CREATE OPERATOR kbilling.<> (
 	LEFTARG = kbilling.kb_price,
@@ -75,7 +75,7 @@ CREATE OPERATOR kbilling.<> (
 	JOIN = neqjoinsel
 );
 COMMENT ON OPERATOR kbilling.<> (kbilling.kb_price, kbilling.kb_price) IS
-	'different terms (P)';
+	'Different terms (P)';
 
 -- Prices have no order: which of two is the lower depends on the quantity.
 CREATE OPERATOR CLASS kbilling.kb_price_hash_ops DEFAULT FOR TYPE kbilling.kb_price USING hash AS
@@ -83,21 +83,21 @@ CREATE OPERATOR CLASS kbilling.kb_price_hash_ops DEFAULT FOR TYPE kbilling.kb_pr
 	FUNCTION 1 kbilling.kb_price_hash(kbilling.kb_price),
 	FUNCTION 2 kbilling.kb_price_hash_extended(kbilling.kb_price, bigint);
 COMMENT ON OPERATOR CLASS kbilling.kb_price_hash_ops USING hash IS
-	'equality of prices, for hash joins, DISTINCT and hash indexes';
+	'Equality of prices, for hash joins, DISTINCT and hash indexes';
 
 CREATE FUNCTION kbilling.kb_rate(price kbilling.kb_price, quantity numeric, currency text, events bigint DEFAULT 1)
 	RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_rate(kbilling.kb_price, numeric, text, bigint) IS
-	'amount of a line for a full period, rounded once (P, M4); a quantity below zero counts as zero; error 22003 on NaN, infinity and overflow, 22023 on an unknown currency';
+	'Amount of a line for a full period, rounded once (P, M4); a quantity below zero counts as zero; error 22003 on NaN, infinity and overflow, 22023 on an unknown currency';
 
 CREATE FUNCTION kbilling.kb_rate_days(price kbilling.kb_price, quantity numeric, currency text, days integer, days_in_period integer)
 	RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_rate_days(kbilling.kb_price, numeric, text, integer, integer) IS
-	'amount of a line x days / days_in_period, its min and max split with it, rounded once (C3, M4); errors as kb_rate, and 22023 if the days are not a part of the period';
+	'Amount of a line x days / days_in_period, its min and max split with it, rounded once (C3, M4); errors as kb_rate, and 22023 if the days are not a part of the period';
 
 CREATE FUNCTION kbilling.kb_unit_price(price kbilling.kb_price) RETURNS text
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_unit_price(kbilling.kb_price) IS
-	'the unit price as a line of a charge shows it (C7): 19.00, 0.05, 5.00 per 100';
+	'The unit price as a line of a charge shows it (C7): 19.00, 0.05, 5.00 per 100';
