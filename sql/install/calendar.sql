@@ -15,13 +15,13 @@ COMMENT ON FUNCTION kbilling.kb_month_last_day(date) IS
 'Last day of the day''s month; 22008 for an infinite date';
 
 CREATE FUNCTION kbilling.kb_local_date(at timestamptz, time_zone text) RETURNS date
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50
 	AS 'MODULE_PATHNAME', 'kb_local_date';
 COMMENT ON FUNCTION kbilling.kb_local_date(timestamptz, text) IS
 'The date that a clock in the time zone shows at the moment; 22008 for an infinite moment, 22023 for an unknown zone';
 
 CREATE FUNCTION kbilling.kb_time_zone(name text) RETURNS text
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50
 	AS 'MODULE_PATHNAME', 'kb_time_zone';
 COMMENT ON FUNCTION kbilling.kb_time_zone(text) IS
 'The IANA time zone''s name in its usual spelling; 22023 if it does not exist. POSIX rules such as "Foo5" are refused: PostgreSQL would take a slip for one';
