@@ -28,7 +28,7 @@ demo:
 
 # Ratios to hand-written SQL, in one run.
 bench:
-	@$(PREPARE) && exec test/server bench/run
+	@$(PREPARE) && FSYNC=on exec test/server bench/run
 
 # docs/reference.md, from the catalog's comments.
 reference:

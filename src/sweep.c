@@ -75,7 +75,8 @@ static SavedPlan progress_plan = {
 
 static SavedPlan failure_plan = {
 	.sql = "INSERT INTO kbilling.sweep_failure (account_id, run_id, failed_at, state, message)"
-	" VALUES ($1, $2, clock_timestamp(), $3, $4)"
+	" VALUES ($1, $2, clock_timestamp(), $3,"
+	"         CASE WHEN kbilling.kb_has_card_number($4) THEN '(a message with a card number)' ELSE $4 END)"
 	" ON CONFLICT (account_id, run_id) DO NOTHING",
 	.arg_types = {"bigint", "bigint", "text", "text"}
 };

@@ -182,14 +182,15 @@ BEGIN ATOMIC
 		SELECT coalesce(kb_create_account.account_id, nextval('kbilling.account_id_seq'::regclass))
 		UNION ALL
 		SELECT nextval('kbilling.account_id_seq'::regclass) FROM pick
-		WHERE EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = pick.id)
+		WHERE kb_create_account.account_id IS NULL AND EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = pick.id)
 	), new AS (
 		SELECT pick.id, t.tariff, kbilling.kb_money(0, t.currency) AS zero,
 			   kbilling.kb_time_zone(coalesce(kb_create_account.time_zone, 'UTC')) AS zone,
 			   coalesce(kb_create_account.created_at, kbilling.kb_now()) AS since
 		FROM pick, kbilling.tariff t
 		WHERE t.tariff = kb_create_account.tariff
-			AND NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = pick.id)
+			AND (pick.id = kb_create_account.account_id
+				 OR NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = pick.id))
 	), made AS (
 		INSERT INTO kbilling.account (account_id, created_at, currency, balance, unspent_bonus, tariff, tariff_from, charged_through, time_zone)
 		SELECT id, since, kbilling.kb_currency(zero), zero, zero, new.tariff, kbilling.kb_local_date(since, zone), kbilling.kb_local_date(since, zone) - 1, zone

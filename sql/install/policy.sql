@@ -13,7 +13,7 @@ COMMENT ON FUNCTION kbilling.kb_refuse_change() IS
 'Trigger of built-in rows: raises 55000, with the trigger''s argument as hint';
 
 CREATE TABLE kbilling.policy (
-	policy           text PRIMARY KEY CHECK (policy <> ''),
+	policy           kbilling.kb_text PRIMARY KEY CHECK (policy <> ''),
 	remind_day       integer NOT NULL DEFAULT 4,
 	restrict_day     integer NOT NULL DEFAULT 7,
 	block_day        integer NOT NULL DEFAULT 10,
@@ -47,7 +47,7 @@ CREATE TRIGGER policy_standard BEFORE UPDATE OR DELETE ON kbilling.policy
 	EXECUTE FUNCTION kbilling.kb_refuse_change('Insert a policy of your own into kbilling.policy and name it in kb_create_tariff.');
 
 CREATE TABLE kbilling.tariff (
-	tariff     text PRIMARY KEY CHECK (tariff <> ''),
+	tariff     kbilling.kb_text PRIMARY KEY CHECK (tariff <> ''),
 	currency   text NOT NULL CHECK (kbilling.kb_minor_units(currency) IS NOT NULL),
 	name       kbilling.kb_text,
 	policy     text NOT NULL DEFAULT 'standard' REFERENCES kbilling.policy,
@@ -62,7 +62,7 @@ COMMENT ON COLUMN kbilling.tariff.policy IS 'The numbers of the rules for its ac
 COMMENT ON COLUMN kbilling.tariff.metadata IS 'For the application''s own use';
 
 CREATE TABLE kbilling.service (
-	service     text PRIMARY KEY CHECK (service <> ''),
+	service     kbilling.kb_text PRIMARY KEY CHECK (service <> ''),
 	kind        text NOT NULL CHECK (kind IN ('recurring', 'metered')),
 	unit        kbilling.kb_text,
 	aggregation text NOT NULL DEFAULT 'sum' CHECK (aggregation IN ('sum', 'count', 'max', 'unique', 'last')),
