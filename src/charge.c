@@ -135,7 +135,7 @@ kb_month_charge(PG_FUNCTION_ARGS)
 	journal_lock(PG_GETARG_INT64(0), kb_current_time(), &account);
 	period = requested_period(fcinfo, &account);
 	row_set(&row, CHARGE_PERIOD, DateADTGetDatum(period));
-	if (period <= account.charged_through && period >= month_first_day(account.created_on))
+	if (month_last_day(period) <= account.charged_through && period >= month_first_day(account.created_on))
 		replay_charge(&account, period, &row);
 	else
 	{
