@@ -1,0 +1,157 @@
+BEGIN;
+SET LOCAL search_path = kbilling, public;
+SELECT no_plan();
+
+-- Policy
+
+SELECT is(p, ROW('standard', 4, 7, 10, 40, 30, 10, '{3,1}', 20, 'due_date', '{}')::policy,
+	'S2, D1, D2, D5, C5: the policy "standard" has the values of the rules')
+FROM policy p WHERE policy = 'standard';
+
+SELECT throws_ok(change, '55000', NULL, 'policy: a built-in row stays: ' || change)
+FROM (VALUES
+	('UPDATE policy SET block_day = 11'),
+	('UPDATE policy SET metadata = ''{"a": 1}'' WHERE policy = ''standard'''),
+	('UPDATE policy SET policy = ''other'' WHERE policy = ''standard'''),
+	('DELETE FROM policy'),
+	('UPDATE service SET unit = ''year'' WHERE service = ''base'''),
+	('DELETE FROM service WHERE service = ''base''')
+) AS t (change);
+
+SELECT lives_ok($$INSERT INTO policy (policy) VALUES ('own')$$, 'policy: a service adds its own');
+SELECT lives_ok($$UPDATE policy SET remind_day = 1, restrict_day = 1, block_day = 1 WHERE policy = 'own'$$,
+	'S2: the stages may begin on the same day');
+SELECT throws_ok(format('UPDATE policy SET %s WHERE policy = ''own''', setting), state, NULL, 'policy: ' || setting || ' is refused')
+FROM (VALUES
+	('policy = ''''', '23514'),
+	('policy = ''standard''', '23505'),
+	('remind_day = 0', '23514'),
+	('remind_day = 5, restrict_day = 4', '23514'),
+	('restrict_day = 11', '23514'),
+	('min_age_days = -1', '23514'),
+	('inactive_days = -1', '23514'),
+	('notice_days = 0', '23514'),
+	('restore_days = -1', '23514'),
+	('debt_counts_from = ''yesterday''', '23514'),
+	('debt_counts_from = NULL', '23502'),
+	('metadata = ''{"card": "4111 1111 1111 1111"}''', 'KB008')
+) AS t (setting, state);
+
+-- Tariff
+
+SELECT lives_ok($$SELECT kb_create_tariff('basic', 'usd', 'Basic')$$, 'tariff: its currency is read in either case');
+SELECT kb_create_tariff('strict', 'JPY', policy => 'own');
+SELECT is(ARRAY(SELECT format('%s %s %s %s', tariff, currency, name, policy) FROM tariff ORDER BY tariff),
+	'{basic USD Basic standard,strict JPY  own}', 'tariff: it keeps currency, name and policy');
+SELECT throws_ok(format('SELECT kb_create_tariff(%s)', arguments), state, NULL, format('tariff: (%s) is refused', arguments))
+FROM (VALUES
+	('''basic'', ''EUR''', '23505'),
+	('''x'', ''US''', '22023'),
+	('''x'', ''QQQ''', '22023'),
+	('''x'', ''XAU''', '23514'),
+	('''x'', ''''', '22023'),
+	('''x'', NULL', '23502'),
+	('NULL, ''USD''', '23502'),
+	(''''', ''USD''', '23514'),
+	('''x'', ''USD'', NULL, ''none''', '23503'),
+	('''x'', ''USD'', NULL, NULL', '23502'),
+	('''x'', ''USD'', ''4111111111111111''', 'KB008')
+) AS t (arguments, state);
+SELECT throws_ok($$DELETE FROM policy WHERE policy = 'own'$$, '23503', NULL, 'policy: one that a tariff uses stays');
+
+-- Service
+
+SELECT is(s, ROW('base', 'recurring', 'month', 'sum', '{}')::service, 'C2: the service "base" is built in')
+FROM service s WHERE service = 'base';
+SELECT lives_ok($$SELECT kb_create_service('seat', 'recurring', 'seat')$$, 'service: a recurring one');
+SELECT lives_ok(format('SELECT kb_create_service(%L, %L, %L, %L)', 'by ' || aggregation, 'metered', 'unit', aggregation),
+	'U2: metered by ' || aggregation)
+FROM unnest('{sum,count,max,unique,last}'::text[]) AS aggregation;
+SELECT throws_ok(format('SELECT kb_create_service(%s)', arguments), state, NULL, format('service: (%s) is refused', arguments))
+FROM (VALUES
+	('''base'', ''recurring''', '23505'),
+	('''seat'', ''metered''', '23505'),
+	('''x'', ''yearly''', '23514'),
+	('''x'', ''metered'', NULL, ''median''', '23514'),
+	('''x'', ''metered'', NULL, NULL', '23502'),
+	('''x'', NULL', '23502'),
+	('NULL, ''metered''', '23502'),
+	(''''', ''metered''', '23514')
+) AS t (arguments, state);
+
+-- Price
+
+CREATE FUNCTION pg_temp.prices(service text) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT format('%s to %s: %s', p.from_date, p.to_date, p.price) || CASE WHEN p.prorate THEN '' ELSE ' whole' END
+	FROM kbilling.price p WHERE p.tariff = 'basic' AND p.service = $1 ORDER BY p.from_date
+$$;
+
+SELECT kb_set_price('basic', 'base', '19.00');
+SELECT is(ARRAY(SELECT pg_temp.prices('base')), '{-infinity to infinity: 19.00}', 'C3: a price without a date holds always');
+SELECT kb_set_price('basic', 'base', '25.00', '2026-11-01');
+SELECT is(ARRAY(SELECT pg_temp.prices('base')),
+	'{-infinity to 2026-11-01: 19.00,2026-11-01 to infinity: 25.00}', 'C3: a later price ends the one before it');
+SELECT kb_set_price('basic', 'base', '21.00', '2026-06-01');
+SELECT is(ARRAY(SELECT pg_temp.prices('base')),
+	'{-infinity to 2026-06-01: 19.00,2026-06-01 to 2026-11-01: 21.00,2026-11-01 to infinity: 25.00}',
+	'C3: a price put between two others ends where the next begins');
+SELECT kb_set_price('basic', 'base', '22.00', '2026-06-01', prorate => false);
+SELECT is(ARRAY(SELECT pg_temp.prices('base')),
+	'{-infinity to 2026-06-01: 19.00,2026-06-01 to 2026-11-01: 22.00 whole,2026-11-01 to infinity: 25.00}',
+	'C3: a price on the same date takes the place of the other');
+SELECT kb_set_price('basic', 'base', '18.00');
+SELECT is((SELECT min(p) FROM pg_temp.prices('base') p), '-infinity to 2026-06-01: 18.00',
+	'C3: so does one without a date, of the first');
+
+SELECT kb_set_price('basic', 'seat', '5.00 each', '2026-06-01');
+SELECT kb_set_price('basic', 'seat', '4.00 each', '2026-01-01');
+SELECT is(ARRAY(SELECT pg_temp.prices('seat')),
+	'{2026-01-01 to 2026-06-01: 4.00 each,2026-06-01 to infinity: 5.00 each}', 'C3: a price before all others leaves them');
+SELECT is(ARRAY(SELECT pg_temp.prices('base'))::text LIKE '%4.00 each%', false, 'C3: each service has its own prices');
+
+SELECT throws_ok(format('SELECT kb_set_price(%s)', arguments), state, NULL, format('price: (%s) is refused', arguments))
+FROM (VALUES
+	('''none'', ''base'', ''1.00''', 'KB012'),
+	('''basic'', ''none'', ''1.00''', 'KB012'),
+	('NULL, ''base'', ''1.00''', '22004'),
+	('''basic'', NULL, ''1.00''', '22004'),
+	('''basic'', ''base'', NULL', '23502'),
+	('''basic'', ''base'', ''1.00'', NULL', '23502'),
+	('''basic'', ''base'', ''1.00'', ''2026-01-01'', NULL', '23502'),
+	('''basic'', ''base'', ''1.00'', ''infinity''', '23514'),
+	('''basic'', ''base'', ''-1.00''', '22P02')
+) AS t (arguments, state);
+SELECT is((SELECT count(*) FROM price), 5::bigint, 'price: what was refused left nothing');
+
+-- Bonus tier
+
+SELECT kb_set_bonus('basic', '100 USD', 5);
+SELECT kb_set_bonus('basic', '100 USD', 7, '2026-11-01', '2026-12-01');
+SELECT kb_set_bonus('basic', '500 USD', 1000);
+SELECT kb_set_bonus('basic', '100 USD', 6);
+SELECT kb_set_bonus('basic', '0 USD', 0, to_date => '2027-01-01');
+SELECT is(ARRAY(SELECT format('%s %s to %s: %s%%', min_amount, from_date, to_date, percent)
+				FROM bonus_tier ORDER BY min_amount, from_date),
+	'{0.00 USD -infinity to 2027-01-01: 0%,100.00 USD -infinity to infinity: 6%,100.00 USD 2026-11-01 to 2026-12-01: 7%,500.00 USD -infinity to infinity: 1000%}',
+	'T5: a tier has an amount and dates; the same ones again take its place');
+SELECT throws_ok(format('SELECT kb_set_bonus(%s)', arguments), state, NULL, format('T5: (%s) is refused', arguments))
+FROM (VALUES
+	('''none'', ''1 USD'', 1', 'KB012'),
+	('NULL, ''1 USD'', 1', '22004'),
+	('''basic'', ''1 EUR'', 1', 'KB002'),
+	('''strict'', ''1 USD'', 1', 'KB002'),
+	('''basic'', NULL, 1', '23502'),
+	('''basic'', ''1 USD'', NULL', '23502'),
+	('''basic'', ''1 USD'', 1, NULL', '23502'),
+	('''basic'', ''1 USD'', 1, ''2026-01-01'', NULL', '23502'),
+	('''basic'', ''-0.01 USD'', 1', '23514'),
+	('''basic'', ''1 USD'', -0.01', '23514'),
+	('''basic'', ''1 USD'', 1000.01', '23514'),
+	('''basic'', ''1 USD'', ''NaN''', '23514'),
+	('''basic'', ''1 USD'', ''infinity''', '23514'),
+	('''basic'', ''1 USD'', 1, ''2026-02-01'', ''2026-02-01''', '23514')
+) AS t (arguments, state);
+SELECT is((SELECT count(*) FROM bonus_tier), 4::bigint, 'T5: what was refused left nothing');
+
+SELECT finish();
+ROLLBACK;
