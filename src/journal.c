@@ -4,7 +4,10 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "args.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
 #include "commands/event_trigger.h"
 #include "commands/trigger.h"
 #include "currency.h"
@@ -13,7 +16,9 @@
 #include "kbilling.h"
 #include "nodes/parsenodes.h"
 #include "plan.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #define MAX_KEY_LENGTH	255
@@ -448,6 +453,25 @@ journal_has_entries(void)
 	return result;
 }
 
+/* Whether one of the roles owns the extension's schema */
+static bool
+names_owner(List *roles)
+{
+	Oid			schema = get_namespace_oid("kbilling", true);
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid			owner;
+	ListCell   *lc;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	foreach(lc, roles)
+		if (get_rolespec_oid(lfirst(lc), true) == owner)
+			return true;
+	return false;
+}
+
 /* Whether a DROP names the extension or its schema, or whatever its owner has */
 static bool
 would_drop_journal(const Node *statement)
@@ -456,7 +480,7 @@ would_drop_journal(const Node *statement)
 	const DropStmt *drop;
 
 	if (IsA(statement, DropOwnedStmt))
-		return true;
+		return names_owner(((const DropOwnedStmt *) statement)->roles);
 	if (!IsA(statement, DropStmt))
 		return false;
 	drop = (const DropStmt *) statement;
