@@ -136,6 +136,9 @@ CREATE VIEW kbilling.entry_check WITH (security_invoker) AS
 				   THEN format('T6: unspent bonus is %s on a balance of %s', e.bonus_after, e.balance_after)
 			   WHEN e.debt_since IS DISTINCT FROM kbilling.kb_debt_since(e.previous_debt_since, e.balance_after, e.effective_on)
 				   THEN format('S1: debt counts since %s', coalesce(e.debt_since::text, 'never'))
+			   -- the hash takes a number below one for none
+			   WHEN e.ref_seq < 1 OR e.ref_seq >= e.seq
+				   THEN format('J5: it refers to entry %s, which is not before it', e.ref_seq)
 			   WHEN e.hash <> kbilling.kb_entry_hash(e.previous_hash, e.account_id, e.seq, e.kind::text, e.amount, e.balance_after,
 					   e.bonus_after, e.debt_since, e.effective_on, e.posted_at, e.key, e.period, e.method::text,
 					   e.ref_seq, e.member, e.memo, e.lines)
@@ -189,12 +192,12 @@ CREATE FUNCTION kbilling.kb_verify(account_id bigint) RETURNS TABLE (account_id 
 BEGIN ATOMIC
 	SELECT kbilling.kb_require_account($1);
 	SELECT p.account_id, p.seq, p.problem
-	FROM (SELECT c.account_id, c.seq, c.problem FROM kbilling.entry_check c
+	FROM (SELECT 1 AS step, c.account_id, c.seq, c.problem FROM kbilling.entry_check c
 		  WHERE c.account_id = $1 AND c.problem IS NOT NULL
 		  UNION ALL
-		  SELECT c.account_id, c.seq + 1, c.problem FROM kbilling.account_check c
+		  SELECT 2, c.account_id, c.seq, c.problem FROM kbilling.account_check c
 		  WHERE c.account_id = $1 AND c.problem IS NOT NULL) p
-	ORDER BY p.seq LIMIT 1;
+	ORDER BY p.step, p.seq LIMIT 1;
 END;
 COMMENT ON FUNCTION kbilling.kb_verify(bigint) IS
 'Recomputes the account''s chain and names the first entry that does not fit (J5); no row is the good answer. KB001 for an unknown account';
