@@ -186,7 +186,8 @@ static SavedPlan topup_plan = {
 
 /*
  * The top-up's bonus, and what later ones have earned: the oldest is spent
- * first, so theirs is the last to go.  A bonus that was reversed counts no more.
+ * first, so theirs is the last to go.  A bonus that was reversed counts no more,
+ * and what a chargeback took counts where it took it from.
  */
 static SavedPlan topup_bonus_plan = {
 	.sql = "WITH b AS (SELECT x.seq, x.ref_seq, x.amount FROM kbilling.entry x"
@@ -194,7 +195,8 @@ static SavedPlan topup_bonus_plan = {
 	"              AND NOT EXISTS (SELECT FROM kbilling.entry r WHERE r.account_id = $1"
 	"                               AND r.ref_seq = x.seq AND r.kind = 'reversal'))"
 	"SELECT b.seq, b.amount,"
-	"       (SELECT kbilling.sum(l.amount) FROM b l WHERE l.seq > b.seq)"
+	"       (SELECT kbilling.sum(l.amount) FROM b l"
+	"         WHERE CASE WHEN l.amount OPERATOR(kbilling.<) 0 THEN l.ref_seq ELSE l.seq END > b.seq)"
 	"  FROM b WHERE b.ref_seq = $2",
 	.arg_types = {"bigint", "bigint"}
 };
