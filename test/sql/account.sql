@@ -37,8 +37,8 @@ SELECT is(ARRAY(SELECT tariff_from FROM account WHERE account_id IN (20, 21) ORD
 
 SELECT pg_temp.refused(ARRAY[
 	['kb_create_account(''x'', ''a'', 1)', '23505'],
-	['kb_create_account(''x'', ''a'', 0)', '23514'],
-	['kb_create_account(''x'', ''a'', -1)', '23514'],
+	['kb_create_account(''x'', ''a'', 0)', '22023'],
+	['kb_create_account(''x'', ''a'', -1)', '22023'],
 	['kb_create_account(''x'', ''none'')', 'KB012'],
 	['kb_create_account(''x'', NULL)', '22004'],
 	['kb_create_account(NULL, ''a'')', '22004'],

@@ -1,0 +1,200 @@
+BEGIN;
+SET LOCAL search_path = kbilling, public;
+SET LOCAL kbilling.clock = '2026-11-01 10:00+00';
+SELECT no_plan();
+
+SELECT kb_create_tariff('pro', 'USD'), kb_create_tariff('plain', 'USD'), kb_create_tariff('yen', 'JPY'), kb_create_tariff('euro', 'EUR');
+SELECT kb_set_bonus('pro', '100 USD', 5), kb_set_bonus('pro', '500 USD', 10), kb_set_bonus('yen', '1000 JPY', 2.5);
+
+-- An account in the tariff, brought to a balance
+CREATE FUNCTION pg_temp.account(tariff text, balance text = NULL) RETURNS bigint LANGUAGE sql AS $$
+	WITH a AS MATERIALIZED (SELECT kbilling.kb_create_account('ann', $1) AS id),
+		b AS MATERIALIZED (SELECT id, CASE WHEN $2 IS NOT NULL THEN kbilling.kb_adjust(id, $2::kbilling.kb_money, 'start', 'start') END AS seq FROM a)
+	SELECT id FROM b WHERE seq IS NULL OR seq > 0
+$$;
+-- A top-up that nobody is named for: bonus and balance
+CREATE FUNCTION pg_temp.topup(account_id bigint, amount text, reference text = 'p') RETURNS text LANGUAGE sql AS $$
+	SELECT format('%s, %s', t.bonus, t.balance) FROM kbilling.kb_apply_topup($1, $2::kbilling.kb_money, 'card', $3) t
+$$;
+
+-- T5
+
+SELECT is(pg_temp.topup(pg_temp.account(tariff, before), amount), result, format('T5: %s on %s in %s', amount, coalesce(before, 'nothing'), tariff))
+FROM (VALUES
+	-- the edge of a tier
+	('pro', NULL, '99.99 USD', '0.00 USD, 99.99 USD'),
+	('pro', NULL, '100 USD', '5.00 USD, 105.00 USD'),
+	('pro', NULL, '499.99 USD', '25.00 USD, 524.99 USD'),
+	-- the highest tier alone
+	('pro', NULL, '500 USD', '50.00 USD, 550.00 USD'),
+	-- half a cent goes away from zero: 5.005, 5.0045, 5.015
+	('pro', NULL, '100.10 USD', '5.01 USD, 105.11 USD'),
+	('pro', NULL, '100.09 USD', '5.00 USD, 105.09 USD'),
+	('pro', NULL, '100.30 USD', '5.02 USD, 105.32 USD'),
+	-- what is left after the debt decides
+	('pro', '-50 USD', '20 USD', '0.00 USD, -30.00 USD'),
+	('pro', '-50 USD', '50 USD', '0.00 USD, 0.00 USD'),
+	('pro', '-50 USD', '149.99 USD', '0.00 USD, 99.99 USD'),
+	('pro', '-50 USD', '150 USD', '5.00 USD, 105.00 USD'),
+	('pro', '-50 USD', '549.99 USD', '25.00 USD, 524.99 USD'),
+	('pro', '-50 USD', '550 USD', '50.00 USD, 550.00 USD'),
+	('pro', '-0.01 USD', '100 USD', '0.00 USD, 99.99 USD'),
+	-- what was there before does not
+	('pro', '50 USD', '99.99 USD', '0.00 USD, 149.99 USD'),
+	('pro', '450 USD', '100 USD', '5.00 USD, 555.00 USD'),
+	-- a currency without minor units: 24.975, 25, 25.475, 25.5
+	('yen', NULL, '999 JPY', '0 JPY, 999 JPY'),
+	('yen', NULL, '1000 JPY', '25 JPY, 1025 JPY'),
+	('yen', NULL, '1019 JPY', '25 JPY, 1044 JPY'),
+	('yen', NULL, '1020 JPY', '26 JPY, 1046 JPY'),
+	-- no tier at all
+	('plain', NULL, '1000 USD', '0.00 USD, 1000.00 USD')
+) AS t (tariff, before, amount, result);
+
+SELECT kb_set_bonus('plain', '0 USD', 1);
+SELECT is(pg_temp.topup(pg_temp.account('plain'), '0.50 USD'), '0.01 USD, 0.51 USD', 'T5: half a cent of bonus is a cent');
+SELECT is((SELECT t FROM kb_apply_topup(pg_temp.account('plain'), '0.49 USD', 'card', 'p') t)::text,
+	'(1,,"0.49 USD","0.00 USD","0.49 USD",ok,ok,f)', 'T5: less than that is none, and no entry');
+
+SELECT kb_apply_topup(pg_temp.account('pro', '-50 USD'), '150 USD', 'card', 'an entry of its own');
+SELECT is(ARRAY(SELECT format('%s %s %s for %s, bonus %s, %s', e.seq, e.kind, e.amount, e.ref_seq, e.bonus_after, e.posted_at = t.posted_at)
+				FROM entry t JOIN entry e USING (account_id) WHERE t.key = 'an entry of its own' AND e.seq > 1 ORDER BY e.seq),
+	'{"2 topup 150.00 USD for , bonus 0.00 USD, t","3 bonus 5.00 USD for 2, bonus 5.00 USD, t"}',
+	'T5: the bonus is an entry of its own kind, that names its top-up');
+
+-- T5: dates, which are the account's own
+SELECT kb_create_tariff('dated', 'USD');
+SELECT kb_set_bonus('dated', '100 USD', 5, '2026-11-10', '2026-11-20'), kb_set_bonus('dated', '100 USD', 0, '2026-11-15', '2026-11-16'),
+	kb_set_bonus('dated', '200 USD', 7, '2026-11-15');
+SELECT kb_create_account('ann', 'dated', 1000), kb_create_account('ann', 'dated', 1001, 'Asia/Tokyo');
+CREATE FUNCTION pg_temp.bonus_at(account_id bigint, at text, amount text = '100 USD') RETURNS text LANGUAGE sql AS $$
+	SELECT set_config('kbilling.clock', $2, true);
+	SELECT split_part(pg_temp.topup($1, $3, $2 || $3), ',', 1);
+$$;
+SELECT is(pg_temp.bonus_at(account_id, at, amount), bonus, format('T5: %s on %s in %s', amount, at, zone))
+FROM (VALUES
+	(1000, 'UTC', '2026-11-09 23:59:59.999999+00', '100 USD', '0.00 USD'),
+	(1000, 'UTC', '2026-11-10 00:00+00', '100 USD', '5.00 USD'),
+	(1000, 'UTC', '2026-11-14 23:59+00', '200 USD', '10.00 USD'),
+	(1000, 'UTC', '2026-11-15 00:00+00', '199.99 USD', '0.00 USD'),
+	(1000, 'UTC', '2026-11-15 00:00+00', '200 USD', '14.00 USD'),
+	(1000, 'UTC', '2026-11-16 00:00+00', '199.99 USD', '10.00 USD'),
+	(1000, 'UTC', '2026-11-19 23:59:59.999999+00', '100 USD', '5.00 USD'),
+	(1000, 'UTC', '2026-11-20 00:00+00', '100 USD', '0.00 USD'),
+	(1000, 'UTC', '2026-11-20 00:00+00', '200 USD', '14.00 USD'),
+	(1001, 'Tokyo', '2026-11-09 14:59+00', '100 USD', '0.00 USD'),
+	(1001, 'Tokyo', '2026-11-09 15:00+00', '100 USD', '5.00 USD'),
+	(1001, 'Tokyo', '2026-11-19 15:00+00', '100 USD', '0.00 USD')
+) AS t (account_id, zone, at, amount, bonus);
+
+-- T5: the tariff in force today
+SELECT kb_set_tariff(1000, 'pro', '2026-12-01');
+SELECT is(pg_temp.bonus_at(1000, at, '500 USD'), bonus, format('T5: by the tariff of %s', at))
+FROM (VALUES ('2026-11-30 23:59+00', '35.00 USD'), ('2026-12-01 00:00+00', '50.00 USD')) AS t (at, bonus);
+
+-- T1
+
+SET LOCAL kbilling.clock = '2026-11-01 10:00+00';
+SELECT kb_create_account('owner', 'plain', 2000), kb_create_account('stranger', 'plain', 2001);
+SELECT kb_add_member(2000, 'admin', 'admin'), kb_add_member(2000, 'employee', 'employee'), kb_adjust(2000, '-1000 USD', 'debt', 'debt');
+CREATE FUNCTION pg_temp.pay(member text, at text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('kbilling.clock', at, true);
+	RETURN (SELECT t.stage_after FROM kbilling.kb_apply_topup(2000, '1 USD', 'card', member || at, member) t);
+EXCEPTION WHEN SQLSTATE 'KB004' THEN
+	RETURN SQLSTATE;
+END $$;
+SELECT is(pg_temp.pay(member, at), CASE WHEN member IN ('owner', 'admin') THEN stage ELSE 'KB004' END,
+	format('T1: %s at stage %s: %s', member, stage, CASE WHEN member IN ('owner', 'admin') THEN 'pays' ELSE 'may not' END))
+FROM (VALUES
+	('2026-11-01 12:00+00', 'grace'),
+	('2026-11-04 12:00+00', 'remind'),
+	('2026-11-07 12:00+00', 'restrict'),
+	('2026-11-10 12:00+00', 'blocked')
+) AS s (at, stage), unnest('{owner,admin,employee,stranger,nobody}'::text[]) AS member;
+SELECT is((SELECT string_agg(member, ' ' ORDER BY member) FROM entry WHERE account_id = 2000 AND kind = 'topup'),
+	'admin admin admin admin owner owner owner owner', 'T1: the entry keeps who paid');
+UPDATE account SET state = 'closing' WHERE account_id = 2000;
+SELECT is(pg_temp.pay('owner', '2026-11-10 13:00+00'), 'blocked', 'T1: paying is possible until the account is deleted');
+UPDATE account SET state = 'deleted' WHERE account_id = 2000;
+SELECT throws_ok($$SELECT kb_apply_topup(2000, '1 USD', 'card', 'late', 'owner')$$, 'KB010', NULL, 'T1: and no longer');
+
+-- T2
+
+SELECT is((SELECT balance::text FROM kb_apply_topup(2001, '10 USD', method, method::text)), (10.10 * nth) || ' USD',
+	format('T2: by %s, it is on the balance at once, with its bonus', method))
+FROM unnest('{card,google_pay,apple_pay,bank_transfer,manual}'::kb_payment_method[]) WITH ORDINALITY AS m (method, nth);
+SELECT enum_has_labels('kbilling', 'kb_payment_method', '{card,google_pay,apple_pay,bank_transfer,manual}', 'T2: there are no other methods');
+
+-- T3
+
+SET LOCAL kbilling.clock = '2026-11-01 10:00+00';
+INSERT INTO policy (policy, remind_day, restrict_day, block_day) VALUES ('soft', 100, 200, 300);
+SELECT kb_create_tariff('soft', 'USD', policy => 'soft');
+SELECT kb_set_price('pro', 'base', '300.00');
+SELECT kb_create_account('ann', 'pro', 3000), kb_create_account('ann', 'pro', 3001);
+SELECT kb_adjust(3000, '-50 USD', 'debt', 'debt'), kb_adjust(3001, '-50 USD', 'debt', 'debt');
+SET LOCAL kbilling.clock = '2026-11-05 10:00+00';
+SELECT is(kb_apply_topup(3000, '20 USD', 'card', 'part')::text, '(2,,"20.00 USD","0.00 USD","-30.00 USD",remind,remind,f)',
+	'T3: a part of the debt is paid on the 5th');
+SELECT kb_defer(3001, '2026-11-20', 'sue', 'asked');
+SELECT is(kb_apply_topup(3001, '20 USD', 'card', 'part')::text, '(2,,"20.00 USD","0.00 USD","-30.00 USD",grace,grace,f)',
+	'T3: so is one of a debt that is deferred');
+SET LOCAL kbilling.clock = '2026-11-08 10:00+00';
+SELECT kb_defer(3001, '2026-11-08', 'sue', 'is over');
+SELECT is(kb_apply_topup(3000, '230 USD', 'google_pay', 'rest', 'ann')::text, '(3,4,"230.00 USD","10.00 USD","210.00 USD",restrict,ok,f)',
+	'T3: the rest is paid on the 8th: 200 is left and earns 10');
+SET LOCAL kbilling.clock = '2026-12-11 10:00+00';
+SELECT kb_month_charge(3000), kb_month_charge(3001);
+SELECT kb_set_tariff(3000, 'soft'), kb_set_bonus('pro', '100 USD', 50);
+SELECT is((SELECT format('%s %s', balance, debt_since) FROM account WHERE account_id = 3000), '-90.00 USD 2026-12-01',
+	'T3: the account is in debt again');
+SELECT is(kb_apply_topup(3000, '20 USD', 'card', 'part')::text, '(2,,"20.00 USD","0.00 USD","-30.00 USD",remind,remind,t)',
+	'T3: the part again: the first result');
+SELECT is(kb_apply_topup(3000, '230 USD', 'google_pay', 'rest', 'ann')::text, '(3,4,"230.00 USD","10.00 USD","210.00 USD",restrict,ok,t)',
+	'T3: the rest again, after a charge, under another tariff, in another stage: the first result');
+SELECT is(kb_apply_topup(3000, '230 USD', 'google_pay', 'rest')::text, '(3,4,"230.00 USD","10.00 USD","210.00 USD",restrict,ok,t)',
+	'T3: by a webhook that does not know who paid, too');
+SELECT is(kb_apply_topup(3001, '20 USD', 'card', 'part')::text, '(2,,"20.00 USD","0.00 USD","-30.00 USD",grace,grace,t)',
+	'T3: the deferral that held then decides');
+SELECT is((SELECT format('%s %s', balance, last_seq) FROM account WHERE account_id = 3000), '-90.00 USD 5', 'T3: nothing was credited twice');
+
+-- What is refused
+
+SELECT kb_create_account('ann', 'pro', 4000), kb_create_account('ann', 'pro', 4001), kb_create_account('ann', 'pro', 4002);
+SELECT kb_adjust(4001, '90071992547409.90 USD', 'start', 'near the limit');
+SELECT is(pg_temp.topup(4001, '0.01 USD'), '0.00 USD, 90071992547409.91 USD', 'M1: a balance may reach 2^53 - 1 minor units');
+SELECT is((SELECT t.balance::text FROM kb_apply_topup(4002, '99 USD', 'card', 'p') t), '99.00 USD', 'T2: a top-up');
+CREATE TEMP TABLE before AS SELECT account_id, balance, last_seq, last_hash FROM account;
+SELECT throws_ok(format('SELECT kb_apply_topup(%s)', arguments), state, NULL, format('%s: kb_apply_topup(%s)', state, arguments))
+FROM (VALUES
+	('4000, ''0 USD'', ''card'', ''q''', 'KB005'),
+	('4000, ''-0.01 USD'', ''card'', ''q''', 'KB005'),
+	('4000, ''1 EUR'', ''card'', ''q''', 'KB002'),
+	('4000, ''1 JPY'', ''card'', ''q''', 'KB002'),
+	('4000, ''0.001 USD'', ''card'', ''q''', '22P02'),
+	('4000, ''90071992547409.92 USD'', ''card'', ''q''', '22003'),
+	('4001, ''0.01 USD'', ''card'', ''q''', '22003'),
+	-- the top-up would fit, its bonus does not
+	('4000, ''90071992547409.91 USD'', ''card'', ''q''', '22003'),
+	('99, ''1 USD'', ''card'', ''q''', 'KB001'),
+	('NULL, ''1 USD'', ''card'', ''q''', '22004'),
+	('4000, NULL, ''card'', ''q''', '22004'),
+	('4000, ''1 USD'', NULL, ''q''', '22004'),
+	('4000, ''1 USD'', ''card'', NULL', '22004'),
+	('4000, ''1 USD'', ''cash'', ''q''', '22P02'),
+	('4000, ''1 USD'', ''card'', ''''', '22023'),
+	('4000, ''1 USD'', ''card'', ''kb:bonus:1''', '22023'),
+	('4000, ''1 USD'', ''card'', ''4111 1111 1111 1111''', 'KB008'),
+	('4000, ''1 USD'', ''card'', ''q'', ''''', 'KB004'),
+	('4000, ''1 USD'', ''card'', ''q'', NULL, 12345', '22023'),
+	('4002, ''98.99 USD'', ''card'', ''p''', 'KB006'),
+	('4002, ''99 USD'', ''manual'', ''p''', 'KB006')
+) AS t (arguments, state);
+SELECT set_eq('SELECT account_id, balance, last_seq, last_hash FROM account', 'SELECT * FROM before', 'J2: what was refused changed no account');
+SELECT is((SELECT count(*) FROM entry), (SELECT sum(last_seq)::bigint FROM before), 'J2: nor wrote an entry');
+SELECT is_empty(format('SELECT * FROM kb_verify(%s)', account_id), format('J5: account %s is whole', account_id))
+FROM account WHERE account_id >= 1000 ORDER BY account_id;
+
+SELECT finish();
+ROLLBACK;
