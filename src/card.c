@@ -443,6 +443,13 @@ kb_has_card_number_jsonb(PG_FUNCTION_ARGS)
 /*
  * Refuse a text that holds a card number
  */
+void
+card_check(const char *s)
+{
+	if (card_number_in(s, strlen(s)))
+		refuse_card_number();
+}
+
 PG_FUNCTION_INFO_V1(kb_refuse_card_number_text);
 Datum
 kb_refuse_card_number_text(PG_FUNCTION_ARGS)

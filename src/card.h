@@ -10,4 +10,7 @@
 /* Whether the text holds a card number.  s need not be terminated. */
 extern bool card_number_in(const char *s, size_t len);
 
+/* Error KB008 if it does; before a text is repeated in another error. */
+extern void card_check(const char *s);
+
 #endif

@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "args.h"
+#include "card.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "journal.h"
@@ -235,6 +236,7 @@ find_topup(const LockedAccount *account, const char *reference, Posting *posting
 	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(reference)};
 	bool		isnull;
 
+	card_check(reference);
 	if (plan_execute(&topup_plan, values, NULL, false) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

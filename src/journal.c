@@ -8,6 +8,7 @@
 #include "args.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
+#include "card.h"
 #include "commands/event_trigger.h"
 #include "commands/trigger.h"
 #include "currency.h"
@@ -75,7 +76,7 @@ required_column(int column)
 static SavedPlan lock_plan = {
 	.sql = "SELECT a.balance, a.unspent_bonus, a.last_seq, a.last_hash, a.debt_since, a.deferred_until,"
 	"       a.charged_through, kbilling.kb_local_date($2, a.time_zone),"
-	"       CASE WHEN a.tariff_from <= kbilling.kb_local_date($2, a.time_zone) THEN a.tariff END,"
+	"       a.tariff, a.tariff_from <= kbilling.kb_local_date($2, a.time_zone),"
 	"       a.state IN ('deleted', 'purged'), kbilling.kb_local_date(a.created_at, a.time_zone)"
 	"  FROM kbilling.account a WHERE a.account_id = $1 FOR NO KEY UPDATE",
 	.arg_types = {"bigint", "timestamptz"}
@@ -93,7 +94,7 @@ journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 				(errcode(ERRCODE_KB_UNKNOWN_ACCOUNT),
 				 errmsg("account %lld does not exist", (long long) account_id),
 				 errhint("Create it with kb_create_account.")));
-	if (DatumGetBool(required_column(10)))
+	if (DatumGetBool(required_column(11)))
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_ACCOUNT_DELETED),
 				 errmsg("account %lld is deleted", (long long) account_id),
@@ -112,9 +113,9 @@ journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 	account->deferred_until = date_column(6);
 	account->charged_through = DatumGetDateADT(required_column(7));
 	account->today = DatumGetDateADT(required_column(8));
-	value = plan_column(9, &isnull);
-	account->tariff = isnull ? NULL : text_to_cstring(DatumGetTextPP(value));
-	account->created_on = DatumGetDateADT(required_column(11));
+	account->tariff = text_to_cstring(DatumGetTextPP(required_column(9)));
+	account->tariff_holds = DatumGetBool(required_column(10));
+	account->created_on = DatumGetDateADT(required_column(12));
 	account->knows_stage_days = false;
 }
 
@@ -129,12 +130,9 @@ journal_tariff(LockedAccount *account)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), DateADTGetDatum(account->today)};
 
-	if (account->tariff == NULL)
-	{
-		if (plan_execute(&past_tariff_plan, values, NULL, false) == 0)
-			elog(ERROR, "account %lld has no tariff", (long long) account->account_id);
+	if (!account->tariff_holds && plan_execute(&past_tariff_plan, values, NULL, false) > 0)
 		account->tariff = text_to_cstring(DatumGetTextPP(required_column(1)));
-	}
+	account->tariff_holds = true;
 	return account->tariff;
 }
 
@@ -197,6 +195,7 @@ journal_key(const text *reference)
 {
 	char	   *key = text_to_cstring(reference);
 
+	card_check(key);
 	if (key[0] == '\0' || strlen(key) > MAX_KEY_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -329,11 +328,31 @@ append_entry(LockedAccount *account, const Posting *posting, bool last)
 	return true;
 }
 
+static SavedPlan known_plan = {
+	.sql = "SELECT FROM kbilling.entry e WHERE e.account_id = $1 AND e.key = $2",
+	.arg_types = {"bigint", "text"}
+};
+
+/*
+ * Whether a posting that the balance has no room for was made before: its key
+ * would find it, if only the entry could be made.
+ */
+static bool
+is_known_beyond_range(const LockedAccount *account, const Posting *posting)
+{
+	int64		sum = money_minor(account->balance) + money_minor(posting->amount);
+	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(posting->key)};
+
+	return (sum < -MONEY_MINOR_MAX || sum > MONEY_MINOR_MAX) &&
+		plan_execute(&known_plan, values, NULL, false) > 0;
+}
+
 bool
 journal_post(LockedAccount *account, const Posting *postings, int n)
 {
 	for (int i = 0; i < n; i++)
-		if (!append_entry(account, &postings[i], i == n - 1))
+		if (is_known_beyond_range(account, &postings[i]) ||
+			!append_entry(account, &postings[i], i == n - 1))
 			return false;
 	return true;
 }

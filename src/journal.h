@@ -28,7 +28,8 @@ typedef struct LockedAccount
 	OptionalDate deferred_until;
 	DateADT		created_on;
 	DateADT		charged_through;
-	char	   *tariff;			/* in force today; see journal_tariff */
+	char	   *tariff;			/* see journal_tariff */
+	bool		tariff_holds;	/* it is the one in force today */
 	bool		knows_stage_days;
 	StageDays	stage_days;		/* of that tariff's policy; see journal_stage */
 } LockedAccount;

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "args.h"
+#include "card.h"
 #include "currency.h"
 #include "errors.h"
 #include "fmgr.h"
@@ -31,7 +32,7 @@ static SavedPlan role_plan = {
 	.arg_types = {"bigint", "text"}
 };
 
-/* T1: only an owner or admin tops up */
+/* T1: only an owner or admin tops up; a replay asks no more who it was */
 static void
 check_member(const LockedAccount *account, const char *member)
 {
@@ -159,6 +160,8 @@ read_posting(FunctionCallInfo fcinfo, Posting *posting)
 	posting->method = DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(ARG_METHOD)));
 	posting->key = journal_key(PG_GETARG_TEXT_PP(ARG_REFERENCE));
 	posting->member = arg_cstring(fcinfo, ARG_MEMBER);
+	if (posting->member != NULL)
+		card_check(posting->member);
 
 	if (money_minor(posting->amount) <= 0)
 		ereport(ERROR,
@@ -189,11 +192,11 @@ kb_apply_topup(PG_FUNCTION_ARGS)
 
 	journal_lock(PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time(), &account);
 	journal_check_currency(&account, posting.amount);
-	if (posting.member != NULL)
-		check_member(&account, posting.member);
 	row_set(&row, TOPUP_CREDITED, MoneyGetDatum(posting.amount));
 	if (!post_topup(&account, &posting, &row))
 		replay_topup(&account, &posting, &row);
+	else if (posting.member != NULL)
+		check_member(&account, posting.member);
 
 	SPI_finish();
 	return row_end(&row);

@@ -30,4 +30,4 @@ CREATE FUNCTION kbilling.kb_reverse(account_id bigint, entry_seq bigint, referen
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_reverse';
 COMMENT ON FUNCTION kbilling.kb_reverse(bigint, bigint, text, text) IS
-'Reverses one entry whole, with the bonus that it spent or gave (J1); gives the reversal''s seq. A charge''s period stays charged. KB001, KB010; KB006 if the entry has been taken back already or the reference stands for something else; 22023 if there is no such entry or it is a reversal';
+'Reverses one entry whole (J1): a charge gives back the bonus that it spent, a top-up''s bonus is an entry of its own; gives the reversal''s seq. A charge''s period stays charged. KB001, KB010; KB006 if the entry has been taken back already or the reference stands for something else; 22023 if there is no such entry or it is a reversal';

@@ -116,7 +116,7 @@ COMMENT ON COLUMN kbilling.bonus_tier.tariff IS 'The tariff';
 COMMENT ON COLUMN kbilling.bonus_tier.min_amount IS 'The part of a top-up that is left after the debt must reach this';
 COMMENT ON COLUMN kbilling.bonus_tier.from_date IS 'First day on which the tier holds';
 COMMENT ON COLUMN kbilling.bonus_tier.to_date IS 'The day after the last on which it holds';
-COMMENT ON COLUMN kbilling.bonus_tier.percent IS 'Of that part, 0 to 1000; 0 ends a tier';
+COMMENT ON COLUMN kbilling.bonus_tier.percent IS 'Of that part, 0 to 1000; at 0 a top-up that reaches the tier earns none';
 
 CREATE FUNCTION kbilling.kb_require_tariff(tariff text) RETURNS void
 	LANGUAGE sql STABLE
@@ -142,6 +142,9 @@ CREATE FUNCTION kbilling.kb_create_tariff(tariff text, currency text, name text 
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
+	SELECT kbilling.kb_raise_if(kbilling.kb_minor_units(currency) IS NULL, '22023',
+								format('%s counts no money', upper(currency)))
+	WHERE currency IS NOT NULL;
 	INSERT INTO kbilling.tariff (tariff, currency, name, policy)
 	VALUES (kb_create_tariff.tariff, pg_catalog.upper(kb_create_tariff.currency),
 			kb_create_tariff.name, kb_create_tariff.policy);

@@ -193,6 +193,25 @@ FROM (VALUES
 ) AS t (arguments, state);
 SELECT set_eq('SELECT account_id, balance, last_seq, last_hash FROM account', 'SELECT * FROM before', 'J2: what was refused changed no account');
 SELECT is((SELECT count(*) FROM entry), (SELECT sum(last_seq)::bigint FROM before), 'J2: nor wrote an entry');
+-- What was once credited is credited, whatever has come since.
+SELECT kb_create_account('ann', 'plain', 5000);
+SELECT kb_add_member(5000, 'bob', 'admin');
+SELECT kb_apply_topup(5000, '100 USD', 'card', 'x', 'bob');
+SELECT kb_adjust(5000, '90071992547300 USD', 'nearly full', 'to the limit');
+SELECT is((SELECT row(t.entry_seq, t.balance, t.replayed) FROM kb_apply_topup(5000, '100 USD', 'card', 'x') t),
+	row(1::bigint, '101 USD'::kb_money, true), 'T3: a replay needs no room on the balance');
+SELECT throws_ok($$SELECT kb_apply_topup(5000, '200 USD', 'card', 'x')$$, 'KB006', NULL, 'J3: other content is still an error there');
+SELECT throws_ok($$SELECT kb_apply_topup(5000, '200 USD', 'card', 'y')$$, '22003', NULL, 'M1: and so is what is new and finds no room');
+UPDATE member SET role = 'employee' WHERE account_id = 5000 AND member = 'bob';
+SELECT is((SELECT t.replayed FROM kb_apply_topup(5000, '100 USD', 'card', 'x', 'bob') t), true,
+	'T3: a replay does not ask who may pay now');
+SELECT throws_ok($$SELECT kb_apply_topup(5000, '1 USD', 'card', 'z', '4111 1111 1111 1111')$$, 'KB008', NULL,
+	'T4: a card number is no member, and is not repeated');
+SELECT throws_ok($$SELECT kb_chargeback(5000, '4111 1111 1111 1111', 'z')$$, 'KB008', NULL,
+	'T4: nor is it a reference');
+SET kbilling.clock = '2020-01-01 00:00+00';
+SELECT lives_ok($$SELECT kb_apply_topup(5000, '0.01 USD', 'card', 'before its first day')$$, 'T2: a clock before the first day finds the first tariff');
+
 SELECT is_empty(format('SELECT * FROM kb_verify(%s)', account_id), format('J5: account %s is whole', account_id))
 FROM account WHERE account_id >= 1000 ORDER BY account_id;
 
