@@ -1,0 +1,227 @@
+# However a sweep ends half-way, the next one brings the books to where a sweep
+# that nothing disturbed has brought them (C4, W1, W3).
+use strict;
+use warnings;
+
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('sweep');
+$node->init;
+$node->append_conf('postgresql.conf', q{
+	kbilling.clock = '2025-12-03 12:00+00'
+	deadlock_timeout = '4s'});
+$node->start;
+
+# Two months are due for each account.  The sweep goes zone by zone, and commits
+# after each month of a zone.
+$node->safe_psql('postgres', 'CREATE DATABASE busy');
+$node->safe_psql('busy', q{
+	CREATE EXTENSION kbilling;
+	SELECT kbilling.kb_create_tariff('start', 'USD');
+	SELECT kbilling.kb_create_service('seat', 'recurring');
+	SELECT kbilling.kb_set_price('start', 'base', '19.00');
+	SELECT kbilling.kb_set_price('start', 'seat', '5.00');
+	SELECT kbilling.kb_create_account('owner', 'start', id,
+		('{America/New_York,Asia/Tokyo,Europe/Kyiv,UTC}'::text[])[1 + id % 4], created_at => '2025-10-05 12:00+00')
+	FROM generate_series(1, 2400) AS id;
+	SELECT kbilling.kb_apply_topup(id, '25 USD', 'card', 'pay-' || id) FROM generate_series(1, 2400, 3) AS id;
+	SELECT kbilling.kb_switch_on(id, 'seat', 2, '2025-11-11') FROM generate_series(1, 2400, 5) AS id;
+});
+my $periods = 4800;
+my $held = 1302;	# somewhere in Europe/Kyiv, the third of four zones
+
+# A psql that runs beside us.
+sub background
+{
+	my ($database, @arguments) = @_;
+	my %psql = (in => '', out => '', err => '');
+	$psql{run} = IPC::Run::start(
+		[ 'psql', '-XAtq', '-d', $node->connstr($database), @arguments ],
+		'<', \$psql{in}, '>', \$psql{out}, '2>', \$psql{err});
+	return \%psql;
+}
+
+# Something that is not committed, and keeps the sweep waiting in the midst of its work.
+sub hold_up
+{
+	my ($database, $what) = @_;
+	my $holder = background($database);
+	$what //= "SELECT kbilling.kb_apply_topup($held, '7 USD', 'card', 'never')";
+	$holder->{in} = "SET application_name = 'holder'; SET deadlock_timeout = '100s'; BEGIN; $what;\n\\echo held\n";
+	$holder->{run}->pump until $holder->{out} =~ /held/;
+	return $holder;
+}
+
+# A sweep that has come as far as the account held up.
+sub sweep_half
+{
+	my ($database) = @_;
+	my $sweep = background($database, '-c', 'CALL kbilling.kb_sweep()');
+	$node->poll_query_until($database, q{
+		SELECT count(*) = 1 FROM pg_stat_activity
+		WHERE datname = current_database() AND query LIKE 'CALL%' AND wait_event_type = 'Lock'})
+		or die 'the sweep did not get to the account held up';
+	return $sweep;
+}
+
+sub finish
+{
+	my ($psql) = @_;
+	eval { $psql->{run}->finish };
+	return;
+}
+
+sub ask
+{
+	my ($database, $query) = @_;
+	return $node->safe_psql($database, $query);
+}
+
+sub sweep_locks
+{
+	my ($database) = @_;
+	return ask($database, q{
+		SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+		WHERE l.locktype = 'advisory' AND d.datname = current_database()});
+}
+
+# All that the accounts and their journal say; the clock stands still, so hashes and times are the same too.
+sub books
+{
+	my ($database) = @_;
+	return ask($database, q{
+		SELECT count(*), md5(string_agg(e::text, ';' ORDER BY e.account_id, e.seq)) FROM kbilling.entry e;
+		SELECT count(*), md5(string_agg(a::text, ';' ORDER BY a.account_id)) FROM kbilling.account a});
+}
+
+my @databases = qw(undisturbed crash terminate cancel timeout lock_timeout crossing other);
+$node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE busy") for @databases;
+ask('undisturbed', 'CALL kbilling.kb_sweep()');
+my $right = books('undisturbed');
+is(ask('undisturbed', 'SELECT outcome, periods_due, periods_charged, entries_posted FROM kbilling.sweep_run'),
+	"finished|$periods|$periods|$periods", 'W3: undisturbed, a run charges all that is due');
+is(ask('undisturbed', 'SELECT * FROM kbilling.kb_check()'), '', 'and the books are right');
+
+# What must hold after a sweep that was stopped, and again after the next one.
+sub stopped
+{
+	my ($database, $how) = @_;
+	is(sweep_locks($database), 0, "$how: the lock is free");
+	is(ask($database, 'SELECT outcome, periods_charged, finished_at FROM kbilling.sweep_run'),
+		'running|2400|', "$how: W1: what was committed stays, and is counted (W3)");
+	is(ask($database, q{SELECT count(*) FROM kbilling.entry WHERE kind = 'charge'}),
+		2400, "$how: that many charges are in the journal");
+	is(ask($database, 'SELECT * FROM kbilling.kb_check()'), '', "$how: half-way the books are right, too");
+	return;
+}
+
+sub resumed
+{
+	my ($database, $how) = @_;
+	is(books($database), $right, "$how: C4: the next run leads to the same books, to the last hash");
+	is(ask($database, 'SELECT outcome, periods_due, periods_charged FROM kbilling.sweep_run ORDER BY run_id'),
+		"interrupted|$periods|2400\nfinished|2400|2400", "$how: W3: the run is known as interrupted");
+	is(ask($database, 'SELECT * FROM kbilling.kb_check()'), '', "$how: and the books are right");
+	return;
+}
+
+# The machine goes down.
+{
+	my @psql = (hold_up('crash'), sweep_half('crash'));
+	$node->stop('immediate');
+	finish($_) for @psql;
+	$node->start;
+	stopped('crash', 'crash');
+	is(ask('crash', q{SELECT count(*) FROM kbilling.entry WHERE key = 'never'}), 0, 'crash: T2: what was not committed is not there');
+	ask('crash', 'CALL kbilling.kb_sweep()');
+	resumed('crash', 'crash');
+}
+
+# The backend is told to go, and the statement to stop.
+for my $how ('terminate', 'cancel')
+{
+	my $function = { terminate => 'pg_terminate_backend', cancel => 'pg_cancel_backend' }->{$how};
+	my $holder = hold_up($how);
+	my $sweep = sweep_half($how);
+	ask($how, "SELECT $function(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'CALL%'");
+	finish($sweep);
+	like($sweep->{err}, $how eq 'cancel' ? qr/canceling statement due to user request/ : qr/terminating connection/, "$how: the caller is told");
+	finish($holder);
+	stopped($how, $how);
+	ask($how, 'CALL kbilling.kb_sweep()');
+	resumed($how, $how);
+}
+
+# A session whose sweep ran out of time is as good as new.
+{
+	my $holder = hold_up('timeout');
+	my (undef, $out, $err) = $node->psql('timeout', q{
+		SET statement_timeout = '5s';
+		CALL kbilling.kb_sweep();
+		RESET statement_timeout;
+		SELECT count(*) FROM pg_locks WHERE locktype = 'advisory';
+		SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE application_name = 'holder';
+		CALL kbilling.kb_sweep();
+		SELECT count(*) FROM pg_locks WHERE locktype = 'advisory';
+		SELECT balance FROM kbilling.kb_apply_topup(2, '50 USD', 'card', 'after');
+		SELECT kbilling.kb_reverse(2, 3, 'undo', 'test');
+		}, on_error_stop => 0);
+	finish($holder);
+	like($err, qr/canceling statement due to statement timeout/, 'timeout: the sweep ran out of time');
+	# 50 less 19 * 27 / 31 = 16.55 for October from the 5th on, and 19 for November
+	is($out, "0\n1\n0\n14.45 USD\n4", 'timeout: the lock is free in the same session, which sweeps and posts again');
+	is(ask('timeout', 'SELECT outcome, periods_due, periods_charged FROM kbilling.sweep_run ORDER BY run_id'),
+		"interrupted|$periods|2400\nfinished|2400|2400", 'timeout: W3: the second run did the rest');
+	is(ask('timeout', 'SELECT * FROM kbilling.kb_check()'), '', 'timeout: and the books are right');
+}
+
+# A lock that is not to be had in time is one account's trouble.
+{
+	my $holder = hold_up('lock_timeout');
+	ask('lock_timeout', q{SET lock_timeout = '100ms'; CALL kbilling.kb_sweep()});
+	is(ask('lock_timeout', 'SELECT account_id, state FROM kbilling.sweep_failure'),
+		"$held|55P03", 'lock_timeout: W3: the account is reported');
+	is(ask('lock_timeout', 'SELECT outcome, periods_charged, accounts_failed FROM kbilling.sweep_run'),
+		'finished|' . ($periods - 2) . '|1', 'lock_timeout: W3: and held up nothing but its own months');
+	finish($holder);
+	ask('lock_timeout', 'CALL kbilling.kb_sweep()');
+	is(books('lock_timeout'), $right, 'lock_timeout: C4: the next run leads to the same books');
+}
+
+# Who locks two accounts in one transaction may cross the sweep, which gives way:
+# what it has not charged by then, it reports and charges on the next run.
+{
+	my $app = hold_up('crossing', "SELECT kbilling.kb_add_member($held, 'anna', 'admin')");
+	my $sweep = sweep_half('crossing');
+	$app->{in} = "SELECT kbilling.kb_add_member($held - 4, 'anna', 'admin'); COMMIT;\n";
+	finish($_) for $app, $sweep;
+	is($app->{err}, '', 'crossing: the application gets through');
+	is($sweep->{err}, '', 'crossing: and the sweep to its end');
+	is(ask('crossing', q{
+		SELECT r.outcome, r.periods_charged = c.charges, r.accounts_failed = (SELECT count(*) FROM kbilling.sweep_failure WHERE state = '40P01')
+		FROM kbilling.sweep_run r, (SELECT count(*) AS charges FROM kbilling.entry WHERE kind = 'charge') c}),
+		'finished|t|t', 'crossing: W3: it has counted what it did');
+	ask('crossing', 'CALL kbilling.kb_sweep()');
+	is(books('crossing'), $right, 'crossing: C4: the next run leads to the same books');
+}
+
+# Each database has its own sweep.
+{
+	$node->safe_psql('postgres', 'CREATE DATABASE waiting TEMPLATE busy');
+	my $holder = hold_up('waiting');
+	my $sweep = sweep_half('waiting');
+	ask('other', q{SET statement_timeout = '60s'; CALL kbilling.kb_sweep()});
+	is(books('other'), $right, 'W1: a sweep does not stand aside for one in another database');
+	my (undef, undef, $err) = $node->psql('waiting', 'CALL kbilling.kb_sweep()');
+	like($err, qr/another sweep is running/, 'W1: but for one in its own');
+	finish($holder);
+	finish($sweep);
+	is($sweep->{err}, '', 'W1: and the one that waited goes on');
+	is(books('waiting'), $right, 'C4: to the same books');
+}
+
+$node->stop;
+done_testing();
