@@ -1,0 +1,84 @@
+# A hot standby answers where an account stands as the primary does, writes
+# nothing, and takes over when it is promoted (S5, W1).
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = PostgreSQL::Test::Cluster->new('primary');
+$primary->init(allows_streaming => 1);
+$primary->start;
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+
+# Each owes 31.00 for July since 1 August: account 1 has 31.00 to pay it, 2 nothing, 3 a deferral.
+$primary->safe_psql('postgres', q{
+	CREATE EXTENSION kbilling;
+	SET search_path = kbilling;
+	SET kbilling.clock = '2025-07-01 00:00+00';
+	SELECT kb_create_tariff('start', 'USD');
+	SELECT kb_set_price('start', 'base', '31');
+	SELECT kb_create_account('owner', 'start', id) FROM generate_series(1, 3) AS id;
+	SELECT kb_apply_topup(1, '31 USD', 'card', 'pay-1');
+	SET kbilling.clock = '2025-08-01 06:00+00';
+	CALL kb_sweep();
+	SELECT kb_defer(3, '2025-08-08', 'support', 'holiday')});
+$primary->wait_for_catchup($standby);
+
+# What both say at a moment.
+my $standing = q{
+	SET search_path = kbilling;
+	SELECT account_id, balance, stage, debt_since, amount_due, next_stage, next_stage_on FROM account_status ORDER BY 1;
+	SELECT kb_access_stage(2), kb_access_stage(3), kb_access(2, 'admin'), kb_access(2, 'employee'), kb_balance(1);
+	SELECT kb_balance(1, '2025-07-31 12:00+00'), kb_access_stage(2, '2025-08-05 12:00+00'), kb_access_stage(3, '2025-08-09 00:00+00');
+	SELECT kb_balance(1, '2025-10-02 00:00+00'), kb_access(1, 'owner', '2025-09-04 00:00+00');
+	SELECT service, from_date, to_date, amount FROM kb_current_usage(1);
+	SELECT * FROM trial_balance ORDER BY 1, 2;
+	SELECT * FROM kb_verify(1);
+	SELECT * FROM kb_check()};
+for my $at ('2025-08-03 23:59:59+00', '2025-08-04 00:00+00', '2025-08-07 12:00+00', '2025-08-10 00:00+00')
+{
+	my ($there, $here) = map { $_->safe_psql('postgres', "SET kbilling.clock = '$at'; $standing") } $standby, $primary;
+	is($there, $here, "S5: at $at the standby says what the primary says");
+}
+is($standby->safe_psql('postgres', q{
+	SET kbilling.clock = '2025-08-03 23:59:59+00'; SELECT kbilling.kb_access_stage(2), kbilling.kb_access_stage(3);
+	SET kbilling.clock = '2025-08-04 00:00+00'; SELECT kbilling.kb_access_stage(2), kbilling.kb_access_stage(3);
+	SET kbilling.clock = '2025-08-07 00:00+00'; SELECT kbilling.kb_access_stage(2), kbilling.kb_access_stage(3);
+	SET kbilling.clock = '2025-08-10 00:00+00'; SELECT kbilling.kb_access_stage(2), kbilling.kb_access_stage(3)}),
+	"grace|grace\nremind|grace\nrestrict|grace\nblocked|blocked", 'S2, S4: the stages turn at midnight there, with no job to run');
+is($standby->safe_psql('postgres', q{
+	SET search_path = kbilling; SET kbilling.clock = '2025-08-05 12:00+00';
+	SELECT kb_balance(1, '2025-07-31 12:00+00'), kb_balance(1, '2025-08-02 00:00+00'), kb_balance(1, '2025-09-02 00:00+00')}),
+	'31.00 USD|0.00 USD|-31.00 USD', 'S6: the past and what is ahead can be asked for there');
+
+# What writes does not.
+my ($status, undef, $error) = $standby->psql('postgres', 'CALL kbilling.kb_sweep()');
+is($status, 0, 'W1: a sweep leaves quietly');
+like($error, qr/NOTICE:  a standby has nothing to sweep/, 'W1: and says why');
+for my $call (
+	q{kb_apply_topup(1, '5 USD', 'card', 'pay-2')}, q{kb_month_charge(1)}, q{kb_switch_on(1, 'seat')},
+	q{kb_create_account('owner', 'start')}, q{kb_sweep_begin()})
+{
+	(undef, undef, $error) = $standby->psql('postgres', "\\set VERBOSITY sqlstate\nSELECT kbilling.$call", on_error_die => 0);
+	like($error, qr/ERROR:  25006/, "$call cannot write there");
+}
+
+# Failover.
+$primary->stop('immediate');
+$standby->promote;
+is($standby->safe_psql('postgres', q{
+	SET search_path = kbilling; SET kbilling.clock = '2025-09-01 00:00+00';
+	CALL kb_sweep();
+	SELECT outcome, periods_due, periods_charged FROM sweep_run ORDER BY run_id DESC LIMIT 1;
+	SELECT entry_seq, balance, replayed FROM kb_apply_topup(1, '31 USD', 'card', 'pay-1');
+	SELECT entry_seq, balance, replayed FROM kb_apply_topup(2, '62 USD', 'card', 'pay-2');
+	SELECT * FROM kb_check()}),
+	"finished|3|3\n1|31.00 USD|t\n3|0.00 USD|f", 'promoted, it sweeps and posts on');
+
+$standby->stop;
+done_testing();
