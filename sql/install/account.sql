@@ -178,11 +178,13 @@ BEGIN ATOMIC
 		   kbilling.kb_raise_if(EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = kb_create_account.account_id),
 								'23505', format('account %s exists already', account_id));
 	WITH RECURSIVE pick(id) AS (
-		-- a number that the application has brought itself is passed over
+		-- a number that the application has brought itself is passed over; looked up
+		-- as a value, because EXISTS becomes a join that reads all accounts
 		SELECT coalesce(kb_create_account.account_id, nextval('kbilling.account_id_seq'::regclass))
 		UNION ALL
 		SELECT nextval('kbilling.account_id_seq'::regclass) FROM pick
-		WHERE kb_create_account.account_id IS NULL AND EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = pick.id)
+		WHERE kb_create_account.account_id IS NULL
+			AND (SELECT a.account_id FROM kbilling.account a WHERE a.account_id = pick.id) IS NOT NULL
 	), new AS (
 		SELECT pick.id, t.tariff, kbilling.kb_money(0, t.currency) AS zero,
 			   kbilling.kb_time_zone(coalesce(kb_create_account.time_zone, 'UTC')) AS zone,
@@ -190,7 +192,7 @@ BEGIN ATOMIC
 		FROM pick, kbilling.tariff t
 		WHERE t.tariff = kb_create_account.tariff
 			AND (pick.id = kb_create_account.account_id
-				 OR NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = pick.id))
+				 OR (SELECT a.account_id FROM kbilling.account a WHERE a.account_id = pick.id) IS NULL)
 	), made AS (
 		INSERT INTO kbilling.account (account_id, created_at, currency, balance, unspent_bonus, tariff, tariff_from, charged_through, time_zone)
 		SELECT id, since, kbilling.kb_currency(zero), zero, zero, new.tariff, kbilling.kb_local_date(since, zone), kbilling.kb_local_date(since, zone) - 1, zone
