@@ -60,8 +60,10 @@ CREATE VIEW kbilling.account_zone WITH (security_invoker) AS
 COMMENT ON VIEW kbilling.account_zone IS 'The time zones of living accounts, each found by one step in the index account_due';
 COMMENT ON COLUMN kbilling.account_zone.time_zone IS 'IANA name';
 
+-- Without JIT: how few zones there are is not known to the planner, and compiling
+-- for the many that it expects would cost more than an idle sweep does.
 CREATE FUNCTION kbilling.kb_sweep_begin() RETURNS bigint
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp SET jit = off
 BEGIN ATOMIC
 	UPDATE kbilling.sweep_run SET outcome = 'interrupted' WHERE outcome = 'running';
 	INSERT INTO kbilling.sweep_run (started_at, as_of, periods_due)
