@@ -1,0 +1,130 @@
+-- Eighteen months of a shop's purchases as the payments of a service.
+--
+--   make demo
+--
+-- or, in a database of your own, as a superuser:
+--
+--   psql -X -v log=examples/cdnow-sample.tsv -f examples/demo.sql
+
+\set QUIET on
+\set ON_ERROR_STOP on
+\pset pager off
+\pset footer off
+\pset numericlocale on
+
+CREATE EXTENSION kbilling;
+-- One's own tables first, then kbilling's types, functions and views.
+SET search_path = public, kbilling;
+SET timezone = 'UTC';
+SET work_mem = '128MB';
+
+\echo
+\echo Playing :log
+\echo
+\pset format unaligned
+\pset tuples_only on
+\ir play.sql
+\pset tuples_only off
+\pset format aligned
+SELECT count(*) AS purchases, count(*) FILTER (WHERE dollars = 0) AS left_out FROM purchase \gset
+\echo
+\echo :purchases purchases; :left_out of them, of 0.00 dollars, were no top-ups.
+\echo
+
+\pset title 'Accounts by stage'
+SELECT stage, count(account_id) AS accounts, coalesce(sum(kb_amount(amount_due)), 0.00) AS "debt, USD"
+FROM unnest(enum_range(NULL::kb_stage)) AS stage
+LEFT JOIN account_status USING (stage)
+GROUP BY stage
+ORDER BY stage;
+
+\pset title 'Debt by age'
+SELECT days, count(account_id) AS accounts, coalesce(sum(kb_amount(amount_due)), 0.00) AS "debt, USD"
+FROM unnest('{1 to 3,4 to 6,7 to 9,10 to 30,31 to 90,91 and more}'::text[]) WITH ORDINALITY AS age (days, n)
+LEFT JOIN (SELECT *, 1 + width_bucket(kb_today(account_id) - debt_since + 1, '{4,7,10,31,91}') AS n
+	FROM account_status
+	WHERE debt_since IS NOT NULL) AS debtor USING (n)
+GROUP BY n, days
+ORDER BY n;
+
+\pset title 'Top-ups, bonuses and charges by month'
+SELECT to_char(effective_on, 'YYYY-MM') AS month,
+	count(*) FILTER (WHERE kind = 'topup') AS "top-ups",
+	coalesce(sum(kb_amount(amount)) FILTER (WHERE kind = 'topup'), 0.00) AS "USD",
+	count(*) FILTER (WHERE kind = 'bonus') AS bonuses,
+	coalesce(sum(kb_amount(amount)) FILTER (WHERE kind = 'bonus'), 0.00) AS "USD",
+	count(*) FILTER (WHERE kind = 'charge') AS charges,
+	coalesce(-sum(kb_amount(amount)) FILTER (WHERE kind = 'charge'), 0.00) AS "USD"
+FROM entry
+GROUP BY month
+ORDER BY month;
+
+-- Somebody who left a month unpaid and repaid it soon after, if possible with a
+-- bonus: a charge that made a debt, another one, then the top-up that ended it.
+SELECT unpaid.account_id AS customer, unpaid.seq, unpaid.effective_on AS unpaid_from, paid.effective_on AS paid_on
+FROM entry AS unpaid
+JOIN entry AS next ON next.account_id = unpaid.account_id AND next.seq = unpaid.seq + 1 AND next.kind = 'charge'
+JOIN entry AS paid ON paid.account_id = unpaid.account_id AND paid.seq = unpaid.seq + 2 AND paid.debt_since IS NULL
+LEFT JOIN entry AS bonus ON bonus.account_id = unpaid.account_id AND bonus.ref_seq = paid.seq
+WHERE unpaid.kind = 'charge' AND unpaid.debt_since = unpaid.effective_on
+ORDER BY bonus.seq IS NULL, paid.effective_on - unpaid.effective_on, unpaid.account_id
+LIMIT 1 \gset
+
+\set title 'Payment history of customer ' :customer ', newest first'
+\pset title :title
+SELECT effective_on AS day, kind, amount, balance_after AS balance, bonus_after AS "of it bonus", reference
+FROM payment_history
+WHERE account_id = :customer AND seq <= :seq + 6
+LIMIT 15;
+
+\set title 'What the first charges of customer ' :customer ' are made of'
+\pset title :title
+SELECT to_char(period, 'YYYY-MM') AS period, service, from_date, to_date, days || ' of ' || days_in_month AS days,
+	unit_price, amount
+FROM charge_line
+WHERE account_id = :customer
+ORDER BY period, line_no
+LIMIT 3;
+
+\set title 'Customer ' :customer ', at noon of each day of the unpaid month'
+\pset title :title
+SELECT noon::date AS day, kb_balance(:customer, noon) AS balance,
+	owner.stage, owner.access AS "owner may", employee.access AS "employee may"
+FROM generate_series(date :'unpaid_from' - interval '12 hours', date :'paid_on' + interval '12 hours', '1 day') AS day,
+	timezone('UTC', day) AS noon,
+	kb_access(:customer, 'owner', noon) AS owner,
+	kb_access(:customer, 'employee', noon) AS employee;
+
+\pset title 'Trial balance'
+SELECT coalesce(ledger_account, 'all together') AS ledger_account, kb_amount(sum(debit)) AS "debit, USD",
+	kb_amount(sum(credit)) AS "credit, USD", kb_amount(sum(balance)) AS "balance, USD"
+FROM trial_balance
+GROUP BY ROLLUP (ledger_account)
+ORDER BY trial_balance.ledger_account;
+
+\pset footer on
+\pset title 'What kb_check() finds wrong'
+SELECT * FROM kb_check();
+\pset footer off
+
+\ir second_computation.sql
+\pset title 'The same bills, computed from the log without kbilling'
+SELECT count(*) FILTER (WHERE agrees) AS "accounts that agree", count(*) AS "of",
+	sum(agreeing_months) AS "months that agree", sum(months) AS "of"
+FROM agreement;
+
+\pset title 'What it took'
+WITH step AS (
+	SELECT CASE WHEN what = 'charges' AND n = 0 THEN 'sweeps with nothing due' ELSE what END AS what,
+		CASE WHEN what = 'charges' AND n = 0 THEN 1 ELSE n END AS n,
+		extract(epoch FROM at - lag(at) OVER (ORDER BY at)) AS seconds
+	FROM played
+)
+SELECT what, sum(n) AS n, round(sum(seconds), 1) AS seconds, round(sum(n) / sum(seconds)) AS "a second"
+FROM step
+WHERE what <> 'start'
+GROUP BY what
+UNION ALL
+SELECT 'the play in all', NULL, round(sum(seconds), 1), NULL FROM step
+UNION ALL
+SELECT 'the play and these tables', NULL, round(extract(epoch FROM clock_timestamp() - min(at)), 1), NULL FROM played;
