@@ -8,7 +8,7 @@ PARTS = schema money price card calendar policy access account journal \
 	topup correction charge status sweep report privilege
 
 # The tests in test/sql/ whose output is the thing; the others there are pgTAP.
-REGRESS = install
+REGRESS = install quickstart
 
 # What make check, make demo and the like need on top of make: they set it up.
 SELF_CONTAINED = check demo bench reference

@@ -1,0 +1,2 @@
+SET datestyle = iso;
+\i examples/quickstart.sql
