@@ -31,13 +31,19 @@ first_day_of(int year, int month)
 DateADT
 month_first_day(DateADT day)
 {
+	DateADT		first;
 	int			y,
 				m,
 				d;
 
 	check_finite(day);
 	j2date(day + POSTGRES_EPOCH_JDATE, &y, &m, &d);
-	return first_day_of(y, m);
+	first = first_day_of(y, m);
+	if (!IS_VALID_DATE(first))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("date out of range")));
+	return first;
 }
 
 DateADT
