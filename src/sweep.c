@@ -37,14 +37,18 @@ typedef struct BatchResult
 
 /*
  * The next accounts that are due in the zone where the run is, oldest month
- * first.  An account with more months to charge comes up again further on.
+ * first.  A batch is of one month: so the charge takes its accounts to a place
+ * ahead of the run, and one with more months to charge comes up again.
  */
 static SavedPlan pick_plan = {
 	.sql = "SELECT array_agg(x.account_id ORDER BY x.charged_through, x.account_id), max(x.charged_through),"
 	"       (array_agg(x.account_id ORDER BY x.charged_through DESC, x.account_id DESC))[1]"
 	"  FROM (SELECT a.account_id, a.charged_through FROM kbilling.account a"
 	"         WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3)"
-	"           AND a.charged_through < kbilling.kb_month_first_day(kbilling.kb_local_date($4, $1)) - 1"
+	"           AND a.charged_through < least(kbilling.kb_month_first_day(kbilling.kb_local_date($4, $1)) - 1,"
+	"                 kbilling.kb_month_last_day(1 + (SELECT min(b.charged_through) FROM kbilling.account b"
+	"                    WHERE b.time_zone = $1 AND (b.charged_through, b.account_id) > ($2, $3)"
+	"                      AND b.state IN ('active', 'closing'))))"
 	"           AND a.state IN ('active', 'closing')"
 	"         ORDER BY a.charged_through, a.account_id LIMIT $5) x",
 	.arg_types = {"text", "date", "bigint", "timestamptz", "integer"}
