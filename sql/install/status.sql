@@ -146,14 +146,15 @@ COMMENT ON FUNCTION kbilling.kb_access(bigint, kbilling.kb_role) IS
 
 CREATE FUNCTION kbilling.kb_access(account_id bigint, role kbilling.kb_role, at timestamptz) RETURNS kbilling.kb_access_decision
 	LANGUAGE sql STABLE
-RETURN (
+BEGIN ATOMIC
+	SELECT kbilling.kb_raise_if($2 IS NULL, '22004', 'role must not be null');
 	SELECT ROW(x.stage, kbilling.kb_access_for(x.stage, $2, s.deleted),
 			   greatest(OPERATOR(kbilling.-) s.balance, s.balance OPERATOR(kbilling.-) s.balance),
 			   kbilling.kb_stage(s.debt_since, s.deferred_until, n.next_on, s.remind_day, s.restrict_day, s.block_day),
 			   n.next_on, s.delete_on)::kbilling.kb_access_decision
 	FROM kbilling.kb_standing($1, $3) s
 	CROSS JOIN LATERAL (SELECT kbilling.kb_stage(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day) AS stage) x
-	CROSS JOIN LATERAL (SELECT kbilling.kb_next_stage_on(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day) AS next_on) n
-);
+	CROSS JOIN LATERAL (SELECT kbilling.kb_next_stage_on(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day) AS next_on) n;
+END;
 COMMENT ON FUNCTION kbilling.kb_access(bigint, kbilling.kb_role, timestamptz) IS
 'What a member of the role may do at a moment, in the past or ahead (S3, S6); KB001, 22008';
