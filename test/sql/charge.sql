@@ -379,10 +379,11 @@ SELECT is_empty($$SELECT account_id, seq FROM entry AS e WHERE kind = 'charge' A
 	'M4: a total is the sum of its rounded lines');
 
 -- What was charged, day by day, against what was on
-CREATE TEMP VIEW charged AS
+ANALYZE;
+CREATE TEMP TABLE charged AS
 	SELECT account_id, service, d::date AS day, quantity, unit_price
 	FROM charge_line, generate_series(from_date::timestamp, to_date, '1 day') AS d;
-CREATE TEMP VIEW had AS
+CREATE TEMP TABLE had AS
 	SELECT a.account_id, s.service, d::date AS day, s.quantity, p.price::text AS unit_price
 	FROM account AS a
 	CROSS JOIN generate_series(kb_local_date(a.created_at, a.time_zone)::timestamp, a.charged_through, '1 day') AS d
