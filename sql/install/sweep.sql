@@ -18,6 +18,7 @@ CREATE TABLE kbilling.sweep_run (
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.sweep_run', '');
 SELECT pg_catalog.pg_extension_config_dump('kbilling.sweep_run_run_id_seq', '');
+COMMENT ON SEQUENCE kbilling.sweep_run_run_id_seq IS 'Numbers of the runs';
 COMMENT ON TABLE kbilling.sweep_run IS 'Runs of the sweep: what each did, how far it is, how long it took (W3)';
 COMMENT ON COLUMN kbilling.sweep_run.run_id IS 'Number of the run';
 COMMENT ON COLUMN kbilling.sweep_run.started_at IS 'When it started, by the machine''s clock';
