@@ -135,7 +135,7 @@ FROM (VALUES
 	($$UPDATE account SET charged_through = '2026-10-31' WHERE account_id = 1$$, 'C4: charged through 2026-10-31, but there is a charge for 2026-11-01'),
 	($$UPDATE entry SET lines = jsonb_set(lines, '{0,amount}', '"30.01 USD"') WHERE account_id = 1 AND seq = 3$$, '(1,3,"C7: the lines add up to 48.01 USD, the entry is -48.00 USD'),
 	($$UPDATE entry SET lines = '[]' WHERE account_id = 1 AND seq = 3$$, '(1,3,"C7: '),
-	($$UPDATE entry SET lines = jsonb_set(lines, '{0,amount}', '"30.01 USD"') WHERE account_id = 1 AND seq = 3$$, 'J4: the trial balance in USD is off by '),
+	($$UPDATE entry SET lines = jsonb_set(lines, '{0,amount}', '"30.01 USD"') WHERE account_id = 1 AND seq = 3$$, 'J4: the general ledger in USD is off by -0.01 USD'),
 	($$UPDATE subscription SET to_date = '2026-12-02' WHERE service = 'seat' AND quantity = 2$$, '(1,,"C2: service ""seat"" is on twice on 2026-12-01'),
 	($$UPDATE tariff_history SET to_date = '2026-11-21' WHERE tariff = 'big'$$, '(3,,"C3: two tariffs on 2026-11-20'),
 	($$UPDATE price SET to_date = 'infinity' WHERE service = 'base'$$, 'C3: tariff ""std"" has two prices for ""base"" on 2027-06-01')
@@ -143,8 +143,8 @@ FROM (VALUES
 SELECT is(pg_temp.after($$UPDATE entry SET memo = 'x' WHERE account_id = 1 AND seq IN (4, 6, 8)$$, 'SELECT account_id, seq FROM kb_verify(1)'), '(1,4)',
 	'J5: kb_verify names the first entry that does not fit');
 SELECT is(pg_temp.after($$UPDATE entry SET memo = 'x' WHERE account_id = 1$$, 'SELECT * FROM kb_verify(2)'), NULL, 'J5: of that account alone');
-SELECT is(pg_temp.after($$UPDATE account SET balance = '0.00 USD' WHERE account_id = 1$$, 'SELECT account_id, seq FROM kb_verify(1)'), '(1,10)',
-	'J2: or what comes after its last entry, if it is the account''s row that is wrong');
+SELECT is(pg_temp.after($$UPDATE account SET balance = '0.00 USD' WHERE account_id = 1$$, 'SELECT account_id, seq FROM kb_verify(1)'), '(1,9)',
+	'J2: or its last one, if it is the account''s row that is wrong');
 SELECT is_empty('SELECT * FROM kb_check()', 'J2: all of it undone, nothing is wrong');
 
 SELECT * FROM finish();
