@@ -197,7 +197,6 @@ SELECT is(:'charge_again'::text, '(2026-11-01,8,"37.67 USD","71.33 USD",ok,t)', 
 SELECT is((SELECT array_agg(period ORDER BY seq) FROM kbilling.entry WHERE kind = 'charge'), '{2026-11-01,2026-12-01}', 'E, W1: and the sweep');
 SELECT is_empty('SELECT * FROM kb_check()', 'E, J2: and the books are right');
 
-SET kbilling.allow_drop = on;	-- J7 refuses DROP OWNED, whoever is meant
 DROP OWNED BY kbilling_privilege_mallory, kbilling_privilege_nobody;
 DROP ROLE kbilling_privilege_mallory, kbilling_privilege_nobody;
 SELECT * FROM finish();
