@@ -108,14 +108,14 @@ zone_by_name(const text *name)
 char *
 date_to_cstring(DateADT day)
 {
-	int			y,
-				m,
-				d;
+	char	   *str = palloc(MAXDATELEN + 1);
+	struct pg_tm tm;
 
 	/* always ISO, whatever DateStyle says: keys and lines are made of it */
 	check_finite(day);
-	j2date(day + POSTGRES_EPOCH_JDATE, &y, &m, &d);
-	return psprintf("%04d-%02d-%02d", y, m, d);
+	j2date(day + POSTGRES_EPOCH_JDATE, &tm.tm_year, &tm.tm_mon, &tm.tm_mday);
+	EncodeDateOnly(&tm, USE_ISO_DATES, str);
+	return str;
 }
 
 PG_FUNCTION_INFO_V1(kb_month_first_day);

@@ -33,27 +33,27 @@ COMMENT ON AGGREGATE kbilling.kb_bill(text, date, date, numeric, kbilling.kb_pri
 'The bill of a period from its billable parts: lines in order, each rounded once, and their sum (C2, C3, M4); NULL if there is no part';
 
 -- One row for each part in which nothing changes: what the account had, on which tariff, at which price.
--- It takes the account's row, so as not to read it again.
-CREATE FUNCTION kbilling.kb_bill_for(account kbilling.account, first_day date, last_day date)
+-- It takes what it needs of the account's row, so as not to read that again; as a whole row it would be built anew for each field.
+CREATE FUNCTION kbilling.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date, first_day date, last_day date)
 	RETURNS TABLE (total kbilling.kb_money, lines jsonb)
 	LANGUAGE sql STABLE ROWS 1
 BEGIN ATOMIC
-	SELECT coalesce((b.bill).total, kbilling.kb_money(0, ($1).currency)), coalesce((b.bill).lines, '[]')
+	SELECT coalesce((b.bill).total, kbilling.kb_money(0, $2)), coalesce((b.bill).lines, '[]')
 	FROM (SELECT kbilling.kb_bill(s.service, greatest(s.from_date, t.from_date, p.from_date), least(s.to_date, t.to_date, p.to_date),
-								  s.quantity, p.price, p.prorate, ($1).currency, $2, $3) AS bill
+								  s.quantity, p.price, p.prorate, $2, $5, $6) AS bill
 		  FROM (SELECT 'base' AS service, date '-infinity' AS from_date, date 'infinity' AS to_date, 1::numeric AS quantity
 				UNION ALL
 				SELECT u.service, u.from_date, u.to_date, u.quantity FROM kbilling.subscription u
-				WHERE u.account_id = ($1).account_id AND u.from_date <= $3 AND u.to_date > $2) s
-		  JOIN (SELECT ($1).tariff AS tariff, ($1).tariff_from AS from_date, date 'infinity' AS to_date
+				WHERE u.account_id = $1 AND u.from_date <= $6 AND u.to_date > $5) s
+		  JOIN (SELECT $3 AS tariff, $4 AS from_date, date 'infinity' AS to_date
 				UNION ALL
 				SELECT h.tariff, h.from_date, h.to_date FROM kbilling.tariff_history h
-				WHERE h.account_id = ($1).account_id AND h.from_date <= $3 AND h.to_date > $2) t
+				WHERE h.account_id = $1 AND h.from_date <= $6 AND h.to_date > $5) t
 			ON t.from_date < s.to_date AND t.to_date > s.from_date
 		  JOIN kbilling.price p ON p.tariff = t.tariff AND p.service = s.service
-		  WHERE greatest(s.from_date, t.from_date, p.from_date, $2) < least(s.to_date, t.to_date, p.to_date, $3 + 1)) b;
+		  WHERE greatest(s.from_date, t.from_date, p.from_date, $5) < least(s.to_date, t.to_date, p.to_date, $6 + 1)) b;
 END;
-COMMENT ON FUNCTION kbilling.kb_bill_for(kbilling.account, date, date) IS
+COMMENT ON FUNCTION kbilling.kb_bill_for(bigint, text, text, date, date, date) IS
 'What the account owes for the days of one month, and the lines: the one rating path of charge, preview and forecast (C2, C3)';
 
 CREATE FUNCTION kbilling.kb_charges(account_ids bigint[], at timestamptz)
@@ -75,7 +75,7 @@ BEGIN ATOMIC
 		ELSE (SELECT h.tariff FROM kbilling.tariff_history h
 			  WHERE h.account_id = a.account_id AND h.from_date <= d.today AND h.to_date > d.today) END
 	JOIN kbilling.policy y ON y.policy = t.policy
-	CROSS JOIN LATERAL kbilling.kb_bill_for(a, a.charged_through + 1, d.last_day) b
+	CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, a.charged_through + 1, d.last_day) b
 	WHERE a.state IN ('active', 'closing') AND d.last_day < d.today;
 END;
 COMMENT ON FUNCTION kbilling.kb_charges(bigint[], timestamptz) IS
@@ -112,7 +112,8 @@ BEGIN ATOMIC
 	SELECT l.line_no::integer, l.service, l.what, l."from", l."to", l.days, l.days_in_month, l.quantity, l.unit_price, l.amount
 	FROM kbilling.account a
 	CROSS JOIN LATERAL (SELECT kbilling.kb_local_date(kbilling.kb_now(), a.time_zone) AS today) d
-	CROSS JOIN LATERAL kbilling.kb_bill_for(a, greatest(kbilling.kb_month_first_day(d.today), a.charged_through + 1), d.today) b
+	CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from,
+		greatest(kbilling.kb_month_first_day(d.today), a.charged_through + 1), d.today) b
 	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(b.lines) AS (service text, what text, "from" date, "to" date,
 		days integer, days_in_month integer, quantity numeric, unit_price text, amount kbilling.kb_money)) WITH ORDINALITY
 		AS l (service, what, "from", "to", days, days_in_month, quantity, unit_price, amount, line_no)

@@ -105,7 +105,7 @@ BEGIN ATOMIC
 			  FROM (SELECT greatest(i::date, a.charged_through + 1) AS first_day, kbilling.kb_month_last_day(i::date) AS last_day
 					FROM generate_series(kbilling.kb_month_first_day(a.charged_through + 1)::timestamp, d.today::timestamp,
 										 interval '1 month') i) g
-			  CROSS JOIN LATERAL kbilling.kb_bill_for(a, g.first_day, g.last_day) b
+			  CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, g.first_day, g.last_day) b
 			  WHERE g.last_day < d.today) m
 		WHERE $2 > kbilling.kb_now()) ahead ON $2 > kbilling.kb_now()
 	WHERE a.account_id = $1;
