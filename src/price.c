@@ -417,17 +417,6 @@ append_unit(StringInfo buf, const PriceTerms *terms)
 }
 
 char *
-price_unit_text(const Price *price)
-{
-	PriceTerms	terms = price_unpack(price);
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	append_unit(&buf, &terms);
-	return buf.data;
-}
-
-char *
 price_to_cstring(const Price *price)
 {
 	PriceTerms	terms = price_unpack(price);
@@ -718,16 +707,6 @@ kb_price_hash_extended(PG_FUNCTION_ARGS)
 	PriceKey	key = price_key(PG_GETARG_PRICE(0));
 
 	return hash_any_extended((unsigned char *) &key, sizeof(key), PG_GETARG_INT64(1));
-}
-
-/*
- * Get the unit price as a bill shows it
- */
-PG_FUNCTION_INFO_V1(kb_unit_price);
-Datum
-kb_unit_price(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_TEXT_P(cstring_to_text(price_unit_text(PG_GETARG_PRICE(0))));
 }
 
 /*

@@ -57,7 +57,4 @@ extern Money price_rate_days(const Price *price, Numeric quantity, uint16 curren
 /* "0.05 each free 50"; palloc'd. */
 extern char *price_to_cstring(const Price *price);
 
-/* The unit price on a bill's line: "19.00", "0.05", "5.00 per 100"; palloc'd. */
-extern char *price_unit_text(const Price *price);
-
 #endif

@@ -96,8 +96,3 @@ CREATE FUNCTION kbilling.kb_rate_days(price kbilling.kb_price, quantity numeric,
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_rate_days(kbilling.kb_price, numeric, text, integer, integer) IS
 	'Amount of a line x days / days_in_period, its min and max split with it, rounded once (C3, M4); errors as kb_rate, and 22023 if the days are not a part of the period';
-
-CREATE FUNCTION kbilling.kb_unit_price(price kbilling.kb_price) RETURNS text
-	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kbilling.kb_unit_price(kbilling.kb_price) IS
-	'The unit price as a line of a charge shows it (C7): 19.00, 0.05, 5.00 per 100';

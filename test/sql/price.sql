@@ -254,14 +254,5 @@ SELECT throws_ok(format('SELECT kb_rate_days(%L, 1, %L, %s, %s)', '1.00', 'USD',
 FROM (VALUES (-1, 30), (31, 30), (0, 0), (-1, -1)) AS t (days, of);
 SELECT throws_ok($$SELECT kb_rate_days('1.00', 'NaN', 'USD', 1, 30)$$, '22003', NULL, 'C3: the quantity is a finite number');
 
--- The unit price on a bill
-
-SELECT is(kb_unit_price(price::kb_price), unit, format('C7: the unit price of %s', price))
-FROM (VALUES
-	('19.00', '19.00'),
-	('0.05 each free 50', '0.05'),
-	('5.00 per 100 max 100.00', '5.00 per 100')
-) AS t (price, unit);
-
 SELECT * FROM finish();
 ROLLBACK;
