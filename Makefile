@@ -58,7 +58,7 @@ $(if $(filter $(REGRESS),$(ISOLATION)),$(error in REGRESS and test/isolation bot
 WARNINGS = -Wall -Wextra -Wno-unused-parameter
 
 # With the prefix mapped, the same source gives the same bytes in whatever folder.
-PG_CFLAGS = -std=gnu11 $(WARNINGS) -ffile-prefix-map=$(CURDIR)=.
+PG_CFLAGS = -std=gnu11 $(WARNINGS) '-ffile-prefix-map=$(CURDIR)=.'
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -102,7 +102,7 @@ endif
 
 # What goes to PGXN.
 dist:
-	grep -q '"version": "$(EXTVERSION)"' META.json
+	sed -n '/"version"/{p;q;}' META.json | grep -qF '"$(EXTVERSION)"'
 	git archive --prefix=$(EXTENSION)-$(EXTVERSION)/ -o $(EXTENSION)-$(EXTVERSION).zip HEAD
 
 .PHONY: pgtap dist FORCE

@@ -140,31 +140,33 @@ rate_part(const Bill *bill, const Part *part)
 	return price_rate_days(part->price, part->quantity, bill->currency, days, bill->days_in_month);
 }
 
-/* Add a pair with a text to a JSON object */
+/* Add a text to a JSON object, as key or value */
 static void
-push_string(JsonbParseState **state, char *key, char *value)
+push_text(JsonbParseState **state, JsonbIteratorToken token, char *str)
 {
 	JsonbValue	v;
 
 	v.type = jbvString;
-	v.val.string.val = key;
-	v.val.string.len = strlen(key);
-	(void) pushJsonbValue(state, WJB_KEY, &v);
-	v.val.string.val = value;
-	v.val.string.len = strlen(value);
-	(void) pushJsonbValue(state, WJB_VALUE, &v);
+	v.val.string.val = str;
+	v.val.string.len = strlen(str);
+	(void) pushJsonbValue(state, token, &v);
 }
 
-/* Add a pair with a number to a JSON object */
+/* Add a pair with a text */
+static void
+push_string(JsonbParseState **state, char *key, char *value)
+{
+	push_text(state, WJB_KEY, key);
+	push_text(state, WJB_VALUE, value);
+}
+
+/* Add a pair with a number */
 static void
 push_number(JsonbParseState **state, char *key, Numeric value)
 {
 	JsonbValue	v;
 
-	v.type = jbvString;
-	v.val.string.val = key;
-	v.val.string.len = strlen(key);
-	(void) pushJsonbValue(state, WJB_KEY, &v);
+	push_text(state, WJB_KEY, key);
 	v.type = jbvNumeric;
 	v.val.numeric = value;
 	(void) pushJsonbValue(state, WJB_VALUE, &v);

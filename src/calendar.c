@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "calendar.h"
+#include "card.h"
 #include "compat.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
@@ -18,7 +19,8 @@ check_finite(DateADT day)
 	if (DATE_NOT_FINITE(day))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("an infinite date is in no month")));
+				 errmsg("an infinite date is in no month"),
+				 errhint("Give a finite date.")));
 }
 
 /* First day of a month */
@@ -74,11 +76,12 @@ local_date(TimestampTz at, pg_tz *zone)
 }
 
 /*
- * Whether PostgreSQL could have taken the name for a POSIX rule such as "Foo5",
- * which it accepts for any letters.  No IANA name of a place has a digit.
+ * Whether the name is of no place: a POSIX rule such as "Foo5", which PostgreSQL
+ * accepts for any letters (no IANA name of a place has a digit), or what another
+ * machine would read differently.
  */
 static bool
-looks_like_posix_rule(const char *name)
+is_no_place(const char *name)
 {
 	static const char *const with_digits[] = {"EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT", "GMT0", "GMT+0", "GMT-0"};
 
@@ -87,6 +90,8 @@ looks_like_posix_rule(const char *name)
 			return false;
 	if (strncmp(name, "Etc/GMT", 7) == 0)
 		return false;
+	if (strcmp(name, "localtime") == 0 || strcmp(name, "Factory") == 0)
+		return true;
 	return strpbrk(name, "0123456789<>,") != NULL;
 }
 
@@ -96,7 +101,8 @@ zone_by_name(const text *name)
 	char	   *str = text_to_cstring(name);
 	pg_tz	   *zone = pg_tzset(str);
 
-	if (zone == NULL || !pg_tz_acceptable(zone) || looks_like_posix_rule(pg_get_timezone_name(zone)))
+	card_check(str);
+	if (zone == NULL || !pg_tz_acceptable(zone) || is_no_place(pg_get_timezone_name(zone)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("time zone \"%s\" does not exist", str),
@@ -139,6 +145,21 @@ kb_local_date(PG_FUNCTION_ARGS)
 	TimestampTz at = PG_GETARG_TIMESTAMPTZ(0);
 
 	PG_RETURN_DATEADT(local_date(at, zone_by_name(PG_GETARG_TEXT_PP(1))));
+}
+
+/*
+ * kb_account_date(at, time_zone): a zone that the server's time zone data has
+ * dropped since counts as UTC, so that it holds up neither its account nor others.
+ */
+PG_FUNCTION_INFO_V1(kb_account_date);
+Datum
+kb_account_date(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	pg_tz	   *zone = pg_tzset(name);
+
+	pfree(name);
+	PG_RETURN_DATEADT(local_date(PG_GETARG_TIMESTAMPTZ(0), zone ? zone : pg_tzset("GMT")));
 }
 
 /* The zone's name as the database spells it */

@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
@@ -370,9 +371,15 @@ card_number_in(const char *s, size_t len)
 static bool
 card_number_in_numeric(Numeric number)
 {
-	char	   *s = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(number)));
-	bool		found = card_number_in(s, strlen(s));
+	Datum		size = DirectFunctionCall1(numeric_abs, NumericGetDatum(number));
+	char	   *s;
+	bool		found;
 
+	/* 20 digits are no card number, and a number may have a hundred thousand */
+	if (DatumGetBool(DirectFunctionCall2(numeric_ge, size, NumericGetDatum(int64_div_fast_to_numeric(10, -18)))))
+		return false;
+	s = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(number)));
+	found = card_number_in(s, strlen(s));
 	pfree(s);
 	return found;
 }
@@ -389,6 +396,7 @@ card_number_in_jsonb(Jsonb *jsonb)
 
 	while ((token = JsonbIteratorNext(&it, &v, false)) != WJB_DONE)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (token != WJB_KEY && token != WJB_VALUE && token != WJB_ELEM)
 			continue;
 		if (v.type == jbvString && card_number_in(v.val.string.val, v.val.string.len))

@@ -34,7 +34,7 @@
 #define KB_ESCONTEXT(fcinfo) ((fcinfo)->context)
 #endif
 
-/* What a check hook hands over as "extra" comes from the server's own allocator since 16. */
+/* What a check hook makes comes from the server's own allocator since 16. */
 static inline void *
 kb_guc_malloc(size_t size)
 {
@@ -42,6 +42,16 @@ kb_guc_malloc(size_t size)
 	return malloc(size);
 #else
 	return guc_malloc(LOG, size);
+#endif
+}
+
+static inline void
+kb_guc_free(void *ptr)
+{
+#if PG_VERSION_NUM < 160000
+	free(ptr);
+#else
+	guc_free(ptr);
 #endif
 }
 

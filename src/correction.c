@@ -27,25 +27,23 @@ begin_correction(FunctionCallInfo fcinfo, int reference_arg, LockedAccount *acco
 }
 
 static SavedPlan known_plan = {
-	.sql = "SELECT e.seq, e.amount, e.ref_seq FROM kbilling.entry e WHERE e.account_id = $1 AND e.key = $2 AND e.kind = $3::kbilling.kb_entry_kind",
-	.arg_types = {"bigint", "text", "text"}
+	.sql = "SELECT e.amount FROM kbilling.entry e WHERE e.account_id = $1 AND e.key = $2",
+	.arg_types = {"bigint", "text"}
 };
 
 /*
- * The amount, and the entry referred to, of a posting of this kind that stands
- * under the key already: where they depend on the account's state, a replay
- * takes them from there.
+ * Whether the key is known, and the amount that was posted under it: where that
+ * depends on the account's state, a replay takes it from there.
  */
 static bool
 find_known(const LockedAccount *account, Posting *posting)
 {
-	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(posting->key),
-	CStringGetTextDatum(posting->kind)};
+	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(posting->key)};
 	bool		isnull;
 
 	if (plan_execute(&known_plan, values, NULL, false) == 0)
 		return false;
-	posting->amount = DatumGetMoney(plan_column(2, &isnull));
+	posting->amount = DatumGetMoney(plan_column(1, &isnull));
 	return true;
 }
 
@@ -60,12 +58,13 @@ post_or_replay(LockedAccount *account, const Posting *postings, int n)
 
 /* Refuse an amount (KB005) */
 static void
-refuse_amount(const char *message, const char *detail)
+refuse_amount(const char *message, const char *detail, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_AMOUNT_OUT_OF_RANGE),
 			 errmsg_internal("%s", message),
-			 errdetail_internal("%s", detail)));
+			 errdetail_internal("%s", detail),
+			 errhint("%s", hint)));
 }
 
 /* T6: a refund is of paid money that is left, never of bonus */
@@ -78,7 +77,8 @@ check_refundable(const LockedAccount *account, Money amount)
 		refuse_amount("the refund is more than the paid money that is left",
 					  psprintf("Account %lld has a balance of %s, of which %s is bonus; the refund is %s (T6).",
 							   (long long) account->account_id, money_to_cstring(account->balance),
-							   money_to_cstring(account->bonus), money_to_cstring(amount)));
+							   money_to_cstring(account->bonus), money_to_cstring(amount)),
+					  "Refund less; bonus is not paid out.");
 }
 
 /* kb_refund(account_id, amount, reference, memo) */
@@ -94,7 +94,8 @@ kb_refund(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, 1, "amount");
 	amount = PG_GETARG_MONEY(1);
 	if (money_minor(amount) <= 0)
-		refuse_amount("a refund must be above zero", psprintf("The amount is %s.", money_to_cstring(amount)));
+		refuse_amount("a refund must be above zero", psprintf("The amount is %s.", money_to_cstring(amount)),
+					  "Give what is paid back as a positive amount.");
 	begin_correction(fcinfo, 2, &account, &posting);
 	journal_check_currency(&account, amount);
 	posting.kind = "refund";
@@ -124,7 +125,8 @@ kb_adjust(PG_FUNCTION_ARGS)
 	posting.memo = arg_cstring(fcinfo, 3);
 	journal_check_currency(&account, posting.amount);
 	if (money_minor(posting.amount) == 0)
-		refuse_amount("an adjustment must not be zero", "It would change nothing.");
+		refuse_amount("an adjustment must not be zero", "It would change nothing.",
+					  "Give an amount above or below zero.");
 	/* a debit spends bonus first, as a charge does */
 	posting.bonus_delta = Min(money_minor(posting.amount), 0);
 	seq = post_or_replay(&account, &posting, 1);
@@ -150,7 +152,8 @@ kb_write_off(PG_FUNCTION_ARGS)
 		if (money_minor(account.balance) >= 0)
 			refuse_amount("there is no debt to write off",
 						  psprintf("Account %lld has a balance of %s.", (long long) account.account_id,
-								   money_to_cstring(account.balance)));
+								   money_to_cstring(account.balance)),
+						  "Only a balance below zero can be written off.");
 		posting.amount = money_neg(account.balance);
 	}
 	seq = post_or_replay(&account, &posting, 1);
@@ -177,7 +180,8 @@ check_not_undone(const LockedAccount *account, int64 seq, const char *key)
 				(errcode(ERRCODE_KB_KEY_REUSED),
 				 errmsg("entry %lld of account %lld has been taken back already",
 						(long long) seq, (long long) account->account_id),
-				 errdetail("Entry %lld did so.", (long long) DatumGetInt64(plan_column(1, &isnull)))));
+				 errdetail("Entry %lld did so.", (long long) DatumGetInt64(plan_column(1, &isnull))),
+				 errhint("Use kb_adjust if more is to be put right.")));
 }
 
 static SavedPlan topup_plan = {
@@ -265,7 +269,8 @@ kb_chargeback(PG_FUNCTION_ARGS)
 	chargeback->kind = "chargeback";
 	find_topup(&account, arg_cstring(fcinfo, 1), chargeback);
 	check_not_undone(&account, chargeback->ref_seq, chargeback->key);
-	with_bonus = !find_known(&account, chargeback) &&
+	postings[0] = *chargeback;
+	with_bonus = !find_known(&account, &postings[0]) &&
 		make_bonus_return(&account, chargeback->ref_seq, &postings[0]);
 	seq = post_or_replay(&account, with_bonus ? postings : chargeback, with_bonus ? 2 : 1);
 	SPI_finish();

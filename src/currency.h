@@ -25,7 +25,7 @@ extern int	currency_exponent(uint16 currency);
 /* What to say of a code that currency_lookup or currency_exponent turns down. */
 #define CURRENCY_UNKNOWN(len, code) \
 	(errcode(ERRCODE_INVALID_PARAMETER_VALUE), \
-	 errmsg("unknown currency \"%.*s\"", (int) (len), (code)), \
+	 errmsg("unknown currency \"%.*s\"", (int) Min(len, 8), (code)), \
 	 errhint("Use a three-letter code of ISO 4217, such as USD."))
 #define CURRENCY_NOT_MONEY(currency) \
 	(errcode(ERRCODE_INVALID_PARAMETER_VALUE), \

@@ -75,9 +75,9 @@ required_column(int column)
 /* No joins: most postings need neither a tariff of the past nor a policy. */
 static SavedPlan lock_plan = {
 	.sql = "SELECT a.balance, a.unspent_bonus, a.last_seq, a.last_hash, a.debt_since, a.deferred_until,"
-	"       a.charged_through, kbilling.kb_local_date($2, a.time_zone),"
-	"       a.tariff, a.tariff_from <= kbilling.kb_local_date($2, a.time_zone),"
-	"       a.state IN ('deleted', 'purged'), kbilling.kb_local_date(a.created_at, a.time_zone)"
+	"       a.charged_through, kbilling.kb_account_date($2, a.time_zone),"
+	"       a.tariff, a.tariff_from <= kbilling.kb_account_date($2, a.time_zone),"
+	"       a.state IN ('deleted', 'purged'), kbilling.kb_account_date(a.created_at, a.time_zone)"
 	"  FROM kbilling.account a WHERE a.account_id = $1 FOR NO KEY UPDATE",
 	.arg_types = {"bigint", "timestamptz"}
 };
@@ -90,14 +90,12 @@ journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 	bool		isnull;
 
 	if (plan_execute(&lock_plan, values, NULL, false) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_KB_UNKNOWN_ACCOUNT),
-				 errmsg("account %lld does not exist", (long long) account_id),
-				 errhint("Create it with kb_create_account.")));
+		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
 	if (DatumGetBool(required_column(11)))
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_ACCOUNT_DELETED),
 				 errmsg("account %lld is deleted", (long long) account_id),
+				 errdetail("Nothing is posted to a deleted account."),
 				 errhint("Support can restore a deleted account for some days.")));
 
 	account->account_id = account_id;
@@ -107,6 +105,11 @@ journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 	account->last_seq = DatumGetInt64(required_column(3));
 	value = plan_column(4, &isnull);
 	account->has_hash = !isnull;
+	if (account->has_hash && VARSIZE_ANY_EXHDR(DatumGetByteaPP(value)) != PG_SHA256_DIGEST_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the last hash of account %lld is damaged", (long long) account_id),
+				 errhint("kb_verify says where its journal stands.")));
 	if (account->has_hash)
 		memcpy(account->last_hash, VARDATA_ANY(DatumGetByteaPP(value)), PG_SHA256_DIGEST_LENGTH);
 	account->debt_since = date_column(5);
@@ -187,7 +190,9 @@ journal_check_currency(const LockedAccount *account, Money amount)
 				(errcode(ERRCODE_KB_CURRENCY_MISMATCH),
 				 errmsg("account %lld is in %s, the amount in %s", (long long) account->account_id,
 						currency_code(money_currency(account->balance)),
-						currency_code(money_currency(amount)))));
+						currency_code(money_currency(amount))),
+				 errdetail("An account has one currency, that of its tariff."),
+				 errhint("Give the amount in the account's currency.")));
 }
 
 char *
@@ -353,7 +358,11 @@ journal_post(LockedAccount *account, const Posting *postings, int n)
 	for (int i = 0; i < n; i++)
 		if (is_known_beyond_range(account, &postings[i]) ||
 			!append_entry(account, &postings[i], i == n - 1))
+		{
+			if (i > 0)
+				elog(ERROR, "key \"%s\" is in use", postings[i].key);
 			return false;
+		}
 	return true;
 }
 
@@ -445,7 +454,11 @@ kb_refuse_rewrite(PG_FUNCTION_ARGS)
 		elog(ERROR, "kb_refuse_rewrite is a trigger function");
 	if (journal_is_writing && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
 		strcmp(RelationGetRelationName(trigger->tg_relation), "account") == 0)
+	{
+		/* for this statement, not for those of a trigger that may come after it */
+		journal_is_writing = false;
 		return PointerGetDatum(NULL);
+	}
 
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_JOURNAL_IS_IMMUTABLE),
@@ -551,8 +564,5 @@ Datum
 kb_no_account(PG_FUNCTION_ARGS)
 {
 	arg_required(fcinfo, 0, "account_id");
-	ereport(ERROR,
-			(errcode(ERRCODE_KB_UNKNOWN_ACCOUNT),
-			 errmsg("account %lld does not exist", (long long) PG_GETARG_INT64(0)),
-			 errhint("Create it with kb_create_account.")));
+	ereport(ERROR, NO_SUCH_ACCOUNT(PG_GETARG_INT64(0)));
 }

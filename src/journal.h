@@ -53,9 +53,8 @@ extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *accoun
 
 /*
  * Posts one entry for each posting, n of them, and moves the account to where
- * they bring it.  False if the key of the first or the last is known already:
- * then journal_replayed either finds the same content or raises, which undoes
- * the rest.
+ * they bring it.  False, and nothing done, if the key of the first is known
+ * already: see journal_replayed.
  */
 extern bool journal_post(LockedAccount *account, const Posting *postings, int n);
 

@@ -6,6 +6,7 @@
 
 #include "access/xact.h"
 #include "args.h"
+#include "card.h"
 #include "compat.h"
 #include "fmgr.h"
 #include "kbilling.h"
@@ -22,6 +23,25 @@ extern PGDLLEXPORT void _PG_init(void);
 static char *clock_setting = NULL;
 static TimestampTz clock_time = 0;
 
+/*
+ * Put a moment in the place of what was written: a parallel worker reads the
+ * setting again, before it knows time zones, and "now" would be another moment.
+ */
+static bool
+store_moment(char **newval, TimestampTz at)
+{
+	char	   *str = kb_guc_malloc(MAXDATELEN + 1);
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (str == NULL || timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+		return false;
+	EncodeDateTime(&tm, fsec, true, 0, NULL, USE_ISO_DATES, str);
+	kb_guc_free(*newval);
+	*newval = str;
+	return true;
+}
+
 /* Parse kbilling.clock */
 static bool
 check_clock(char **newval, void **extra, GucSource source)
@@ -29,11 +49,15 @@ check_clock(char **newval, void **extra, GucSource source)
 	TimestampTz *parsed;
 	TimestampTz at = 0;
 
-	if (*newval != NULL && **newval != '\0' &&
-		(!kb_parse_timestamptz(*newval, &at) || TIMESTAMP_NOT_FINITE(at)))
+	if (*newval != NULL && **newval != '\0')
 	{
-		GUC_check_errdetail("It takes a finite timestamp with time zone, or nothing.");
-		return false;
+		if (!kb_parse_timestamptz(*newval, &at) || TIMESTAMP_NOT_FINITE(at))
+		{
+			GUC_check_errdetail("It takes a finite timestamp with time zone, or nothing.");
+			return false;
+		}
+		if (!store_moment(newval, at))
+			return false;
 	}
 	parsed = kb_guc_malloc(sizeof(TimestampTz));
 	if (parsed == NULL)
@@ -104,12 +128,36 @@ kb_raise_if(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0) || !PG_GETARG_BOOL(0))
 		PG_RETURN_VOID();
-	if (state == NULL || strlen(state) != 5 || message == NULL)
-		elog(ERROR, "kb_raise_if needs a five-letter SQLSTATE and a message");
+	if (state == NULL || strlen(state) != 5 || message == NULL ||
+		strspn(state, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 5 || strncmp(state, "00", 2) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an error has an SQLSTATE and a message")));
+	card_check(message);
+	if (detail != NULL)
+		card_check(detail);
 
 	ereport(ERROR,
 			(errcode(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])),
 			 errmsg_internal("%s", message),
 			 detail ? errdetail_internal("%s", detail) : 0,
 			 hint ? errhint("%s", hint) : 0));
+}
+
+/* kb_require_not_null('names, in order', VARIADIC values) */
+PG_FUNCTION_INFO_V1(kb_require_not_null);
+Datum
+kb_require_not_null(PG_FUNCTION_ARGS)
+{
+	char	   *names = arg_cstring(fcinfo, 0);
+
+	for (int i = 1; i < PG_NARGS(); i++)
+	{
+		char	   *name = strsep(&names, ", ");
+
+		while (name != NULL && *name == '\0')
+			name = strsep(&names, ", ");
+		arg_required(fcinfo, i, name ? name : "a value");
+	}
+	PG_RETURN_VOID();
 }

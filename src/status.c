@@ -34,10 +34,7 @@ kb_access(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	if (plan_execute(&access_plan, values, NULL, true) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_KB_UNKNOWN_ACCOUNT),
-				 errmsg("account %lld does not exist", (long long) PG_GETARG_INT64(0)),
-				 errhint("Create it with kb_create_account.")));
+		ereport(ERROR, NO_SUCH_ACCOUNT(PG_GETARG_INT64(0)));
 	/* every column is passed by value, so it outlives the connection */
 	for (int i = 0; i < row.desc->natts; i++)
 		row.values[i] = plan_column(i + 1, &row.nulls[i]);

@@ -17,15 +17,18 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "plan.h"
+#include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
-/* Advisory lock that the running sweep of a database holds: "kbilling" in ASCII. */
-#define SWEEP_LOCK	INT64CONST(0x6b62696c6c696e67)
+/*
+ * The lock that the running sweep of a database holds: an advisory one, of a
+ * class that SQL cannot take (it has 1 and 2), so that nobody stops the billing.
+ */
+#define SET_SWEEP_LOCKTAG(tag)	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0x6b62696c, 0x6c696e67, 3)
 
 /* What a batch did */
 typedef struct BatchResult
@@ -45,7 +48,7 @@ static SavedPlan pick_plan = {
 	"       (array_agg(x.account_id ORDER BY x.charged_through DESC, x.account_id DESC))[1]"
 	"  FROM (SELECT a.account_id, a.charged_through FROM kbilling.account a"
 	"         WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3)"
-	"           AND a.charged_through < least(kbilling.kb_month_first_day(kbilling.kb_local_date($4, $1)) - 1,"
+	"           AND a.charged_through < least(kbilling.kb_month_first_day(kbilling.kb_account_date($4, $1)) - 1,"
 	"                 kbilling.kb_month_last_day(1 + (SELECT min(b.charged_through) FROM kbilling.account b"
 	"                    WHERE b.time_zone = $1 AND (b.charged_through, b.account_id) > ($2, $3)"
 	"                      AND b.state IN ('active', 'closing'))))"
@@ -94,7 +97,7 @@ concerns_server(int sqlstate)
 	return category == ERRCODE_OPERATOR_INTERVENTION ||
 		category == ERRCODE_INSUFFICIENT_RESOURCES ||
 		category == ERRCODE_SYSTEM_ERROR ||
-		category == ERRCODE_READ_ONLY_SQL_TRANSACTION;
+		sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION;
 }
 
 /* Charge accounts in a subtransaction; the error if that failed, else NULL */
@@ -113,8 +116,12 @@ try_charges(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 
 		result->charged += charged;
 		for (uint64 i = 0; i < charged; i++)
-			if (SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3) != NULL)
-				result->posted++;
+		{
+			bool		nothing_due;
+
+			(void) SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &nothing_due);
+			result->posted += !nothing_due;
+		}
 		SPI_freetuptable(SPI_tuptable);
 		ReleaseCurrentSubTransaction();
 	}
@@ -146,12 +153,14 @@ report_failure(int64 run_id, int64 account_id, const ErrorData *error)
 
 /*
  * Charge accounts; halve them around one that fails, so that it is found in few
- * steps and holds up no other.
+ * steps and holds up no other.  One that is locked costs its time-out at each
+ * step: then one by one is quicker.
  */
 static void
 charge_accounts(int64 run_id, Datum *ids, int n, TimestampTz at, BatchResult *result)
 {
 	ErrorData  *error;
+	int			part;
 
 	CHECK_FOR_INTERRUPTS();
 	error = try_charges(construct_array(ids, n, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE), at, result);
@@ -163,8 +172,9 @@ charge_accounts(int64 run_id, Datum *ids, int n, TimestampTz at, BatchResult *re
 		result->failed++;
 		return;
 	}
-	charge_accounts(run_id, ids, n / 2, at, result);
-	charge_accounts(run_id, ids + n / 2, n - n / 2, at, result);
+	part = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ? 1 : (n + 1) / 2;
+	for (int i = 0; i < n; i += part)
+		charge_accounts(run_id, ids + i, Min(part, n - i), at, result);
 }
 
 /* Go on to the next zone; false if there is none */
@@ -275,6 +285,7 @@ Datum
 kb_sweep(PG_FUNCTION_ARGS)
 {
 	const CallContext *call = (const CallContext *) fcinfo->context;
+	LOCKTAG		lock;
 
 	if (call == NULL || !IsA(call, CallContext) || call->atomic)
 		ereport(ERROR,
@@ -287,7 +298,8 @@ kb_sweep(PG_FUNCTION_ARGS)
 		ereport(NOTICE, (errmsg("a standby has nothing to sweep")));
 		PG_RETURN_VOID();
 	}
-	if (!DatumGetBool(DirectFunctionCall1(pg_try_advisory_lock_int8, Int64GetDatum(SWEEP_LOCK))))
+	SET_SWEEP_LOCKTAG(lock);
+	if (LockAcquire(&lock, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
 	{
 		ereport(NOTICE, (errmsg("another sweep is running and does the work")));
 		PG_RETURN_VOID();
@@ -300,7 +312,7 @@ kb_sweep(PG_FUNCTION_ARGS)
 	}
 	PG_FINALLY();
 	{
-		(void) DirectFunctionCall1(pg_advisory_unlock_int8, Int64GetDatum(SWEEP_LOCK));
+		(void) LockRelease(&lock, ExclusiveLock, true);
 	}
 	PG_END_TRY();
 	SPI_finish();

@@ -27,7 +27,7 @@ CREATE TABLE kbilling.account (
 	state           kbilling.kb_account_state NOT NULL DEFAULT 'active',
 	last_hash       bytea,
 	currency        text NOT NULL,
-	tariff          text NOT NULL REFERENCES kbilling.tariff,
+	tariff          kbilling.kb_text NOT NULL REFERENCES kbilling.tariff,
 	time_zone       text NOT NULL,
 	metadata        kbilling.kb_json
 ) WITH (fillfactor = 80);
@@ -80,7 +80,7 @@ CREATE TABLE kbilling.tariff_history (
 	account_id bigint NOT NULL REFERENCES kbilling.account,
 	from_date  date NOT NULL,
 	to_date    date NOT NULL,
-	tariff     text NOT NULL REFERENCES kbilling.tariff,
+	tariff     kbilling.kb_text NOT NULL REFERENCES kbilling.tariff,
 	PRIMARY KEY (account_id, from_date),
 	CHECK (from_date < to_date)
 );
@@ -93,7 +93,7 @@ COMMENT ON COLUMN kbilling.tariff_history.tariff IS 'The tariff';
 
 CREATE TABLE kbilling.subscription (
 	account_id bigint NOT NULL REFERENCES kbilling.account,
-	service    text NOT NULL REFERENCES kbilling.service,
+	service    kbilling.kb_text NOT NULL REFERENCES kbilling.service,
 	from_date  date NOT NULL,
 	to_date    date NOT NULL DEFAULT 'infinity',
 	quantity   numeric NOT NULL CHECK (quantity > 0 AND quantity < 'infinity'),
@@ -145,7 +145,7 @@ COMMENT ON FUNCTION kbilling.kb_no_account(bigint, anyelement) IS
 'Raises KB001 for the account, or 22004 for a null one; its result type is that of the second argument, so that it can stand in coalesce()';
 
 CREATE FUNCTION kbilling.kb_require_account(account_id bigint) RETURNS void
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT kbilling.kb_no_account($1, NULL::text)
 	WHERE NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = $1);
@@ -159,7 +159,7 @@ BEGIN ATOMIC
 	SELECT kbilling.kb_require_account($1),
 		   kbilling.kb_raise_if(EXISTS (SELECT FROM kbilling.account a
 										WHERE a.account_id = $1 AND a.state IN ('deleted', 'purged')),
-								'KB010', format('account %s is deleted', $1), NULL,
+								'KB010', format('account %s is deleted', $1), 'Nothing about a deleted account is changed.',
 								'Support can restore a deleted account for some days.');
 END;
 COMMENT ON FUNCTION kbilling.kb_lock_account(bigint) IS
@@ -172,7 +172,9 @@ CREATE FUNCTION kbilling.kb_create_account(owner text, tariff text, account_id b
 BEGIN ATOMIC
 	SELECT kbilling.kb_require_tariff(tariff),
 		   kbilling.kb_raise_if(owner IS NULL OR owner = '', '22004', 'owner must not be null or empty'),
-		   kbilling.kb_raise_if(NOT isfinite(created_at) OR created_at > kbilling.kb_now(), '22008',
+		   kbilling.kb_raise_if(NOT isfinite(created_at) OR created_at < '1970-01-01 00:00+00', '22008',
+								'created_at must be a moment since 1970', format('It is %s.', created_at)),
+		   kbilling.kb_raise_if(created_at > kbilling.kb_now(), '22008',
 								'an account cannot be created in the future', format('created_at is %s.', created_at)),
 		   kbilling.kb_raise_if(account_id <= 0, '22023', 'account_id must be above zero'),
 		   kbilling.kb_raise_if(EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = kb_create_account.account_id),
@@ -195,7 +197,7 @@ BEGIN ATOMIC
 				 OR (SELECT a.account_id FROM kbilling.account a WHERE a.account_id = pick.id) IS NULL)
 	), made AS (
 		INSERT INTO kbilling.account (account_id, created_at, currency, balance, unspent_bonus, tariff, tariff_from, charged_through, time_zone)
-		SELECT id, since, kbilling.kb_currency(zero), zero, zero, new.tariff, kbilling.kb_local_date(since, zone), kbilling.kb_local_date(since, zone) - 1, zone
+		SELECT id, since, kbilling.kb_currency(zero), zero, zero, new.tariff, kbilling.kb_account_date(since, zone), kbilling.kb_account_date(since, zone) - 1, zone
 		FROM new
 		RETURNING account.account_id
 	)
@@ -204,13 +206,14 @@ BEGIN ATOMIC
 	RETURNING member.account_id;
 END;
 COMMENT ON FUNCTION kbilling.kb_create_account(text, text, bigint, text, text, timestamptz) IS
-'Creates an account with its owner, in the tariff''s currency, time zone UTC unless given, and gives its number. KB012 for an unknown tariff, 23505 if the account exists, 22023 for an unknown time zone, 22008 for a moment in the future';
+'Creates an account with its owner, in the tariff''s currency, time zone UTC unless given, and gives its number. KB012 for an unknown tariff, 23505 if the account exists, 22023 for an unknown time zone, 22008 for a moment in the future or before 1970';
 
 CREATE FUNCTION kbilling.kb_add_member(account_id bigint, member text, role kbilling.kb_role, email text = NULL)
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_lock_account(account_id);
+	SELECT kbilling.kb_require_not_null('member, role', member, role),
+		   kbilling.kb_raise_if(member = '', '22023', 'member must not be empty'), kbilling.kb_lock_account(account_id);
 	INSERT INTO kbilling.member (account_id, member, role, email)
 	VALUES (kb_add_member.account_id, kb_add_member.member, kb_add_member.role, kb_add_member.email);
 END;
@@ -218,9 +221,13 @@ COMMENT ON FUNCTION kbilling.kb_add_member(bigint, text, kbilling.kb_role, text)
 'Adds a member to an account; KB001 for an unknown account, KB010 for a deleted one, 23505 for a known member';
 
 CREATE FUNCTION kbilling.kb_require_open(account_id bigint, from_date date) RETURNS void
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT kbilling.kb_raise_if(NOT isfinite(from_date), '22008', 'from_date must be finite'),
+		   kbilling.kb_raise_if(from_date < kbilling.kb_account_date(a.created_at, a.time_zone), 'KB009',
+								format('account %s begins on %s', a.account_id,
+									   to_char(kbilling.kb_account_date(a.created_at, a.time_zone), 'YYYY-MM-DD')),
+								'Nothing can hold before its first day.', 'Let it begin that day, or later.'),
 		   kbilling.kb_raise_if(a.charged_through >= from_date, 'KB009',
 								format('account %s is charged through %s', a.account_id, to_char(a.charged_through, 'YYYY-MM-DD')),
 								format('A change from %s on would alter what is charged already.', to_char(from_date, 'YYYY-MM-DD')),
@@ -231,18 +238,32 @@ COMMENT ON FUNCTION kbilling.kb_require_open(bigint, date) IS
 'Raises KB009 if the day is in a period that is charged already, 22008 if it is infinite';
 
 CREATE FUNCTION kbilling.kb_today(account_id bigint) RETURNS date
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kbilling.kb_local_date(kbilling.kb_now(), a.time_zone) FROM kbilling.account a WHERE a.account_id = $1;
+	SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) FROM kbilling.account a WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kbilling.kb_today(bigint) IS 'Today''s date in the account''s time zone; NULL for an unknown account';
+
+CREATE FUNCTION kbilling.kb_require_price(tariff text, service text, on_date date, quantity numeric) RETURNS void
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT kbilling.kb_raise_if(count(p.price) = 0, 'KB012', format('tariff "%s" has no price for service "%s"', $1, $2),
+								format('It has none on %s, nor later.', to_char($3, 'YYYY-MM-DD')), 'Set one with kb_set_price.'),
+		   max(kbilling.kb_minor(kbilling.kb_rate(p.price, $4, t.currency)))
+	FROM kbilling.tariff t
+	LEFT JOIN kbilling.price p ON p.tariff = t.tariff AND p.service = $2 AND p.to_date > $3
+	WHERE t.tariff = $1;
+END;
+COMMENT ON FUNCTION kbilling.kb_require_price(text, text, date, numeric) IS
+'Raises KB012 if the tariff has no price for the service on the day or later, 22003 if the quantity costs more than a kb_money can say';
 
 CREATE FUNCTION kbilling.kb_put_tariff(account_id bigint, tariff text, from_date date) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
 	SELECT kbilling.kb_require_open(account_id, from_date),
 		   kbilling.kb_raise_if(t.currency <> a.currency, 'KB002',
-								format('tariff "%s" is in %s, account %s in %s', t.tariff, t.currency, a.account_id, a.currency))
+								format('tariff "%s" is in %s, account %s in %s', t.tariff, t.currency, a.account_id, a.currency),
+								'An account keeps its currency.', 'Choose a tariff in that currency.')
 	FROM kbilling.account a, kbilling.tariff t
 	WHERE a.account_id = kb_put_tariff.account_id AND t.tariff = kb_put_tariff.tariff;
 	-- The tariff so far ends there; what was to come after it is dropped.
@@ -266,7 +287,7 @@ BEGIN ATOMIC
 	SELECT kbilling.kb_put_tariff(account_id, tariff, coalesce(from_date, kbilling.kb_today(account_id)));
 END;
 COMMENT ON FUNCTION kbilling.kb_set_tariff(bigint, text, date) IS
-'Puts the account on a tariff of its currency from a local date on (NULL: today) and drops later switches. KB001, KB010, KB012, KB002; KB009 if the day is charged already';
+'Puts the account on a tariff of its currency from a local date on (NULL: today) and drops later switches. What it has no price for is not billed. KB001, KB010, KB012, KB002; KB009 if the day is charged already';
 
 CREATE FUNCTION kbilling.kb_put_subscription(account_id bigint, service text, quantity numeric, from_date date) RETURNS void
 	LANGUAGE sql VOLATILE
@@ -295,16 +316,16 @@ COMMENT ON FUNCTION kbilling.kb_put_subscription(bigint, text, numeric, date) IS
 CREATE FUNCTION kbilling.kb_switch_on(account_id bigint, service text, quantity numeric = 1, from_date date = NULL) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_lock_account(account_id), kbilling.kb_require_service(service),
-		   kbilling.kb_raise_if(quantity = 0, '23514', 'quantity must be above zero', NULL, 'Use kb_switch_off.');
+	SELECT kbilling.kb_require_not_null('quantity', quantity), kbilling.kb_lock_account(account_id), kbilling.kb_require_service(service),
+		   kbilling.kb_raise_if(NOT (quantity > 0 AND quantity < 'infinity'), '22003', 'quantity must be finite and above zero',
+								format('It is %s.', quantity), 'Use kb_switch_off to switch a service off.');
 	SELECT kbilling.kb_put_subscription(account_id, service, quantity, coalesce(from_date, kbilling.kb_today(account_id)));
-	SELECT kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.price p WHERE p.tariff = a.tariff AND p.service = kb_switch_on.service),
-								'KB012', format('tariff "%s" has no price for service "%s"', a.tariff, service), NULL,
-								'Set one with kb_set_price.')
-	FROM kbilling.account a WHERE a.account_id = kb_switch_on.account_id;
+	SELECT kbilling.kb_require_price(t.tariff, service, d.day, quantity)
+	FROM (SELECT coalesce(kb_switch_on.from_date, kbilling.kb_today($1)) AS day) d
+	JOIN kbilling.account_tariff t ON t.account_id = $1 AND t.from_date <= d.day AND t.to_date > d.day;
 END;
 COMMENT ON FUNCTION kbilling.kb_switch_on(bigint, text, numeric, date) IS
-'Switches a recurring service on, or changes its quantity, from a local date on (NULL: today), and drops later switches. KB001, KB010; KB012 for an unknown service or one without a price in the account''s tariff; KB009 if the day is charged already';
+'Switches a recurring service on, or changes its quantity, from a local date on (NULL: today), and drops later switches. KB001, KB010; KB012 for an unknown service or one without a price in the account''s tariff; KB009 if the day is charged already; 22003 for a quantity that is not finite and above zero';
 
 CREATE FUNCTION kbilling.kb_switch_off(account_id bigint, service text, from_date date = NULL) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
@@ -318,7 +339,10 @@ COMMENT ON FUNCTION kbilling.kb_switch_off(bigint, text, date) IS
 CREATE FUNCTION kbilling.kb_defer(account_id bigint, until date, granted_by text, reason text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_lock_account(account_id),
+	SELECT kbilling.kb_require_not_null('until, granted_by, reason', until, granted_by, reason),
+		   kbilling.kb_raise_if(granted_by = '' OR reason = '', '22023', 'a deferral says who granted it, and why'),
+		   kbilling.kb_lock_account(account_id),
+		   kbilling.kb_raise_if(NOT isfinite(until), '22008', 'until must be finite'),
 		   kbilling.kb_raise_if(until < kbilling.kb_today(account_id), '22008',
 								'a deferral cannot end in the past', format('Today is %s.', to_char(kbilling.kb_today(account_id), 'YYYY-MM-DD')));
 	INSERT INTO kbilling.deferral (account_id, deferral_no, granted_at, deferred_until, granted_by, reason)
@@ -327,4 +351,4 @@ BEGIN ATOMIC
 	UPDATE kbilling.account a SET deferred_until = kb_defer.until WHERE a.account_id = kb_defer.account_id;
 END;
 COMMENT ON FUNCTION kbilling.kb_defer(bigint, date, text, text) IS
-'Until the end of the local date the stage is at most grace (S4); a later call replaces an earlier one. KB001, KB010; 22008 for a date in the past';
+'Until the end of the local date the stage is at most grace (S4); a later call replaces an earlier one. KB001, KB010; 22008 for a date in the past or at infinity';

@@ -20,6 +20,12 @@ CREATE FUNCTION kbilling.kb_local_date(at timestamptz, time_zone text) RETURNS d
 COMMENT ON FUNCTION kbilling.kb_local_date(timestamptz, text) IS
 'The date that a clock in the time zone shows at the moment; 22008 for an infinite moment, 22023 for an unknown zone';
 
+CREATE FUNCTION kbilling.kb_account_date(at timestamptz, time_zone text) RETURNS date
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50
+	AS 'MODULE_PATHNAME', 'kb_account_date';
+COMMENT ON FUNCTION kbilling.kb_account_date(timestamptz, text) IS
+'As kb_local_date, for the zone of an account: one that the server''s time zone data has dropped since counts as UTC, and kb_check names it';
+
 CREATE FUNCTION kbilling.kb_time_zone(name text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50
 	AS 'MODULE_PATHNAME', 'kb_time_zone';

@@ -1,22 +1,22 @@
 -- Free text and JSON that hold no payment card number (T4)
 
 CREATE FUNCTION kbilling.kb_has_card_number(value text) RETURNS boolean
-	AS 'MODULE_PATHNAME', 'kb_has_card_number_text' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'kb_has_card_number_text' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION kbilling.kb_has_card_number(text) IS
 	'Whether a text holds a payment card number (T4)';
 
 CREATE FUNCTION kbilling.kb_has_card_number(value jsonb) RETURNS boolean
-	AS 'MODULE_PATHNAME', 'kb_has_card_number_jsonb' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'kb_has_card_number_jsonb' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION kbilling.kb_has_card_number(jsonb) IS
 	'Whether a key, string or number of a JSON value holds a payment card number (T4)';
 
 CREATE FUNCTION kbilling.kb_refuse_card_number(value text) RETURNS boolean
-	AS 'MODULE_PATHNAME', 'kb_refuse_card_number_text' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'kb_refuse_card_number_text' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION kbilling.kb_refuse_card_number(text) IS
 	'True, or error KB008, which does not repeat the text, if it holds a payment card number (T4)';
 
 CREATE FUNCTION kbilling.kb_refuse_card_number(value jsonb) RETURNS boolean
-	AS 'MODULE_PATHNAME', 'kb_refuse_card_number_jsonb' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'kb_refuse_card_number_jsonb' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
 COMMENT ON FUNCTION kbilling.kb_refuse_card_number(jsonb) IS
 	'True, or error KB008, which does not repeat the value, if it holds a payment card number (T4)';
 

@@ -4,6 +4,8 @@
 
 CREATE TYPE kbilling.kb_bill_result AS (total kbilling.kb_money, lines jsonb);
 COMMENT ON TYPE kbilling.kb_bill_result IS 'What an account owes for a period, and the lines that it is the sum of';
+COMMENT ON COLUMN kbilling.kb_bill_result.total IS 'Sum of the lines';
+COMMENT ON COLUMN kbilling.kb_bill_result.lines IS 'As in kbilling.entry';
 
 CREATE FUNCTION kbilling.kb_bill_add(state internal, service text, from_date date, to_date date, quantity numeric,
 									 price kbilling.kb_price, prorate boolean,
@@ -36,7 +38,7 @@ COMMENT ON AGGREGATE kbilling.kb_bill(text, date, date, numeric, kbilling.kb_pri
 -- It takes what it needs of the account's row, so as not to read that again; as a whole row it would be built anew for each field.
 CREATE FUNCTION kbilling.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date, first_day date, last_day date)
 	RETURNS TABLE (total kbilling.kb_money, lines jsonb)
-	LANGUAGE sql STABLE ROWS 1
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	SELECT coalesce((b.bill).total, kbilling.kb_money(0, $2)), coalesce((b.bill).lines, '[]')
 	FROM (SELECT kbilling.kb_bill(s.service, greatest(s.from_date, t.from_date, p.from_date), least(s.to_date, t.to_date, p.to_date),
@@ -59,7 +61,7 @@ COMMENT ON FUNCTION kbilling.kb_bill_for(bigint, text, text, date, date, date) I
 CREATE FUNCTION kbilling.kb_charges(account_ids bigint[], at timestamptz)
 	RETURNS TABLE (account_id bigint, charged_through date, terms_version integer, period date, last_day date,
 				   effective_on date, key text, total kbilling.kb_money, lines jsonb, entries integer)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT a.account_id, a.charged_through, a.terms_version, d.period, d.last_day,
 		   CASE y.debt_counts_from WHEN 'due_date' THEN kbilling.kb_month_first_day(d.today) ELSE d.today END,
@@ -69,11 +71,11 @@ BEGIN ATOMIC
 	JOIN kbilling.account a ON a.account_id = i.account_id
 	CROSS JOIN LATERAL (SELECT kbilling.kb_month_first_day(a.charged_through + 1) AS period,
 							   kbilling.kb_month_last_day(a.charged_through + 1) AS last_day,
-							   kbilling.kb_local_date($2, a.time_zone) AS today) d
+							   kbilling.kb_account_date($2, a.time_zone) AS today) d
 	-- the tariff in force today
 	JOIN kbilling.tariff t ON t.tariff = CASE WHEN a.tariff_from <= d.today THEN a.tariff
-		ELSE (SELECT h.tariff FROM kbilling.tariff_history h
-			  WHERE h.account_id = a.account_id AND h.from_date <= d.today AND h.to_date > d.today) END
+		ELSE coalesce((SELECT h.tariff FROM kbilling.tariff_history h
+					   WHERE h.account_id = a.account_id AND h.from_date <= d.today AND h.to_date > d.today), a.tariff) END
 	JOIN kbilling.policy y ON y.policy = t.policy
 	CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, a.charged_through + 1, d.last_day) b
 	WHERE a.state IN ('active', 'closing') AND d.last_day < d.today;
@@ -106,12 +108,12 @@ COMMENT ON FUNCTION kbilling.kb_month_charge(bigint, date) IS
 CREATE FUNCTION kbilling.kb_current_usage(account_id bigint)
 	RETURNS TABLE (line_no integer, service text, what text, from_date date, to_date date, days integer, days_in_month integer,
 				   quantity numeric, unit_price text, amount kbilling.kb_money)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT kbilling.kb_require_account($1);
 	SELECT l.line_no::integer, l.service, l.what, l."from", l."to", l.days, l.days_in_month, l.quantity, l.unit_price, l.amount
 	FROM kbilling.account a
-	CROSS JOIN LATERAL (SELECT kbilling.kb_local_date(kbilling.kb_now(), a.time_zone) AS today) d
+	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS today) d
 	CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from,
 		greatest(kbilling.kb_month_first_day(d.today), a.charged_through + 1), d.today) b
 	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(b.lines) AS (service text, what text, "from" date, "to" date,

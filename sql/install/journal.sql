@@ -76,7 +76,9 @@ CREATE FUNCTION kbilling.kb_entry_hash(
 COMMENT ON FUNCTION kbilling.kb_entry_hash(bytea, bigint, bigint, text, kbilling.kb_money, kbilling.kb_money, kbilling.kb_money, date, date, timestamptz, text, date, text, bigint, text, text, jsonb) IS
 'SHA-256 of an entry and the hash before it (J5); docs/reference.md says over which bytes';
 
--- J1, J2: statement-level, so that they cost nothing per row; ALWAYS, so that session_replication_role does not lift them.
+-- J1, J2: statement-level, so that they cost nothing per row, and for each row where that costs nothing
+-- either, as a statement on a table's parent fires no other; ALWAYS, so that session_replication_role does
+-- not lift them.
 CREATE FUNCTION kbilling.kb_refuse_rewrite() RETURNS trigger
 	LANGUAGE c
 	AS 'MODULE_PATHNAME', 'kb_refuse_rewrite';
@@ -85,16 +87,25 @@ COMMENT ON FUNCTION kbilling.kb_refuse_rewrite() IS 'Trigger: raises KB007 unles
 CREATE TRIGGER entry_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON kbilling.entry
 	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
 ALTER TABLE kbilling.entry ENABLE ALWAYS TRIGGER entry_immutable;
+CREATE TRIGGER entry_immutable_row BEFORE UPDATE OR DELETE ON kbilling.entry
+	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.entry ENABLE ALWAYS TRIGGER entry_immutable_row;
 
 CREATE TRIGGER account_ledger
 	BEFORE UPDATE OF account_id, created_at, balance, unspent_bonus, last_seq, last_hash, debt_since, charged_through
 	OR DELETE OR TRUNCATE ON kbilling.account
 	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
 ALTER TABLE kbilling.account ENABLE ALWAYS TRIGGER account_ledger;
+CREATE TRIGGER account_ledger_row BEFORE DELETE ON kbilling.account
+	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.account ENABLE ALWAYS TRIGGER account_ledger_row;
 
 CREATE TRIGGER deferral_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON kbilling.deferral
 	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
 ALTER TABLE kbilling.deferral ENABLE ALWAYS TRIGGER deferral_immutable;
+CREATE TRIGGER deferral_immutable_row BEFORE UPDATE OR DELETE ON kbilling.deferral
+	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.deferral ENABLE ALWAYS TRIGGER deferral_immutable_row;
 
 -- J7
 CREATE FUNCTION kbilling.kb_refuse_drop() RETURNS event_trigger

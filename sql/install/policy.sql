@@ -46,11 +46,14 @@ CREATE TRIGGER policy_standard BEFORE UPDATE OR DELETE ON kbilling.policy
 	FOR EACH ROW WHEN (OLD.policy = 'standard')
 	EXECUTE FUNCTION kbilling.kb_refuse_change('Insert a policy of your own into kbilling.policy and name it in kb_create_tariff.');
 
+CREATE TRIGGER policy_truncate BEFORE TRUNCATE ON kbilling.policy
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_change('Delete the rows that are your own.');
+
 CREATE TABLE kbilling.tariff (
 	tariff     kbilling.kb_text PRIMARY KEY CHECK (tariff <> ''),
 	currency   text NOT NULL CHECK (kbilling.kb_minor_units(currency) IS NOT NULL),
 	name       kbilling.kb_text,
-	policy     text NOT NULL DEFAULT 'standard' REFERENCES kbilling.policy,
+	policy     kbilling.kb_text NOT NULL DEFAULT 'standard' REFERENCES kbilling.policy,
 	metadata   kbilling.kb_json NOT NULL DEFAULT '{}'
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.tariff', '');
@@ -82,9 +85,12 @@ CREATE TRIGGER service_base BEFORE UPDATE OR DELETE ON kbilling.service
 	FOR EACH ROW WHEN (OLD.service = 'base')
 	EXECUTE FUNCTION kbilling.kb_refuse_change('Give the base fee a price in each tariff with kb_set_price, or create a service of your own.');
 
+CREATE TRIGGER service_truncate BEFORE TRUNCATE ON kbilling.service
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_change('Delete the rows that are your own.');
+
 CREATE TABLE kbilling.price (
-	tariff    text NOT NULL REFERENCES kbilling.tariff,
-	service   text NOT NULL REFERENCES kbilling.service,
+	tariff    kbilling.kb_text NOT NULL REFERENCES kbilling.tariff,
+	service   kbilling.kb_text NOT NULL REFERENCES kbilling.service,
 	from_date date NOT NULL DEFAULT '-infinity',
 	to_date   date NOT NULL DEFAULT 'infinity',
 	price     kbilling.kb_price NOT NULL,
@@ -102,7 +108,7 @@ COMMENT ON COLUMN kbilling.price.price IS 'For a whole period, in the tariff''s 
 COMMENT ON COLUMN kbilling.price.prorate IS 'Whether a part of a month costs its part of the price (C3)';
 
 CREATE TABLE kbilling.bonus_tier (
-	tariff     text NOT NULL REFERENCES kbilling.tariff,
+	tariff     kbilling.kb_text NOT NULL REFERENCES kbilling.tariff,
 	min_amount kbilling.kb_money NOT NULL CHECK (min_amount OPERATOR(kbilling.>=) 0),
 	from_date  date NOT NULL DEFAULT '-infinity',
 	to_date    date NOT NULL DEFAULT 'infinity',
@@ -119,21 +125,21 @@ COMMENT ON COLUMN kbilling.bonus_tier.to_date IS 'The day after the last on whic
 COMMENT ON COLUMN kbilling.bonus_tier.percent IS 'Of that part, 0 to 1000; at 0 a top-up that reaches the tier earns none';
 
 CREATE FUNCTION kbilling.kb_require_tariff(tariff text) RETURNS void
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT kbilling.kb_raise_if(tariff IS NULL, '22004', 'tariff must not be null'),
 		   kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.tariff t WHERE t.tariff = $1),
-								'KB012', format('tariff "%s" does not exist', $1), NULL,
+								'KB012', format('tariff "%s" does not exist', $1), 'kbilling.tariff has no such row.',
 								'Create it with kb_create_tariff, or look it up in kbilling.tariff.');
 END;
 COMMENT ON FUNCTION kbilling.kb_require_tariff(text) IS 'Raises KB012 if there is no such tariff';
 
 CREATE FUNCTION kbilling.kb_require_service(service text) RETURNS void
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT kbilling.kb_raise_if(service IS NULL, '22004', 'service must not be null'),
 		   kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.service s WHERE s.service = $1),
-								'KB012', format('service "%s" does not exist', $1), NULL,
+								'KB012', format('service "%s" does not exist', $1), 'kbilling.service has no such row.',
 								'Create it with kb_create_service, or look it up in kbilling.service.');
 END;
 COMMENT ON FUNCTION kbilling.kb_require_service(text) IS 'Raises KB012 if there is no such service';
@@ -142,32 +148,43 @@ CREATE FUNCTION kbilling.kb_create_tariff(tariff text, currency text, name text 
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_raise_if(kbilling.kb_minor_units(currency) IS NULL, '22023',
-								format('%s counts no money', upper(currency)))
-	WHERE currency IS NOT NULL;
+	SELECT kbilling.kb_require_not_null('tariff, currency, policy', tariff, currency, policy),
+		   kbilling.kb_raise_if(kbilling.kb_minor_units(currency) IS NULL, '22023',
+								format('%s is not a currency of payment', upper(currency))),
+		   kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.policy p WHERE p.policy = kb_create_tariff.policy),
+								'22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.');
 	INSERT INTO kbilling.tariff (tariff, currency, name, policy)
 	VALUES (kb_create_tariff.tariff, pg_catalog.upper(kb_create_tariff.currency),
 			kb_create_tariff.name, kb_create_tariff.policy);
 END;
 COMMENT ON FUNCTION kbilling.kb_create_tariff(text, text, text, text) IS
-'Creates a tariff in a currency of ISO 4217; 22023 for an unknown currency, 23503 for an unknown policy, 23505 if it exists';
+'Creates a tariff in a currency of ISO 4217; 22023 for an unknown currency or policy, 23505 if it exists';
 
 CREATE FUNCTION kbilling.kb_create_service(service text, kind text, unit text = NULL, aggregation text = 'sum')
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
+	SELECT kbilling.kb_require_not_null('service, kind, aggregation', service, kind, aggregation),
+		   kbilling.kb_raise_if(kind NOT IN ('recurring', 'metered'), '22023', format('there is no kind of service "%s"', kind), NULL,
+								'A service is "recurring" or "metered".'),
+		   kbilling.kb_raise_if(aggregation NOT IN ('sum', 'count', 'max', 'unique', 'last'), '22023',
+								format('there is no aggregation "%s"', aggregation), NULL, 'It is sum, count, max, unique or last.');
 	INSERT INTO kbilling.service (service, kind, unit, aggregation)
 	VALUES (kb_create_service.service, kb_create_service.kind, kb_create_service.unit, kb_create_service.aggregation);
 END;
 COMMENT ON FUNCTION kbilling.kb_create_service(text, text, text, text) IS
-'Creates a service, "recurring" or "metered"; 23514 for another kind or an unknown aggregation, 23505 if it exists';
+'Creates a service, "recurring" or "metered"; 22023 for another kind or an unknown aggregation, 23505 if it exists';
 
 CREATE FUNCTION kbilling.kb_set_price(tariff text, service text, price kbilling.kb_price,
 									  from_date date = '-infinity', prorate boolean = true)
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_tariff(tariff), kbilling.kb_require_service(service);
+	SELECT kbilling.kb_require_not_null('price, from_date, prorate', price, from_date, prorate),
+		   kbilling.kb_require_tariff(tariff), kbilling.kb_require_service(service),
+		   kbilling.kb_raise_if(from_date = 'infinity', '22008', 'a price must begin some day');
+	-- A price that is beyond a kb_money is refused here, not on the 1st.
+	SELECT kbilling.kb_rate(price, 1, t.currency) FROM kbilling.tariff t WHERE t.tariff = kb_set_price.tariff;
 	-- Two that set prices of one tariff take turns.
 	SELECT FROM kbilling.tariff t WHERE t.tariff = kb_set_price.tariff FOR NO KEY UPDATE;
 	UPDATE kbilling.price p SET to_date = kb_set_price.from_date
@@ -182,17 +199,23 @@ BEGIN ATOMIC
 	ON CONFLICT (tariff, service, from_date) DO UPDATE SET price = excluded.price, prorate = excluded.prorate;
 END;
 COMMENT ON FUNCTION kbilling.kb_set_price(text, text, kbilling.kb_price, date, boolean) IS
-'Sets the price of a service in a tariff from a date on, until the next price; what is charged already stays. KB012 for an unknown tariff or service';
+'Sets the price of a service in a tariff from a date on, until the next price; what is charged already stays. KB012 for an unknown tariff or service, 22003 for a price beyond kb_money';
 
 CREATE FUNCTION kbilling.kb_set_bonus(tariff text, min_amount kbilling.kb_money, percent numeric,
 									  from_date date = '-infinity', to_date date = 'infinity')
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_tariff(tariff);
+	SELECT kbilling.kb_require_not_null('min_amount, percent, from_date, to_date', min_amount, percent, from_date, to_date),
+		   kbilling.kb_require_tariff(tariff),
+		   kbilling.kb_raise_if(min_amount OPERATOR(kbilling.<) 0 OR percent NOT BETWEEN 0 AND 1000, '22023',
+								format('a bonus of %s %% from %s makes no sense', percent, min_amount), NULL,
+								'min_amount is zero or more, percent 0 to 1000.'),
+		   kbilling.kb_raise_if(from_date >= to_date, '22008', 'to_date must be after from_date');
 	SELECT kbilling.kb_raise_if(t.currency <> kbilling.kb_currency(min_amount), 'KB002',
 								format('tariff "%s" is in %s, the bonus tier in %s',
-									   t.tariff, t.currency, kbilling.kb_currency(min_amount)))
+									   t.tariff, t.currency, kbilling.kb_currency(min_amount)),
+								'A tariff has one currency.', 'Give min_amount in it.')
 	FROM kbilling.tariff t WHERE t.tariff = kb_set_bonus.tariff;
 	INSERT INTO kbilling.bonus_tier (tariff, min_amount, from_date, to_date, percent)
 	VALUES (kb_set_bonus.tariff, kb_set_bonus.min_amount, kb_set_bonus.from_date, kb_set_bonus.to_date, kb_set_bonus.percent)

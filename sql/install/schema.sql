@@ -18,4 +18,10 @@ CREATE FUNCTION kbilling.kb_raise_if(condition boolean, state text, message text
 	LANGUAGE c STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_raise_if';
 COMMENT ON FUNCTION kbilling.kb_raise_if(boolean, text, text, text, text) IS
-'Raises an error with the given SQLSTATE, message, detail and hint if the condition is true';
+'Raises an error with the given SQLSTATE, message, detail and hint if the condition is true; KB008 instead if it would repeat a card number (T4)';
+
+CREATE FUNCTION kbilling.kb_require_not_null(names text, VARIADIC "any") RETURNS void
+	LANGUAGE c STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_require_not_null';
+COMMENT ON FUNCTION kbilling.kb_require_not_null(text, "any") IS
+'Raises 22004 with the name of the first value that is null; names has one for each value, with commas between';

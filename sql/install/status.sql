@@ -28,9 +28,9 @@ CREATE VIEW kbilling.account_status WITH (security_invoker) AS
 		   n.next_on AS next_stage_on,
 		   a.delete_on, a.last_seq
 	FROM kbilling.account a
-	CROSS JOIN LATERAL (SELECT kbilling.kb_local_date(kbilling.kb_now(), a.time_zone) AS today) d
-	JOIN kbilling.account_tariff s ON s.account_id = a.account_id AND s.from_date <= d.today AND s.to_date > d.today
-	JOIN kbilling.tariff t ON t.tariff = s.tariff
+	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS today) d
+	LEFT JOIN kbilling.account_tariff s ON s.account_id = a.account_id AND s.from_date <= d.today AND s.to_date > d.today
+	JOIN kbilling.tariff t ON t.tariff = coalesce(s.tariff, a.tariff)
 	JOIN kbilling.policy p ON p.policy = t.policy
 	CROSS JOIN LATERAL (SELECT kbilling.kb_next_stage_on(a.debt_since, a.deferred_until, d.today,
 														  p.remind_day, p.restrict_day, p.block_day) AS next_on) n;
@@ -48,7 +48,7 @@ COMMENT ON COLUMN kbilling.account_status.delete_on IS 'The date of the deletion
 COMMENT ON COLUMN kbilling.account_status.last_seq IS 'seq of the last entry';
 
 CREATE FUNCTION kbilling.kb_stage_at(account_id bigint, seq bigint, at timestamptz) RETURNS kbilling.kb_stage
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (
 	SELECT kbilling.kb_stage(
 		(SELECT e.debt_since FROM kbilling.entry e WHERE e.account_id = $1 AND e.seq = $2),
@@ -56,9 +56,9 @@ RETURN (
 		 ORDER BY f.deferral_no DESC LIMIT 1),
 		d.today, p.remind_day, p.restrict_day, p.block_day)
 	FROM kbilling.account a
-	CROSS JOIN LATERAL (SELECT kbilling.kb_local_date($3, a.time_zone) AS today) d
-	JOIN kbilling.account_tariff s ON s.account_id = a.account_id AND s.from_date <= d.today AND s.to_date > d.today
-	JOIN kbilling.tariff t ON t.tariff = s.tariff
+	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date($3, a.time_zone) AS today) d
+	LEFT JOIN kbilling.account_tariff s ON s.account_id = a.account_id AND s.from_date <= d.today AND s.to_date > d.today
+	JOIN kbilling.tariff t ON t.tariff = coalesce(s.tariff, a.tariff)
 	JOIN kbilling.policy p ON p.policy = t.policy
 	WHERE a.account_id = $1
 );
@@ -68,7 +68,7 @@ COMMENT ON FUNCTION kbilling.kb_stage_at(bigint, bigint, timestamptz) IS
 CREATE FUNCTION kbilling.kb_standing(account_id bigint, at timestamptz)
 	RETURNS TABLE (balance kbilling.kb_money, debt_since date, deferred_until date, today date,
 				   remind_day integer, restrict_day integer, block_day integer, delete_on date, deleted boolean)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT kbilling.kb_raise_if($2 IS NULL, '22004', 'at must not be null'),
 		   kbilling.kb_raise_if(NOT isfinite($2) OR $2 > kbilling.kb_now() + interval '100 years', '22008',
@@ -80,8 +80,8 @@ BEGIN ATOMIC
 		   d.today, p.remind_day, p.restrict_day, p.block_day,
 		   a.delete_on, a.state IN ('deleted', 'purged')
 	FROM kbilling.account a
-	CROSS JOIN LATERAL (SELECT kbilling.kb_local_date($2, a.time_zone) AS today,
-							   kbilling.kb_local_date(kbilling.kb_now(), a.time_zone) AS now) d
+	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date($2, a.time_zone) AS today,
+							   kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS now) d
 	CROSS JOIN LATERAL (SELECT a.balance OPERATOR(kbilling.-) a.balance AS amount) zero
 	LEFT JOIN kbilling.account_tariff s ON s.account_id = a.account_id AND s.from_date <= d.today AND s.to_date > d.today
 	JOIN kbilling.tariff t ON t.tariff = coalesce(s.tariff, a.tariff)
@@ -114,25 +114,25 @@ COMMENT ON FUNCTION kbilling.kb_standing(bigint, timestamptz) IS
 'What an account''s stage is made of, at any moment: in the past by the journal, ahead if nothing is paid (S6). KB001; 22008 for an infinite moment or one more than 100 years ahead';
 
 CREATE FUNCTION kbilling.kb_balance(account_id bigint) RETURNS kbilling.kb_money
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 RETURN coalesce((SELECT a.balance FROM kbilling.account a WHERE a.account_id = $1),
 				kbilling.kb_no_account($1, NULL::kbilling.kb_money));
 COMMENT ON FUNCTION kbilling.kb_balance(bigint) IS 'The balance now; KB001 for an unknown account';
 
 CREATE FUNCTION kbilling.kb_balance(account_id bigint, at timestamptz) RETURNS kbilling.kb_money
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (SELECT s.balance FROM kbilling.kb_standing($1, $2) s);
 COMMENT ON FUNCTION kbilling.kb_balance(bigint, timestamptz) IS
 'The balance at a moment: in the past by the journal, ahead if nothing is paid and the months that end are charged (S6); KB001, 22008';
 
 CREATE FUNCTION kbilling.kb_access_stage(account_id bigint) RETURNS kbilling.kb_stage
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 RETURN coalesce((SELECT s.stage FROM kbilling.account_status s WHERE s.account_id = $1),
 				kbilling.kb_no_account($1, NULL::kbilling.kb_stage));
 COMMENT ON FUNCTION kbilling.kb_access_stage(bigint) IS 'The account''s stage now (S2, S4); KB001 for an unknown account';
 
 CREATE FUNCTION kbilling.kb_access_stage(account_id bigint, at timestamptz) RETURNS kbilling.kb_stage
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (SELECT kbilling.kb_stage(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day)
 		FROM kbilling.kb_standing($1, $2) s);
 COMMENT ON FUNCTION kbilling.kb_access_stage(bigint, timestamptz) IS
@@ -145,7 +145,7 @@ COMMENT ON FUNCTION kbilling.kb_access(bigint, kbilling.kb_role) IS
 'What a member of the role may do now, and what comes next (S3); KB001 for an unknown account';
 
 CREATE FUNCTION kbilling.kb_access(account_id bigint, role kbilling.kb_role, at timestamptz) RETURNS kbilling.kb_access_decision
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT kbilling.kb_raise_if($2 IS NULL, '22004', 'role must not be null');
 	SELECT ROW(x.stage, kbilling.kb_access_for(x.stage, $2, s.deleted),

@@ -74,14 +74,14 @@ BEGIN ATOMIC
 						 FROM kbilling.account a
 						 WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
 							AND a.state IN ('active', 'closing'))), 0)
-	FROM (SELECT time_zone, kbilling.kb_month_first_day(kbilling.kb_local_date(kbilling.kb_now(), time_zone)) AS due_before
+	FROM (SELECT time_zone, kbilling.kb_month_first_day(kbilling.kb_account_date(kbilling.kb_now(), time_zone)) AS due_before
 		  FROM kbilling.account_zone) z
 	RETURNING run_id;
 END;
 COMMENT ON FUNCTION kbilling.kb_sweep_begin() IS 'Starts a run of the sweep and counts what is due; part of kb_sweep';
 
 CREATE FUNCTION kbilling.kb_sweep_step(run_id bigint, batch_size integer = 2000) RETURNS boolean
-	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp SET lock_timeout = '2s'
 	AS 'MODULE_PATHNAME', 'kb_sweep_step';
 COMMENT ON FUNCTION kbilling.kb_sweep_step(bigint, integer) IS
 'Charges the next accounts of a run that are due, at most batch_size of them; false when there are none left. Part of kb_sweep';

@@ -50,11 +50,11 @@ FROM (VALUES
 	('''x'', ''QQQ''', '22023'),
 	('''x'', ''XAU''', '22023'),
 	('''x'', ''''', '22023'),
-	('''x'', NULL', '23502'),
-	('NULL, ''USD''', '23502'),
+	('''x'', NULL', '22004'),
+	('NULL, ''USD''', '22004'),
 	(''''', ''USD''', '23514'),
-	('''x'', ''USD'', NULL, ''none''', '23503'),
-	('''x'', ''USD'', NULL, NULL', '23502'),
+	('''x'', ''USD'', NULL, ''none''', '22023'),
+	('''x'', ''USD'', NULL, NULL', '22004'),
 	('''x'', ''USD'', ''4111111111111111''', 'KB008')
 ) AS t (arguments, state);
 SELECT throws_ok($$DELETE FROM policy WHERE policy = 'own'$$, '23503', NULL, 'policy: one that a tariff uses stays');
@@ -71,11 +71,11 @@ SELECT throws_ok(format('SELECT kb_create_service(%s)', arguments), state, NULL,
 FROM (VALUES
 	('''base'', ''recurring''', '23505'),
 	('''seat'', ''metered''', '23505'),
-	('''x'', ''yearly''', '23514'),
-	('''x'', ''metered'', NULL, ''median''', '23514'),
-	('''x'', ''metered'', NULL, NULL', '23502'),
-	('''x'', NULL', '23502'),
-	('NULL, ''metered''', '23502'),
+	('''x'', ''yearly''', '22023'),
+	('''x'', ''metered'', NULL, ''median''', '22023'),
+	('''x'', ''metered'', NULL, NULL', '22004'),
+	('''x'', NULL', '22004'),
+	('NULL, ''metered''', '22004'),
 	(''''', ''metered''', '23514')
 ) AS t (arguments, state);
 
@@ -115,10 +115,10 @@ FROM (VALUES
 	('''basic'', ''none'', ''1.00''', 'KB012'),
 	('NULL, ''base'', ''1.00''', '22004'),
 	('''basic'', NULL, ''1.00''', '22004'),
-	('''basic'', ''base'', NULL', '23502'),
-	('''basic'', ''base'', ''1.00'', NULL', '23502'),
-	('''basic'', ''base'', ''1.00'', ''2026-01-01'', NULL', '23502'),
-	('''basic'', ''base'', ''1.00'', ''infinity''', '23514'),
+	('''basic'', ''base'', NULL', '22004'),
+	('''basic'', ''base'', ''1.00'', NULL', '22004'),
+	('''basic'', ''base'', ''1.00'', ''2026-01-01'', NULL', '22004'),
+	('''basic'', ''base'', ''1.00'', ''infinity''', '22008'),
 	('''basic'', ''base'', ''-1.00''', '22P02')
 ) AS t (arguments, state);
 SELECT is((SELECT count(*) FROM price), 5::bigint, 'price: what was refused left nothing');
@@ -140,16 +140,16 @@ FROM (VALUES
 	('NULL, ''1 USD'', 1', '22004'),
 	('''basic'', ''1 EUR'', 1', 'KB002'),
 	('''strict'', ''1 USD'', 1', 'KB002'),
-	('''basic'', NULL, 1', '23502'),
-	('''basic'', ''1 USD'', NULL', '23502'),
-	('''basic'', ''1 USD'', 1, NULL', '23502'),
-	('''basic'', ''1 USD'', 1, ''2026-01-01'', NULL', '23502'),
-	('''basic'', ''-0.01 USD'', 1', '23514'),
-	('''basic'', ''1 USD'', -0.01', '23514'),
-	('''basic'', ''1 USD'', 1000.01', '23514'),
-	('''basic'', ''1 USD'', ''NaN''', '23514'),
-	('''basic'', ''1 USD'', ''infinity''', '23514'),
-	('''basic'', ''1 USD'', 1, ''2026-02-01'', ''2026-02-01''', '23514')
+	('''basic'', NULL, 1', '22004'),
+	('''basic'', ''1 USD'', NULL', '22004'),
+	('''basic'', ''1 USD'', 1, NULL', '22004'),
+	('''basic'', ''1 USD'', 1, ''2026-01-01'', NULL', '22004'),
+	('''basic'', ''-0.01 USD'', 1', '22023'),
+	('''basic'', ''1 USD'', -0.01', '22023'),
+	('''basic'', ''1 USD'', 1000.01', '22023'),
+	('''basic'', ''1 USD'', ''NaN''', '22023'),
+	('''basic'', ''1 USD'', ''infinity''', '22023'),
+	('''basic'', ''1 USD'', 1, ''2026-02-01'', ''2026-02-01''', '22008')
 ) AS t (arguments, state);
 SELECT is((SELECT count(*) FROM bonus_tier), 4::bigint, 'T5: what was refused left nothing');
 
