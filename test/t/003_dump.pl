@@ -50,9 +50,9 @@ ask('busy', q{
 # A charge that is too large for a kb_money is passed over.
 ask('busy', q{
 	SET search_path = kbilling; SET kbilling.clock = '2025-08-20 10:00+00';
-	SELECT kb_switch_on(16, 'seat', 1e15, '2025-07-21');
+	SELECT kb_switch_on(16, 'seat', 1e13, '2025-07-21'), kb_adjust(16, '-80000000000000 USD', 'deep-1', 'so deep that no charge fits');
 	CALL kb_sweep();
-	SELECT kb_switch_off(16, 'seat', '2025-07-21'), kb_adjust(2, '-0.01 USD', 'cent-1', 'a cent too much');
+	SELECT kb_switch_off(16, 'seat', '2025-07-21'), kb_adjust(16, '80000000000000 USD', 'deep-2', 'undone'), kb_adjust(2, '-0.01 USD', 'cent-1', 'a cent too much');
 	SELECT kb_refund(94, '10 USD', 'back-1', 'asked for'), kb_chargeback(5, 'pay-1', 'lost-1'), kb_write_off(12, 'gone', 'nobody answers');
 	SELECT kb_reverse(7, seq, 'wrong-1', 'wrong month') FROM entry WHERE account_id = 7 AND kind = 'charge' AND period = '2025-06-01';
 	SELECT kb_defer(9, '2025-08-31', 'support', 'holiday'), kb_defer(9, '2025-09-15', 'support', 'longer'), kb_defer(24, '2025-08-20', 'support', 'today');
