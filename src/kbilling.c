@@ -36,6 +36,7 @@ store_moment(char **newval, TimestampTz at)
 
 	if (str == NULL || timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
 		return false;
+	tm.tm_isdst = 0;			/* else no zone is written */
 	EncodeDateTime(&tm, fsec, true, 0, NULL, USE_ISO_DATES, str);
 	kb_guc_free(*newval);
 	*newval = str;

@@ -244,5 +244,10 @@ UPDATE account SET state = 'closing' WHERE account_id = 4;
 SELECT lives_ok('SELECT kb_adjust(4, ''1 USD'', ''q'', ''why'')', 'D3: a closing account works as before');
 
 SELECT is_empty('SELECT * FROM kb_check()', 'J2: the books are right after all this');
+SELECT throws_ok($$SELECT kb_create_account('bc', 'a', 77, created_at => '0002-11-15 12:00 BC')$$, '22008', NULL, 'C4: accounts begin in 1970 or later');
+SELECT throws_ok($$SELECT kb_switch_on(1, 'seat', 1e300)$$, '22003', NULL, 'M1: a quantity that no charge could hold is refused');
+SELECT throws_ok($$SELECT kb_create_account('ann', 'a', 78, '4111111111111111')$$, 'KB008', NULL, 'T4: an error does not repeat a card number');
+SELECT throws_like($$SELECT kb_switch_on(1, 'seat', 1, '2000-01-01')$$, 'account 1 begins on %', 'C4: nothing can hold before the first day');
+
 SELECT finish();
 ROLLBACK;

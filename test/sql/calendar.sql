@@ -123,6 +123,22 @@ SELECT throws_ok($$SET kbilling.clock = '2026-11-02 10:00+00'$$, '42501', NULL, 
 SELECT throws_ok('SET kbilling.allow_drop = on', '42501', NULL, 'J7: only a superuser allows the drop');
 RESET ROLE;
 
+-- A parallel worker reads the setting again, before it knows time zones: it must find a moment in figures.
+SET LOCAL kbilling.clock = 'now';
+SELECT matches(current_setting('kbilling.clock'), '^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00$', 'the clock keeps a moment, not a word for one');
+SET LOCAL kbilling.clock = '2026-11-02T10:00:00Z';
+CREATE TABLE many AS SELECT g FROM generate_series(1, 100000) AS g;
+ANALYZE many;
+SET LOCAL parallel_setup_cost = 0;
+SET LOCAL parallel_tuple_cost = 0;
+SET LOCAL min_parallel_table_scan_size = 0;
+CREATE TABLE seen AS SELECT kb_now() AS at, count(*) AS n FROM many WHERE kb_now() > '2000-01-01' GROUP BY kb_now();
+SELECT results_eq('SELECT at, n FROM seen', $$VALUES ('2026-11-02 10:00+00'::timestamptz, 100000::bigint)$$, 'parallel workers see the same moment');
+
+SELECT is(kb_account_date('2026-11-02 23:00+00', 'Europe/Kyiv'), '2026-11-03', 'W2: an account''s date is that of its zone');
+SELECT is(kb_account_date('2026-11-02 23:00+00', 'US/Gone'), '2026-11-02', 'W2: or of UTC, if the system has dropped the zone');
+SELECT throws_ok($$SELECT kb_time_zone('localtime')$$, '22023', NULL, 'W2: "localtime" is another zone on another machine');
+
 SELECT * FROM finish();
 ROLLBACK;
 DROP ROLE kbilling_calendar_user;

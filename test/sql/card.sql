@@ -200,5 +200,7 @@ FROM (VALUES
 SELECT ok(kb_refuse_card_number('thanks'::text) AND kb_refuse_card_number('{"order": 17}'::jsonb), 'T4: other values are let through');
 SELECT is(kb_refuse_card_number(NULL::text), NULL, 'T4: NULL holds nothing');
 
+SELECT is(kb_has_card_number(('[' || repeat('1e131071,', 20000) || '4111111111111111]')::jsonb), true, 'T4: numbers of a hundred thousand digits are passed over');
+
 SELECT * FROM finish();
 ROLLBACK;

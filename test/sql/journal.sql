@@ -360,5 +360,15 @@ FROM (VALUES
 	('', 'SET LOCAL kbilling.clock = ''2030-01-01 00:00+00''', 'kbilling_journal_nobody', '42501')
 ) AS t (prepare, command, role, state);
 
+-- The permission that the journal gives itself is for its own statement, not for those of another's trigger.
+CREATE FUNCTION pg_temp.ride() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE kbilling.account SET balance = '12345 USD' WHERE account_id = 2;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER ride AFTER UPDATE ON account FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.ride();
+SELECT throws_ok($$SELECT kb_adjust(1, '1 USD', 'ride', 'test')$$, 'KB007', NULL, 'J2: a trigger on account does not ride along');
+DROP TRIGGER ride ON account;
+
 SELECT finish();
 ROLLBACK;

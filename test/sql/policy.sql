@@ -153,5 +153,10 @@ FROM (VALUES
 ) AS t (arguments, state);
 SELECT is((SELECT count(*) FROM bonus_tier), 4::bigint, 'T5: what was refused left nothing');
 
+SELECT throws_ok('TRUNCATE service CASCADE', '55000', NULL, 'policy: what is built in is not truncated either');
+SELECT throws_ok('TRUNCATE policy CASCADE', '55000', NULL, 'policy: nor here');
+SELECT throws_ok($$SELECT kb_set_price('basic', 'base', '9223372036854775807')$$, '22003', NULL, 'M1: a price that no charge could hold is refused');
+SELECT throws_ok($$SELECT kb_set_price('4111 1111 1111 1111', 'base', '1.00')$$, 'KB008', NULL, 'T4: an error does not repeat a card number');
+
 SELECT finish();
 ROLLBACK;

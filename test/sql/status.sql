@@ -236,5 +236,15 @@ SELECT results_eq('SELECT account_id, kb_balance(account_id, kb_now()), kb_acces
 	'S6: asked for the present moment, they say the same');
 SELECT is_empty('SELECT * FROM kb_check()', 'J2, S1, S4: and the books are right');
 
+-- S7: a debt deletes nothing
+
+RESET ROLE;
+SELECT kb_add_member(10, 'ivan', 'employee'), pg_temp.tick('2027-06-30 12:00+00')
+\g /dev/null
+CREATE TEMP TABLE kept AS SELECT (SELECT count(*) FROM member) AS members, (SELECT count(*) FROM deferral) AS deferrals, (SELECT count(*) FROM entry) AS entries;
+SELECT is(kb_access_stage(1, kb_now() + interval '10 years'), 'blocked', 'S7: after ten years of debt an account is blocked');
+SELECT results_eq('SELECT (SELECT count(*) FROM member), (SELECT count(*) FROM deferral), (SELECT count(*) FROM entry)', 'SELECT * FROM kept',
+	'S7: and its data is whole');
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -140,4 +140,20 @@ SELECT unalike(next_zone, '%Seq Scan%', 'W1: and the next zone') FROM plan;
 SELECT results_eq('SELECT time_zone FROM account_zone', 'SELECT DISTINCT time_zone FROM account WHERE state IN (''active'', ''closing'') ORDER BY 1',
 	'W1: account_zone has every zone of living accounts');
 
+-- A zone that the system's data has dropped holds up neither its accounts nor others.
+UPDATE account SET time_zone = 'US/Gone' WHERE account_id = 1001;
+SET kbilling.clock = '2027-06-02 12:00+00';
+CALL kb_sweep();
+SELECT is((SELECT charged_through FROM account WHERE account_id = 1001), '2027-05-31', 'W3: an account in a zone that is gone is charged by UTC');
+SELECT is((SELECT count(*) FROM account WHERE account_id > 1001 AND charged_through = '2027-05-31'), 2999::bigint, 'W3: and so are the others');
+
+-- Nobody else can hold the sweep's lock.
+SELECT pg_advisory_lock(x'6b62696c6c696e67'::bigint), pg_advisory_lock(x'6b62696c'::int, x'6c696e67'::int);
+SELECT lives_ok($$SELECT kb_sweep_end(kb_sweep_begin())$$, 'W1: a run can begin');
+SET kbilling.clock = '2027-07-02 12:00+00';
+CALL kb_sweep();
+SELECT is((SELECT count(*) FROM account WHERE account_id > 1000 AND charged_through = '2027-06-30'), 3000::bigint,
+	'W1: an advisory lock of somebody else''s does not stop the sweep');
+SELECT pg_advisory_unlock_all();
+
 SELECT * FROM finish();
