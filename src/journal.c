@@ -238,16 +238,12 @@ make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
 	entry->lines = posting->lines;
 }
 
-/*
- * The account is locked, so nobody else can bring the key meanwhile: a look is
- * enough, and cheaper than ON CONFLICT, which inserts in two steps.
- */
 #define INSERT_ENTRY \
 	"INSERT INTO kbilling.entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since," \
 	"                            effective_on, posted_at, key, method, ref_seq, member, memo, lines, hash)" \
-	" SELECT $1, $2, $3::kbilling.kb_entry_kind, $4, $5, $6, $7, $8, $9, $10," \
-	"        $11::kbilling.kb_payment_method, $12, $13, $14, $15, $16" \
-	"  WHERE NOT EXISTS (SELECT FROM kbilling.entry k WHERE k.account_id = $1 AND k.key = $10)"
+	" VALUES ($1, $2, $3::kbilling.kb_entry_kind, $4, $5, $6, $7, $8, $9, $10," \
+	"         $11::kbilling.kb_payment_method, $12, $13, $14, $15, $16)" \
+	" ON CONFLICT (account_id, key) DO NOTHING"
 #define ENTRY_TYPES \
 	{"bigint", "bigint", "text", "kbilling.kb_money", "kbilling.kb_money", "kbilling.kb_money", "date", \
 		"date", "timestamptz", "text", "text", "bigint", "text", "text", "jsonb", "bytea"}
