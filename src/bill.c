@@ -172,20 +172,23 @@ push_number(JsonbParseState **state, char *key, Numeric value)
 	(void) pushJsonbValue(state, WJB_VALUE, &v);
 }
 
-/* C7: a line says all that it was made of */
+/*
+ * C7: a line says all that it was made of.  The keys come in the order that
+ * jsonb keeps, by length and then by letter, which spares it the sorting.
+ */
 static void
 push_line(JsonbParseState **state, const Bill *bill, const Part *part, Money amount)
 {
 	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
-	push_string(state, "service", part->service);
-	push_string(state, "what", strcmp(part->service, "base") == 0 ? "base fee" : "recurring service");
-	push_string(state, "from", date_to_cstring(part->from));
 	push_string(state, "to", date_to_cstring(part->to));
 	push_number(state, "days", int64_to_numeric(part->to - part->from + 1));
-	push_number(state, "days_in_month", int64_to_numeric(bill->days_in_month));
+	push_string(state, "from", date_to_cstring(part->from));
+	push_string(state, "what", strcmp(part->service, "base") == 0 ? "base fee" : "recurring service");
+	push_string(state, "amount", money_to_cstring(amount));
+	push_string(state, "service", part->service);
 	push_number(state, "quantity", part->quantity);
 	push_string(state, "unit_price", price_to_cstring(part->price));
-	push_string(state, "amount", money_to_cstring(amount));
+	push_number(state, "days_in_month", int64_to_numeric(bill->days_in_month));
 	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
 }
 

@@ -80,7 +80,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kbilling.kb_sweep_begin() IS 'Starts a run of the sweep and counts what is due; part of kb_sweep';
 
-CREATE FUNCTION kbilling.kb_sweep_step(run_id bigint, batch_size integer = 2000) RETURNS boolean
+CREATE FUNCTION kbilling.kb_sweep_step(run_id bigint, batch_size integer = 4000) RETURNS boolean
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp SET lock_timeout = '2s'
 	AS 'MODULE_PATHNAME', 'kb_sweep_step';
 COMMENT ON FUNCTION kbilling.kb_sweep_step(bigint, integer) IS
