@@ -55,6 +55,9 @@ CREATE TEMP VIEW commented AS
 	SELECT d.classid, d.objid, 0 AS objsubid FROM pg_depend AS d
 	WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kbilling')
 		AND d.classid <> 'pg_opfamily'::regclass
+		-- from 17 on, the types that come with a type or a table belong to the extension too
+		AND NOT (d.classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type AS t LEFT JOIN pg_class AS c ON c.oid = t.typrelid
+			WHERE t.oid = d.objid AND (t.typcategory = 'A' OR c.relkind IN ('r', 'v'))))
 	UNION ALL
 	SELECT 'pg_class'::regclass, a.attrelid, a.attnum FROM own_relation AS r JOIN pg_attribute AS a ON a.attrelid = r.oid
 	WHERE r.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
