@@ -129,8 +129,7 @@ kb_month_charge(PG_FUNCTION_ARGS)
 
 	arg_required(fcinfo, 0, "account_id");
 	row_begin(&row, fcinfo);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
+	plan_connect();
 
 	journal_lock(PG_GETARG_INT64(0), kb_current_time(), &account);
 	period = requested_period(fcinfo, &account);

@@ -21,8 +21,7 @@ begin_correction(FunctionCallInfo fcinfo, int reference_arg, LockedAccount *acco
 	arg_required(fcinfo, reference_arg, "reference");
 	memset(posting, 0, sizeof(Posting));
 	posting->key = journal_key(PG_GETARG_TEXT_PP(reference_arg));
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
+	plan_connect();
 	journal_lock(PG_GETARG_INT64(0), kb_current_time(), account);
 }
 

@@ -478,8 +478,7 @@ journal_has_entries(void)
 {
 	bool		result;
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
+	plan_connect();
 	result = plan_execute(&has_entries_plan, NULL, NULL, false) > 0;
 	SPI_finish();
 	return result;

@@ -20,6 +20,13 @@ typedef struct SavedPlan
 	struct SavedPlan *next;			/* of those prepared */
 } SavedPlan;
 
+static inline void
+plan_connect(void)
+{
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+}
+
 /*
  * Runs the statement, whose result is then in SPI_tuptable; the caller has
  * connected to SPI.  nulls is a string as SPI's, or NULL for none.  Returns the

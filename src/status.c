@@ -31,8 +31,7 @@ kb_access(PG_FUNCTION_ARGS)
 	values[1] = PG_GETARG_DATUM(1);
 	row_begin(&row, fcinfo);
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
+	plan_connect();
 	if (plan_execute(&access_plan, values, NULL, true) == 0)
 		ereport(ERROR, NO_SUCH_ACCOUNT(PG_GETARG_INT64(0)));
 	/* every column is passed by value, so it outlives the connection */

@@ -218,8 +218,7 @@ kb_sweep_step(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, 0, "run_id");
 	arg_required(fcinfo, 1, "batch_size");
 	run_id = PG_GETARG_INT64(0);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
+	plan_connect();
 
 	if (plan_execute(&position_plan, &PG_GETARG_DATUM(0), NULL, false) == 0)
 		ereport(ERROR,

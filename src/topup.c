@@ -187,8 +187,7 @@ kb_apply_topup(PG_FUNCTION_ARGS)
 
 	read_posting(fcinfo, &posting);
 	row_begin(&row, fcinfo);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
+	plan_connect();
 
 	journal_lock(PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time(), &account);
 	journal_check_currency(&account, posting.amount);
