@@ -25,27 +25,6 @@ begin_correction(FunctionCallInfo fcinfo, int reference_arg, LockedAccount *acco
 	journal_lock(PG_GETARG_INT64(0), kb_current_time(), account);
 }
 
-static SavedPlan known_plan = {
-	.sql = "SELECT e.amount FROM kbilling.entry e WHERE e.account_id = $1 AND e.key = $2",
-	.arg_types = {"bigint", "text"}
-};
-
-/*
- * Whether the key is known, and the amount that was posted under it: where that
- * depends on the account's state, a replay takes it from there.
- */
-static bool
-find_known(const LockedAccount *account, Posting *posting)
-{
-	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(posting->key)};
-	bool		isnull;
-
-	if (plan_execute(&known_plan, values, NULL, false) == 0)
-		return false;
-	posting->amount = DatumGetMoney(plan_column(1, &isnull));
-	return true;
-}
-
 /* Post them, or find that it has been done; seq of the last one */
 static int64
 post_or_replay(LockedAccount *account, const Posting *postings, int n)
@@ -99,7 +78,7 @@ kb_refund(PG_FUNCTION_ARGS)
 	journal_check_currency(&account, amount);
 	posting.kind = "refund";
 	posting.memo = arg_cstring(fcinfo, 3);
-	if (!find_known(&account, &posting))
+	if (!journal_knows(&account, posting.key, &posting.amount))
 		check_refundable(&account, amount);
 	posting.amount = money_neg(amount);
 	seq = post_or_replay(&account, &posting, 1);
@@ -146,7 +125,8 @@ kb_write_off(PG_FUNCTION_ARGS)
 	begin_correction(fcinfo, 1, &account, &posting);
 	posting.kind = "writeoff";
 	posting.memo = arg_cstring(fcinfo, 2);
-	if (!find_known(&account, &posting))
+	/* a replay writes off what it did then, whatever the debt is now */
+	if (!journal_knows(&account, posting.key, &posting.amount))
 	{
 		if (money_minor(account.balance) >= 0)
 			refuse_amount("there is no debt to write off",
@@ -260,6 +240,7 @@ kb_chargeback(PG_FUNCTION_ARGS)
 	LockedAccount account;
 	Posting		postings[2];
 	Posting    *chargeback = &postings[1];
+	Money		known;
 	bool		with_bonus;
 	int64		seq;
 
@@ -268,8 +249,7 @@ kb_chargeback(PG_FUNCTION_ARGS)
 	chargeback->kind = "chargeback";
 	find_topup(&account, arg_cstring(fcinfo, 1), chargeback);
 	check_not_undone(&account, chargeback->ref_seq, chargeback->key);
-	postings[0] = *chargeback;
-	with_bonus = !find_known(&account, &postings[0]) &&
+	with_bonus = !journal_knows(&account, chargeback->key, &known) &&
 		make_bonus_return(&account, chargeback->ref_seq, &postings[0]);
 	seq = post_or_replay(&account, with_bonus ? postings : chargeback, with_bonus ? 2 : 1);
 	SPI_finish();

@@ -334,9 +334,20 @@ append_entry(LockedAccount *account, const Posting *posting, bool last)
 }
 
 static SavedPlan known_plan = {
-	.sql = "SELECT FROM kbilling.entry e WHERE e.account_id = $1 AND e.key = $2",
+	.sql = "SELECT e.amount FROM kbilling.entry e WHERE e.account_id = $1 AND e.key = $2",
 	.arg_types = {"bigint", "text"}
 };
+
+bool
+journal_knows(const LockedAccount *account, const char *key, Money *amount)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(key)};
+
+	if (plan_execute(&known_plan, values, NULL, false) == 0)
+		return false;
+	*amount = DatumGetMoney(required_column(1));
+	return true;
+}
 
 /*
  * Whether a posting that the balance has no room for was made before: its key
@@ -346,10 +357,10 @@ static bool
 is_known_beyond_range(const LockedAccount *account, const Posting *posting)
 {
 	int64		sum = money_minor(account->balance) + money_minor(posting->amount);
-	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(posting->key)};
+	Money		amount;
 
 	return (sum < -MONEY_MINOR_MAX || sum > MONEY_MINOR_MAX) &&
-		plan_execute(&known_plan, values, NULL, false) > 0;
+		journal_knows(account, posting->key, &amount);
 }
 
 bool

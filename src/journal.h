@@ -58,6 +58,9 @@ extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *accoun
  */
 extern bool journal_post(LockedAccount *account, const Posting *postings, int n);
 
+/* Whether an entry stands under the key; sets the amount that was posted. */
+extern bool journal_knows(const LockedAccount *account, const char *key, Money *amount);
+
 /*
  * The seq of the entry under the posting's key, whose content must be the same
  * (J3), else KB006.

@@ -64,7 +64,7 @@ CREATE FUNCTION kbilling.kb_charges(account_ids bigint[], at timestamptz)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT a.account_id, a.charged_through, a.terms_version, d.period, d.last_day,
-		   CASE y.debt_counts_from WHEN 'due_date' THEN kbilling.kb_month_first_day(d.today) ELSE d.today END,
+		   CASE p.debt_counts_from WHEN 'due_date' THEN kbilling.kb_month_first_day(d.today) ELSE d.today END,
 		   'kb:charge:' || to_char(d.period, 'YYYY-MM-DD'),
 		   b.total, b.lines, CASE WHEN b.total OPERATOR(kbilling.=) 0 THEN 0 ELSE 1 END
 	FROM unnest($1) i (account_id)
@@ -72,11 +72,7 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL (SELECT kbilling.kb_month_first_day(a.charged_through + 1) AS period,
 							   kbilling.kb_month_last_day(a.charged_through + 1) AS last_day,
 							   kbilling.kb_account_date($2, a.time_zone) AS today) d
-	-- the tariff in force today
-	JOIN kbilling.tariff t ON t.tariff = CASE WHEN a.tariff_from <= d.today THEN a.tariff
-		ELSE coalesce((SELECT h.tariff FROM kbilling.tariff_history h
-					   WHERE h.account_id = a.account_id AND h.from_date <= d.today AND h.to_date > d.today), a.tariff) END
-	JOIN kbilling.policy y ON y.policy = t.policy
+	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
 	CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, a.charged_through + 1, d.last_day) b
 	WHERE a.state IN ('active', 'closing') AND d.last_day < d.today;
 END;

@@ -29,9 +29,7 @@ CREATE VIEW kbilling.account_status WITH (security_invoker) AS
 		   a.delete_on, a.last_seq
 	FROM kbilling.account a
 	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS today) d
-	LEFT JOIN kbilling.account_tariff s ON s.account_id = a.account_id AND s.from_date <= d.today AND s.to_date > d.today
-	JOIN kbilling.tariff t ON t.tariff = coalesce(s.tariff, a.tariff)
-	JOIN kbilling.policy p ON p.policy = t.policy
+	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
 	CROSS JOIN LATERAL (SELECT kbilling.kb_next_stage_on(a.debt_since, a.deferred_until, d.today,
 														  p.remind_day, p.restrict_day, p.block_day) AS next_on) n;
 COMMENT ON VIEW kbilling.account_status IS 'Where every account stands now';
@@ -57,9 +55,7 @@ RETURN (
 		d.today, p.remind_day, p.restrict_day, p.block_day)
 	FROM kbilling.account a
 	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date($3, a.time_zone) AS today) d
-	LEFT JOIN kbilling.account_tariff s ON s.account_id = a.account_id AND s.from_date <= d.today AND s.to_date > d.today
-	JOIN kbilling.tariff t ON t.tariff = coalesce(s.tariff, a.tariff)
-	JOIN kbilling.policy p ON p.policy = t.policy
+	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
 	WHERE a.account_id = $1
 );
 COMMENT ON FUNCTION kbilling.kb_stage_at(bigint, bigint, timestamptz) IS
@@ -83,9 +79,7 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date($2, a.time_zone) AS today,
 							   kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS now) d
 	CROSS JOIN LATERAL (SELECT a.balance OPERATOR(kbilling.-) a.balance AS amount) zero
-	LEFT JOIN kbilling.account_tariff s ON s.account_id = a.account_id AND s.from_date <= d.today AND s.to_date > d.today
-	JOIN kbilling.tariff t ON t.tariff = coalesce(s.tariff, a.tariff)
-	JOIN kbilling.policy p ON p.policy = t.policy
+	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
 	-- S6, the past: what the journal said at the moment
 	LEFT JOIN LATERAL (
 		SELECT e.balance_after, e.debt_since FROM kbilling.entry e
