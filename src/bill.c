@@ -14,25 +14,31 @@
 #include "funcapi.h"
 #include "money.h"
 #include "price.h"
+#include "usage.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
 
-/* Something that the account had at one price, from a day to a day. */
+/* Something that the account had at one price, from a day to a day; or used in a month. */
 typedef struct Part
 {
 	char	   *service;
-	DateADT		from;			/* first day, within the period */
-	DateADT		to;				/* last day, within the period */
+	DateADT		from;			/* first day, within the period unless late */
+	DateADT		to;				/* last day, the same */
 	Numeric		quantity;
 	Price	   *price;
 	bool		prorate;
+	bool		is_usage;
+	bool		is_late;		/* U3: used in a month that has been charged */
+	int64		events;			/* that the usage is of */
 } Part;
 
 /* State of the aggregate, in its own memory context. */
 typedef struct Bill
 {
 	uint16		currency;
+	DateADT		first_day;		/* of the period; the account's own in its first month */
+	DateADT		last_day;
 	int			days_in_month;
 	int			nparts;
 	int			capacity;
@@ -41,11 +47,13 @@ typedef struct Bill
 
 /* A bill without parts */
 static Bill *
-bill_create(uint16 currency, DateADT first_day)
+bill_create(uint16 currency, DateADT first_day, DateADT last_day)
 {
 	Bill	   *bill = palloc(sizeof(Bill));
 
 	bill->currency = currency;
+	bill->first_day = first_day;
+	bill->last_day = last_day;
 	bill->days_in_month = month_last_day(first_day) - month_first_day(first_day) + 1;
 	bill->nparts = 0;
 	bill->capacity = 8;
@@ -65,9 +73,25 @@ bill_next_part(Bill *bill)
 	return &bill->parts[bill->nparts++];
 }
 
+/* The days of a part: those of an earlier month if it is late, else within the period; end is the day after the last */
+static void
+part_set_days(const Bill *bill, Part *part, DateADT from, DateADT end)
+{
+	part->is_late = part->is_usage && end <= bill->first_day;
+	if (part->is_late)
+	{
+		part->from = from;
+		part->to = end - 1;
+		return;
+	}
+	part->from = Max(from, bill->first_day);
+	part->to = DATE_IS_NOEND(end) ? bill->last_day : Min(end - 1, bill->last_day);
+}
+
 /*
- * kb_bill_add(state, service, from_date, to_date, quantity, price, prorate,
- * currency, first_day, last_day): to_date is the day after the last one.
+ * kb_bill_add(state, service, from_date, to_date, quantity, events, price,
+ * prorate, currency, first_day, last_day): to_date is the day after the last
+ * one; events is NULL but for usage.
  */
 PG_FUNCTION_INFO_V1(kb_bill_add);
 Datum
@@ -80,29 +104,29 @@ kb_bill_add(PG_FUNCTION_ARGS)
 
 	if (!AggCheckCallContext(fcinfo, &aggregate))
 		elog(ERROR, "kb_bill_add is part of an aggregate");
-	for (int i = 1; i <= 9; i++)
-		if (PG_ARGISNULL(i))
+	for (int i = 1; i <= 10; i++)
+		if (PG_ARGISNULL(i) && i != 5)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("a part of a bill must not be null")));
 
 	old = MemoryContextSwitchTo(aggregate);
 	if (bill == NULL)
-		bill = bill_create(currency_from_text(PG_GETARG_TEXT_PP(7)), PG_GETARG_DATEADT(8));
+		bill = bill_create(currency_from_text(PG_GETARG_TEXT_PP(8)), PG_GETARG_DATEADT(9), PG_GETARG_DATEADT(10));
 	part = bill_next_part(bill);
 	part->service = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	part->from = Max(PG_GETARG_DATEADT(2), PG_GETARG_DATEADT(8));
-	part->to = DATE_IS_NOEND(PG_GETARG_DATEADT(3)) ? PG_GETARG_DATEADT(9)
-		: Min(PG_GETARG_DATEADT(3) - 1, PG_GETARG_DATEADT(9));
 	part->quantity = DatumGetNumericCopy(PG_GETARG_DATUM(4));
-	part->price = (Price *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(5));
-	part->prorate = PG_GETARG_BOOL(6);
+	part->is_usage = !PG_ARGISNULL(5);
+	part->events = part->is_usage ? PG_GETARG_INT64(5) : 0;
+	part->price = (Price *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(6));
+	part->prorate = PG_GETARG_BOOL(7);
+	part_set_days(bill, part, PG_GETARG_DATEADT(2), PG_GETARG_DATEADT(3));
 	MemoryContextSwitchTo(old);
 
 	PG_RETURN_POINTER(bill);
 }
 
-/* The base fee first, then by service and day */
+/* The base fee first, then by service and day, usage that is late after that of the period */
 static int
 compare_parts(const void *a, const void *b)
 {
@@ -115,6 +139,8 @@ compare_parts(const void *a, const void *b)
 		return by_base;
 	if (by_service != 0)
 		return by_service;
+	if (x->is_late != y->is_late)
+		return x->is_late - y->is_late;
 	return (x->from > y->from) - (x->from < y->from);
 }
 
@@ -127,17 +153,62 @@ part_is_superseded(const Bill *bill, int i)
 {
 	const Part *part = &bill->parts[i];
 
-	return !part->prorate && i + 1 < bill->nparts &&
+	return !part->prorate && !part->is_usage && i + 1 < bill->nparts &&
 		strcmp(part->service, bill->parts[i + 1].service) == 0;
 }
 
-/* What a part costs; rounded here and nowhere else (M4) */
+/* What a part that is charged by day costs */
 static Money
-rate_part(const Bill *bill, const Part *part)
+rate_days(const Bill *bill, const Part *part)
 {
 	int			days = part->prorate ? part->to - part->from + 1 : bill->days_in_month;
 
 	return price_rate_days(part->price, part->quantity, bill->currency, days, bill->days_in_month);
+}
+
+/* The period's own usage of a service, less what came late and took back. */
+typedef struct Used
+{
+	const char *service;
+	Numeric		quantity;
+	int64		events;
+} Used;
+
+/* The sum of two quantities, not below zero */
+static Numeric
+add_quantity(Numeric a, Numeric b)
+{
+	Datum		sum = DirectFunctionCall2(numeric_add, NumericGetDatum(a), NumericGetDatum(b));
+
+	return DatumGetNumeric(DirectFunctionCall2(numeric_larger, sum, NumericGetDatum(int64_to_numeric(0))));
+}
+
+/*
+ * What usage costs.  A line is rated by itself, but for one that comes late and
+ * takes more back than it adds: it gives back what the period's own usage costs
+ * less without it, and so at most all of that.
+ */
+static Money
+rate_usage(const Bill *bill, const Part *part, Used *used)
+{
+	Used		before;
+
+	if (used->service == NULL || strcmp(used->service, part->service) != 0)
+	{
+		used->service = part->service;
+		used->quantity = int64_to_numeric(0);
+		used->events = 0;
+	}
+	if (part->is_late && quantity_sign(part->quantity) > 0)
+		return price_rate(part->price, part->quantity, Max(part->events, 0), bill->currency);
+
+	before = *used;
+	used->quantity = add_quantity(used->quantity, part->quantity);
+	used->events = Max(used->events + part->events, 0);
+	if (!part->is_late)
+		return price_rate(part->price, used->quantity, used->events, bill->currency);
+	return money_sub(price_rate(part->price, used->quantity, used->events, bill->currency),
+					 price_rate(part->price, before.quantity, before.events, bill->currency));
 }
 
 /* Add a text to a JSON object, as key or value */
@@ -172,6 +243,17 @@ push_number(JsonbParseState **state, char *key, Numeric value)
 	(void) pushJsonbValue(state, WJB_VALUE, &v);
 }
 
+/* What a line is for */
+static char *
+line_kind(const Part *part)
+{
+	if (part->is_late)
+		return "late usage";
+	if (part->is_usage)
+		return "usage";
+	return strcmp(part->service, "base") == 0 ? "base fee" : "recurring service";
+}
+
 /*
  * C7: a line says all that it was made of.  The keys come in the order that
  * jsonb keeps, by length and then by letter, which spares it the sorting.
@@ -181,14 +263,18 @@ push_line(JsonbParseState **state, const Bill *bill, const Part *part, Money amo
 {
 	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
 	push_string(state, "to", date_to_cstring(part->to));
-	push_number(state, "days", int64_to_numeric(part->to - part->from + 1));
+	if (!part->is_usage)
+		push_number(state, "days", int64_to_numeric(part->to - part->from + 1));
 	push_string(state, "from", date_to_cstring(part->from));
-	push_string(state, "what", strcmp(part->service, "base") == 0 ? "base fee" : "recurring service");
+	push_string(state, "what", line_kind(part));
 	push_string(state, "amount", money_to_cstring(amount));
+	if (part->is_usage)
+		push_number(state, "events", int64_to_numeric(part->events));
 	push_string(state, "service", part->service);
 	push_number(state, "quantity", part->quantity);
 	push_string(state, "unit_price", price_to_cstring(part->price));
-	push_number(state, "days_in_month", int64_to_numeric(bill->days_in_month));
+	if (!part->is_usage)
+		push_number(state, "days_in_month", int64_to_numeric(bill->days_in_month));
 	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
 }
 
@@ -197,19 +283,22 @@ static Jsonb *
 bill_finish(Bill *bill, Money *total)
 {
 	JsonbParseState *state = NULL;
+	Used		used = {0};
 
 	qsort(bill->parts, bill->nparts, sizeof(Part), compare_parts);
 	*total = money_make(bill->currency, 0);
 	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	for (int i = 0; i < bill->nparts; i++)
 	{
+		const Part *part = &bill->parts[i];
 		Money		amount;
 
 		if (part_is_superseded(bill, i))
 			continue;
-		amount = rate_part(bill, &bill->parts[i]);
+		/* rounded here and nowhere else (M4) */
+		amount = part->is_usage ? rate_usage(bill, part, &used) : rate_days(bill, part);
 		*total = money_add(*total, amount);
-		push_line(&state, bill, &bill->parts[i], amount);
+		push_line(&state, bill, part, amount);
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }

@@ -111,6 +111,16 @@ zone_by_name(const text *name)
 	return zone;
 }
 
+pg_tz *
+zone_or_utc(const text *name)
+{
+	char	   *str = text_to_cstring(name);
+	pg_tz	   *zone = pg_tzset(str);
+
+	pfree(str);
+	return zone ? zone : pg_tzset("GMT");
+}
+
 char *
 date_to_cstring(DateADT day)
 {
@@ -147,19 +157,12 @@ kb_local_date(PG_FUNCTION_ARGS)
 	PG_RETURN_DATEADT(local_date(at, zone_by_name(PG_GETARG_TEXT_PP(1))));
 }
 
-/*
- * kb_account_date(at, time_zone): a zone that the server's time zone data has
- * dropped since counts as UTC, so that it holds up neither its account nor others.
- */
+/* kb_account_date(at, time_zone) */
 PG_FUNCTION_INFO_V1(kb_account_date);
 Datum
 kb_account_date(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	pg_tz	   *zone = pg_tzset(name);
-
-	pfree(name);
-	PG_RETURN_DATEADT(local_date(PG_GETARG_TIMESTAMPTZ(0), zone ? zone : pg_tzset("GMT")));
+	PG_RETURN_DATEADT(local_date(PG_GETARG_TIMESTAMPTZ(0), zone_or_utc(PG_GETARG_TEXT_PP(1))));
 }
 
 /* The zone's name as the database spells it */

@@ -20,6 +20,12 @@ extern DateADT local_date(TimestampTz at, pg_tz *zone);
 /* The zone by its IANA name; error 22023 if there is none such. */
 extern pg_tz *zone_by_name(const text *name);
 
+/*
+ * The zone of an account: one that the server's time zone data has dropped since
+ * counts as UTC, so that it holds up neither its account nor others.
+ */
+extern pg_tz *zone_or_utc(const text *name);
+
 /* "2026-11-01"; palloc'd. */
 extern char *date_to_cstring(DateADT day);
 

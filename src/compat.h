@@ -8,6 +8,11 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#if PG_VERSION_NUM < 170000
+#include "storage/backendid.h"
+#else
+#include "storage/procnumber.h"
+#endif
 #include "parser/parse_type.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
@@ -52,6 +57,17 @@ kb_guc_free(void *ptr)
 	free(ptr);
 #else
 	guc_free(ptr);
+#endif
+}
+
+/* A small number that no other session has meanwhile. */
+static inline int
+kb_session_number(void)
+{
+#if PG_VERSION_NUM < 170000
+	return MyBackendId;
+#else
+	return MyProcNumber;
 #endif
 }
 

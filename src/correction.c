@@ -20,7 +20,7 @@ begin_correction(FunctionCallInfo fcinfo, int reference_arg, LockedAccount *acco
 	arg_required(fcinfo, 0, "account_id");
 	arg_required(fcinfo, reference_arg, "reference");
 	memset(posting, 0, sizeof(Posting));
-	posting->key = journal_key(PG_GETARG_TEXT_PP(reference_arg));
+	posting->key = journal_key(PG_GETARG_TEXT_PP(reference_arg), "reference");
 	plan_connect();
 	journal_lock(PG_GETARG_INT64(0), kb_current_time(), account);
 }

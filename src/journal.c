@@ -196,21 +196,21 @@ journal_check_currency(const LockedAccount *account, Money amount)
 }
 
 char *
-journal_key(const text *reference)
+journal_key(const text *key, const char *name)
 {
-	char	   *key = text_to_cstring(reference);
+	char	   *str = text_to_cstring(key);
 
-	card_check(key);
-	if (key[0] == '\0' || strlen(key) > MAX_KEY_LENGTH)
+	card_check(str);
+	if (str[0] == '\0' || strlen(str) > MAX_KEY_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a reference has 1 to %d bytes", MAX_KEY_LENGTH)));
-	if (strncmp(key, OWN_KEY_PREFIX, strlen(OWN_KEY_PREFIX)) == 0)
+				 errmsg("a %s has 1 to %d bytes", name, MAX_KEY_LENGTH)));
+	if (strncmp(str, OWN_KEY_PREFIX, strlen(OWN_KEY_PREFIX)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a reference must not begin with \"%s\"", OWN_KEY_PREFIX),
-				 errdetail("Such keys are those of charges and bonuses.")));
-	return key;
+				 errmsg("a %s must not begin with \"%s\"", name, OWN_KEY_PREFIX),
+				 errdetail("Such keys are kbilling's own.")));
+	return str;
 }
 
 /* The entry that a posting makes of the account as it is */
@@ -441,6 +441,17 @@ static SavedPlan post_charges_plan = {
 	"  SELECT account_id, last_seq, 'charge', OPERATOR(kbilling.-) total, balance, unspent_bonus, debt_since,"
 	"         effective_on, $2, key, period, lines, last_hash"
 	"    FROM posted WHERE entries = 1"
+	"), settled AS ("
+	/* what the bill has read is billed; what a total has got meanwhile is left for the next one */
+	"  UPDATE kbilling.usage_total t"
+	"     SET billed_quantity = CASE WHEN s.aggregation IN ('max', 'last')"
+	"             THEN coalesce(kbilling.kb_usage_level(s.account_id, s.period, s.service, s.aggregation), 0)"
+	"             ELSE s.quantity END,"
+	"         billed_events = s.events,"
+	"         settled = t.events = s.events AND t.quantity IS NOT DISTINCT FROM s.quantity"
+	"    FROM posted p"
+	"    JOIN kbilling.usage_total s ON s.account_id = p.account_id AND s.period <= p.period AND NOT s.settled"
+	"   WHERE t.account_id = s.account_id AND t.period = s.period AND t.service = s.service AND t.slot = s.slot"
 	")"
 	"SELECT account_id, period, CASE entries WHEN 1 THEN last_seq END, total, balance, debt_since FROM posted",
 	.arg_types = {"bigint[]", "timestamptz"}

@@ -68,10 +68,10 @@ extern bool journal_knows(const LockedAccount *account, const char *key, Money *
 extern int64 journal_replayed(const LockedAccount *account, const Posting *posting);
 
 /*
- * A caller's reference for a key: not empty, not over-long, not one of
- * kbilling's own (22023).
+ * A caller's key, which errors call by its name: not empty, not over-long, not
+ * one of kbilling's own (22023).
  */
-extern char *journal_key(const text *reference);
+extern char *journal_key(const text *key, const char *name);
 
 /* The currencies must agree: KB002. */
 extern void journal_check_currency(const LockedAccount *account, Money amount);

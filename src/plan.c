@@ -7,6 +7,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
+#include "nodes/parsenodes.h"
 #include "plan.h"
 #include "utils/syscache.h"
 
@@ -45,12 +46,57 @@ prepare(SavedPlan *plan)
 
 	for (plan->nargs = 0; plan->nargs < PLAN_MAX_ARGS && plan->arg_types[plan->nargs] != NULL; plan->nargs++)
 		types[plan->nargs] = kb_type_oid(plan->arg_types[plan->nargs]);
-	made = SPI_prepare(plan->sql, plan->nargs, types);
+	made = SPI_prepare_cursor(plan->sql, plan->nargs, types, plan->replan ? CURSOR_OPT_CUSTOM_PLAN : 0);
 	if (made == NULL || SPI_keepplan(made) != 0)
 		elog(ERROR, "could not prepare: %s", plan->sql);
 	plan->plan = made;
 	plan->next = prepared;
 	prepared = plan;
+}
+
+/* Take our own statement out of an error's context: it says nothing to a caller, at length */
+static void
+drop_statement(ErrorData *error, const char *sql)
+{
+	char	   *found = error->context ? strstr(error->context, sql) : NULL;
+	char	   *line = found;
+	char	   *end;
+
+	if (found == NULL)
+		return;
+	while (line > error->context && line[-1] != '\n')
+		line--;
+	end = strchr(found + strlen(sql), '\n');
+	if (end != NULL)
+		memmove(line, end + 1, strlen(end + 1) + 1);
+	else
+		*(line > error->context ? line - 1 : line) = '\0';
+	if (*error->context == '\0')
+		error->context = NULL;
+}
+
+/* Run a statement, prepared */
+static void
+execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		if (SPI_execute_plan(plan->plan, values, nulls, read_only, 0) < 0)
+			elog(ERROR, "could not execute: %s", plan->sql);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		drop_statement(error, plan->sql);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
 }
 
 uint64
@@ -59,8 +105,7 @@ plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 	forget_plans_of_another_extension();
 	if (plan->plan == NULL)
 		prepare(plan);
-	if (SPI_execute_plan(plan->plan, values, nulls, read_only, 0) < 0)
-		elog(ERROR, "could not execute: %s", plan->sql);
+	execute(plan, values, nulls, read_only);
 	return SPI_processed;
 }
 

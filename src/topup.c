@@ -158,7 +158,7 @@ read_posting(FunctionCallInfo fcinfo, Posting *posting)
 	posting->kind = "topup";
 	posting->amount = PG_GETARG_MONEY(ARG_AMOUNT);
 	posting->method = DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(ARG_METHOD)));
-	posting->key = journal_key(PG_GETARG_TEXT_PP(ARG_REFERENCE));
+	posting->key = journal_key(PG_GETARG_TEXT_PP(ARG_REFERENCE), "reference");
 	posting->member = arg_cstring(fcinfo, ARG_MEMBER);
 	if (posting->member != NULL)
 		card_check(posting->member);

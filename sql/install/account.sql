@@ -138,17 +138,25 @@ COMMENT ON COLUMN kbilling.account_tariff.from_date IS 'First day of the tariff'
 COMMENT ON COLUMN kbilling.account_tariff.to_date IS 'The day after its last';
 COMMENT ON COLUMN kbilling.account_tariff.tariff IS 'The tariff';
 
--- It takes what it needs of the account's row, so as not to read that again.
+-- These take what they need of the account's row, so as not to read that again.
+CREATE FUNCTION kbilling.kb_tariff_on(account_id bigint, tariff text, tariff_from date, day date) RETURNS TABLE (tariff text)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT CASE WHEN $3 <= $4 THEN $2
+		ELSE coalesce((SELECT h.tariff FROM kbilling.tariff_history h
+					   WHERE h.account_id = $1 AND h.from_date <= $4 AND h.to_date > $4), $2) END;
+END;
+COMMENT ON FUNCTION kbilling.kb_tariff_on(bigint, text, date, date) IS
+'The tariff that the account, with this tariff in its row, has on the day; before its first day that one';
+
 CREATE FUNCTION kbilling.kb_policy_on(account_id bigint, tariff text, tariff_from date, day date)
 	RETURNS TABLE (remind_day integer, restrict_day integer, block_day integer, debt_counts_from text)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	SELECT p.remind_day, p.restrict_day, p.block_day, p.debt_counts_from
-	FROM kbilling.tariff t
-	JOIN kbilling.policy p ON p.policy = t.policy
-	WHERE t.tariff = CASE WHEN $3 <= $4 THEN $2
-		ELSE coalesce((SELECT h.tariff FROM kbilling.tariff_history h
-					   WHERE h.account_id = $1 AND h.from_date <= $4 AND h.to_date > $4), $2) END;
+	FROM kbilling.kb_tariff_on($1, $2, $3, $4) x
+	JOIN kbilling.tariff t ON t.tariff = x.tariff
+	JOIN kbilling.policy p ON p.policy = t.policy;
 END;
 COMMENT ON FUNCTION kbilling.kb_policy_on(bigint, text, date, date) IS
 'The policy of the tariff that the account has on the day; before its first day that of its tariff';

@@ -7,13 +7,13 @@ COMMENT ON TYPE kbilling.kb_bill_result IS 'What an account owes for a period, a
 COMMENT ON COLUMN kbilling.kb_bill_result.total IS 'Sum of the lines';
 COMMENT ON COLUMN kbilling.kb_bill_result.lines IS 'As in kbilling.entry';
 
-CREATE FUNCTION kbilling.kb_bill_add(state internal, service text, from_date date, to_date date, quantity numeric,
+CREATE FUNCTION kbilling.kb_bill_add(state internal, service text, from_date date, to_date date, quantity numeric, events bigint,
 									 price kbilling.kb_price, prorate boolean,
 									 currency text, first_day date, last_day date)
 	RETURNS internal
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_bill_add';
-COMMENT ON FUNCTION kbilling.kb_bill_add(internal, text, date, date, numeric, kbilling.kb_price, boolean, text, date, date) IS
+COMMENT ON FUNCTION kbilling.kb_bill_add(internal, text, date, date, numeric, bigint, kbilling.kb_price, boolean, text, date, date) IS
 'Transition function of kb_bill';
 
 CREATE FUNCTION kbilling.kb_bill_final(state internal) RETURNS kbilling.kb_bill_result
@@ -21,7 +21,7 @@ CREATE FUNCTION kbilling.kb_bill_final(state internal) RETURNS kbilling.kb_bill_
 	AS 'MODULE_PATHNAME', 'kb_bill_final';
 COMMENT ON FUNCTION kbilling.kb_bill_final(internal) IS 'Final function of kb_bill';
 
-CREATE AGGREGATE kbilling.kb_bill(service text, from_date date, to_date date, quantity numeric,
+CREATE AGGREGATE kbilling.kb_bill(service text, from_date date, to_date date, quantity numeric, events bigint,
 								  price kbilling.kb_price, prorate boolean,
 								  currency text, first_day date, last_day date) (
 	SFUNC = kbilling.kb_bill_add,
@@ -31,31 +31,44 @@ CREATE AGGREGATE kbilling.kb_bill(service text, from_date date, to_date date, qu
 	FINALFUNC_MODIFY = READ_WRITE,
 	PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE kbilling.kb_bill(text, date, date, numeric, kbilling.kb_price, boolean, text, date, date) IS
-'The bill of a period from its billable parts: lines in order, each rounded once, and their sum (C2, C3, M4); NULL if there is no part';
+COMMENT ON AGGREGATE kbilling.kb_bill(text, date, date, numeric, bigint, kbilling.kb_price, boolean, text, date, date) IS
+'The bill of a period from its billable parts: lines in order, each rounded once, and their sum (C2, C3, M4); NULL if there is no part. events is NULL for what is charged by day; else the part is the usage of a month';
 
--- One row for each part in which nothing changes: what the account had, on which tariff, at which price.
+-- One row for each part in which nothing changes: what the account had, on which tariff, at which price; and for usage, which the
+-- month's last day prices, one for each month that it is of.  usage_from is the first such month, paced_on NULL, or a day whose pace
+-- goes on.
 -- It takes what it needs of the account's row, so as not to read that again; as a whole row it would be built anew for each field.
-CREATE FUNCTION kbilling.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date, first_day date, last_day date)
+CREATE FUNCTION kbilling.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date, first_day date, last_day date,
+									 usage_from date, paced_on date)
 	RETURNS TABLE (total kbilling.kb_money, lines jsonb)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	SELECT coalesce((b.bill).total, kbilling.kb_money(0, $2)), coalesce((b.bill).lines, '[]')
-	FROM (SELECT kbilling.kb_bill(s.service, greatest(s.from_date, t.from_date, p.from_date), least(s.to_date, t.to_date, p.to_date),
-								  s.quantity, p.price, p.prorate, $2, $5, $6) AS bill
-		  FROM (SELECT 'base' AS service, date '-infinity' AS from_date, date 'infinity' AS to_date, 1::numeric AS quantity
+	FROM (SELECT kbilling.kb_bill(s.service,
+								  coalesce(s.used_in, greatest(s.from_date, t.from_date, p.from_date)),
+								  coalesce(kbilling.kb_month_last_day(s.used_in) + 1, least(s.to_date, t.to_date, p.to_date)),
+								  s.quantity, s.events, p.price, p.prorate, $2, $5, $6) AS bill
+		  FROM (SELECT 'base' AS service, $5 AS from_date, $6 + 1 AS to_date, 1::numeric AS quantity, NULL::bigint AS events, NULL::date AS used_in
 				UNION ALL
-				SELECT u.service, u.from_date, u.to_date, u.quantity FROM kbilling.subscription u
-				WHERE u.account_id = $1 AND u.from_date <= $6 AND u.to_date > $5) s
+				SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity, NULL, NULL FROM kbilling.subscription u
+				WHERE u.account_id = $1 AND u.from_date <= $6 AND u.to_date > $5
+				UNION ALL
+				SELECT u.service, kbilling.kb_month_last_day($6), kbilling.kb_month_last_day($6) + 1, u.quantity, u.events, u.period
+				FROM kbilling.kb_unbilled_usage($1, $7, kbilling.kb_month_first_day($6)) u
+				WHERE $8 IS NULL
+				UNION ALL
+				SELECT u.service, kbilling.kb_month_last_day($6), kbilling.kb_month_last_day($6) + 1, u.quantity, u.events, u.period
+				FROM kbilling.kb_paced_usage($1, $7, kbilling.kb_month_first_day($6), $8) u
+				WHERE $8 IS NOT NULL) s
 		  JOIN (SELECT $3 AS tariff, $4 AS from_date, date 'infinity' AS to_date
 				UNION ALL
 				SELECT h.tariff, h.from_date, h.to_date FROM kbilling.tariff_history h
-				WHERE h.account_id = $1 AND h.from_date <= $6 AND h.to_date > $5) t
+				WHERE h.account_id = $1 AND h.from_date <= kbilling.kb_month_last_day($6) AND h.to_date > $5) t
 			ON t.from_date < s.to_date AND t.to_date > s.from_date
 		  JOIN kbilling.price p ON p.tariff = t.tariff AND p.service = s.service
-		  WHERE greatest(s.from_date, t.from_date, p.from_date, $5) < least(s.to_date, t.to_date, p.to_date, $6 + 1)) b;
+		  WHERE greatest(s.from_date, t.from_date, p.from_date) < least(s.to_date, t.to_date, p.to_date)) b;
 END;
-COMMENT ON FUNCTION kbilling.kb_bill_for(bigint, text, text, date, date, date) IS
+COMMENT ON FUNCTION kbilling.kb_bill_for(bigint, text, text, date, date, date, date, date) IS
 'What the account owes for the days of one month, and the lines: the one rating path of charge, preview and forecast (C2, C3)';
 
 CREATE FUNCTION kbilling.kb_charges(account_ids bigint[], at timestamptz)
@@ -73,7 +86,8 @@ BEGIN ATOMIC
 							   kbilling.kb_month_last_day(a.charged_through + 1) AS last_day,
 							   kbilling.kb_account_date($2, a.time_zone) AS today) d
 	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
-	CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, a.charged_through + 1, d.last_day) b
+	CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, a.charged_through + 1, d.last_day,
+		'-infinity', NULL) b
 	WHERE a.state IN ('active', 'closing') AND d.last_day < d.today;
 END;
 COMMENT ON FUNCTION kbilling.kb_charges(bigint[], timestamptz) IS
@@ -101,21 +115,41 @@ CREATE FUNCTION kbilling.kb_month_charge(account_id bigint, period date = NULL) 
 COMMENT ON FUNCTION kbilling.kb_month_charge(bigint, date) IS
 'Charges a period that has ended, the oldest that is due unless given; once (C4): a charged one is replayed. KB001, KB010; KB009 for one that has not ended, is not the oldest or is before the account''s first day; 22023 if it is not the first day of a month';
 
+CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
+	SELECT a.account_id, l.line_no::integer, l.service, l.what, l."from" AS from_date, l."to" AS to_date, l.days, l.days_in_month,
+		   l.quantity, l.events, l.unit_price, l.amount
+	FROM kbilling.account a
+	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS today) d
+	CROSS JOIN LATERAL (SELECT kbilling.kb_month_first_day(d.today) AS period) m
+	-- what comes late is for the month that is charged next
+	CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, greatest(m.period, a.charged_through + 1), d.today,
+		CASE WHEN a.charged_through + 1 < m.period THEN m.period ELSE '-infinity' END, NULL) b
+	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(b.lines) AS (service text, what text, "from" date, "to" date,
+		days integer, days_in_month integer, quantity numeric, events bigint, unit_price text, amount kbilling.kb_money)) WITH ORDINALITY
+		AS l (service, what, "from", "to", days, days_in_month, quantity, events, unit_price, amount, line_no)
+	WHERE a.state IN ('active', 'closing') AND a.charged_through < d.today;
+COMMENT ON VIEW kbilling.current_usage IS 'The running month of every account, used so far up to and including today, by the code that charges it (C6)';
+COMMENT ON COLUMN kbilling.current_usage.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.current_usage.line_no IS 'Runs 1, 2, 3, … within the account';
+COMMENT ON COLUMN kbilling.current_usage.service IS 'What is priced; "base" for the base fee';
+COMMENT ON COLUMN kbilling.current_usage.what IS 'What kind of line it is: base fee, recurring service, usage, or late usage of an earlier month (U3)';
+COMMENT ON COLUMN kbilling.current_usage.from_date IS 'First day';
+COMMENT ON COLUMN kbilling.current_usage.to_date IS 'Last day';
+COMMENT ON COLUMN kbilling.current_usage.days IS 'Days charged; NULL for usage';
+COMMENT ON COLUMN kbilling.current_usage.days_in_month IS 'Days that the whole price is for; NULL for usage';
+COMMENT ON COLUMN kbilling.current_usage.quantity IS 'Units';
+COMMENT ON COLUMN kbilling.current_usage.events IS 'How many events the usage is of, less corrections; NULL for what is charged by day';
+COMMENT ON COLUMN kbilling.current_usage.unit_price IS 'The price, as a kb_price is written';
+COMMENT ON COLUMN kbilling.current_usage.amount IS 'What it comes to, rounded once (M4)';
+
 CREATE FUNCTION kbilling.kb_current_usage(account_id bigint)
 	RETURNS TABLE (line_no integer, service text, what text, from_date date, to_date date, days integer, days_in_month integer,
-				   quantity numeric, unit_price text, amount kbilling.kb_money)
+				   quantity numeric, events bigint, unit_price text, amount kbilling.kb_money)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT kbilling.kb_require_account($1);
-	SELECT l.line_no::integer, l.service, l.what, l."from", l."to", l.days, l.days_in_month, l.quantity, l.unit_price, l.amount
-	FROM kbilling.account a
-	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS today) d
-	CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from,
-		greatest(kbilling.kb_month_first_day(d.today), a.charged_through + 1), d.today) b
-	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(b.lines) AS (service text, what text, "from" date, "to" date,
-		days integer, days_in_month integer, quantity numeric, unit_price text, amount kbilling.kb_money)) WITH ORDINALITY
-		AS l (service, what, "from", "to", days, days_in_month, quantity, unit_price, amount, line_no)
-	WHERE a.account_id = $1 AND a.charged_through < d.today;
+	SELECT u.line_no, u.service, u.what, u.from_date, u.to_date, u.days, u.days_in_month, u.quantity, u.events, u.unit_price, u.amount
+	FROM kbilling.current_usage u WHERE u.account_id = $1;
 END;
 COMMENT ON FUNCTION kbilling.kb_current_usage(bigint) IS
 'The running month''s lines up to and including today, by the code that charges it (C6); KB001 for an unknown account';

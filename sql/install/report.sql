@@ -4,11 +4,11 @@
 
 CREATE VIEW kbilling.charge_line WITH (security_invoker) AS
 	SELECT e.account_id, e.seq, e.period, l.line_no::integer, l.service, l.what, l."from" AS from_date, l."to" AS to_date,
-		   l.days, l.days_in_month, l.quantity, l.unit_price, l.amount
+		   l.days, l.days_in_month, l.quantity, l.events, l.unit_price, l.amount
 	FROM kbilling.entry e
 	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(e.lines) AS (service text, what text, "from" date, "to" date,
-		days integer, days_in_month integer, quantity numeric, unit_price text, amount kbilling.kb_money)) WITH ORDINALITY
-		AS l (service, what, "from", "to", days, days_in_month, quantity, unit_price, amount, line_no)
+		days integer, days_in_month integer, quantity numeric, events bigint, unit_price text, amount kbilling.kb_money)) WITH ORDINALITY
+		AS l (service, what, "from", "to", days, days_in_month, quantity, events, unit_price, amount, line_no)
 	WHERE e.kind = 'charge';
 COMMENT ON VIEW kbilling.charge_line IS 'One row for each line of each charge, as it was posted (C7)';
 COMMENT ON COLUMN kbilling.charge_line.account_id IS 'The account';
@@ -16,12 +16,13 @@ COMMENT ON COLUMN kbilling.charge_line.seq IS 'The charge''s entry';
 COMMENT ON COLUMN kbilling.charge_line.period IS 'The month, by its first day';
 COMMENT ON COLUMN kbilling.charge_line.line_no IS 'Runs 1, 2, 3, … within the charge';
 COMMENT ON COLUMN kbilling.charge_line.service IS 'What was priced; "base" for the base fee';
-COMMENT ON COLUMN kbilling.charge_line.what IS 'What kind of line it is';
+COMMENT ON COLUMN kbilling.charge_line.what IS 'What kind of line it is: base fee, recurring service, usage, or late usage of an earlier month (U3)';
 COMMENT ON COLUMN kbilling.charge_line.from_date IS 'First day charged';
 COMMENT ON COLUMN kbilling.charge_line.to_date IS 'Last day charged';
-COMMENT ON COLUMN kbilling.charge_line.days IS 'Days charged';
-COMMENT ON COLUMN kbilling.charge_line.days_in_month IS 'Days that the whole price is for';
+COMMENT ON COLUMN kbilling.charge_line.days IS 'Days charged; NULL for usage';
+COMMENT ON COLUMN kbilling.charge_line.days_in_month IS 'Days that the whole price is for; NULL for usage';
 COMMENT ON COLUMN kbilling.charge_line.quantity IS 'Units';
+COMMENT ON COLUMN kbilling.charge_line.events IS 'How many events the usage was of, less corrections; NULL for what is charged by day';
 COMMENT ON COLUMN kbilling.charge_line.unit_price IS 'The price then, as a kb_price is written';
 COMMENT ON COLUMN kbilling.charge_line.amount IS 'What it came to, rounded once (M4)';
 

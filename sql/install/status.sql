@@ -61,6 +61,32 @@ RETURN (
 COMMENT ON FUNCTION kbilling.kb_stage_at(bigint, bigint, timestamptz) IS
 'The stage at the moment if entry seq (0: none) is the last one; deferrals as they stood then';
 
+-- Each month is charged when it has ended, and nothing is paid; with paced, usage goes on as it does.
+CREATE FUNCTION kbilling.kb_charges_ahead(account_id bigint, through date, paced boolean)
+	RETURNS TABLE (period date, total kbilling.kb_money, effective_on date, balance kbilling.kb_money, debt_since date)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT m.period, m.total, m.effective_on, m.balance,
+		   CASE WHEN m.balance OPERATOR(kbilling.<) 0
+			   THEN coalesce(m.debt_since, min(m.effective_on) FILTER (WHERE m.balance OPERATOR(kbilling.<) 0) OVER (ORDER BY m.period)) END
+	FROM (SELECT g.period, b.total, a.debt_since,
+				 a.balance OPERATOR(kbilling.-) kbilling.sum(b.total) OVER (ORDER BY g.period) AS balance,
+				 CASE p.debt_counts_from WHEN 'due_date' THEN greatest(g.last_day + 1, kbilling.kb_month_first_day(d.today))
+				 ELSE greatest(g.last_day + 1, d.today) END AS effective_on
+		  FROM kbilling.account a
+		  CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS today,
+									 kbilling.kb_month_first_day(a.charged_through + 1) AS oldest) d
+		  CROSS JOIN LATERAL (SELECT i::date AS period, greatest(i::date, a.charged_through + 1) AS first_day,
+									 kbilling.kb_month_last_day(i::date) AS last_day
+							  FROM generate_series(d.oldest::timestamp, $2::timestamp, interval '1 month') i) g
+		  CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, g.last_day + 1) p
+		  CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, g.first_day, g.last_day,
+			  CASE g.period WHEN d.oldest THEN '-infinity' ELSE g.period END, CASE WHEN $3 THEN d.today END) b
+		  WHERE a.account_id = $1 AND g.last_day <= $2 AND a.state IN ('active', 'closing')) m;
+END;
+COMMENT ON FUNCTION kbilling.kb_charges_ahead(bigint, date, boolean) IS
+'The months of an account that are not charged yet and end by a day: what each will come to, when it takes effect, and the balance and debt after it if nothing is paid';
+
 CREATE FUNCTION kbilling.kb_standing(account_id bigint, at timestamptz)
 	RETURNS TABLE (balance kbilling.kb_money, debt_since date, deferred_until date, today date,
 				   remind_day integer, restrict_day integer, block_day integer, delete_on date, deleted boolean)
@@ -70,20 +96,19 @@ BEGIN ATOMIC
 		   kbilling.kb_raise_if(NOT isfinite($2) OR $2 > kbilling.kb_now() + interval '100 years', '22008',
 								'at must be finite, and at most 100 years ahead'),
 		   kbilling.kb_require_account($1);
-	SELECT coalesce(past.balance_after, ahead.balance, zero.amount),
-		   CASE WHEN $2 <= kbilling.kb_now() THEN past.debt_since ELSE coalesce(a.debt_since, ahead.debt_since) END,
-		   CASE WHEN $2 <= kbilling.kb_now() THEN granted.deferred_until ELSE a.deferred_until END,
+	SELECT CASE WHEN d.is_past THEN coalesce(past.balance_after, zero.amount) ELSE coalesce(ahead.balance, a.balance) END,
+		   CASE WHEN d.is_past THEN past.debt_since ELSE coalesce(ahead.debt_since, a.debt_since) END,
+		   CASE WHEN d.is_past THEN granted.deferred_until ELSE a.deferred_until END,
 		   d.today, p.remind_day, p.restrict_day, p.block_day,
 		   a.delete_on, a.state IN ('deleted', 'purged')
 	FROM kbilling.account a
-	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date($2, a.time_zone) AS today,
-							   kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS now) d
+	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date($2, a.time_zone) AS today, $2 <= kbilling.kb_now() AS is_past) d
 	CROSS JOIN LATERAL (SELECT a.balance OPERATOR(kbilling.-) a.balance AS amount) zero
 	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
 	-- S6, the past: what the journal said at the moment
 	LEFT JOIN LATERAL (
 		SELECT e.balance_after, e.debt_since FROM kbilling.entry e
-		WHERE e.account_id = a.account_id AND e.posted_at <= $2 AND $2 <= kbilling.kb_now()
+		WHERE e.account_id = a.account_id AND e.posted_at <= $2 AND d.is_past
 		ORDER BY e.seq DESC LIMIT 1) past ON true
 	LEFT JOIN LATERAL (
 		SELECT f.deferred_until FROM kbilling.deferral f
@@ -91,17 +116,9 @@ BEGIN ATOMIC
 		ORDER BY f.deferral_no DESC LIMIT 1) granted ON true
 	-- S6, ahead: the months that end until then are charged, and nothing is paid
 	LEFT JOIN LATERAL (
-		SELECT a.balance OPERATOR(kbilling.-) coalesce(kbilling.sum(m.total), zero.amount) AS balance,
-			   min(m.effective_on) FILTER (WHERE m.balance OPERATOR(kbilling.<) 0) AS debt_since
-		FROM (SELECT b.total, a.balance OPERATOR(kbilling.-) kbilling.sum(b.total) OVER (ORDER BY g.first_day) AS balance,
-					 CASE p.debt_counts_from WHEN 'due_date' THEN greatest(g.last_day + 1, kbilling.kb_month_first_day(d.now))
-					 ELSE greatest(g.last_day + 1, d.now) END AS effective_on
-			  FROM (SELECT greatest(i::date, a.charged_through + 1) AS first_day, kbilling.kb_month_last_day(i::date) AS last_day
-					FROM generate_series(kbilling.kb_month_first_day(a.charged_through + 1)::timestamp, d.today::timestamp,
-										 interval '1 month') i) g
-			  CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, g.first_day, g.last_day) b
-			  WHERE g.last_day < d.today) m
-		WHERE $2 > kbilling.kb_now()) ahead ON $2 > kbilling.kb_now()
+		SELECT m.balance, m.debt_since FROM kbilling.kb_charges_ahead(a.account_id, d.today - 1, false) m
+		WHERE NOT d.is_past
+		ORDER BY m.period DESC LIMIT 1) ahead ON true
 	WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kbilling.kb_standing(bigint, timestamptz) IS

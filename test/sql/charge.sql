@@ -439,7 +439,7 @@ BEGIN
 	END LOOP;
 END $$;
 SELECT results_eq('SELECT account_id, period, lines FROM preview WHERE lines IS NOT NULL ORDER BY account_id',
-	$$SELECT account_id, period, array_agg((line_no, service, what, from_date, to_date, days, days_in_month, quantity, unit_price, amount)::text
+	$$SELECT account_id, period, array_agg((line_no, service, what, from_date, to_date, days, days_in_month, quantity, events, unit_price, amount)::text
 			ORDER BY line_no)
 		FROM charge_line JOIN preview USING (account_id, period) GROUP BY account_id, period ORDER BY account_id$$,
 	'C6: what is shown on the last moment of a month is what is charged a moment later, line by line');

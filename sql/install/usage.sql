@@ -1,0 +1,200 @@
+/*
+ * Usage: the events of metered services, and their totals by month.
+ *
+ * A month's total is kept in a few slots, so that writers of one account do not
+ * queue behind each other.  A charge bills what the slots have beyond what was
+ * billed before: whatever comes after it, or was still on its way, is left for
+ * the next one, so no writer waits for a charge.
+ *
+ * No foreign keys to account and service, as they would be checked for each
+ * event; kb_check looks.
+ */
+
+CREATE TABLE kbilling.usage_event (
+	account_id  bigint NOT NULL,
+	at          timestamptz NOT NULL,
+	recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	period      date NOT NULL,
+	revision    integer NOT NULL DEFAULT 0,
+	events      smallint NOT NULL,
+	service     kbilling.kb_text NOT NULL,
+	key         kbilling.kb_text NOT NULL,
+	quantity    numeric NOT NULL,
+	value       kbilling.kb_text,
+	properties  kbilling.kb_json,
+	PRIMARY KEY (account_id, service, key, revision)
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_event', '');
+COMMENT ON TABLE kbilling.usage_event IS 'What was used (U1); written by kb_record_usage, kb_record_usage_batch and kb_meter';
+COMMENT ON COLUMN kbilling.usage_event.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.usage_event.at IS 'When it was used';
+COMMENT ON COLUMN kbilling.usage_event.recorded_at IS 'When it was recorded, by the machine''s clock';
+COMMENT ON COLUMN kbilling.usage_event.period IS 'The month of its time, by its first day, in the account''s time zone';
+COMMENT ON COLUMN kbilling.usage_event.revision IS '0; odd: takes the event of the same key back, when its metered row was changed or deleted; even: counts again';
+COMMENT ON COLUMN kbilling.usage_event.events IS '1; -1 for a correction';
+COMMENT ON COLUMN kbilling.usage_event.service IS 'The metered service';
+COMMENT ON COLUMN kbilling.usage_event.key IS 'Counts once for each account and service (U1); those that begin with "kb:" are of metered rows without a key';
+COMMENT ON COLUMN kbilling.usage_event.quantity IS 'Units; below zero for a correction';
+COMMENT ON COLUMN kbilling.usage_event.value IS 'What is counted once in a month, for the aggregation "unique" (U2)';
+COMMENT ON COLUMN kbilling.usage_event.properties IS 'Whatever the application says of it';
+
+CREATE TABLE kbilling.usage_total (
+	account_id      bigint NOT NULL,
+	period          date NOT NULL,
+	slot            smallint NOT NULL,
+	settled         boolean NOT NULL DEFAULT false,
+	events          bigint NOT NULL,
+	billed_events   bigint NOT NULL DEFAULT 0,
+	last_at         timestamptz,
+	service         kbilling.kb_text NOT NULL,
+	aggregation     text NOT NULL,
+	quantity        numeric,
+	billed_quantity numeric NOT NULL DEFAULT 0,
+	PRIMARY KEY (account_id, period, service, slot)
+) WITH (fillfactor = 70);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_total', '');
+COMMENT ON TABLE kbilling.usage_total IS 'Totals of usage_event by month, in slots (U5)';
+COMMENT ON COLUMN kbilling.usage_total.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.usage_total.period IS 'The month of the events'' time, by its first day';
+COMMENT ON COLUMN kbilling.usage_total.slot IS 'Sessions write to different ones; together they are the total';
+COMMENT ON COLUMN kbilling.usage_total.settled IS 'Whether all of it is billed';
+COMMENT ON COLUMN kbilling.usage_total.events IS 'How many events, less corrections';
+COMMENT ON COLUMN kbilling.usage_total.billed_events IS 'How many of them are billed';
+COMMENT ON COLUMN kbilling.usage_total.last_at IS 'Time of the last event, for the aggregation "last"';
+COMMENT ON COLUMN kbilling.usage_total.service IS 'The metered service';
+COMMENT ON COLUMN kbilling.usage_total.aggregation IS 'How the events become the quantity (U2)';
+COMMENT ON COLUMN kbilling.usage_total.quantity IS 'This slot''s part of the quantity; NULL if corrections left none, for "max" and "last"';
+COMMENT ON COLUMN kbilling.usage_total.billed_quantity IS 'The part of it that is billed; for "max" and "last" that of the whole month';
+
+-- settled changes only with a charge and with what comes after it, so that counting stays a heap-only update.
+CREATE INDEX usage_unbilled ON kbilling.usage_total (account_id, period) WHERE NOT settled;
+COMMENT ON INDEX kbilling.usage_unbilled IS 'Finds what is to bill without a look at earlier months';
+
+CREATE TABLE kbilling.usage_value (
+	account_id bigint NOT NULL,
+	period     date NOT NULL,
+	events     bigint NOT NULL,
+	change     smallint NOT NULL,
+	service    kbilling.kb_text NOT NULL,
+	value      kbilling.kb_text NOT NULL,
+	PRIMARY KEY (account_id, period, service, value)
+) WITH (fillfactor = 80);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_value', '');
+COMMENT ON TABLE kbilling.usage_value IS 'The distinct values of a month, for the aggregation "unique" (U2)';
+COMMENT ON COLUMN kbilling.usage_value.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.usage_value.period IS 'The month, by its first day';
+COMMENT ON COLUMN kbilling.usage_value.events IS 'How many events have it, less corrections; it counts while that is above zero';
+COMMENT ON COLUMN kbilling.usage_value.change IS 'By how much the last statement that wrote it changed the count of values';
+COMMENT ON COLUMN kbilling.usage_value.service IS 'The metered service';
+COMMENT ON COLUMN kbilling.usage_value.value IS 'The value';
+
+-- What recording calls for each event, and for each total.
+
+CREATE FUNCTION kbilling.kb_usage_period(source text, n bigint, account_id bigint, service text, key text, quantity numeric, events smallint,
+										 at timestamptz, now timestamptz, created_at timestamptz, time_zone text, deleted boolean,
+										 kind text)
+	RETURNS date
+	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 50
+	AS 'MODULE_PATHNAME', 'kb_usage_period';
+COMMENT ON FUNCTION kbilling.kb_usage_period(text, bigint, bigint, text, text, numeric, smallint, timestamptz, timestamptz, timestamptz, text, boolean, text) IS
+'The month that an event belongs to, in the account''s time zone, if the event may be recorded: KB001, KB010, KB012, 22003, 22008, 22023 (U1, U4)';
+
+CREATE FUNCTION kbilling.kb_usage_value(service text, unit text, properties jsonb) RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_usage_value';
+COMMENT ON FUNCTION kbilling.kb_usage_value(text, text, jsonb) IS
+'The property of an event that counts once in a month (U2): the one that is named as the service''s unit, else the only one; 22023 if there is none such';
+
+CREATE FUNCTION kbilling.kb_usage_is_priced(account_id bigint, service text, tariff text, day date, currency text,
+											price kbilling.kb_price, quantity numeric, events bigint)
+	RETURNS boolean
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_usage_is_priced';
+COMMENT ON FUNCTION kbilling.kb_usage_is_priced(bigint, text, text, date, text, kbilling.kb_price, numeric, bigint) IS
+'True; KB012 if there is no price, 22003 if the quantity costs more than a kb_money can say (U4)';
+
+-- The aggregations "max" and "last", whose slots do not add up.
+
+CREATE FUNCTION kbilling.kb_usage_level(account_id bigint, period date, service text, aggregation text) RETURNS numeric
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE $4
+		WHEN 'max' THEN max(t.quantity)
+		ELSE (array_agg(t.quantity ORDER BY t.last_at DESC, t.quantity DESC) FILTER (WHERE t.quantity IS NOT NULL))[1]
+		END
+	FROM kbilling.usage_total t WHERE t.account_id = $1 AND t.period = $2 AND t.service = $3;
+END;
+COMMENT ON FUNCTION kbilling.kb_usage_level(bigint, date, text, text) IS
+'The month''s quantity of a service that aggregates by max or last; NULL if there is none';
+
+-- from_period and to_period are the first and the last month to look at.
+CREATE FUNCTION kbilling.kb_unbilled_usage(account_id bigint, from_period date, to_period date)
+	RETURNS TABLE (period date, service text, quantity numeric, events bigint)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT t.period, t.service,
+		   CASE WHEN t.aggregation IN ('max', 'last')
+			   THEN coalesce(kbilling.kb_usage_level($1, t.period, t.service, t.aggregation), 0)
+				   - (SELECT max(b.billed_quantity) FROM kbilling.usage_total b
+					  WHERE b.account_id = $1 AND b.period = t.period AND b.service = t.service)
+			   ELSE sum(t.quantity - t.billed_quantity) END,
+		   sum(t.events - t.billed_events)::bigint
+	FROM kbilling.usage_total t
+	WHERE t.account_id = $1 AND t.period >= $2 AND t.period <= $3 AND NOT t.settled
+	GROUP BY t.period, t.service, t.aggregation;
+END;
+COMMENT ON FUNCTION kbilling.kb_unbilled_usage(bigint, date, date) IS
+'What an account used in the months and has not been billed for, by month and service';
+
+-- The pace is that of the running month and the one before, together; a highest, last or distinct count stays as it is.
+CREATE FUNCTION kbilling.kb_paced_usage(account_id bigint, from_period date, to_period date, today date)
+	RETURNS TABLE (period date, service text, quantity numeric, events bigint)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT u.period, u.service, sum(u.quantity), sum(u.events)::bigint
+	FROM (SELECT x.period, x.service, x.quantity, x.events FROM kbilling.kb_unbilled_usage($1, $2, $3) x
+		  UNION ALL
+		  SELECT $3, b.service,
+				 CASE WHEN b.adds_up THEN round(b.quantity * d.ahead / d.past, scale(b.quantity))
+					 WHEN $3 > kbilling.kb_month_first_day($4) THEN b.latest ELSE 0 END,
+				 CASE WHEN b.adds_up OR $3 > kbilling.kb_month_first_day($4) THEN round(b.events * d.ahead / d.past) ELSE 0 END
+		  FROM kbilling.account a
+		  CROSS JOIN LATERAL (
+			  SELECT $4 - greatest(kbilling.kb_month_first_day(kbilling.kb_month_first_day($4) - 1),
+								   kbilling.kb_account_date(a.created_at, a.time_zone)) + 1 AS past,
+					 kbilling.kb_month_last_day($3) - greatest($4, $3 - 1) AS ahead) d
+		  CROSS JOIN LATERAL (
+			  SELECT m.service, m.aggregation IN ('sum', 'count') AS adds_up, sum(m.quantity) AS quantity, sum(m.events) AS events,
+					 (array_agg(m.quantity ORDER BY m.period DESC))[1] AS latest
+			  FROM (SELECT t.service, t.aggregation, t.period, sum(t.events) AS events,
+						   CASE WHEN t.aggregation IN ('max', 'last') THEN coalesce(kbilling.kb_usage_level($1, t.period, t.service, t.aggregation), 0)
+							   ELSE greatest(sum(t.quantity), 0) END AS quantity
+					FROM kbilling.usage_total t
+					WHERE t.account_id = $1 AND t.period IN (kbilling.kb_month_first_day($4), kbilling.kb_month_first_day(kbilling.kb_month_first_day($4) - 1))
+					GROUP BY t.service, t.aggregation, t.period) m
+			  GROUP BY m.service, m.aggregation) b
+		  WHERE a.account_id = $1 AND $3 >= kbilling.kb_month_first_day($4)) u
+	GROUP BY u.period, u.service;
+END;
+COMMENT ON FUNCTION kbilling.kb_paced_usage(bigint, date, date, date) IS
+'As kb_unbilled_usage, with what to_period adds to it if usage goes on as it does today';
+
+CREATE FUNCTION kbilling.kb_record_usage(account_id bigint, service text, quantity numeric, key text,
+										 at timestamptz = NULL, properties jsonb = NULL)
+	RETURNS boolean
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_record_usage';
+COMMENT ON FUNCTION kbilling.kb_record_usage(bigint, text, numeric, text, timestamptz, jsonb) IS
+'Records usage of a metered service, at a moment (NULL: now); true if it counts, false if the account has the key for the service already (U1). A quantity below zero takes back what was recorded, of the month of its time. KB001, KB010; KB012 for an unknown service or one without a price; 22003 for a quantity that is not finite or too large; 22008 for more than an hour ahead or before the account''s first day; 22023 for a service that is not metered, or a wrong key';
+
+CREATE FUNCTION kbilling.kb_record_usage_batch(events jsonb) RETURNS bigint
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_record_usage_batch';
+COMMENT ON FUNCTION kbilling.kb_record_usage_batch(jsonb) IS
+'Records an array of objects with the arguments of kb_record_usage as fields, all of them or none; how many count. Errors as there, and say which event it is; "at" is a text with an offset from UTC';
+
+CREATE FUNCTION kbilling.kb_meter() RETURNS trigger
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_meter';
+COMMENT ON FUNCTION kbilling.kb_meter() IS
+'Trigger: turns the rows of an application''s table into usage (E3). Arguments: service, account column, quantity column (or '''': 1 each; for "unique" the column whose values count), key column (or none: each row counts). AFTER INSERT, UPDATE or DELETE, FOR EACH STATEMENT, with transition tables; an UPDATE or DELETE corrects what was recorded';

@@ -1,0 +1,206 @@
+/*
+ * batch.c
+ *		The JSON form of usage events: no tables.
+ */
+#include "postgres.h"
+
+#include "errors.h"
+#include "fmgr.h"
+#include "journal.h"
+#include "miscadmin.h"
+#include "usage.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+/* The batch so far; messages count events from 1. */
+typedef struct BatchReader
+{
+	EventSet   *set;
+	text	   *service;		/* that of the event before: mostly the next one's too */
+} BatchReader;
+
+/* Names the event in errors of what its texts are read with */
+static void
+event_context(void *arg)
+{
+	errcontext(SOURCE_BATCH, (long long) ((BatchReader *) arg)->set->n);
+}
+
+/* Refuse a field */
+static void
+refuse_field(const BatchReader *reader, const char *field, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"%s\" of event %d of the batch must be %s", field, reader->set->n, what),
+			 errhint("An event is an object with the arguments of kb_record_usage as fields.")));
+}
+
+/* A text field */
+static text *
+read_text(const BatchReader *reader, const char *field, const JsonbValue *v)
+{
+	if (v->type != jbvString)
+		refuse_field(reader, field, "a text");
+	return cstring_to_text_with_len(v->val.string.val, v->val.string.len);
+}
+
+/* A number, or a text that is one: JSON libraries have no decimals */
+static Numeric
+read_number(const BatchReader *reader, const char *field, const JsonbValue *v)
+{
+	if (v->type == jbvNumeric)
+		return v->val.numeric;
+	return DatumGetNumeric(DirectFunctionCall3(numeric_in,
+											   CStringGetDatum(text_to_cstring(read_text(reader, field, v))),
+											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+/* A whole number */
+static int64
+read_int64(const BatchReader *reader, const char *field, const JsonbValue *v)
+{
+	Datum		number;
+	int64		result;
+
+	if (v->type != jbvNumeric)
+		refuse_field(reader, field, "a whole number");
+	number = NumericGetDatum(v->val.numeric);
+	result = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
+	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number, NumericGetDatum(int64_to_numeric(result)))))
+		refuse_field(reader, field, "a whole number");
+	return result;
+}
+
+/*
+ * Whether a text ends as a moment does that is the same in each session's time
+ * zone: with Z, or with an offset behind its time.
+ */
+static bool
+has_offset(const char *str)
+{
+	size_t		len = strlen(str);
+	const char *time = strchr(str, ':');
+
+	if (len > 0 && (str[len - 1] == 'Z' || str[len - 1] == 'z'))
+		return true;
+	return time != NULL && strpbrk(time, "+-") != NULL;
+}
+
+/* A moment */
+static TimestampTz
+read_moment(const BatchReader *reader, const char *field, const JsonbValue *v)
+{
+	char	   *str = text_to_cstring(read_text(reader, field, v));
+
+	if (!has_offset(str))
+		refuse_field(reader, field, "a time with its offset from UTC, such as \"2026-11-01T09:30:00Z\"");
+	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(str),
+												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+/* Whether the field has this name */
+static bool
+is_field(const JsonbValue *key, const char *name)
+{
+	return (size_t) key->val.string.len == strlen(name) &&
+		memcmp(key->val.string.val, name, strlen(name)) == 0;
+}
+
+/* The service, with one text for many events */
+static text *
+read_service(BatchReader *reader, const JsonbValue *v)
+{
+	text	   *last = reader->service;
+
+	if (last == NULL || v->type != jbvString || v->val.string.len != (int) VARSIZE_ANY_EXHDR(last) ||
+		memcmp(v->val.string.val, VARDATA_ANY(last), VARSIZE_ANY_EXHDR(last)) != 0)
+		reader->service = read_text(reader, "service", v);
+	return reader->service;
+}
+
+/* One field of an event; true if it is account_id, which has no other sign of being there */
+static bool
+read_field(BatchReader *reader, UsageEvent *event, const JsonbValue *key, JsonbValue *v)
+{
+	if (is_field(key, "account_id"))
+	{
+		event->account_id = read_int64(reader, "account_id", v);
+		return true;
+	}
+	if (is_field(key, "service"))
+		event->service = read_service(reader, v);
+	else if (is_field(key, "quantity"))
+		event->quantity = read_number(reader, "quantity", v);
+	else if (is_field(key, "key"))
+		event->key = cstring_to_text(journal_key(read_text(reader, "key", v), "key"));
+	else if (is_field(key, "at"))
+		event->at = read_moment(reader, "at", v);
+	else if (is_field(key, "properties"))
+		event->properties = (struct varlena *) JsonbValueToJsonb(v);
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("event %d of the batch has a field that is not known", reader->set->n),
+				 errhint("The fields are account_id, service, quantity, key, at and properties.")));
+	return false;
+}
+
+/* One event, an object; fields that are null are as good as missing */
+static void
+read_event(BatchReader *reader, JsonbIterator **it)
+{
+	UsageEvent *event = events_add(reader->set);
+	bool		has_account_id = false;
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	v;
+
+	while ((token = JsonbIteratorNext(it, &key, true)) == WJB_KEY)
+	{
+		(void) JsonbIteratorNext(it, &v, true);
+		if (v.type != jbvNull)
+			has_account_id |= read_field(reader, event, &key, &v);
+	}
+	Assert(token == WJB_END_OBJECT);
+	if (!has_account_id || event->service == NULL || event->quantity == NULL || event->key == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("event %d of the batch has no %s", reader->set->n,
+						!has_account_id ? "account_id" : event->service == NULL ? "service" :
+						event->quantity == NULL ? "quantity" : "key"),
+				 errhint("account_id, service, quantity and key are needed; at and properties may be missing or null.")));
+	event->sign = quantity_sign(event->quantity);
+}
+
+void
+batch_read(struct varlena *events, EventSet *set)
+{
+	JsonbContainer *root = &((Jsonb *) events)->root;
+	BatchReader reader = {set, NULL};
+	ErrorContextCallback callback = {error_context_stack, event_context, &reader};
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	v;
+
+	if (!JsonContainerIsArray(root) || JsonContainerIsScalar(root))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a batch of usage must be a JSON array"),
+				 errhint("Pass an array of objects with the arguments of kb_record_usage as fields.")));
+	it = JsonbIteratorInit(root);
+	(void) JsonbIteratorNext(&it, &v, false);
+	error_context_stack = &callback;
+	while ((token = JsonbIteratorNext(&it, &v, false)) == WJB_BEGIN_OBJECT)
+	{
+		CHECK_FOR_INTERRUPTS();
+		read_event(&reader, &it);
+	}
+	error_context_stack = callback.previous;
+	if (token != WJB_END_ARRAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("event %d of the batch is not an object", set->n + 1),
+				 errhint("An event is an object with the arguments of kb_record_usage as fields.")));
+}

@@ -1,0 +1,238 @@
+/*
+ * event.c
+ *		What a usage event may be: values in, value out.
+ */
+#include "postgres.h"
+
+#include "args.h"
+#include "calendar.h"
+#include "card.h"
+#include "currency.h"
+#include "errors.h"
+#include "fmgr.h"
+#include "price.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+/* U4: clocks differ, but not by more */
+#define MAX_AHEAD		USECS_PER_HOUR
+
+#define MAX_VALUE_LENGTH	255
+
+/* Arguments of kb_usage_period */
+enum
+{
+	ARG_SOURCE, ARG_N, ARG_ACCOUNT_ID, ARG_SERVICE, ARG_KEY, ARG_QUANTITY, ARG_EVENTS, ARG_AT, ARG_NOW,
+	ARG_CREATED_AT, ARG_TIME_ZONE, ARG_DELETED, ARG_KIND
+};
+
+/* Says which event is wrong */
+static int
+errdetail_event(FunctionCallInfo fcinfo)
+{
+	char	   *source = arg_cstring(fcinfo, ARG_SOURCE);
+	char	   *key = arg_cstring(fcinfo, ARG_KEY);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "It is ");
+	if (source == NULL)
+		appendStringInfoString(&buf, "the event");
+	else
+		appendStringInfo(&buf, source, (long long) PG_GETARG_INT64(ARG_N));
+	if (key != NULL)
+		appendStringInfo(&buf, " with key \"%s\"", key);
+	return errdetail_internal("%s.", buf.data);
+}
+
+/* The account must be there, and alive */
+static void
+check_account(FunctionCallInfo fcinfo)
+{
+	long long	account_id = PG_GETARG_INT64(ARG_ACCOUNT_ID);
+
+	if (PG_ARGISNULL(ARG_TIME_ZONE))
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_UNKNOWN_ACCOUNT),
+				 errmsg("account %lld does not exist", account_id),
+				 errdetail_event(fcinfo),
+				 errhint("Create it with kb_create_account.")));
+	if (PG_GETARG_BOOL(ARG_DELETED))
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_ACCOUNT_DELETED),
+				 errmsg("account %lld is deleted", account_id),
+				 errdetail_event(fcinfo),
+				 errhint("Support can restore a deleted account for some days.")));
+}
+
+/* The service must be a metered one */
+static void
+check_service(FunctionCallInfo fcinfo)
+{
+	char	   *service;
+
+	if (!PG_ARGISNULL(ARG_KIND) && strcmp(arg_cstring(fcinfo, ARG_KIND), "metered") == 0)
+		return;
+	service = arg_cstring(fcinfo, ARG_SERVICE);
+	card_check(service);
+	if (PG_ARGISNULL(ARG_KIND))
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF),
+				 errmsg("service \"%s\" does not exist", service),
+				 errdetail_event(fcinfo),
+				 errhint("Create it with kb_create_service, or look it up in kbilling.service.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("service \"%s\" is not metered", service),
+			 errdetail_event(fcinfo),
+			 errhint("A recurring service is switched on with kb_switch_on.")));
+}
+
+/* The quantity must be a number that can be summed up */
+static void
+check_quantity(FunctionCallInfo fcinfo)
+{
+	Numeric		quantity = PG_GETARG_NUMERIC(ARG_QUANTITY);
+
+	if (numeric_is_nan(quantity) || numeric_is_inf(quantity))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("quantity must be finite, and is %s",
+						DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(quantity)))),
+				 errdetail_event(fcinfo),
+				 errhint("Give how many units were used; below zero, how many are taken back.")));
+}
+
+/* U4, and the account's first day */
+static void
+check_moment(FunctionCallInfo fcinfo, DateADT day)
+{
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(ARG_AT);
+	pg_tz	   *zone;
+
+	if (at > PG_GETARG_TIMESTAMPTZ(ARG_NOW) + MAX_AHEAD)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("usage cannot be more than an hour ahead, and is of %s", timestamptz_to_str(at)),
+				 errdetail_event(fcinfo),
+				 errhint("Record it once it has been used (U4).")));
+	zone = zone_or_utc(PG_GETARG_TEXT_PP(ARG_TIME_ZONE));
+	if (day < local_date(PG_GETARG_TIMESTAMPTZ(ARG_CREATED_AT), zone))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("account %lld had not begun on %s", (long long) PG_GETARG_INT64(ARG_ACCOUNT_ID),
+						date_to_cstring(day)),
+				 errdetail_event(fcinfo),
+				 errhint("Usage is of the account's first day or later.")));
+}
+
+/*
+ * kb_usage_period(source, n, account_id, service, key, quantity, events, at, now,
+ * created_at, time_zone, deleted, kind): the last four are NULL where there is
+ * no such account or service.
+ */
+PG_FUNCTION_INFO_V1(kb_usage_period);
+Datum
+kb_usage_period(PG_FUNCTION_ARGS)
+{
+	DateADT		day;
+
+	check_account(fcinfo);
+	check_service(fcinfo);
+	check_quantity(fcinfo);
+	if (TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(ARG_AT)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("the time of usage must be finite"),
+				 errdetail_event(fcinfo)));
+	day = local_date(PG_GETARG_TIMESTAMPTZ(ARG_AT), zone_or_utc(PG_GETARG_TEXT_PP(ARG_TIME_ZONE)));
+	check_moment(fcinfo, day);
+	PG_RETURN_DATEADT(month_first_day(day));
+}
+
+/* The only value of an object; NULL if it has none or more */
+static JsonbValue *
+only_value(JsonbContainer *object)
+{
+	JsonbIterator *it;
+	JsonbValue	v;
+	JsonbValue *value;
+
+	if (JsonContainerSize(object) != 1)
+		return NULL;
+	value = palloc(sizeof(JsonbValue));
+	it = JsonbIteratorInit(object);
+	(void) JsonbIteratorNext(&it, &v, true);
+	(void) JsonbIteratorNext(&it, &v, true);
+	(void) JsonbIteratorNext(&it, value, true);
+	return value;
+}
+
+/* A JSON scalar as text; NULL if it is none */
+static text *
+scalar_text(const JsonbValue *v)
+{
+	if (v == NULL)
+		return NULL;
+	switch (v->type)
+	{
+		case jbvString:
+			return cstring_to_text_with_len(v->val.string.val, v->val.string.len);
+		case jbvNumeric:
+			return cstring_to_text(DatumGetCString(DirectFunctionCall1(numeric_out,
+																	   NumericGetDatum(v->val.numeric))));
+		case jbvBool:
+			return cstring_to_text(v->val.boolean ? "true" : "false");
+		default:
+			return NULL;
+	}
+}
+
+/* kb_usage_value(service, unit, properties) */
+PG_FUNCTION_INFO_V1(kb_usage_value);
+Datum
+kb_usage_value(PG_FUNCTION_ARGS)
+{
+	JsonbContainer *object = PG_ARGISNULL(2) ? NULL : &PG_GETARG_JSONB_P(2)->root;
+	JsonbValue *found = NULL;
+	text	   *value;
+
+	if (object != NULL && JsonContainerIsObject(object))
+	{
+		if (!PG_ARGISNULL(1))
+			found = getKeyJsonValueFromContainer(object, VARDATA_ANY(PG_GETARG_TEXT_PP(1)),
+												 VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)), NULL);
+		if (found == NULL)
+			found = only_value(object);
+	}
+	value = scalar_text(found);
+	if (value == NULL || VARSIZE_ANY_EXHDR(value) > MAX_VALUE_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("usage of service \"%s\" must have a property to tell apart", arg_cstring(fcinfo, 0)),
+				 errdetail("It counts distinct values: of the property that is named as the service's unit, or of the only one; "
+						   "a text, number or boolean of at most %d bytes.", MAX_VALUE_LENGTH),
+				 errhint("Pass properties such as {\"%s\": \"a name\"}.", PG_ARGISNULL(1) ? "user" : arg_cstring(fcinfo, 1))));
+	PG_RETURN_TEXT_P(value);
+}
+
+/* kb_usage_is_priced(account_id, service, tariff, day, currency, price, quantity, events) */
+PG_FUNCTION_INFO_V1(kb_usage_is_priced);
+Datum
+kb_usage_is_priced(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(5))
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF),
+				 errmsg("tariff \"%s\" has no price for service \"%s\"", arg_cstring(fcinfo, 2), arg_cstring(fcinfo, 1)),
+				 errdetail("It has none on %s, when usage of account %lld is priced.",
+						   date_to_cstring(PG_GETARG_DATEADT(3)), (long long) PG_GETARG_INT64(0)),
+				 errhint("Set one with kb_set_price.")));
+	if (!PG_ARGISNULL(6))
+		(void) price_rate(PG_GETARG_PRICE(5), PG_GETARG_NUMERIC(6), Max(PG_GETARG_INT64(7), 0),
+						  currency_from_text(PG_GETARG_TEXT_PP(4)));
+	PG_RETURN_BOOL(true);
+}
