@@ -11,20 +11,21 @@
 #include "usage.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* The batch so far; messages count events from 1. */
+/* How far it is; messages count events from 1. */
 typedef struct BatchReader
 {
-	EventSet   *set;
-	text	   *service;		/* that of the event before: mostly the next one's too */
+	int			n;				/* the event that is read */
+	bool		has_account_id; /* and whether it has one */
 } BatchReader;
 
 /* Names the event in errors of what its texts are read with */
 static void
 event_context(void *arg)
 {
-	errcontext(SOURCE_BATCH, (long long) ((BatchReader *) arg)->set->n);
+	errcontext("event %d of the batch", ((BatchReader *) arg)->n);
 }
 
 /* Refuse a field */
@@ -33,7 +34,7 @@ refuse_field(const BatchReader *reader, const char *field, const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("\"%s\" of event %d of the batch must be %s", field, reader->set->n, what),
+			 errmsg("\"%s\" of event %d of the batch must be %s", field, reader->n, what),
 			 errhint("An event is an object with the arguments of kb_record_usage as fields.")));
 }
 
@@ -108,29 +109,17 @@ is_field(const JsonbValue *key, const char *name)
 		memcmp(key->val.string.val, name, strlen(name)) == 0;
 }
 
-/* The service, with one text for many events */
-static text *
-read_service(BatchReader *reader, const JsonbValue *v)
-{
-	text	   *last = reader->service;
-
-	if (last == NULL || v->type != jbvString || v->val.string.len != (int) VARSIZE_ANY_EXHDR(last) ||
-		memcmp(v->val.string.val, VARDATA_ANY(last), VARSIZE_ANY_EXHDR(last)) != 0)
-		reader->service = read_text(reader, "service", v);
-	return reader->service;
-}
-
-/* One field of an event; true if it is account_id, which has no other sign of being there */
-static bool
+/* One field of an event */
+static void
 read_field(BatchReader *reader, UsageEvent *event, const JsonbValue *key, JsonbValue *v)
 {
 	if (is_field(key, "account_id"))
 	{
 		event->account_id = read_int64(reader, "account_id", v);
-		return true;
+		reader->has_account_id = true;
 	}
-	if (is_field(key, "service"))
-		event->service = read_service(reader, v);
+	else if (is_field(key, "service"))
+		event->service = read_text(reader, "service", v);
 	else if (is_field(key, "quantity"))
 		event->quantity = read_number(reader, "quantity", v);
 	else if (is_field(key, "key"))
@@ -142,44 +131,46 @@ read_field(BatchReader *reader, UsageEvent *event, const JsonbValue *key, JsonbV
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("event %d of the batch has a field that is not known", reader->set->n),
+				 errmsg("event %d of the batch has a field that is not known", reader->n),
 				 errhint("The fields are account_id, service, quantity, key, at and properties.")));
-	return false;
 }
 
 /* One event, an object; fields that are null are as good as missing */
-static void
-read_event(BatchReader *reader, JsonbIterator **it)
+static UsageEvent
+read_event(BatchReader *reader, JsonbIterator **it, const EventSet *set)
 {
-	UsageEvent *event = events_add(reader->set);
-	bool		has_account_id = false;
+	UsageEvent	event = event_make(set);
 	JsonbIteratorToken token;
 	JsonbValue	key;
 	JsonbValue	v;
 
+	reader->n++;
+	reader->has_account_id = false;
 	while ((token = JsonbIteratorNext(it, &key, true)) == WJB_KEY)
 	{
 		(void) JsonbIteratorNext(it, &v, true);
 		if (v.type != jbvNull)
-			has_account_id |= read_field(reader, event, &key, &v);
+			read_field(reader, &event, &key, &v);
 	}
 	Assert(token == WJB_END_OBJECT);
-	if (!has_account_id || event->service == NULL || event->quantity == NULL || event->key == NULL)
+	if (!reader->has_account_id || event.service == NULL || event.quantity == NULL || event.key == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("event %d of the batch has no %s", reader->set->n,
-						!has_account_id ? "account_id" : event->service == NULL ? "service" :
-						event->quantity == NULL ? "quantity" : "key"),
+				 errmsg("event %d of the batch has no %s", reader->n,
+						!reader->has_account_id ? "account_id" : event.service == NULL ? "service" :
+						event.quantity == NULL ? "quantity" : "key"),
 				 errhint("account_id, service, quantity and key are needed; at and properties may be missing or null.")));
-	event->sign = quantity_sign(event->quantity);
+	event.events = events_of_quantity(event.quantity);
+	return event;
 }
 
 void
 batch_read(struct varlena *events, EventSet *set)
 {
 	JsonbContainer *root = &((Jsonb *) events)->root;
-	BatchReader reader = {set, NULL};
+	BatchReader reader = {0};
 	ErrorContextCallback callback = {error_context_stack, event_context, &reader};
+	MemoryContext per_event = AllocSetContextCreate(CurrentMemoryContext, "usage event", ALLOCSET_SMALL_SIZES);
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	v;
@@ -194,13 +185,20 @@ batch_read(struct varlena *events, EventSet *set)
 	error_context_stack = &callback;
 	while ((token = JsonbIteratorNext(&it, &v, false)) == WJB_BEGIN_OBJECT)
 	{
+		MemoryContext old;
+		UsageEvent	event;
+
 		CHECK_FOR_INTERRUPTS();
-		read_event(&reader, &it);
+		old = MemoryContextSwitchTo(per_event);
+		event = read_event(&reader, &it, set);
+		MemoryContextSwitchTo(old);
+		events_add(set, &event);
+		MemoryContextReset(per_event);
 	}
 	error_context_stack = callback.previous;
 	if (token != WJB_END_ARRAY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("event %d of the batch is not an object", set->n + 1),
+				 errmsg("event %d of the batch is not an object", reader.n + 1),
 				 errhint("An event is an object with the arguments of kb_record_usage as fields.")));
 }

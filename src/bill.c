@@ -199,7 +199,7 @@ rate_usage(const Bill *bill, const Part *part, Used *used)
 		used->quantity = int64_to_numeric(0);
 		used->events = 0;
 	}
-	if (part->is_late && quantity_sign(part->quantity) > 0)
+	if (part->is_late && events_of_quantity(part->quantity) > 0)
 		return price_rate(part->price, part->quantity, Max(part->events, 0), bill->currency);
 
 	before = *used;

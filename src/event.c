@@ -11,6 +11,7 @@
 #include "errors.h"
 #include "fmgr.h"
 #include "price.h"
+#include "usage.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
@@ -25,27 +26,26 @@
 /* Arguments of kb_usage_period */
 enum
 {
-	ARG_SOURCE, ARG_N, ARG_ACCOUNT_ID, ARG_SERVICE, ARG_KEY, ARG_QUANTITY, ARG_EVENTS, ARG_AT, ARG_NOW,
+	ARG_SOURCE, ARG_N, ARG_ACCOUNT_ID, ARG_SERVICE, ARG_KEY, ARG_QUANTITY, ARG_AT, ARG_NOW,
 	ARG_CREATED_AT, ARG_TIME_ZONE, ARG_DELETED, ARG_KIND
 };
 
-/* Says which event is wrong */
+/* Says which event is wrong; whoever calls the function may pass any source */
 static int
 errdetail_event(FunctionCallInfo fcinfo)
 {
-	char	   *source = arg_cstring(fcinfo, ARG_SOURCE);
+	char	   *source = PG_ARGISNULL(ARG_SOURCE) ? "" : arg_cstring(fcinfo, ARG_SOURCE);
 	char	   *key = arg_cstring(fcinfo, ARG_KEY);
-	StringInfoData buf;
+	char	   *with_key = key ? psprintf(", with key \"%s\"", key) : "";
+	long long	n = PG_GETARG_INT64(ARG_N);
 
-	initStringInfo(&buf);
-	appendStringInfoString(&buf, "It is ");
-	if (source == NULL)
-		appendStringInfoString(&buf, "the event");
-	else
-		appendStringInfo(&buf, source, (long long) PG_GETARG_INT64(ARG_N));
-	if (key != NULL)
-		appendStringInfo(&buf, " with key \"%s\"", key);
-	return errdetail_internal("%s.", buf.data);
+	if (strcmp(source, SOURCE_BATCH) == 0)
+		return errdetail("It is event %lld of the batch%s.", n, with_key);
+	if (strcmp(source, SOURCE_ROWS) == 0)
+		return errdetail("It is a row of a metered table%s.", with_key);
+	if (strcmp(source, SOURCE_TOGETHER) == 0)
+		return errdetail("Rows of a metered table without keys are counted together.");
+	return errdetail("It is the event%s.", with_key);
 }
 
 /* The account must be there, and alive */
@@ -54,7 +54,7 @@ check_account(FunctionCallInfo fcinfo)
 {
 	long long	account_id = PG_GETARG_INT64(ARG_ACCOUNT_ID);
 
-	if (PG_ARGISNULL(ARG_TIME_ZONE))
+	if (PG_ARGISNULL(ARG_CREATED_AT) || PG_ARGISNULL(ARG_TIME_ZONE) || PG_ARGISNULL(ARG_DELETED))
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_UNKNOWN_ACCOUNT),
 				 errmsg("account %lld does not exist", account_id),
@@ -106,31 +106,43 @@ check_quantity(FunctionCallInfo fcinfo)
 				 errhint("Give how many units were used; below zero, how many are taken back.")));
 }
 
-/* U4, and the account's first day */
+/* U4 */
 static void
-check_moment(FunctionCallInfo fcinfo, DateADT day)
+check_ahead(FunctionCallInfo fcinfo)
 {
 	TimestampTz at = PG_GETARG_TIMESTAMPTZ(ARG_AT);
-	pg_tz	   *zone;
 
+	if (TIMESTAMP_NOT_FINITE(at))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("the time of usage must be finite"),
+				 errdetail_event(fcinfo)));
 	if (at > PG_GETARG_TIMESTAMPTZ(ARG_NOW) + MAX_AHEAD)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("usage cannot be more than an hour ahead, and is of %s", timestamptz_to_str(at)),
 				 errdetail_event(fcinfo),
 				 errhint("Record it once it has been used (U4).")));
-	zone = zone_or_utc(PG_GETARG_TEXT_PP(ARG_TIME_ZONE));
-	if (day < local_date(PG_GETARG_TIMESTAMPTZ(ARG_CREATED_AT), zone))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("account %lld had not begun on %s", (long long) PG_GETARG_INT64(ARG_ACCOUNT_ID),
-						date_to_cstring(day)),
-				 errdetail_event(fcinfo),
-				 errhint("Usage is of the account's first day or later.")));
+}
+
+/* Usage is of the account's first day, or later */
+static void
+check_begun(FunctionCallInfo fcinfo, DateADT day, pg_tz *zone)
+{
+	TimestampTz created_at = PG_GETARG_TIMESTAMPTZ(ARG_CREATED_AT);
+
+	if (PG_GETARG_TIMESTAMPTZ(ARG_AT) >= created_at || day >= local_date(created_at, zone))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+			 errmsg("account %lld had not begun on %s", (long long) PG_GETARG_INT64(ARG_ACCOUNT_ID),
+					date_to_cstring(day)),
+			 errdetail_event(fcinfo),
+			 errhint("Usage is of the account's first day or later.")));
 }
 
 /*
- * kb_usage_period(source, n, account_id, service, key, quantity, events, at, now,
+ * kb_usage_period(source, n, account_id, service, key, quantity, at, now,
  * created_at, time_zone, deleted, kind): the last four are NULL where there is
  * no such account or service.
  */
@@ -138,18 +150,20 @@ PG_FUNCTION_INFO_V1(kb_usage_period);
 Datum
 kb_usage_period(PG_FUNCTION_ARGS)
 {
+	static const int required[] = {ARG_N, ARG_ACCOUNT_ID, ARG_SERVICE, ARG_QUANTITY, ARG_AT, ARG_NOW};
+	pg_tz	   *zone;
 	DateADT		day;
 
+	for (int i = 0; i < (int) lengthof(required); i++)
+		if (PG_ARGISNULL(required[i]))
+			PG_RETURN_NULL();
 	check_account(fcinfo);
 	check_service(fcinfo);
 	check_quantity(fcinfo);
-	if (TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(ARG_AT)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("the time of usage must be finite"),
-				 errdetail_event(fcinfo)));
-	day = local_date(PG_GETARG_TIMESTAMPTZ(ARG_AT), zone_or_utc(PG_GETARG_TEXT_PP(ARG_TIME_ZONE)));
-	check_moment(fcinfo, day);
+	check_ahead(fcinfo);
+	zone = zone_or_utc(PG_GETARG_TEXT_PP(ARG_TIME_ZONE));
+	day = local_date(PG_GETARG_TIMESTAMPTZ(ARG_AT), zone);
+	check_begun(fcinfo, day, zone);
 	PG_RETURN_DATEADT(month_first_day(day));
 }
 
@@ -224,6 +238,9 @@ PG_FUNCTION_INFO_V1(kb_usage_is_priced);
 Datum
 kb_usage_is_priced(PG_FUNCTION_ARGS)
 {
+	for (int i = 0; i <= 4; i++)
+		if (PG_ARGISNULL(i))
+			PG_RETURN_NULL();
 	if (PG_ARGISNULL(5))
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF),
@@ -231,7 +248,7 @@ kb_usage_is_priced(PG_FUNCTION_ARGS)
 				 errdetail("It has none on %s, when usage of account %lld is priced.",
 						   date_to_cstring(PG_GETARG_DATEADT(3)), (long long) PG_GETARG_INT64(0)),
 				 errhint("Set one with kb_set_price.")));
-	if (!PG_ARGISNULL(6))
+	if (!PG_ARGISNULL(6) && !PG_ARGISNULL(7))
 		(void) price_rate(PG_GETARG_PRICE(5), PG_GETARG_NUMERIC(6), Max(PG_GETARG_INT64(7), 0),
 						  currency_from_text(PG_GETARG_TEXT_PP(4)));
 	PG_RETURN_BOOL(true);

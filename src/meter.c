@@ -6,7 +6,8 @@
  * or DELETE takes back what the old rows were recorded as: by their key, where
  * there is a key column, of the time at which they were used; else by their
  * quantity, of now.  A key's revisions are even while it counts and odd while it
- * is taken back.
+ * is taken back.  Rows without a key are taken together, one event for each
+ * account of a statement.
  */
 #include "postgres.h"
 
@@ -23,10 +24,9 @@
 #include "miscadmin.h"
 #include "plan.h"
 #include "usage.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/float.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -218,7 +218,7 @@ number_value(Datum value, Oid type)
 	switch (type)
 	{
 		case NUMERICOID:
-			return DatumGetNumericCopy(value);
+			return DatumGetNumeric(value);
 		case FLOAT4OID:
 			return DatumGetNumeric(DirectFunctionCall1(float4_numeric, value));
 		case FLOAT8OID:
@@ -240,197 +240,211 @@ text_value(const Meter *meter, TupleTableSlot *slot, const Column *column)
 	return cstring_to_text(OidOutputFunctionCall(output, value));
 }
 
-/* One row as an event */
-static void
-add_row(const Meter *meter, TupleTableSlot *slot, EventSet *set)
+/* One row as an event, or as one that takes it back */
+static UsageEvent
+read_row(const Meter *meter, TupleTableSlot *slot, bool removed, const EventSet *set)
 {
-	UsageEvent *event = events_add(set);
+	UsageEvent	event = event_make(set);
 
-	event->account_id = integer_value(required_value(meter, slot, &meter->account), meter->account.type);
-	event->service = meter->service;
+	event.account_id = integer_value(required_value(meter, slot, &meter->account), meter->account.type);
+	event.service = meter->service;
 	if (meter->counts_values)
-		event->value = text_value(meter, slot, &meter->quantity);
+		event.value = text_value(meter, slot, &meter->quantity);
 	if (meter->counts_values || meter->quantity.attnum == 0)
-		event->quantity = int64_to_numeric(1);
+		event.quantity = int64_to_numeric(1);
 	else
-		event->quantity = number_value(required_value(meter, slot, &meter->quantity), meter->quantity.type);
-	event->sign = quantity_sign(event->quantity);
+		event.quantity = number_value(required_value(meter, slot, &meter->quantity), meter->quantity.type);
+	event.events = events_of_quantity(event.quantity);
+	if (removed)
+	{
+		event.quantity = DatumGetNumeric(DirectFunctionCall1(numeric_uminus, NumericGetDatum(event.quantity)));
+		event.events = -event.events;
+	}
 	if (meter->key.attnum != 0)
-		event->key = cstring_to_text(journal_key(text_value(meter, slot, &meter->key), "key"));
+		event.key = cstring_to_text(journal_key(text_value(meter, slot, &meter->key), "key"));
+	return event;
 }
 
-/* All rows of a transition table as events */
+/* All rows of a transition table; none if there is no table */
 static void
-read_rows(const Meter *meter, Tuplestorestate *rows, EventSet *set)
+read_rows(const Meter *meter, Tuplestorestate *rows, bool removed, EventSet *set)
 {
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(meter->trigger->tg_relation), &TTSOpsMinimalTuple);
+	TupleTableSlot *slot;
+	MemoryContext per_row;
 
-	events_init(set, SOURCE_TABLE, kb_current_time());
+	events_begin(set, SOURCE_ROWS, kb_current_time());
+	if (rows == NULL)
+		return;
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(meter->trigger->tg_relation), &TTSOpsMinimalTuple);
+	per_row = AllocSetContextCreate(CurrentMemoryContext, "metered row", ALLOCSET_SMALL_SIZES);
 	/* a read pointer of our own, as other triggers read the rows too */
 	tuplestore_select_read_pointer(rows, tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND));
 	tuplestore_rescan(rows);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
+		MemoryContext old;
+		UsageEvent	event;
+
 		CHECK_FOR_INTERRUPTS();
-		add_row(meter, slot, set);
+		old = MemoryContextSwitchTo(per_row);
+		event = read_row(meter, slot, removed, set);
+		MemoryContextSwitchTo(old);
+		events_add(set, &event);
+		MemoryContextReset(per_row);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/* A column of the result's row, NULL for an SQL NULL; copied */
-static struct varlena *
-varlena_column(uint64 row, int column)
+/* A column of the result's row; (Datum) 0 for an SQL NULL */
+static Datum
+result_column(uint64 row, int column)
 {
 	bool		isnull;
 	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
 
-	return isnull ? NULL : PG_DETOAST_DATUM_COPY(value);
+	return isnull ? (Datum) 0 : value;
 }
 
-/* A column of the result's row that is not NULL */
-static Datum
-scalar_column(uint64 row, int column)
+/* The rows of a result as events, from its columns in the order that events_register gives them */
+static void
+read_result(EventSet *set, const EventSet *like)
 {
-	bool		isnull;
+	events_begin(set, like->source, like->now);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		UsageEvent	event = {
+			.account_id = DatumGetInt64(result_column(row, 1)),
+			.service = (text *) DatumGetPointer(result_column(row, 2)),
+			.key = (text *) DatumGetPointer(result_column(row, 3)),
+			.revision = DatumGetInt32(result_column(row, 4)),
+			.at = DatumGetTimestampTz(result_column(row, 5)),
+			.quantity = DatumGetNumeric(result_column(row, 6)),
+			.events = DatumGetInt64(result_column(row, 7)),
+			.value = (text *) DatumGetPointer(result_column(row, 8))
+		};
 
-	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+		events_add(set, &event);
+	}
+	SPI_freetuptable(SPI_tuptable);
 }
 
-/* A row of the result as an event: account_id, events, quantity, key, value */
-static UsageEvent *
-add_result_row(const Meter *meter, uint64 row, EventSet *set)
-{
-	UsageEvent *event = events_add(set);
-
-	event->service = meter->service;
-	event->account_id = DatumGetInt64(scalar_column(row, 1));
-	event->sign = DatumGetInt16(scalar_column(row, 2));
-	event->quantity = (Numeric) varlena_column(row, 3);
-	event->key = (text *) varlena_column(row, 4);
-	event->value = (text *) varlena_column(row, 5);
-	return event;
-}
-
-/* Rows that an UPDATE left as they were, for usage, are in both sets: what is in the first alone */
-static SavedPlan difference_plan = {
-	.sql = "SELECT account_id, events, quantity, key, value"
-	"  FROM unnest($1, $2, $3, $4, $5) AS a (account_id, events, quantity, key, value)"
+/* What an UPDATE left as it was, for usage, is in both sets: only what is in the first alone */
+static SavedPlan removed_plan = {
+	.sql = "SELECT account_id, service, key, revision, at, quantity, events, value FROM old_row"
 	" EXCEPT ALL"
-	" SELECT account_id, events, quantity, key, value"
-	"  FROM unnest($6, $7, $8, $9, $10) AS b (account_id, events, quantity, key, value)",
-	.arg_types = {"bigint[]", "smallint[]", "numeric[]", "text[]", "text[]",
-		"bigint[]", "smallint[]", "numeric[]", "text[]", "text[]"},
-	.replan = true
+	" SELECT account_id, service, key, revision, at, - quantity, - events, value FROM new_row"
+};
+
+static SavedPlan added_plan = {
+	.sql = "SELECT account_id, service, key, revision, at, quantity, events, value FROM new_row"
+	" EXCEPT ALL"
+	" SELECT account_id, service, key, revision, at, - quantity, - events, value FROM old_row"
 };
 
 static void
-subtract_rows(const Meter *meter, const EventSet *from, const EventSet *other, EventSet *result)
+drop_unchanged(EventSet *old_rows, EventSet *new_rows)
 {
-	static const EventColumn columns[] = {COL_ACCOUNT_ID, COL_SIGN, COL_QUANTITY, COL_KEY, COL_VALUE};
-	Datum		values[2 * lengthof(columns)];
+	EventSet	removed;
+	EventSet	added;
 
-	for (int i = 0; i < (int) lengthof(columns); i++)
-	{
-		values[i] = events_column(from, columns[i]);
-		values[lengthof(columns) + i] = events_column(other, columns[i]);
-	}
-	plan_execute(&difference_plan, values, NULL, false);
-
-	events_init(result, SOURCE_TABLE, from->now);
-	for (uint64 row = 0; row < SPI_processed; row++)
-		(void) add_result_row(meter, row, result);
+	events_register(old_rows, "old_row");
+	events_register(new_rows, "new_row");
+	plan_execute(&removed_plan, NULL, NULL, false);
+	read_result(&removed, old_rows);
+	plan_execute(&added_plan, NULL, NULL, false);
+	read_result(&added, new_rows);
+	events_end(old_rows);
+	events_end(new_rows);
+	*old_rows = removed;
+	*new_rows = added;
 }
 
-/* The events that are recorded under keys, turned round */
+/* By their keys: what is recorded under them, turned round; a row without an event was there before the trigger */
 static SavedPlan take_back_plan = {
-	.sql = "SELECT e.account_id, (- e.events)::smallint, - e.quantity, e.key, e.value, e.at, e.revision + 1"
-	"  FROM (SELECT DISTINCT account_id, key FROM unnest($2, $3) AS r (account_id, key)) r"
+	.sql = "SELECT e.account_id, e.service, e.key, e.revision + 1, e.at, - e.quantity, - e.events, e.value"
+	"  FROM (SELECT DISTINCT account_id, service, key FROM old_row) r"
 	" CROSS JOIN LATERAL (SELECT * FROM kbilling.usage_event x"
-	"                      WHERE x.account_id = r.account_id AND x.service = $1 AND x.key = r.key"
+	"                      WHERE x.account_id = r.account_id AND x.service = r.service AND x.key = r.key"
 	"                      ORDER BY x.revision DESC LIMIT 1) e"
-	" WHERE e.revision % 2 = 0",
-	.arg_types = {"text", "bigint[]", "text[]"}
+	" WHERE e.revision % 2 = 0"
 };
 
-/* By their keys; a row without an event was there before the trigger */
+/* Rows with keys are gone */
 static void
-take_back_keys(const Meter *meter, const EventSet *removed)
+take_back(EventSet *removed)
 {
-	Datum		values[] = {PointerGetDatum(meter->service), events_column(removed, COL_ACCOUNT_ID),
-	events_column(removed, COL_KEY)};
-	EventSet	events;
+	EventSet	recorded;
 
-	plan_execute(&take_back_plan, values, NULL, false);
-	events_init(&events, SOURCE_TABLE, removed->now);
-	for (uint64 row = 0; row < SPI_processed; row++)
-	{
-		UsageEvent *event = add_result_row(meter, row, &events);
-
-		event->at = DatumGetTimestampTz(scalar_column(row, 6));
-		event->revision = DatumGetInt32(scalar_column(row, 7));
-	}
-	usage_record(&events);
+	events_register(removed, "old_row");
+	plan_execute(&take_back_plan, NULL, NULL, false);
+	read_result(&recorded, removed);
+	usage_record(&recorded);
+	events_end(&recorded);
 }
 
-/* By their quantities */
-static void
-take_back_quantities(EventSet *removed)
-{
-	for (int i = 0; i < removed->n; i++)
-	{
-		UsageEvent *event = &removed->events[i];
-
-		event->quantity = DatumGetNumeric(DirectFunctionCall1(numeric_uminus, NumericGetDatum(event->quantity)));
-		event->sign = -event->sign;
-	}
-	usage_record(removed);
-}
-
-/* Rows are gone */
-static void
-take_back(const Meter *meter, EventSet *removed)
-{
-	if (removed->n == 0)
-		return;
-	if (meter->key.attnum != 0)
-		take_back_keys(meter, removed);
-	else
-		take_back_quantities(removed);
-}
-
-/* Keys that were taken back before, by their place among the events */
+/* Keys that were taken back before */
 static SavedPlan again_plan = {
-	.sql = "SELECT r.n, e.revision + 1"
-	"  FROM unnest($2, $3) WITH ORDINALITY AS r (account_id, key, n)"
+	.sql = "SELECT r.account_id, r.service, r.key, e.revision + 1, r.at, r.quantity, r.events, r.value"
+	"  FROM new_row r"
 	" CROSS JOIN LATERAL (SELECT x.revision FROM kbilling.usage_event x"
-	"                      WHERE x.account_id = r.account_id AND x.service = $1 AND x.key = r.key"
+	"                      WHERE x.account_id = r.account_id AND x.service = r.service AND x.key = r.key"
 	"                      ORDER BY x.revision DESC LIMIT 1) e"
-	" WHERE e.revision % 2 = 1",
-	.arg_types = {"text", "bigint[]", "text[]"}
+	" WHERE e.revision % 2 = 1"
 };
 
-/* Rows are new; one whose key was taken back counts again */
+/* Rows with keys are new; one whose key was taken back counts again */
 static void
-count(const Meter *meter, EventSet *added)
+count(EventSet *added)
 {
-	Datum		values[3];
 	EventSet	again;
 
-	if (usage_record(added) == (uint64) added->n || meter->key.attnum == 0)
+	if (usage_record(added) == added->n)
 		return;
-	values[0] = PointerGetDatum(meter->service);
-	values[1] = events_column(added, COL_ACCOUNT_ID);
-	values[2] = events_column(added, COL_KEY);
-	plan_execute(&again_plan, values, NULL, false);
-	events_init(&again, SOURCE_TABLE, added->now);
-	for (uint64 row = 0; row < SPI_processed; row++)
-	{
-		UsageEvent *event = events_add(&again);
-
-		*event = added->events[DatumGetInt64(scalar_column(row, 1)) - 1];
-		event->revision = DatumGetInt32(scalar_column(row, 2));
-	}
+	events_register(added, "new_row");
+	plan_execute(&again_plan, NULL, NULL, false);
+	read_result(&again, added);
 	usage_record(&again);
+	events_end(&again);
+}
+
+/* Old rows have their quantities turned round already, so that both add up */
+static SavedPlan together_plan = {
+	.sql = "SELECT account_id, service, NULL::text, 0, at, sum(quantity), sum(events)::bigint, value"
+	"  FROM (TABLE old_row UNION ALL TABLE new_row) r"
+	" GROUP BY account_id, service, at, value"
+	" HAVING sum(quantity) <> 0 OR sum(events) <> 0"
+};
+
+/* Rows without keys have come or gone */
+static void
+count_together(EventSet *old_rows, EventSet *new_rows)
+{
+	EventSet	together;
+
+	events_register(old_rows, "old_row");
+	events_register(new_rows, "new_row");
+	plan_execute(&together_plan, NULL, NULL, false);
+	read_result(&together, new_rows);
+	together.source = SOURCE_TOGETHER;
+	usage_record(&together);
+	events_end(&together);
+}
+
+/* What the statement has done, as usage */
+static void
+record_rows(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
+{
+	if (meter->key.attnum == 0 && !meter->has_level)
+	{
+		count_together(old_rows, new_rows);
+		return;
+	}
+	if (old_rows->n > 0 && new_rows->n > 0)
+		drop_unchanged(old_rows, new_rows);
+	if (old_rows->n > 0)
+		take_back(old_rows);
+	if (new_rows->n > 0)
+		count(new_rows);
 }
 
 /* Trigger: kb_meter(service, account column [, quantity column [, key column]]) */
@@ -442,29 +456,16 @@ kb_meter(PG_FUNCTION_ARGS)
 	Meter		meter;
 	EventSet	old_rows;
 	EventSet	new_rows;
-	EventSet	removed;
-	EventSet	added;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "kb_meter is a trigger function");
 	plan_connect();
 	read_meter(&meter, trigger);
-	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		read_rows(&meter, trigger->tg_oldtable, &old_rows);
-	if (!TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-		read_rows(&meter, trigger->tg_newtable, &new_rows);
-
-	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-	{
-		subtract_rows(&meter, &old_rows, &new_rows, &removed);
-		subtract_rows(&meter, &new_rows, &old_rows, &added);
-		take_back(&meter, &removed);
-		count(&meter, &added);
-	}
-	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-		take_back(&meter, &old_rows);
-	else
-		count(&meter, &new_rows);
+	read_rows(&meter, trigger->tg_oldtable, true, &old_rows);
+	read_rows(&meter, trigger->tg_newtable, false, &new_rows);
+	record_rows(&meter, &old_rows, &new_rows);
+	events_end(&old_rows);
+	events_end(&new_rows);
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }

@@ -15,7 +15,6 @@ typedef struct SavedPlan
 {
 	const char *sql;
 	const char *arg_types[PLAN_MAX_ARGS];	/* SQL names, up to the first NULL */
-	bool		replan;			/* plan anew for the values of each execution */
 	int			nargs;
 	SPIPlanPtr	plan;
 	struct SavedPlan *next;			/* of those prepared */

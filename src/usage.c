@@ -10,132 +10,121 @@
 #include "fmgr.h"
 #include "journal.h"
 #include "kbilling.h"
+#include "miscadmin.h"
 #include "plan.h"
 #include "usage.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
+#include "utils/queryenvironment.h"
 #include "utils/timestamp.h"
 
 /* U5: more sessions than this that count for one account at once may wait for each other */
 #define NUM_SLOTS		8
 
+/* More events than this are planned for as many. */
+#define FEW_EVENTS		100
+
+/* The columns of a set, after n */
+static const struct
+{
+	char	   *name;
+	Oid			type;
+} event_columns[] = {
+	{"n", INT8OID}, {"account_id", INT8OID}, {"service", TEXTOID}, {"key", TEXTOID}, {"revision", INT4OID},
+	{"at", TIMESTAMPTZOID}, {"quantity", NUMERICOID}, {"events", INT8OID}, {"value", TEXTOID}, {"properties", JSONBOID}
+};
+
+#define NUM_COLUMNS		((int) lengthof(event_columns))
+
 void
-events_init(EventSet *set, const char *source, TimestampTz now)
+events_begin(EventSet *set, const char *source, TimestampTz now)
 {
 	set->source = source;
 	set->now = now;
 	set->n = 0;
-	set->capacity = 16;
-	set->events = palloc(set->capacity * sizeof(UsageEvent));
+	set->corrects = false;
+	set->desc = CreateTemplateTupleDesc(NUM_COLUMNS);
+	for (int i = 0; i < NUM_COLUMNS; i++)
+		TupleDescInitEntry(set->desc, i + 1, event_columns[i].name, event_columns[i].type, -1, 0);
+	set->rows = tuplestore_begin_heap(true, false, work_mem);
 }
 
-UsageEvent *
-events_add(EventSet *set)
+UsageEvent
+event_make(const EventSet *set)
 {
-	UsageEvent *event;
+	UsageEvent	event = {.at = set->now, .events = 1};
 
-	if (set->n == set->capacity)
-	{
-		set->capacity *= 2;
-		set->events = repalloc_huge(set->events, set->capacity * sizeof(UsageEvent));
-	}
-	event = &set->events[set->n++];
-	memset(event, 0, sizeof(UsageEvent));
-	event->at = set->now;
-	event->sign = 1;
 	return event;
 }
 
-int16
-quantity_sign(Numeric quantity)
+void
+events_add(EventSet *set, const UsageEvent *event)
+{
+	Datum		values[] = {Int64GetDatum(++set->n), Int64GetDatum(event->account_id), PointerGetDatum(event->service),
+		PointerGetDatum(event->key), Int32GetDatum(event->revision), TimestampTzGetDatum(event->at),
+		NumericGetDatum(event->quantity), Int64GetDatum(event->events), PointerGetDatum(event->value),
+		PointerGetDatum(event->properties)
+	};
+	bool		nulls[lengthof(event_columns)] = {[3] = event->key == NULL,[8] = event->value == NULL,
+		[9] = event->properties == NULL
+	};
+
+	tuplestore_putvalues(set->rows, set->desc, values, nulls);
+	set->corrects |= event->events < 0;
+}
+
+void
+events_register(const EventSet *set, char *name)
+{
+	EphemeralNamedRelation table = palloc0(sizeof(EphemeralNamedRelationData));
+
+	table->md.name = name;
+	table->md.reliddesc = InvalidOid;
+	table->md.tupdesc = set->desc;
+	table->md.enrtype = ENR_NAMED_TUPLESTORE;
+	/* one of two numbers, as a statement's plan keeps that of its first use */
+	table->md.enrtuples = set->n > FEW_EVENTS ? 100 * FEW_EVENTS : 1;
+	table->reldata = set->rows;
+	(void) SPI_unregister_relation(name);
+	if (SPI_register_relation(table) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register a set of events");
+}
+
+void
+events_end(EventSet *set)
+{
+	tuplestore_end(set->rows);
+}
+
+int64
+events_of_quantity(Numeric quantity)
 {
 	return DatumGetBool(DirectFunctionCall2(numeric_lt, NumericGetDatum(quantity),
 											NumericGetDatum(int64_to_numeric(0)))) ? -1 : 1;
-}
-
-/* In the order of EventColumn, and of the statements' parameters. */
-static const Oid column_types[NUM_COLUMNS] = {
-	INT8OID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, NUMERICOID, INT2OID, TEXTOID, JSONBOID
-};
-
-/* A column of an event, (Datum) 0 for a pointer that is NULL */
-static Datum
-event_value(const UsageEvent *event, EventColumn column)
-{
-	switch (column)
-	{
-		case COL_ACCOUNT_ID:
-			return Int64GetDatum(event->account_id);
-		case COL_SERVICE:
-			return PointerGetDatum(event->service);
-		case COL_KEY:
-			return PointerGetDatum(event->key);
-		case COL_REVISION:
-			return Int32GetDatum(event->revision);
-		case COL_AT:
-			return TimestampTzGetDatum(event->at);
-		case COL_QUANTITY:
-			return NumericGetDatum(event->quantity);
-		case COL_SIGN:
-			return Int16GetDatum(event->sign);
-		case COL_VALUE:
-			return PointerGetDatum(event->value);
-		default:
-			return PointerGetDatum(event->properties);
-	}
-}
-
-Datum
-events_column(const EventSet *set, EventColumn column)
-{
-	Datum	   *values = palloc_extended(set->n * sizeof(Datum), MCXT_ALLOC_HUGE);
-	bool	   *nulls = palloc_extended(set->n, MCXT_ALLOC_HUGE);
-	int			lower_bound = 1;
-	int16		len;
-	bool		byval;
-	char		align;
-	ArrayType  *array;
-
-	get_typlenbyvalalign(column_types[column], &len, &byval, &align);
-	for (int i = 0; i < set->n; i++)
-	{
-		values[i] = event_value(&set->events[i], column);
-		nulls[i] = !byval && DatumGetPointer(values[i]) == NULL;
-	}
-	array = construct_md_array(values, nulls, 1, (int *) &set->n, &lower_bound,
-							   column_types[column], len, byval, align);
-	pfree(values);
-	pfree(nulls);
-	return PointerGetDatum(array);
 }
 
 /*
  * Every event is written, unless its key is known, and what was written moves
  * its month's total.  The checks raise for the event or total that is wrong.
  */
-#define EVENT_TYPES \
-	"bigint[]", "text[]", "text[]", "integer[]", "timestamptz[]", "numeric[]", "smallint[]", "text[]", "jsonb[]"
 #define RECORD_SQL \
 	"WITH event AS (" \
 	"  SELECT e.account_id, e.service, e.key, e.revision, e.at, e.quantity, e.events, e.properties," \
-	"         kbilling.kb_usage_period($10, e.n, e.account_id, e.service, e.key, e.quantity, e.events, e.at, $11," \
+	"         kbilling.kb_usage_period($1, e.n, e.account_id, e.service, e.key, e.quantity, e.at, $2," \
 	"             a.created_at, a.time_zone, a.state IN ('deleted', 'purged'), s.kind) AS period," \
 	"         CASE s.aggregation WHEN 'unique'" \
 	"             THEN coalesce(e.value, kbilling.kb_usage_value(e.service, s.unit, e.properties)) END AS value" \
-	"    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY" \
-	"         AS e (account_id, service, key, revision, at, quantity, events, value, properties, n)" \
+	"    FROM event_set e" \
 	"    LEFT JOIN kbilling.account a ON a.account_id = e.account_id" \
 	"    LEFT JOIN kbilling.service s ON s.service = e.service" \
 	"), written AS (" \
 	"  INSERT INTO kbilling.usage_event AS x (account_id, at, period, revision, events, service, key, quantity, value, properties)" \
 	"  SELECT account_id, at, period, revision, events, service, coalesce(key, 'kb:' || gen_random_uuid()), quantity, value, properties" \
-	"    FROM event" \
+	"    FROM event ORDER BY account_id, service, key" \
 	"  ON CONFLICT (account_id, service, key, revision) DO NOTHING" \
 	"  RETURNING x.account_id, x.period, x.service, x.at, x.recorded_at, x.events, x.quantity, x.value" \
 	"), counted AS (" \
 	"  INSERT INTO kbilling.usage_value AS v (account_id, period, service, value, events, change)" \
-	"  SELECT w.account_id, w.period, w.service, w.value, sum(w.events), (sum(w.events) > 0)::integer" \
+	"  SELECT w.account_id, w.period, w.service, w.value, sum(w.events)::bigint, (sum(w.events) > 0)::integer" \
 	"    FROM written w WHERE w.value IS NOT NULL" \
 	"   GROUP BY w.account_id, w.period, w.service, w.value" \
 	"   ORDER BY w.account_id, w.period, w.service, w.value" \
@@ -145,13 +134,13 @@ events_column(const EventSet *set, EventColumn column)
 	"  RETURNING v.account_id, v.period, v.service, v.change" \
 	"), total AS (" \
 	"  INSERT INTO kbilling.usage_total AS t (account_id, period, service, slot, aggregation, quantity, events, last_at)" \
-	"  SELECT g.account_id, g.period, g.service, $12, g.aggregation," \
+	"  SELECT g.account_id, g.period, g.service, $3, g.aggregation," \
 	"         CASE g.aggregation WHEN 'sum' THEN g.quantity WHEN 'count' THEN g.events WHEN 'max' THEN g.highest" \
 	"             WHEN 'unique' THEN (SELECT sum(c.change) FROM counted c" \
 	"                                  WHERE (c.account_id, c.period, c.service) = (g.account_id, g.period, g.service))" \
 	"             ELSE g.latest[3] END," \
 	"         g.events, g.last_at" \
-	"    FROM (SELECT w.account_id, w.period, w.service, s.aggregation, sum(w.quantity) AS quantity, sum(w.events) AS events," \
+	"    FROM (SELECT w.account_id, w.period, w.service, s.aggregation, sum(w.quantity) AS quantity, sum(w.events)::bigint AS events," \
 	"                 max(w.quantity) FILTER (WHERE s.aggregation = 'max' AND w.events > 0) AS highest," \
 	"                 max(w.at) FILTER (WHERE s.aggregation = 'last' AND w.events > 0) AS last_at," \
 	"                 max(ARRAY[extract(epoch FROM w.at), extract(epoch FROM w.recorded_at), w.quantity])" \
@@ -172,12 +161,12 @@ events_column(const EventSet *set, EventColumn column)
 	"         events = t.events + excluded.events, last_at = greatest(t.last_at, excluded.last_at), settled = false" \
 	")" \
 	"SELECT count(*) FROM written"
-#define RECORD_TYPES {EVENT_TYPES, "text", "timestamptz", "smallint"}
+#define RECORD_TYPES {"text", "timestamptz", "smallint"}
 
 static SavedPlan record_plan = {.sql = RECORD_SQL, .arg_types = RECORD_TYPES};
 
-/* A million events want joins that one event does not */
-static SavedPlan record_many_plan = {.sql = RECORD_SQL, .arg_types = RECORD_TYPES, .replan = true};
+/* Many events want joins that few do not */
+static SavedPlan record_many_plan = {.sql = RECORD_SQL, .arg_types = RECORD_TYPES};
 
 /*
  * What corrects a highest or last quantity looks at the events again, with no
@@ -185,11 +174,10 @@ static SavedPlan record_many_plan = {.sql = RECORD_SQL, .arg_types = RECORD_TYPE
  */
 static SavedPlan lock_levels_plan = {
 	.sql = "SELECT FROM kbilling.account a"
-	" WHERE a.account_id IN (SELECT e.account_id FROM unnest($1, $2, $7) AS e (account_id, service, events)"
+	" WHERE a.account_id IN (SELECT e.account_id FROM event_set e"
 	"                          JOIN kbilling.service s ON s.service = e.service"
 	"                         WHERE e.events < 0 AND s.aggregation IN ('max', 'last'))"
-	" ORDER BY a.account_id FOR NO KEY UPDATE",
-	.arg_types = {EVENT_TYPES}
+	" ORDER BY a.account_id FOR NO KEY UPDATE"
 };
 
 /* A quantity counts while more events have it than take it back; the last one, of each moment */
@@ -198,7 +186,7 @@ static SavedPlan correct_levels_plan = {
 	"   SET quantity = l.quantity, last_at = l.at, settled = false"
 	"  FROM (SELECT DISTINCT e.account_id, e.service, s.aggregation,"
 	"               kbilling.kb_month_first_day(kbilling.kb_account_date(e.at, a.time_zone)) AS period"
-	"          FROM unnest($1, $2, $5, $7) AS e (account_id, service, at, events)"
+	"          FROM event_set e"
 	"          JOIN kbilling.service s ON s.service = e.service"
 	"          JOIN kbilling.account a ON a.account_id = e.account_id"
 	"         WHERE e.events < 0 AND s.aggregation IN ('max', 'last')) g"
@@ -208,19 +196,8 @@ static SavedPlan correct_levels_plan = {
 	"       WHERE x.account_id = g.account_id AND x.service = g.service AND x.period = g.period"
 	"       GROUP BY 1, 2 HAVING sum(x.events) > 0"
 	"       ORDER BY 2 DESC NULLS LAST, CASE g.aggregation WHEN 'last' THEN max(x.recorded_at) END DESC NULLS LAST, 1 DESC LIMIT 1) l ON true"
-	" WHERE t.account_id = g.account_id AND t.period = g.period AND t.service = g.service",
-	.arg_types = {EVENT_TYPES}
+	" WHERE t.account_id = g.account_id AND t.period = g.period AND t.service = g.service"
 };
-
-/* Whether any event is a correction */
-static bool
-has_correction(const EventSet *set)
-{
-	for (int i = 0; i < set->n; i++)
-		if (set->events[i].sign < 0)
-			return true;
-	return false;
-}
 
 /* Which part of a total this session writes */
 static int16
@@ -229,31 +206,24 @@ own_slot(void)
 	return kb_session_number() % NUM_SLOTS;
 }
 
-uint64
+int64
 usage_record(const EventSet *set)
 {
-	Datum		values[NUM_COLUMNS + 3];
-	char		nulls[NUM_COLUMNS + 3];
-	bool		corrects = has_correction(set);
+	Datum		values[] = {set->source ? CStringGetTextDatum(set->source) : (Datum) 0,
+		TimestampTzGetDatum(set->now), Int16GetDatum(own_slot())
+	};
 	bool		isnull;
-	uint64		counted;
+	int64		counted;
 
 	if (set->n == 0)
 		return 0;
-	memset(nulls, ' ', sizeof(nulls));
-	for (int column = 0; column < NUM_COLUMNS; column++)
-		values[column] = events_column(set, column);
-	values[NUM_COLUMNS] = set->source ? CStringGetTextDatum(set->source) : (Datum) 0;
-	nulls[NUM_COLUMNS] = set->source ? ' ' : 'n';
-	values[NUM_COLUMNS + 1] = TimestampTzGetDatum(set->now);
-	values[NUM_COLUMNS + 2] = Int16GetDatum(own_slot());
-
-	if (corrects)
-		plan_execute(&lock_levels_plan, values, NULL, false);
-	plan_execute(set->n > 1 ? &record_many_plan : &record_plan, values, nulls, false);
+	events_register(set, "event_set");
+	if (set->corrects)
+		plan_execute(&lock_levels_plan, NULL, NULL, false);
+	plan_execute(set->n > FEW_EVENTS ? &record_many_plan : &record_plan, values, set->source ? NULL : "n  ", false);
 	counted = DatumGetInt64(plan_column(1, &isnull));
-	if (corrects)
-		plan_execute(&correct_levels_plan, values, NULL, false);
+	if (set->corrects)
+		plan_execute(&correct_levels_plan, NULL, NULL, false);
 	return counted;
 }
 
@@ -264,25 +234,26 @@ kb_record_usage(PG_FUNCTION_ARGS)
 {
 	static const char *const required[] = {"account_id", "service", "quantity", "key"};
 	EventSet	set;
-	UsageEvent *event;
-	uint64		counted;
+	UsageEvent	event;
+	int64		counted;
 
 	for (int i = 0; i < (int) lengthof(required); i++)
 		arg_required(fcinfo, i, required[i]);
-	events_init(&set, NULL, kb_current_time());
-	event = events_add(&set);
-	event->account_id = PG_GETARG_INT64(0);
-	event->service = PG_GETARG_TEXT_PP(1);
-	event->quantity = PG_GETARG_NUMERIC(2);
-	event->sign = quantity_sign(event->quantity);
-	event->key = cstring_to_text(journal_key(PG_GETARG_TEXT_PP(3), "key"));
-	if (!PG_ARGISNULL(4))
-		event->at = PG_GETARG_TIMESTAMPTZ(4);
-	if (!PG_ARGISNULL(5))
-		event->properties = PG_DETOAST_DATUM(PG_GETARG_DATUM(5));
-
 	plan_connect();
+	events_begin(&set, NULL, kb_current_time());
+	event = event_make(&set);
+	event.account_id = PG_GETARG_INT64(0);
+	event.service = PG_GETARG_TEXT_PP(1);
+	event.quantity = PG_GETARG_NUMERIC(2);
+	event.events = events_of_quantity(event.quantity);
+	event.key = cstring_to_text(journal_key(PG_GETARG_TEXT_PP(3), "key"));
+	if (!PG_ARGISNULL(4))
+		event.at = PG_GETARG_TIMESTAMPTZ(4);
+	if (!PG_ARGISNULL(5))
+		event.properties = PG_DETOAST_DATUM(PG_GETARG_DATUM(5));
+	events_add(&set, &event);
 	counted = usage_record(&set);
+	events_end(&set);
 	SPI_finish();
 	PG_RETURN_BOOL(counted > 0);
 }
@@ -293,14 +264,14 @@ Datum
 kb_record_usage_batch(PG_FUNCTION_ARGS)
 {
 	EventSet	set;
-	uint64		counted;
+	int64		counted;
 
 	arg_required(fcinfo, 0, "events");
-	events_init(&set, SOURCE_BATCH, kb_current_time());
-	batch_read(PG_DETOAST_DATUM(PG_GETARG_DATUM(0)), &set);
-
 	plan_connect();
+	events_begin(&set, SOURCE_BATCH, kb_current_time());
+	batch_read(PG_DETOAST_DATUM(PG_GETARG_DATUM(0)), &set);
 	counted = usage_record(&set);
+	events_end(&set);
 	SPI_finish();
 	PG_RETURN_INT64(counted);
 }

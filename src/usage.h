@@ -8,6 +8,7 @@
 #include "postgres.h"
 #include "datatype/timestamp.h"
 #include "utils/numeric.h"
+#include "utils/tuplestore.h"
 
 /* One event; pointers may be NULL where noted. */
 typedef struct UsageEvent
@@ -18,49 +19,53 @@ typedef struct UsageEvent
 	int32		revision;
 	TimestampTz at;
 	Numeric		quantity;
-	int16		sign;			/* 1, or -1 for a correction */
-	text	   *value;			/* what counts once, NULL: it is among the properties */
+	int64		events;			/* 1, or -1 for a correction; more where rows without a key are taken together */
+	text	   *value;			/* what counts once; NULL: it is among the properties */
 	struct varlena *properties; /* jsonb, NULL: none */
 } UsageEvent;
 
-/* Events to record together. */
+/*
+ * Events to record together.  They stand in a tuplestore, so a million of them
+ * take no more memory than a few; statements read it as a table, see
+ * events_register.
+ */
 typedef struct EventSet
 {
-	const char *source;			/* what one is called in an error: "event %lld of the batch"; NULL: there is one */
+	const char *source;			/* what they are, for errors: SOURCE_...; NULL: kb_record_usage's one */
 	TimestampTz now;			/* the moment of recording */
-	int			n;
-	int			capacity;
-	UsageEvent *events;
+	int64		n;
+	bool		corrects;		/* one of them takes something back */
+	TupleDesc	desc;
+	Tuplestorestate *rows;
 } EventSet;
 
-/* The columns of an event as SQL has them. */
-typedef enum EventColumn
-{
-	COL_ACCOUNT_ID, COL_SERVICE, COL_KEY, COL_REVISION, COL_AT, COL_QUANTITY, COL_SIGN, COL_VALUE, COL_PROPERTIES
-} EventColumn;
+#define SOURCE_BATCH	"batch"		/* kb_record_usage_batch */
+#define SOURCE_ROWS		"rows"		/* metered ones with keys */
+#define SOURCE_TOGETHER	"together"	/* metered ones without */
 
-#define NUM_COLUMNS		(COL_PROPERTIES + 1)
+/* The caller has connected to SPI, and ends what it begins. */
+extern void events_begin(EventSet *set, const char *source, TimestampTz now);
 
-/* How to write the sources; messages name the number, from 1 on. */
-#define SOURCE_BATCH	"event %lld of the batch"
-#define SOURCE_TABLE	"row %lld of the statement"
+/* An event of now, else empty. */
+extern UsageEvent event_make(const EventSet *set);
 
-extern void events_init(EventSet *set, const char *source, TimestampTz now);
-
-/* A new event at the end of the set: of now, else empty. */
-extern UsageEvent *events_add(EventSet *set);
-
-/* A column of all events as an array; what is NULL there is NULL in it. */
-extern Datum events_column(const EventSet *set, EventColumn column);
-
-/* -1 below zero, else 1 */
-extern int16 quantity_sign(Numeric quantity);
+/* Adds a copy. */
+extern void events_add(EventSet *set, const UsageEvent *event);
 
 /*
- * Records them all or raises; the number that count, as their keys were not
- * known.  The caller has connected to SPI.
+ * Lets the statements of this connection read the set under a name, which may
+ * have had another one before, with the columns n (from 1 on), account_id,
+ * service, key, revision, at, quantity, events, value, properties.
  */
-extern uint64 usage_record(const EventSet *set);
+extern void events_register(const EventSet *set, char *name);
+
+extern void events_end(EventSet *set);
+
+/* How many events a quantity stands for: -1 below zero, else 1 */
+extern int64 events_of_quantity(Numeric quantity);
+
+/* Records them all or raises; the number that count, as their keys were not known. */
+extern int64 usage_record(const EventSet *set);
 
 /* Reads the events of kb_record_usage_batch, a JSON array; errors say which one is wrong. */
 extern void batch_read(struct varlena *events, EventSet *set);

@@ -16,7 +16,7 @@ CREATE TABLE kbilling.usage_event (
 	recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	period      date NOT NULL,
 	revision    integer NOT NULL DEFAULT 0,
-	events      smallint NOT NULL,
+	events      bigint NOT NULL,
 	service     kbilling.kb_text NOT NULL,
 	key         kbilling.kb_text NOT NULL,
 	quantity    numeric NOT NULL,
@@ -31,7 +31,7 @@ COMMENT ON COLUMN kbilling.usage_event.at IS 'When it was used';
 COMMENT ON COLUMN kbilling.usage_event.recorded_at IS 'When it was recorded, by the machine''s clock';
 COMMENT ON COLUMN kbilling.usage_event.period IS 'The month of its time, by its first day, in the account''s time zone';
 COMMENT ON COLUMN kbilling.usage_event.revision IS '0; odd: takes the event of the same key back, when its metered row was changed or deleted; even: counts again';
-COMMENT ON COLUMN kbilling.usage_event.events IS '1; -1 for a correction';
+COMMENT ON COLUMN kbilling.usage_event.events IS '1; -1 for a correction; of metered rows without a key, how many are taken together';
 COMMENT ON COLUMN kbilling.usage_event.service IS 'The metered service';
 COMMENT ON COLUMN kbilling.usage_event.key IS 'Counts once for each account and service (U1); those that begin with "kb:" are of metered rows without a key';
 COMMENT ON COLUMN kbilling.usage_event.quantity IS 'Units; below zero for a correction';
@@ -90,13 +90,13 @@ COMMENT ON COLUMN kbilling.usage_value.value IS 'The value';
 
 -- What recording calls for each event, and for each total.
 
-CREATE FUNCTION kbilling.kb_usage_period(source text, n bigint, account_id bigint, service text, key text, quantity numeric, events smallint,
+CREATE FUNCTION kbilling.kb_usage_period(source text, n bigint, account_id bigint, service text, key text, quantity numeric,
 										 at timestamptz, now timestamptz, created_at timestamptz, time_zone text, deleted boolean,
 										 kind text)
 	RETURNS date
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 50
 	AS 'MODULE_PATHNAME', 'kb_usage_period';
-COMMENT ON FUNCTION kbilling.kb_usage_period(text, bigint, bigint, text, text, numeric, smallint, timestamptz, timestamptz, timestamptz, text, boolean, text) IS
+COMMENT ON FUNCTION kbilling.kb_usage_period(text, bigint, bigint, text, text, numeric, timestamptz, timestamptz, timestamptz, text, boolean, text) IS
 'The month that an event belongs to, in the account''s time zone, if the event may be recorded: KB001, KB010, KB012, 22003, 22008, 22023 (U1, U4)';
 
 CREATE FUNCTION kbilling.kb_usage_value(service text, unit text, properties jsonb) RETURNS text
@@ -187,14 +187,15 @@ CREATE FUNCTION kbilling.kb_record_usage(account_id bigint, service text, quanti
 COMMENT ON FUNCTION kbilling.kb_record_usage(bigint, text, numeric, text, timestamptz, jsonb) IS
 'Records usage of a metered service, at a moment (NULL: now); true if it counts, false if the account has the key for the service already (U1). A quantity below zero takes back what was recorded, of the month of its time. KB001, KB010; KB012 for an unknown service or one without a price; 22003 for a quantity that is not finite or too large; 22008 for more than an hour ahead or before the account''s first day; 22023 for a service that is not metered, or a wrong key';
 
+-- Without JIT: compiling takes longer than most batches do.
 CREATE FUNCTION kbilling.kb_record_usage_batch(events jsonb) RETURNS bigint
-	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp SET jit = off
 	AS 'MODULE_PATHNAME', 'kb_record_usage_batch';
 COMMENT ON FUNCTION kbilling.kb_record_usage_batch(jsonb) IS
 'Records an array of objects with the arguments of kb_record_usage as fields, all of them or none; how many count. Errors as there, and say which event it is; "at" is a text with an offset from UTC';
 
 CREATE FUNCTION kbilling.kb_meter() RETURNS trigger
-	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp SET jit = off
 	AS 'MODULE_PATHNAME', 'kb_meter';
 COMMENT ON FUNCTION kbilling.kb_meter() IS
 'Trigger: turns the rows of an application''s table into usage (E3). Arguments: service, account column, quantity column (or '''': 1 each; for "unique" the column whose values count), key column (or none: each row counts). AFTER INSERT, UPDATE or DELETE, FOR EACH STATEMENT, with transition tables; an UPDATE or DELETE corrects what was recorded';
