@@ -137,7 +137,8 @@ rate_part(const Bill *bill, const Part *part)
 {
 	int			days = part->prorate ? part->to - part->from + 1 : bill->days_in_month;
 
-	return price_rate_days(part->price, part->quantity, bill->currency, days, bill->days_in_month);
+	return price_rate_days(part->price, part->quantity, 1, bill->currency,
+						   days, bill->days_in_month);
 }
 
 /* Add a text to a JSON object, as key or value */
