@@ -163,7 +163,8 @@ rate_days(const Bill *bill, const Part *part)
 {
 	int			days = part->prorate ? part->to - part->from + 1 : bill->days_in_month;
 
-	return price_rate_days(part->price, part->quantity, bill->currency, days, bill->days_in_month);
+	return price_rate_days(part->price, part->quantity, 1, bill->currency,
+						   days, bill->days_in_month);
 }
 
 /* The period's own usage of a service, less what came late and took back. */

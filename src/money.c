@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "currency.h"
+#include "decimal.h"
 #include "errors.h"
 #include "money.h"
 
@@ -25,8 +26,6 @@
 	(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), \
 	 errmsg("kb_money out of range"), \
 	 errdetail("An amount is a count of at most 9007199254740991 (2^53 - 1) minor units of its currency."))
-
-static const int64 power_of_ten[] = {1, 10, 100, 1000, 10000};
 
 /* A number as it was written, before its currency is known. */
 typedef struct WrittenAmount
@@ -54,9 +53,9 @@ minor_per_major(uint16 currency)
 {
 	int			exponent = currency_exponent(currency);
 
-	if (exponent < 0 || exponent >= (int) lengthof(power_of_ten))
+	if (exponent < 0)
 		elog(ERROR, "kb_money with invalid currency number %d", currency);
-	return power_of_ten[exponent];
+	return power_of_ten(exponent);
 }
 
 /* Value from its parts */
@@ -188,7 +187,7 @@ count_minor(const char *input, const WrittenAmount *amount, uint16 currency,
 				 errdetail("%s has %d of them, the amount has %d.",
 						   currency_code(currency), exponent, amount->fraction),
 				 errhint("Round it first: amounts are never rounded on input.")));
-	if (pg_mul_u64_overflow(amount->digits, power_of_ten[exponent - amount->fraction], &minor) ||
+	if (pg_mul_u64_overflow(amount->digits, power_of_ten(exponent - amount->fraction), &minor) ||
 		minor > MONEY_MINOR_MAX)
 		ereturn(escontext, false, MONEY_OUT_OF_RANGE);
 
@@ -302,22 +301,6 @@ kb_money_send(PG_FUNCTION_ARGS)
 /*
  * Numbers
  */
-
-/* Call a numeric function of the server */
-static inline Numeric
-numeric_call(PGFunction function, Numeric a, Numeric b)
-{
-	return DatumGetNumeric(DirectFunctionCall2(function,
-											   NumericGetDatum(a), NumericGetDatum(b)));
-}
-
-/* Order of two numerics, NaN last */
-static inline int
-numeric_order(Numeric a, Numeric b)
-{
-	return DatumGetInt32(DirectFunctionCall2(numeric_cmp,
-											 NumericGetDatum(a), NumericGetDatum(b)));
-}
 
 /* Magnitude of a numeric */
 static inline Numeric

@@ -1,580 +1,204 @@
 /*
  * price.c
- *		kb_price: its text and binary forms, equality, and rating.
+ *		kb_price, the type: its stored, text and wire forms, and equality.
  *
- * The text form, in any case, with any spacing between the words:
+ * A price is stored in as few bytes as it takes, for it is in every line of
+ * every price list:
  *
- *		price	:= number [ form ]
- *		form	:= ( "each" | "per" number ) option*
- *		option	:= ( "free" | "min" | "max" ) number
+ *		byte	the kind, and above its three bits the mask of slots
+ *		byte	how many tiers, of kinds that have them
+ *		tiers	unit price, of such kinds then the fee or NO_NUMBER, then the
+ *				edge but for the last
+ *		slots	their numbers, in the order of PriceSlot
  *
- * Each option comes at most once, in any order; it is written in this one.
+ * A number is a byte, the scale in its high half and the length of the mantissa
+ * in its low, then the mantissa without its leading zero bytes, high one first.
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "common/hashfn.h"
-#include "common/int.h"
-#include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
-#include "mb/pg_wchar.h"
-#include "parser/scansup.h"
-#include "utils/builtins.h"
 
 #include "compat.h"
-#include "currency.h"
-#include "price.h"
+#include "price_terms.h"
 
-#define NUMBER_MAX_SCALE	12
 #define PRICE_WIRE_VERSION	1
 
-/* A decimal as it was written: 19.00 is 1900 and 2. */
-typedef struct PriceNumber
+#define KIND_BITS			3
+#define KIND_MASK			((1 << KIND_BITS) - 1)
+#define NO_NUMBER			0xFF
+#define NUMBER_MAX_BYTES	(1 + (int) sizeof(int64))
+#define PACKED_MAX_BYTES	(2 + (3 * PRICE_MAX_TIERS + SLOT_COUNT) * NUMBER_MAX_BYTES)
+
+StaticAssertDecl(PRICE_PERCENT <= KIND_MASK && KIND_BITS + SLOT_COUNT <= 8,
+				 "kind and slots must fit into a byte");
+StaticAssertDecl(PRICE_MAX_TIERS <= PG_UINT8_MAX, "the count of tiers must fit into a byte");
+
+/* The stored form under construction. */
+typedef struct Packer
 {
-	int64		mantissa;		/* never negative */
-	uint8		scale;			/* 0 .. NUMBER_MAX_SCALE */
-} PriceNumber;
+	bool		by_value;		/* without last zeros, for comparison */
+	int			len;
+	uint8		bytes[PACKED_MAX_BYTES];
+} Packer;
 
-#define NUMBER_SIZE		(sizeof(uint8) + sizeof(int64))
-
-/* What the numbers mean; the values are on disk. */
-typedef enum PriceSlot
+/* The stored form being read. */
+typedef struct Unpacker
 {
-	SLOT_UNIT,
-	SLOT_PER,
-	SLOT_FREE,
-	SLOT_MIN,
-	SLOT_MAX
-} PriceSlot;
+	const uint8 *at;
+	const uint8 *end;
+} Unpacker;
 
-#define SLOT_COUNT		(SLOT_MAX + 1)
-
-/* A price unpacked; slots that are not in the mask are zero. */
-typedef struct PriceTerms
+static inline void
+pack_byte(Packer *packer, uint8 byte)
 {
-	PriceKind	kind;
-	uint8		slots;
-	PriceNumber numbers[SLOT_COUNT];
-} PriceTerms;
-
-typedef struct PriceParser
-{
-	const char *text;			/* the whole input */
-	const char *at;				/* the next character */
-	Node	   *escontext;		/* where soft errors go, or NULL */
-	PriceTerms	terms;			/* what was read so far */
-} PriceParser;
-
-static const char *const slot_words[SLOT_COUNT] = {
-	[SLOT_FREE] = "free",
-	[SLOT_MIN] = "min",
-	[SLOT_MAX] = "max"
-};
-
-static const int64 powers_of_ten[NUMBER_MAX_SCALE + 1] = {
-	INT64CONST(1), INT64CONST(10), INT64CONST(100), INT64CONST(1000),
-	INT64CONST(10000), INT64CONST(100000), INT64CONST(1000000),
-	INT64CONST(10000000), INT64CONST(100000000), INT64CONST(1000000000),
-	INT64CONST(10000000000), INT64CONST(100000000000),
-	INT64CONST(1000000000000)
-};
-
-/*
- * Whether the terms have a number in this slot
- */
-static inline bool
-terms_have(const PriceTerms *terms, PriceSlot slot)
-{
-	return (terms->slots & (1 << slot)) != 0;
+	Assert(packer->len < PACKED_MAX_BYTES);
+	packer->bytes[packer->len++] = byte;
 }
 
-/*
- * Value of a number in units of its smallest decimal, for comparison
- */
-static inline int128
-number_value(PriceNumber number)
-{
-	return (int128) number.mantissa * powers_of_ten[NUMBER_MAX_SCALE - number.scale];
-}
-
-static inline Numeric
-number_to_numeric(PriceNumber number)
-{
-	return int64_div_fast_to_numeric(number.mantissa, number.scale);
-}
-
-/*
- * Write a number with the decimals it was given
- */
 static void
-append_number(StringInfo buf, PriceNumber number)
-{
-	int64		unit = powers_of_ten[number.scale];
-
-	appendStringInfo(buf, "%lld", (long long) (number.mantissa / unit));
-	if (number.scale > 0)
-		appendStringInfo(buf, ".%0*lld", number.scale, (long long) (number.mantissa % unit));
-}
-
-/*
- * Pack terms into the stored form
- */
-static Price *
-price_pack(const PriceTerms *terms)
-{
-	Price	   *price = palloc0(offsetof(Price, numbers) + SLOT_COUNT * NUMBER_SIZE);
-	char	   *at = price->numbers;
-
-	price->kind = terms->kind;
-	price->slots = terms->slots;
-	for (int slot = 0; slot < SLOT_COUNT; slot++)
-	{
-		if (!terms_have(terms, slot))
-			continue;
-		*at = terms->numbers[slot].scale;
-		memcpy(at + 1, &terms->numbers[slot].mantissa, sizeof(int64));
-		at += NUMBER_SIZE;
-	}
-	SET_VARSIZE(price, at - (char *) price);
-	return price;
-}
-
-/*
- * Unpack the stored form
- */
-static PriceTerms
-price_unpack(const Price *price)
-{
-	PriceTerms	terms = {.kind = price->kind, .slots = price->slots};
-	const char *at = price->numbers;
-
-	for (int slot = 0; slot < SLOT_COUNT; slot++)
-	{
-		if (!terms_have(&terms, slot))
-			continue;
-		terms.numbers[slot].scale = *at;
-		memcpy(&terms.numbers[slot].mantissa, at + 1, sizeof(int64));
-		at += NUMBER_SIZE;
-	}
-	return terms;
-}
-
-/*
- * Position of the next character, counted from 1
- */
-static int
-parser_position(const PriceParser *parser)
-{
-	return pg_mbstrlen_with_len(parser->text, parser->at - parser->text) + 1;
-}
-
-/*
- * The next word as an error shows it
- */
-static char *
-parser_found(const PriceParser *parser)
+pack_number(Packer *packer, Decimal d)
 {
 	int			len = 0;
 
-	if (*parser->at == '\0')
-		return "the end";
-	while (parser->at[len] != '\0' && !scanner_isspace(parser->at[len]))
+	Assert(d.mantissa >= 0 && d.scale <= DECIMAL_MAX_SCALE);
+	if (packer->by_value)
+		d = decimal_normal(d);
+	while (len < (int) sizeof(int64) && d.mantissa >> (8 * len) != 0)
 		len++;
-	len = pg_mbcharcliplen(parser->at, len, 20);
-	return psprintf("\"%.*s\"", len, parser->at);
+	pack_byte(packer, d.scale << 4 | len);
+	while (len-- > 0)
+		pack_byte(packer, (uint8) (d.mantissa >> (8 * len)));
 }
 
 /*
- * Say what should stand here
+ * Make the stored form; by value, equal prices have the same bytes
  */
-static bool
-parser_fail(const PriceParser *parser, const char *expected)
+static void
+pack(Packer *packer, const PriceTerms *terms, bool by_value)
 {
-	ereturn(parser->escontext, false,
-			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-			 errmsg("invalid input syntax for type %s: \"%s\"", "kb_price", parser->text),
-			 errdetail("At position %d: expected %s, found %s.",
-					   parser_position(parser), expected, parser_found(parser)),
-			 errhint("Write \"19.00\", \"0.05 each\" or \"5.00 per 100\"; "
-					 "\"free 50\", \"min 5.00\" and \"max 100.00\" may follow the last two.")));
+	Assert(terms->ntiers >= 1 && terms->ntiers <= PRICE_MAX_TIERS);
+	packer->by_value = by_value;
+	packer->len = 0;
+	pack_byte(packer, terms->slots << KIND_BITS | terms->kind);
+	if (kind_has_tiers(terms->kind))
+		pack_byte(packer, terms->ntiers);
+	for (int i = 0; i < terms->ntiers; i++)
+	{
+		const PriceTier *tier = &terms->tiers[i];
+
+		pack_number(packer, tier->unit);
+		if (tier->has_fee)
+			pack_number(packer, tier->fee);
+		else if (kind_has_tiers(terms->kind))
+			pack_byte(packer, NO_NUMBER);
+		if (i < terms->ntiers - 1)
+			pack_number(packer, tier->to);
+	}
+	for (int slot = 0; slot < SLOT_COUNT; slot++)
+		if (terms_have(terms, slot))
+			pack_number(packer, terms->numbers[slot]);
 }
 
-/*
- * Say that a number is too large
- */
-static bool
-parser_fail_range(const PriceParser *parser)
+static inline uint8
+unpack_byte(Unpacker *unpacker)
 {
-	ereturn(parser->escontext, false,
-			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("value \"%s\" is out of range for type %s", parser->text, "kb_price"),
-			 errdetail("At position %d: without its point, the number is above %lld.",
-					   parser_position(parser), (long long) PG_INT64_MAX),
-			 errhint("Write it with at most 18 digits, decimals included.")));
+	Assert(unpacker->at < unpacker->end);
+	return *unpacker->at++;
+}
+
+static Decimal
+unpack_number(Unpacker *unpacker)
+{
+	uint8		head = unpack_byte(unpacker);
+	Decimal		d = {.scale = head >> 4};
+
+	Assert(d.scale <= DECIMAL_MAX_SCALE && (head & 0x0F) <= (int) sizeof(int64));
+	for (int len = head & 0x0F; len > 0; len--)
+		d.mantissa = d.mantissa << 8 | unpack_byte(unpacker);
+	Assert(d.mantissa >= 0);
+	return d;
 }
 
 static void
-skip_space(PriceParser *parser)
+unpack_tier(Unpacker *unpacker, const PriceTerms *terms, PriceTier *tier, bool last)
 {
-	while (scanner_isspace(*parser->at))
-		parser->at++;
+	tier->unit = unpack_number(unpacker);
+	tier->has_fee = kind_has_tiers(terms->kind) && *unpacker->at != NO_NUMBER;
+	if (tier->has_fee)
+		tier->fee = unpack_number(unpacker);
+	else if (kind_has_tiers(terms->kind))
+		unpacker->at++;
+	if (!last)
+		tier->to = unpack_number(unpacker);
 }
 
-/*
- * Step over a word if it is next
- */
-static bool
-accept_word(PriceParser *parser, const char *word)
+static inline Unpacker
+unpack_begin(const Price *price)
 {
-	size_t		len = strlen(word);
+	const uint8 *bytes = (const uint8 *) VARDATA_ANY(price);
 
-	if (pg_strncasecmp(parser->at, word, len) != 0 ||
-		isalnum((unsigned char) parser->at[len]))
+	return (Unpacker) {.at = bytes, .end = bytes + VARSIZE_ANY_EXHDR(price)};
+}
+
+void
+price_unpack(const Price *price, PriceTerms *terms)
+{
+	Unpacker	unpacker = unpack_begin(price);
+	uint8		head = unpack_byte(&unpacker);
+
+	terms->kind = head & KIND_MASK;
+	terms->slots = head >> KIND_BITS;
+	Assert(terms->kind >= PRICE_FLAT && terms->kind <= PRICE_PERCENT);
+	terms->ntiers = kind_has_tiers(terms->kind) ? unpack_byte(&unpacker) : 1;
+	Assert(terms->ntiers >= 1 && terms->ntiers <= PRICE_MAX_TIERS);
+	for (int i = 0; i < terms->ntiers; i++)
+		unpack_tier(&unpacker, terms, &terms->tiers[i], i == terms->ntiers - 1);
+	for (int slot = 0; slot < SLOT_COUNT; slot++)
+		if (terms_have(terms, slot))
+			terms->numbers[slot] = unpack_number(&unpacker);
+	Assert(unpacker.at == unpacker.end);
+}
+
+/* Most prices are flat: what they cost is read without the rest. */
+bool
+price_is_flat(const Price *price, Decimal *amount)
+{
+	Unpacker	unpacker = unpack_begin(price);
+
+	if (unpack_byte(&unpacker) != PRICE_FLAT)
 		return false;
-	parser->at += len;
-	skip_space(parser);
+	*amount = unpack_number(&unpacker);
+	Assert(unpacker.at == unpacker.end);
 	return true;
 }
 
 /*
- * Read digits into the number's mantissa; false if it overflows
- */
-static bool
-read_digits(const char **at, PriceNumber *number)
-{
-	for (; isdigit((unsigned char) **at); (*at)++)
-	{
-		if (pg_mul_s64_overflow(number->mantissa, 10, &number->mantissa) ||
-			pg_add_s64_overflow(number->mantissa, **at - '0', &number->mantissa))
-			return false;
-	}
-	return true;
-}
-
-/*
- * Read the number for a slot
- *
- * On failure parser->at is the character to blame; for a number that is as a
- * whole too long that is its first.
- */
-static bool
-parse_number(PriceParser *parser, PriceSlot slot)
-{
-	PriceNumber *number = &parser->terms.numbers[slot];
-	const char *end = parser->at;
-
-	if (!isdigit((unsigned char) *end))
-		return parser_fail(parser, "a number");
-	if (!read_digits(&end, number))
-		return parser_fail_range(parser);
-	if (*end == '.')
-	{
-		const char *decimals = ++end;
-		size_t		scale = strspn(decimals, "0123456789");
-
-		if (scale == 0)
-		{
-			parser->at = decimals;
-			return parser_fail(parser, "a digit");
-		}
-		if (scale > NUMBER_MAX_SCALE)
-			return parser_fail(parser, "a number with at most 12 decimals");
-		if (!read_digits(&end, number))
-			return parser_fail_range(parser);
-		number->scale = scale;
-	}
-	parser->at = end;
-	if (*end != '\0' && !scanner_isspace(*end))
-		return parser_fail(parser, "a space or the end");
-	parser->terms.slots |= 1 << slot;
-	skip_space(parser);
-	return true;
-}
-
-/*
- * Read the package size after "per"
- */
-static bool
-parse_per(PriceParser *parser)
-{
-	const char *start = parser->at;
-
-	if (!parse_number(parser, SLOT_PER))
-		return false;
-	if (parser->terms.numbers[SLOT_PER].mantissa == 0)
-	{
-		parser->at = start;
-		return parser_fail(parser, "a number above zero");
-	}
-	return true;
-}
-
-/*
- * Say which options may still come
- */
-static bool
-fail_option(const PriceParser *parser)
-{
-	StringInfoData expected;
-
-	initStringInfo(&expected);
-	for (int slot = SLOT_FREE; slot <= SLOT_MAX; slot++)
-	{
-		if (!terms_have(&parser->terms, slot))
-			appendStringInfo(&expected, "%s\"%s\"", expected.len > 0 ? ", " : "", slot_words[slot]);
-	}
-	appendStringInfo(&expected, "%sthe end", expected.len > 0 ? " or " : "");
-	return parser_fail(parser, expected.data);
-}
-
-/*
- * Read one of free, min and max
- */
-static bool
-parse_option(PriceParser *parser)
-{
-	PriceTerms *terms = &parser->terms;
-
-	for (int slot = SLOT_FREE; slot <= SLOT_MAX; slot++)
-	{
-		const char *start;
-
-		if (terms_have(terms, slot) || !accept_word(parser, slot_words[slot]))
-			continue;
-		start = parser->at;
-		if (!parse_number(parser, slot))
-			return false;
-		if (terms_have(terms, SLOT_MIN) && terms_have(terms, SLOT_MAX) &&
-			number_value(terms->numbers[SLOT_MIN]) > number_value(terms->numbers[SLOT_MAX]))
-		{
-			parser->at = start;
-			return parser_fail(parser, "a min that is not above the max");
-		}
-		return true;
-	}
-	return fail_option(parser);
-}
-
-/*
- * Read what follows the unit price
- */
-static bool
-parse_form(PriceParser *parser)
-{
-	PriceTerms *terms = &parser->terms;
-
-	if (*parser->at == '\0')
-	{
-		terms->kind = PRICE_FLAT;
-		return true;
-	}
-	if (accept_word(parser, "each"))
-		terms->kind = PRICE_EACH;
-	else if (accept_word(parser, "per"))
-	{
-		terms->kind = PRICE_PER;
-		if (!parse_per(parser))
-			return false;
-	}
-	else
-		return parser_fail(parser, "\"each\", \"per\" or the end");
-
-	while (*parser->at != '\0')
-	{
-		if (!parse_option(parser))
-			return false;
-	}
-	return true;
-}
-
-/*
- * Read a price; NULL after a soft error
+ * Read text; NULL after a soft error
  */
 static Price *
 price_parse(const char *text, Node *escontext)
 {
-	PriceParser parser = {.text = text, .at = text, .escontext = escontext};
+	PriceTerms	terms;
+	Packer		packer;
+	Price	   *price;
 
-	skip_space(&parser);
-	if (!parse_number(&parser, SLOT_UNIT) || !parse_form(&parser))
+	if (!terms_parse(&terms, text, escontext))
 		return NULL;
-	return price_pack(&parser.terms);
-}
-
-/*
- * Write the unit price with its package
- */
-static void
-append_unit(StringInfo buf, const PriceTerms *terms)
-{
-	append_number(buf, terms->numbers[SLOT_UNIT]);
-	if (terms->kind == PRICE_PER)
-	{
-		appendStringInfoString(buf, " per ");
-		append_number(buf, terms->numbers[SLOT_PER]);
-	}
+	pack(&packer, &terms, false);
+	price = palloc(VARHDRSZ + packer.len);
+	SET_VARSIZE(price, VARHDRSZ + packer.len);
+	memcpy(VARDATA(price), packer.bytes, packer.len);
+	return price;
 }
 
 char *
 price_to_cstring(const Price *price)
 {
-	PriceTerms	terms = price_unpack(price);
-	StringInfoData buf;
+	PriceTerms	terms;
 
-	initStringInfo(&buf);
-	append_unit(&buf, &terms);
-	if (terms.kind == PRICE_EACH)
-		appendStringInfoString(&buf, " each");
-	for (int slot = SLOT_FREE; slot <= SLOT_MAX; slot++)
-	{
-		if (!terms_have(&terms, slot))
-			continue;
-		appendStringInfo(&buf, " %s ", slot_words[slot]);
-		append_number(&buf, terms.numbers[slot]);
-	}
-	return buf.data;
-}
-
-/*
- * Call one of the server's functions over two numerics
- */
-static inline Numeric
-numeric_call(PGFunction function, Numeric a, Numeric b)
-{
-	return DatumGetNumeric(DirectFunctionCall2(function, NumericGetDatum(a), NumericGetDatum(b)));
-}
-
-/*
- * Refuse a quantity that cannot be billed
- */
-static void
-check_quantity(Numeric quantity, int64 events)
-{
-	if (numeric_is_nan(quantity) || numeric_is_inf(quantity))
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("quantity is not finite"),
-				 errhint("Give a quantity that is a finite number.")));
-	if (events < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("count of events is below zero"),
-				 errdetail("It is %lld.", (long long) events),
-				 errhint("Give how many events the quantity is made of.")));
-}
-
-/*
- * How many packages are started
- *
- * Whole packages first, then the rest: the quotient of two numerics may be
- * rounded, the whole part of it never is.
- */
-static Numeric
-started_packages(Numeric quantity, Numeric size)
-{
-	Numeric		whole = numeric_call(numeric_div_trunc, quantity, size);
-	Numeric		packed = numeric_call(numeric_mul, whole, size);
-
-	if (DatumGetBool(DirectFunctionCall2(numeric_lt, NumericGetDatum(packed), NumericGetDatum(quantity))))
-		whole = numeric_call(numeric_add, whole, int64_to_numeric(1));
-	return whole;
-}
-
-/*
- * Units to pay for: what is left after the free ones, or its packages
- */
-static Numeric
-billable_units(const PriceTerms *terms, Numeric quantity)
-{
-	Numeric		units = quantity;
-
-	if (terms_have(terms, SLOT_FREE))
-		units = numeric_call(numeric_sub, units, number_to_numeric(terms->numbers[SLOT_FREE]));
-	units = numeric_call(numeric_larger, units, int64_to_numeric(0));
-	if (terms->kind == PRICE_PER)
-		units = started_packages(units, number_to_numeric(terms->numbers[SLOT_PER]));
-	return units;
-}
-
-Numeric
-price_rate_numeric(const Price *price, Numeric quantity, int64 events)
-{
-	PriceTerms	terms = price_unpack(price);
-	Numeric		amount = number_to_numeric(terms.numbers[SLOT_UNIT]);
-
-	check_quantity(quantity, events);
-	if (terms.kind == PRICE_FLAT)
-		return amount;
-
-	amount = numeric_call(numeric_mul, amount, billable_units(&terms, quantity));
-	if (terms_have(&terms, SLOT_MIN))
-		amount = numeric_call(numeric_larger, amount, number_to_numeric(terms.numbers[SLOT_MIN]));
-	if (terms_have(&terms, SLOT_MAX))
-		amount = numeric_call(numeric_smaller, amount, number_to_numeric(terms.numbers[SLOT_MAX]));
-	return amount;
-}
-
-/*
- * Flat price x days / period, rounded; no numerics, for most lines are this
- */
-static Money
-round_flat(PriceNumber price, uint16 currency, int days, int period)
-{
-	int128		minor = (int128) price.mantissa * powers_of_ten[currency_exponent(currency)] * days;
-	int128		unit = (int128) powers_of_ten[price.scale] * period;
-
-	minor = (2 * minor + unit) / (2 * unit);
-	return money_make(currency, (int64) Min(minor, PG_INT64_MAX));
-}
-
-/*
- * Amount x days / period, rounded
- *
- * Half a minor unit is added before the one division, whose whole part is
- * exact: a quotient rounded by the server could turn just under a half into a
- * half, and be rounded again.
- */
-static Money
-round_days(Numeric amount, uint16 currency, int days, int period)
-{
-	int			exponent = currency_exponent(currency);
-	Numeric		minor = numeric_call(numeric_mul, amount,
-									 int64_to_numeric(2 * powers_of_ten[exponent] * days));
-
-	minor = numeric_call(numeric_add, minor, int64_to_numeric(period));
-	minor = numeric_call(numeric_div_trunc, minor, int64_to_numeric(2 * (int64) period));
-	return money_round_numeric(numeric_call(numeric_mul, minor, int64_div_fast_to_numeric(1, exponent)),
-							   currency);
-}
-
-Money
-price_rate(const Price *price, Numeric quantity, int64 events, uint16 currency)
-{
-	if (price->kind == PRICE_FLAT)
-	{
-		check_quantity(quantity, events);
-		return round_flat(price_unpack(price).numbers[SLOT_UNIT], currency, 1, 1);
-	}
-	return money_round_numeric(price_rate_numeric(price, quantity, events), currency);
-}
-
-Money
-price_rate_days(const Price *price, Numeric quantity, uint16 currency,
-				int days, int days_in_period)
-{
-	if (days < 0 || days_in_period < 1 || days > days_in_period)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("days are not a part of the period"),
-				 errdetail("They are %d of %d.", days, days_in_period),
-				 errhint("Give from 0 to all days of a period of at least one day (C3).")));
-	if (price->kind == PRICE_FLAT)
-	{
-		check_quantity(quantity, 1);
-		return round_flat(price_unpack(price).numbers[SLOT_UNIT], currency, days, days_in_period);
-	}
-	return round_days(price_rate_numeric(price, quantity, 1), currency, days, days_in_period);
+	price_unpack(price, &terms);
+	return terms_to_cstring(&terms);
 }
 
 /*
@@ -644,31 +268,24 @@ kb_price_send(PG_FUNCTION_ARGS)
 /*
  * What equality and hash look at: the terms, without how they were written
  */
-typedef struct PriceKey
+static void
+price_key(Packer *key, const Price *price)
 {
-	int128		values[SLOT_COUNT];
-	uint64		kind;
-	uint64		slots;
-} PriceKey;
+	PriceTerms	terms;
 
-static PriceKey
-price_key(const Price *price)
-{
-	PriceTerms	terms = price_unpack(price);
-	PriceKey	key = {.kind = terms.kind, .slots = terms.slots};
-
-	for (int slot = 0; slot < SLOT_COUNT; slot++)
-		key.values[slot] = number_value(terms.numbers[slot]);
-	return key;
+	price_unpack(price, &terms);
+	pack(key, &terms, true);
 }
 
 static bool
 price_equal(const Price *a, const Price *b)
 {
-	PriceKey	x = price_key(a);
-	PriceKey	y = price_key(b);
+	Packer		x;
+	Packer		y;
 
-	return memcmp(&x, &y, sizeof(PriceKey)) == 0;
+	price_key(&x, a);
+	price_key(&y, b);
+	return x.len == y.len && memcmp(x.bytes, y.bytes, x.len) == 0;
 }
 
 /*
@@ -695,39 +312,18 @@ PG_FUNCTION_INFO_V1(kb_price_hash);
 Datum
 kb_price_hash(PG_FUNCTION_ARGS)
 {
-	PriceKey	key = price_key(PG_GETARG_PRICE(0));
+	Packer		key;
 
-	return hash_any((unsigned char *) &key, sizeof(key));
+	price_key(&key, PG_GETARG_PRICE(0));
+	return hash_any(key.bytes, key.len);
 }
 
 PG_FUNCTION_INFO_V1(kb_price_hash_extended);
 Datum
 kb_price_hash_extended(PG_FUNCTION_ARGS)
 {
-	PriceKey	key = price_key(PG_GETARG_PRICE(0));
+	Packer		key;
 
-	return hash_any_extended((unsigned char *) &key, sizeof(key), PG_GETARG_INT64(1));
-}
-
-/*
- * Rate a quantity for a full period
- */
-PG_FUNCTION_INFO_V1(kb_rate);
-Datum
-kb_rate(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_MONEY(price_rate(PG_GETARG_PRICE(0), PG_GETARG_NUMERIC(1), PG_GETARG_INT64(3),
-							   currency_from_text(PG_GETARG_TEXT_PP(2))));
-}
-
-/*
- * Rate a quantity for some days of a period
- */
-PG_FUNCTION_INFO_V1(kb_rate_days);
-Datum
-kb_rate_days(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_MONEY(price_rate_days(PG_GETARG_PRICE(0), PG_GETARG_NUMERIC(1),
-									currency_from_text(PG_GETARG_TEXT_PP(2)),
-									PG_GETARG_INT32(3), PG_GETARG_INT32(4)));
+	price_key(&key, PG_GETARG_PRICE(0));
+	return hash_any_extended(key.bytes, key.len, PG_GETARG_INT64(1));
 }

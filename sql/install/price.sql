@@ -30,7 +30,7 @@ CREATE TYPE kbilling.kb_price (
 	STORAGE = main
 );
 COMMENT ON TYPE kbilling.kb_price IS
-	'A price (P): 19.00, 0.05 each or 5.00 per 100; the last two with free 50, min 5.00, max 100.00';
+	'A price (P). 19.00: flat, for the period. 0.05 each: per unit. 5.00 per 100: per started package. graduated 0.10 to 100, 0.08 to 1000, 0.05: each unit at the price of its own tier. volume 0.10 to 100, 0.08 to 1000, 0.05: all units at the price of the tier that the total reaches. A tier may add a flat fee: 0.10 + 2.00 to 100. 2.5% + 0.30: percentage of a monetary quantity, and a fee per event. free 50, min 5.00 and max 100.00 may follow all but the flat one';
 
 CREATE FUNCTION kbilling.kb_price_eq(kbilling.kb_price, kbilling.kb_price) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
@@ -89,10 +89,16 @@ CREATE FUNCTION kbilling.kb_rate(price kbilling.kb_price, quantity numeric, curr
 	RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_rate(kbilling.kb_price, numeric, text, bigint) IS
-	'Amount of a line for a full period, rounded once (P, M4); a quantity below zero counts as zero; error 22003 on NaN, infinity and overflow, 22023 on an unknown currency';
+	'Amount of a line for a full period, rounded once (P, M4); events is what a fee per event counts; a quantity below zero counts as zero; error 22003 on NaN, infinity, overflow and events below zero, 22023 on an unknown currency';
 
 CREATE FUNCTION kbilling.kb_rate_days(price kbilling.kb_price, quantity numeric, currency text, days integer, days_in_period integer)
 	RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kbilling.kb_rate_days(kbilling.kb_price, numeric, text, integer, integer) IS
-	'Amount of a line x days / days_in_period, its min and max split with it, rounded once (C3, M4); errors as kb_rate, and 22023 if the days are not a part of the period';
+	'Amount of a line of one event x days / days_in_period, its min and max split with it, rounded once (C3, M4); errors as kb_rate, and 22023 if the days are not a part of the period';
+
+CREATE FUNCTION kbilling.kb_explain_price(price kbilling.kb_price, quantity numeric, currency text, events bigint DEFAULT 1)
+	RETURNS TABLE (what text, from_units numeric, to_units numeric, units numeric, unit_price numeric, flat_fee numeric, amount numeric)
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 4;
+COMMENT ON FUNCTION kbilling.kb_explain_price(kbilling.kb_price, numeric, text, bigint) IS
+	'What an amount is made of, a row for each step (P, M4): flat price, free units, units, packages of n, tier n, percentage, fee per event, minimum, maximum, rounding. amount is units x unit_price + flat_fee, exact; their sum is what kb_rate gives. to_units is where a step ends, NULL if it does not; what does not apply is NULL. Errors as kb_rate';

@@ -1,0 +1,445 @@
+/*
+ * rate.c
+ *		What a quantity costs by a kb_price, and why (rules P, C3, M4).
+ *
+ * A walk over the price turns a quantity into parts, each with its exact
+ * amount.  Rating is their sum, rounded once; explaining shows them.
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "utils/builtins.h"
+
+#include "currency.h"
+#include "price_terms.h"
+
+/* A part for each tier, and the free units, the fee per event, a bound. */
+#define MAX_PARTS		(PRICE_MAX_TIERS + 3)
+
+typedef enum PartKind
+{
+	PART_FLAT,
+	PART_FREE,
+	PART_UNITS,
+	PART_PACKAGES,
+	PART_TIER,
+	PART_PERCENTAGE,
+	PART_EVENTS,
+	PART_MINIMUM,
+	PART_MAXIMUM,
+	PART_ROUNDING
+} PartKind;
+
+/* A step that a customer can follow; what does not apply is NULL. */
+typedef struct Part
+{
+	PartKind	kind;
+	int			tier;			/* from 0 */
+	Numeric		from;			/* units before it */
+	Numeric		to;				/* where it ends; NULL where it does not */
+	Numeric		units;			/* what is multiplied: units, packages, events */
+	Numeric		unit_price;
+	Numeric		fee;
+	Numeric		amount;			/* units x unit_price + fee */
+} Part;
+
+typedef struct Parts
+{
+	Numeric		sum;			/* of the amounts */
+	int			count;
+	Part		parts[MAX_PARTS];
+} Parts;
+
+/* Columns of kb_explain_price */
+enum
+{
+	EXPLAIN_WHAT, EXPLAIN_FROM_UNITS, EXPLAIN_TO_UNITS, EXPLAIN_UNITS, EXPLAIN_UNIT_PRICE,
+	EXPLAIN_FLAT_FEE, EXPLAIN_AMOUNT, EXPLAIN_COLUMNS
+};
+
+/*
+ * Refuse a quantity that cannot be billed
+ */
+static void
+check_quantity(Numeric quantity, int64 events)
+{
+	if (numeric_is_nan(quantity) || numeric_is_inf(quantity))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("quantity is not finite"),
+				 errhint("Give a quantity that is a finite number.")));
+	if (events < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("count of events is below zero"),
+				 errdetail("It is %lld.", (long long) events),
+				 errhint("Give how many events the quantity is made of.")));
+}
+
+/*
+ * Refuse days that are no part of a period
+ */
+static void
+check_days(int days, int days_in_period)
+{
+	if (days < 0 || days_in_period < 1 || days > days_in_period)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("days are not a part of the period"),
+				 errdetail("They are %d of %d.", days, days_in_period),
+				 errhint("Give from 0 to all days of a period of at least one day (C3).")));
+}
+
+static void
+add_part(Parts *parts, Part part)
+{
+	Assert(parts->count < MAX_PARTS);
+	parts->sum = parts->count == 0 ? part.amount : numeric_call(numeric_add, parts->sum, part.amount);
+	parts->parts[parts->count++] = part;
+}
+
+/*
+ * Add a part whose amount follows from its units and prices
+ */
+static void
+add_priced(Parts *parts, Part part)
+{
+	part.amount = numeric_call(numeric_mul, part.units, part.unit_price);
+	if (part.fee != NULL)
+		part.amount = numeric_call(numeric_add, part.amount, part.fee);
+	add_part(parts, part);
+}
+
+/*
+ * How many packages are started
+ *
+ * Whole packages first, then the rest: the quotient of two numerics may be
+ * rounded, the whole part of it never is.
+ */
+static Numeric
+started_packages(Numeric units, Numeric size)
+{
+	Numeric		whole = numeric_call(numeric_div_trunc, units, size);
+
+	if (numeric_order(numeric_call(numeric_mul, whole, size), units) < 0)
+		whole = numeric_call(numeric_add, whole, int64_to_numeric(1));
+	return whole;
+}
+
+/*
+ * Add the units that a tier has to be paid for, at least a fraction of one
+ */
+static void
+add_tier(Parts *parts, const PriceTerms *terms, int i, Numeric from, Numeric to, Numeric units)
+{
+	const PriceTier *tier = &terms->tiers[i];
+	Part		part = {.kind = PART_TIER, .tier = i, .from = from, .to = to, .units = units};
+
+	part.unit_price = decimal_to_numeric(tier->unit);
+	if (tier->has_fee)
+		part.fee = decimal_to_numeric(tier->fee);
+	if (terms->kind == PRICE_EACH)
+		part.kind = PART_UNITS;
+	if (terms->kind == PRICE_PER)
+	{
+		part.kind = PART_PACKAGES;
+		part.units = started_packages(units, decimal_to_numeric(terms->numbers[SLOT_PER]));
+	}
+	if (terms->kind == PRICE_PERCENT)
+	{
+		part.kind = PART_PERCENTAGE;
+		part.unit_price = int64_div_fast_to_numeric(tier->unit.mantissa, tier->unit.scale + 2);
+	}
+	add_priced(parts, part);
+}
+
+/*
+ * Each unit in its own tier; a price without tiers is one that does not end
+ */
+static void
+walk_graduated(Parts *parts, const PriceTerms *terms, Numeric quantity, Numeric free_units)
+{
+	Numeric		from = free_units;
+
+	for (int i = 0; i < terms->ntiers; i++)
+	{
+		bool		last = i == terms->ntiers - 1;
+		Numeric		edge = last ? NULL : decimal_to_numeric(terms->tiers[i].to);
+		bool		ends_here = last || numeric_order(quantity, edge) <= 0;
+		Numeric		upto = ends_here ? quantity : edge;
+
+		if (numeric_order(from, upto) < 0)
+		{
+			add_tier(parts, terms, i, from, edge, numeric_call(numeric_sub, upto, from));
+			from = upto;
+		}
+		if (ends_here)
+			break;
+	}
+}
+
+/*
+ * All units in the tier that the total reaches
+ */
+static void
+walk_volume(Parts *parts, const PriceTerms *terms, Numeric quantity, Numeric free_units)
+{
+	Numeric		from = int64_to_numeric(0);
+	Numeric		to = NULL;
+	int			i;
+
+	if (numeric_order(quantity, free_units) <= 0)
+		return;
+	for (i = 0; i < terms->ntiers - 1; i++)
+	{
+		to = decimal_to_numeric(terms->tiers[i].to);
+		if (numeric_order(quantity, to) <= 0)
+			break;
+		from = to;
+		to = NULL;
+	}
+	add_tier(parts, terms, i, from, to, numeric_call(numeric_sub, quantity, free_units));
+}
+
+/*
+ * Add the units that cost nothing, and say how many there may be
+ */
+static Numeric
+add_free(Parts *parts, const PriceTerms *terms, Numeric quantity)
+{
+	Numeric		zero = int64_to_numeric(0);
+	Part		part = {.kind = PART_FREE, .from = zero, .unit_price = zero, .amount = zero};
+
+	if (!terms_have(terms, SLOT_FREE))
+		return zero;
+	part.to = decimal_to_numeric(terms->numbers[SLOT_FREE]);
+	part.units = numeric_call(numeric_smaller, quantity, part.to);
+	if (numeric_order(part.units, zero) > 0)
+		add_part(parts, part);
+	return part.to;
+}
+
+/*
+ * Add what is missing to a bound, if the sum is on the wrong side of it
+ */
+static void
+add_bound(Parts *parts, const PriceTerms *terms, PriceSlot slot, PartKind kind, int wrong_order)
+{
+	Part		part = {.kind = kind};
+	Numeric		bound;
+
+	if (!terms_have(terms, slot))
+		return;
+	bound = decimal_to_numeric(terms->numbers[slot]);
+	if (numeric_order(parts->sum, bound) != wrong_order)
+		return;
+	part.amount = numeric_call(numeric_sub, bound, parts->sum);
+	add_part(parts, part);
+}
+
+/*
+ * Turn a quantity into the parts of its price: the one walk over it
+ */
+static void
+walk_price(Parts *parts, const PriceTerms *terms, Numeric quantity, int64 events)
+{
+	Numeric		free_units;
+
+	parts->sum = int64_to_numeric(0);
+	parts->count = 0;
+	if (terms->kind == PRICE_FLAT)
+	{
+		Part		part = {.kind = PART_FLAT, .fee = decimal_to_numeric(terms->tiers[0].unit)};
+
+		part.amount = part.fee;
+		add_part(parts, part);
+		return;
+	}
+	quantity = numeric_call(numeric_larger, quantity, parts->sum);
+	free_units = add_free(parts, terms, quantity);
+	if (terms->kind == PRICE_VOLUME)
+		walk_volume(parts, terms, quantity, free_units);
+	else
+		walk_graduated(parts, terms, quantity, free_units);
+	if (terms_have(terms, SLOT_EVENT) && events > 0)
+		add_priced(parts, (Part) {.kind = PART_EVENTS, .units = int64_to_numeric(events),
+								  .unit_price = decimal_to_numeric(terms->numbers[SLOT_EVENT])});
+	add_bound(parts, terms, SLOT_MIN, PART_MINIMUM, -1);
+	add_bound(parts, terms, SLOT_MAX, PART_MAXIMUM, 1);
+}
+
+/*
+ * Amount of a full period in major units, not rounded
+ */
+static Numeric
+rate_exactly(const Price *price, Numeric quantity, int64 events)
+{
+	PriceTerms	terms;
+	Parts		parts;
+
+	price_unpack(price, &terms);
+	walk_price(&parts, &terms, quantity, events);
+	return parts.sum;
+}
+
+/*
+ * Flat price x days / period, rounded; no numerics, for most lines are this
+ */
+static Money
+round_flat(Decimal price, uint16 currency, int days, int period)
+{
+	int128		minor = (int128) price.mantissa * power_of_ten(currency_exponent(currency)) * days;
+	int128		unit = (int128) power_of_ten(price.scale) * period;
+
+	minor = (2 * minor + unit) / (2 * unit);
+	return money_make(currency, (int64) Min(minor, PG_INT64_MAX));
+}
+
+/*
+ * Amount x days / period, rounded
+ *
+ * Half a minor unit is added before the one division, whose whole part is
+ * exact: a quotient rounded by the server could turn just under a half into a
+ * half, and be rounded again.
+ */
+static Money
+round_days(Numeric amount, uint16 currency, int days, int period)
+{
+	int			exponent = currency_exponent(currency);
+	Numeric		minor = numeric_call(numeric_mul, amount,
+									 int64_to_numeric(2 * power_of_ten(exponent) * days));
+
+	minor = numeric_call(numeric_add, minor, int64_to_numeric(period));
+	minor = numeric_call(numeric_div_trunc, minor, int64_to_numeric(2 * (int64) period));
+	return money_round_numeric(numeric_call(numeric_mul, minor, int64_div_fast_to_numeric(1, exponent)),
+							   currency);
+}
+
+Money
+price_rate(const Price *price, Numeric quantity, int64 events, uint16 currency)
+{
+	Decimal		flat;
+
+	check_quantity(quantity, events);
+	if (price_is_flat(price, &flat))
+		return round_flat(flat, currency, 1, 1);
+	return money_round_numeric(rate_exactly(price, quantity, events), currency);
+}
+
+Money
+price_rate_days(const Price *price, Numeric quantity, int64 events, uint16 currency,
+				int days, int days_in_period)
+{
+	Decimal		flat;
+
+	check_days(days, days_in_period);
+	check_quantity(quantity, events);
+	if (price_is_flat(price, &flat))
+		return round_flat(flat, currency, days, days_in_period);
+	return round_days(rate_exactly(price, quantity, events), currency, days, days_in_period);
+}
+
+/*
+ * Rate a quantity for a full period
+ */
+PG_FUNCTION_INFO_V1(kb_rate);
+Datum
+kb_rate(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_MONEY(price_rate(PG_GETARG_PRICE(0), PG_GETARG_NUMERIC(1), PG_GETARG_INT64(3),
+							   currency_from_text(PG_GETARG_TEXT_PP(2))));
+}
+
+/*
+ * Rate a quantity of one event for some days of a period
+ */
+PG_FUNCTION_INFO_V1(kb_rate_days);
+Datum
+kb_rate_days(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_MONEY(price_rate_days(PG_GETARG_PRICE(0), PG_GETARG_NUMERIC(1), 1,
+									currency_from_text(PG_GETARG_TEXT_PP(2)),
+									PG_GETARG_INT32(3), PG_GETARG_INT32(4)));
+}
+
+/*
+ * What a part is, in words
+ */
+static const char *
+part_words(const PriceTerms *terms, const Part *part)
+{
+	static const char *const words[] = {
+		[PART_FLAT] = "flat price",
+		[PART_FREE] = "free units",
+		[PART_UNITS] = "units",
+		[PART_PERCENTAGE] = "percentage",
+		[PART_EVENTS] = "fee per event",
+		[PART_MINIMUM] = "minimum",
+		[PART_MAXIMUM] = "maximum",
+		[PART_ROUNDING] = "rounding"
+	};
+
+	if (part->kind == PART_PACKAGES)
+		return psprintf("packages of %s", decimal_to_cstring(terms->numbers[SLOT_PER]));
+	if (part->kind == PART_TIER)
+		return psprintf("tier %d", part->tier + 1);
+	return words[part->kind];
+}
+
+static void
+set_number(Datum *values, bool *nulls, int column, Numeric number)
+{
+	nulls[column] = number == NULL;
+	values[column] = NumericGetDatum(number);
+}
+
+/*
+ * Show a part as a row
+ */
+static void
+put_part(ReturnSetInfo *rows, const PriceTerms *terms, const Part *part)
+{
+	Datum		values[EXPLAIN_COLUMNS];
+	bool		nulls[EXPLAIN_COLUMNS];
+
+	values[EXPLAIN_WHAT] = CStringGetTextDatum(part_words(terms, part));
+	nulls[EXPLAIN_WHAT] = false;
+	set_number(values, nulls, EXPLAIN_FROM_UNITS, part->from);
+	set_number(values, nulls, EXPLAIN_TO_UNITS, part->to);
+	set_number(values, nulls, EXPLAIN_UNITS, part->units);
+	set_number(values, nulls, EXPLAIN_UNIT_PRICE, part->unit_price);
+	set_number(values, nulls, EXPLAIN_FLAT_FEE, part->fee);
+	set_number(values, nulls, EXPLAIN_AMOUNT, part->amount);
+	tuplestore_putvalues(rows->setResult, rows->setDesc, values, nulls);
+}
+
+/*
+ * Show what an amount is made of: the parts, and what rounding adds to them
+ */
+PG_FUNCTION_INFO_V1(kb_explain_price);
+Datum
+kb_explain_price(PG_FUNCTION_ARGS)
+{
+	const Price *price = PG_GETARG_PRICE(0);
+	Numeric		quantity = PG_GETARG_NUMERIC(1);
+	uint16		currency = currency_from_text(PG_GETARG_TEXT_PP(2));
+	int64		events = PG_GETARG_INT64(3);
+	ReturnSetInfo *rows = (ReturnSetInfo *) fcinfo->resultinfo;
+	PriceTerms	terms;
+	Parts		parts;
+	Part		rounding = {.kind = PART_ROUNDING};
+	Numeric		rounded;
+
+	InitMaterializedSRF(fcinfo, 0);
+	check_quantity(quantity, events);
+	price_unpack(price, &terms);
+	walk_price(&parts, &terms, quantity, events);
+	for (int i = 0; i < parts.count; i++)
+		put_part(rows, &terms, &parts.parts[i]);
+
+	rounded = money_to_numeric(money_round_numeric(parts.sum, currency));
+	rounding.amount = numeric_call(numeric_sub, rounded, parts.sum);
+	if (numeric_order(rounding.amount, int64_to_numeric(0)) != 0)
+		put_part(rows, &terms, &rounding);
+	return (Datum) 0;
+}
