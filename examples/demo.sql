@@ -86,6 +86,35 @@ WHERE account_id = :customer
 ORDER BY period, line_no
 LIMIT 3;
 
+-- The customer with the most orders on the log's last day.
+SELECT account_id AS shopper FROM last_preview WHERE service = 'orders' ORDER BY quantity DESC, account_id LIMIT 1 \gset
+
+\set title 'Current usage of customer ' :shopper ' on June 30th'
+\pset title :title
+SELECT service, what, from_date, to_date, quantity, unit_price, amount
+FROM last_preview
+WHERE account_id = :shopper
+ORDER BY line_no;
+
+\set title 'What was charged to customer ' :shopper ' on July 1st'
+\pset title :title
+SELECT service, what, from_date, to_date, quantity, unit_price, amount
+FROM charge_line
+WHERE account_id = :shopper AND period = '1998-06-01'
+ORDER BY line_no;
+
+\set title 'How its orders make up that sum'
+\pset title :title
+SELECT e.what, e.units, e.unit_price, e.amount
+FROM charge_line AS l, kb_explain_price(l.unit_price::kb_price, l.quantity, 'USD', l.events) AS e
+WHERE l.account_id = :shopper AND l.period = '1998-06-01' AND l.service = 'orders';
+
+\pset title 'June''s lines as shown on its last day, and as charged'
+SELECT count(*) AS "lines shown or charged", count(*) FILTER (WHERE p IS NOT DISTINCT FROM c) AS "the same"
+FROM (SELECT account_id, line_no, service, what, from_date, to_date, quantity, events, unit_price, amount FROM last_preview) AS p
+FULL JOIN (SELECT account_id, line_no, service, what, from_date, to_date, quantity, events, unit_price, amount
+	FROM charge_line WHERE period = '1998-06-01') AS c USING (account_id, line_no);
+
 \set title 'Customer ' :customer ', at noon of each day of the unpaid month'
 \pset title :title
 SELECT noon::date AS day, kb_balance(:customer, noon) AS balance,

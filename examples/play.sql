@@ -1,5 +1,6 @@
 -- Plays a log of purchases through kbilling, day by day: a customer is an
--- account, a purchase a top-up, and the sweep runs once a day.
+-- account, a purchase a top-up, what was bought is metered, and the sweep runs
+-- once a day.
 --
 -- Wants the psql variable log: the path of a tab-separated file with customer,
 -- date, quantity and dollars.
@@ -17,12 +18,23 @@ CREATE TABLE purchase (
 CREATE INDEX ON purchase (day);
 ANALYZE purchase;
 
--- 19.00 a month, and a bonus for those who pay three or six months ahead;
--- \gset, as there is no result to show.
+-- 19.00 a month, 0.50 for each order beyond three, and a bonus for those who
+-- pay three or six months ahead; \gset, as there is no result to show.
 SELECT kb_create_tariff('monthly', 'USD'),
+	kb_create_service('orders', 'metered', 'order'),
 	kb_set_price('monthly', 'base', '19.00'),
+	kb_set_price('monthly', 'orders', '0.50 each free 3'),
 	kb_set_bonus('monthly', '57.00 USD', 5),
 	kb_set_bonus('monthly', '114.00 USD', 10) \gset
+
+-- The shop's own table: whatever is inserted into it is usage of its customer.
+CREATE TABLE ordered (
+	line_no  integer PRIMARY KEY,
+	customer bigint NOT NULL,
+	quantity integer NOT NULL
+);
+CREATE TRIGGER ordered_is_metered AFTER INSERT ON ordered REFERENCING NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION kb_meter('orders', 'customer', 'quantity');
 
 -- What was done on each day, and when it was done.
 CREATE TABLE played (
@@ -50,6 +62,13 @@ SELECT
 		SELECT %1$L, 'top-ups', count(*)
 		FROM (SELECT kb_apply_topup(customer, kb_money(dollars, 'USD'), 'card', 'cdnow-' || line_no)
 			FROM purchase WHERE day = %1$L AND dollars > 0 ORDER BY line_no) AS paid$$, day) AS topups,
+
+	format($$WITH shopping AS (
+			INSERT INTO ordered SELECT line_no, customer, quantity FROM purchase WHERE day = %1$L RETURNING 1)
+		INSERT INTO played SELECT %1$L, 'orders', count(*) FROM shopping$$, day) AS orders,
+
+	-- what the last day of the log shows of its month, to lay beside the charge
+	CASE day WHEN '1998-06-30' THEN 'CREATE TABLE last_preview AS SELECT * FROM current_usage' END AS preview,
 
 	-- what is due: on the 1st, every account's month
 	'CALL kb_sweep()' AS sweep,

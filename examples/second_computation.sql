@@ -19,7 +19,10 @@ WITH customer AS (
 	UNION ALL
 	SELECT customer, to_day, NULL, 0.00,
 		round(19.00 * (to_day - greatest(from_day, first_day)) / (to_day - from_day), 2)
+			+ 0.50 * greatest(coalesce(orders, 0) - 3, 0)
 	FROM customer JOIN month ON to_day > first_day
+	LEFT JOIN (SELECT customer, date_trunc('month', day)::date AS from_day, sum(quantity) AS orders
+		FROM purchase GROUP BY 1, 2) AS used USING (customer, from_day)
 )
 SELECT customer, row_number() OVER (PARTITION BY customer ORDER BY day, line_no NULLS LAST) AS n,
 	day, paid, charged

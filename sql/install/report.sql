@@ -213,6 +213,48 @@ COMMENT ON COLUMN kbilling.account_check.account_id IS 'The account';
 COMMENT ON COLUMN kbilling.account_check.seq IS 'Its last entry';
 COMMENT ON COLUMN kbilling.account_check.problem IS 'The rule that is broken, and how';
 
+-- Every total of usage beside its events.  A last quantity is not computed again: of two events at one moment, nothing says
+-- which session's was the later.
+CREATE VIEW kbilling.usage_check WITH (security_invoker) AS
+	WITH event AS (
+		SELECT e.account_id, e.period, e.service, sum(e.events) AS events, sum(e.quantity) AS quantity
+		FROM kbilling.usage_event e GROUP BY e.account_id, e.period, e.service
+	), total AS (
+		SELECT t.account_id, t.period, t.service, min(t.aggregation) AS aggregation, max(t.aggregation) AS other_aggregation,
+			   sum(t.events) AS events, sum(t.quantity) AS quantity, max(t.quantity) AS highest
+		FROM kbilling.usage_total t GROUP BY t.account_id, t.period, t.service
+	), recorded AS (
+		SELECT account_id, period, service, t.aggregation, t.aggregation <> t.other_aggregation AS is_mixed,
+			   e.events AS recorded_events, t.events AS total_events,
+			   CASE t.aggregation
+				   WHEN 'sum' THEN e.quantity
+				   WHEN 'count' THEN e.events
+				   WHEN 'unique' THEN (SELECT count(*) FROM kbilling.usage_value v
+									   WHERE v.account_id = e.account_id AND v.period = e.period AND v.service = e.service AND v.events > 0)
+				   WHEN 'max' THEN (SELECT max(q.quantity)
+									FROM (SELECT abs(x.quantity) AS quantity FROM kbilling.usage_event x
+										  WHERE x.account_id = e.account_id AND x.period = e.period AND x.service = e.service
+										  GROUP BY abs(x.quantity) HAVING sum(x.events) > 0) q)
+			   END AS recorded_quantity,
+			   CASE t.aggregation WHEN 'max' THEN t.highest WHEN 'last' THEN NULL ELSE t.quantity END AS total_quantity
+		FROM event e FULL JOIN total t USING (account_id, period, service)
+	)
+	SELECT account_id, period, service,
+		   CASE
+			   WHEN is_mixed
+				   THEN format('U2: usage of "%s" in %s is aggregated in two ways', service, period)
+			   WHEN recorded_events IS DISTINCT FROM total_events
+				   THEN format('U5: usage of "%s" in %s has %s events, its total counts %s', service, period, recorded_events, total_events)
+			   WHEN recorded_quantity IS DISTINCT FROM total_quantity
+				   THEN format('U5: usage of "%s" in %s is %s, its total says %s', service, period, recorded_quantity, total_quantity)
+		   END AS problem
+	FROM recorded;
+COMMENT ON VIEW kbilling.usage_check IS 'Every month of a metered service of an account, and what is wrong between its events and its total (U2, U5); NULL is the good answer';
+COMMENT ON COLUMN kbilling.usage_check.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.usage_check.period IS 'The month, by its first day';
+COMMENT ON COLUMN kbilling.usage_check.service IS 'The metered service';
+COMMENT ON COLUMN kbilling.usage_check.problem IS 'The rule that is broken, and how';
+
 CREATE FUNCTION kbilling.kb_verify(account_id bigint) RETURNS TABLE (account_id bigint, seq bigint, problem text)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -238,6 +280,11 @@ BEGIN ATOMIC
 	SELECT e.account_id, min(e.seq), format('J2: %s entries without an account', count(*)) FROM kbilling.entry e
 	WHERE NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = e.account_id)
 	GROUP BY e.account_id
+	UNION ALL
+	SELECT u.account_id, NULL, u.problem FROM kbilling.usage_check u WHERE u.problem IS NOT NULL
+	UNION ALL
+	SELECT u.account_id, NULL, format('U1: usage of "%s" without an account', u.service) FROM kbilling.usage_check u
+	WHERE NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = u.account_id)
 	UNION ALL
 	-- so the general ledger is zero too (J4): every other contra leg is the entry's own amount
 	SELECT e.account_id, e.seq, format('C7: the lines do not add up to %s', e.amount) FROM kbilling.entry e

@@ -263,7 +263,7 @@ ROLLBACK;
 
 CREATE TEMP TABLE pick AS
 	SELECT '{UTC,Pacific/Kiritimati,Etc/GMT+12,Europe/Kyiv,America/New_York,Asia/Kathmandu,Australia/Lord_Howe}'::text[] AS zones,
-		'{a,b,c}'::text[] AS tariffs, '{s1,s2,s3}'::text[] AS services;
+		'{a,b,c}'::text[] AS tariffs, '{s1,s2,s3}'::text[] AS services, '{sum,count,max,unique,last}'::text[] AS metered;
 CREATE FUNCTION pg_temp.one_of(choices text[]) RETURNS text LANGUAGE sql VOLATILE
 	RETURN choices[1 + floor(random() * cardinality(choices))];
 CREATE FUNCTION pg_temp.up_to(n int) RETURNS int LANGUAGE sql VOLATILE RETURN floor(random() * (n + 1));
@@ -281,6 +281,7 @@ BEGIN
 	SELECT * INTO p FROM pick;
 	INSERT INTO policy (policy, debt_counts_from) VALUES ('by_posting', 'posting_date');
 	PERFORM kb_create_service(service, 'recurring') FROM unnest(p.services) AS service;
+	PERFORM kb_create_service(service, 'metered', 'thing', service) FROM unnest(p.metered) AS service;
 	FOREACH plan IN ARRAY p.tariffs LOOP
 		PERFORM kb_create_tariff(plan, 'USD', NULL, CASE plan WHEN 'c' THEN 'by_posting' ELSE 'standard' END);
 		FOR i IN 1..4 LOOP
@@ -289,6 +290,10 @@ BEGIN
 			PERFORM kb_set_price(plan, 's1', (format('%s each', (pg_temp.up_to(900) / 100.0)::numeric(8, 2)))::kb_price,
 				CASE i WHEN 1 THEN '-infinity' ELSE date '2027-01-01' + pg_temp.up_to(240) END);
 		END LOOP;
+		PERFORM kb_set_price(plan, 'sum', format('graduated 0.10 + 2.00 to 10, 0.08 to %s, 0.05 free 3 min 1.00', 20 + nth)::kb_price, begins::date)
+			FROM unnest('{-infinity,2027-01-20,2027-03-31}'::text[]) WITH ORDINALITY AS t (begins, nth);
+		PERFORM kb_set_price(plan, 'count', '2.5% + 0.30'), kb_set_price(plan, 'max', 'volume 1.00 to 5, 0.50 + 1.00 to 9, 0.25'),
+			kb_set_price(plan, 'unique', '3.00 per 2'), kb_set_price(plan, 'last', CASE plan WHEN 'b' THEN '7.00' ELSE '0.333 each' END::kb_price);
 		PERFORM kb_set_price(plan, 's2', '5.00 per 3 free 1 max 20.00', CASE plan WHEN 'b' THEN date '2027-03-10' ELSE '-infinity' END),
 			kb_set_price(plan, 's3', '7.77', '-infinity', false);
 	END LOOP;
@@ -300,7 +305,7 @@ BEGIN
 	END LOOP;
 END $$;
 
--- What happens to both copies at a moment: switches, tariffs, money
+-- What happens to both copies at a moment: switches, tariffs, money, usage
 CREATE FUNCTION pg_temp.live() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	p record;
@@ -311,11 +316,15 @@ DECLARE
 	amount int;
 	quantity int;
 	begins date;
+	meter text;
+	used_at timestamptz;
 BEGIN
 	SELECT * INTO p FROM pick;
-	FOR a IN SELECT account_id AS id, kb_local_date(kb_now(), time_zone) AS today, charged_through FROM account WHERE account_id <= 300 ORDER BY 1 LOOP
-		FOR i IN 1..pg_temp.up_to(4) LOOP
-			op = pg_temp.up_to(4);
+	FOR a IN SELECT account_id AS id, kb_local_date(kb_now(), time_zone) AS today, charged_through, created_at FROM account WHERE account_id <= 300 ORDER BY 1 LOOP
+		FOR i IN 1..pg_temp.up_to(8) LOOP
+			op = pg_temp.up_to(8);
+			meter = pg_temp.one_of(p.metered);
+			used_at = greatest(a.created_at, kb_now() - random() * interval '70 days');
 			service = pg_temp.one_of(p.services);
 			plan = pg_temp.one_of(p.tariffs);
 			amount = 1 + pg_temp.up_to(20000);
@@ -326,6 +335,8 @@ BEGIN
 					WHEN 0 THEN PERFORM kb_set_tariff(a.id + copy, plan, begins);
 					WHEN 1 THEN PERFORM kb_switch_off(a.id + copy, service, begins);
 					WHEN 2, 3 THEN PERFORM kb_switch_on(a.id + copy, service, quantity, begins);
+					WHEN 4, 5, 6, 7 THEN PERFORM kb_record_usage(a.id + copy, meter, CASE amount % 5 WHEN 0 THEN - quantity ELSE quantity END,
+						format('%s %s', kb_now(), i), used_at, jsonb_build_object('thing', amount % 7));
 					ELSE PERFORM kb_apply_topup(a.id + copy, kb_money(amount / 100.0, 'USD'), 'card', format('%s %s', kb_now(), i));
 				END CASE;
 			END LOOP;
@@ -369,7 +380,9 @@ SELECT cmp_ok((SELECT count(*) FROM (SELECT FROM charge_line GROUP BY account_id
 CREATE TEMP VIEW copy AS
 	SELECT account_id % 100000 AS id, account_id > 100000 AS swept, to_jsonb(e) - '{account_id,hash}'::text[] AS entry FROM entry AS e
 	UNION ALL
-	SELECT account_id % 100000, account_id > 100000, to_jsonb(a) - '{account_id,last_hash}'::text[] FROM account AS a;
+	SELECT account_id % 100000, account_id > 100000, to_jsonb(a) - '{account_id,last_hash}'::text[] FROM account AS a
+	UNION ALL
+	SELECT account_id % 100000, account_id > 100000, to_jsonb(t) - '{account_id}'::text[] FROM usage_total AS t;
 SELECT is_empty('(SELECT id, entry FROM copy WHERE swept EXCEPT ALL SELECT id, entry FROM copy WHERE NOT swept)
 	UNION ALL (SELECT id, entry FROM copy WHERE NOT swept EXCEPT ALL SELECT id, entry FROM copy WHERE swept)',
 	'C4: the sweep and kb_month_charge write the same, to the last field');
@@ -382,7 +395,8 @@ SELECT is_empty($$SELECT account_id, seq FROM entry AS e WHERE kind = 'charge' A
 ANALYZE;
 CREATE TEMP TABLE charged AS
 	SELECT account_id, service, d::date AS day, quantity, unit_price
-	FROM charge_line, generate_series(from_date::timestamp, to_date, '1 day') AS d;
+	FROM charge_line, generate_series(from_date::timestamp, to_date, '1 day') AS d
+	WHERE days IS NOT NULL;
 CREATE TEMP TABLE had AS
 	SELECT a.account_id, s.service, d::date AS day, s.quantity, p.price::text AS unit_price
 	FROM account AS a
@@ -403,6 +417,39 @@ SELECT results_eq($$SELECT account_id, period, 1::bigint, '7.77 USD'::kb_money F
 		(SELECT DISTINCT account_id, kb_month_first_day(day) AS period FROM had WHERE service = 's3') AS t ORDER BY 1, 2$$,
 	$$SELECT account_id, period, count(*), kbilling.sum(amount) FROM charge_line WHERE service = 's3' GROUP BY 1, 2 ORDER BY 1, 2$$,
 	'C3: without proration once a month in which it was on');
+
+-- What was used, against what was billed for it, sooner or later
+
+CREATE TEMP TABLE used AS
+	WITH event AS (SELECT account_id, period, service, at, recorded_at, events, quantity, value FROM usage_event)
+	SELECT account_id, period, service, sum(quantity) AS quantity FROM event WHERE service = 'sum' GROUP BY 1, 2, 3
+	UNION ALL SELECT account_id, period, service, sum(events) FROM event WHERE service = 'count' GROUP BY 1, 2, 3
+	UNION ALL SELECT account_id, period, service, sum(quantity) FROM usage_total WHERE service = 'unique' GROUP BY 1, 2, 3;
+-- a highest or last quantity that comes down after its month was billed gives the difference back
+CREATE TEMP TABLE billed AS
+	SELECT account_id, kb_month_first_day(from_date) AS period, service, sum(quantity) AS quantity
+	FROM (SELECT account_id, from_date, service, quantity FROM charge_line WHERE days IS NULL
+		UNION ALL
+		SELECT a.account_id, u.period, u.service, u.quantity FROM account AS a, kb_unbilled_usage(a.account_id, '-infinity', 'infinity') AS u) AS l
+	GROUP BY 1, 2, 3;
+INSERT INTO used
+	SELECT t.account_id, t.period, t.service, coalesce(kb_usage_level(t.account_id, t.period, t.service, t.service), 0)
+	FROM usage_total AS t WHERE t.service IN ('max', 'last') GROUP BY 1, 2, 3;
+SELECT cmp_ok((SELECT count(*) FROM charge_line WHERE what = 'late usage'), '>', 500::bigint, 'U3: some hundred lines of late usage');
+SELECT is_empty('(SELECT * FROM used EXCEPT ALL SELECT * FROM billed) UNION ALL (SELECT * FROM billed EXCEPT ALL SELECT * FROM used)',
+	'U2, U3: what was used in each month is billed, or yet to be billed, once');
+SELECT is_empty($$SELECT * FROM charge_line WHERE days IS NULL AND (what = 'usage' OR quantity >= 0)
+		AND amount IS DISTINCT FROM kb_rate(unit_price::kb_price, quantity, 'USD', greatest(events, 0))$$,
+	'P, C7: a line of usage is its quantity at its price');
+SELECT is_empty($$SELECT account_id, period FROM charge_line WHERE what <> 'late usage' GROUP BY account_id, period
+		HAVING bool_or(amount < 0)
+	UNION ALL SELECT account_id, period FROM charge_line WHERE days IS NULL GROUP BY account_id, period, service HAVING kbilling.sum(amount) < 0$$,
+	'U3: what comes late gives back no more than the usage that it meets');
+SELECT is_empty($$SELECT l.account_id, l.period, l.service FROM charge_line AS l
+		JOIN account_tariff AS t ON t.account_id = l.account_id AND t.from_date <= kb_month_last_day(l.period) AND kb_month_last_day(l.period) < t.to_date
+		JOIN price AS p ON p.tariff = t.tariff AND p.service = l.service AND p.from_date <= kb_month_last_day(l.period) AND kb_month_last_day(l.period) < p.to_date
+		WHERE l.days IS NULL AND l.unit_price <> p.price::text$$,
+	'C3: at the price of the tariff, both in force on the last day of the month that is charged');
 SELECT is_empty($$
 	SELECT a.account_id, a.created_at, a.charged_through FROM account AS a
 	WHERE charged_through <> kb_month_first_day(kb_local_date(kb_now(), time_zone)) - 1$$, 'C1: every month that has ended is charged, and no other');

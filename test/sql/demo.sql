@@ -9,28 +9,31 @@ SET timezone = 'UTC';
 \ir ../../examples/second_computation.sql
 \o
 
-SELECT plan(9);
+SELECT plan(10);
 
 SELECT is((SELECT array_agg(n ORDER BY what) FROM (SELECT what, sum(n) AS n FROM played GROUP BY what) AS step),
-		  '{300,5389,0,1046}', 'the whole sample was played: accounts, charges, start, top-ups');
+		  '{300,5389,1046,0,1046}', 'the whole sample was played: accounts, charges, orders, start, top-ups');
 
 -- Customer 2, by hand: on January 12th 12.00 and 77.00, which earns 5 %; the
--- first month is 20 of 31 days.
+-- first month is 20 of 31 days, 12.26, and six orders, of which three cost 0.50.
 SELECT results_eq(
 	$$SELECT kind::text, amount::text, balance_after::text, bonus_after::text, effective_on
 	  FROM entry WHERE account_id = 2 ORDER BY seq LIMIT 6$$,
 	$$VALUES ('topup', '12.00 USD', '12.00 USD', '0.00 USD', '1997-01-12'::date),
 			 ('topup', '77.00 USD', '89.00 USD', '0.00 USD', '1997-01-12'),
 			 ('bonus', '3.85 USD', '92.85 USD', '3.85 USD', '1997-01-12'),
-			 ('charge', '-12.26 USD', '80.59 USD', '0.00 USD', '1997-02-01'),
-			 ('charge', '-19.00 USD', '61.59 USD', '0.00 USD', '1997-03-01'),
-			 ('charge', '-19.00 USD', '42.59 USD', '0.00 USD', '1997-04-01')$$,
-	'T5, T6, C3: a journal worked out by hand');
+			 ('charge', '-13.76 USD', '79.09 USD', '0.00 USD', '1997-02-01'),
+			 ('charge', '-19.00 USD', '60.09 USD', '0.00 USD', '1997-03-01'),
+			 ('charge', '-19.00 USD', '41.09 USD', '0.00 USD', '1997-04-01')$$,
+	'T5, T6, C3, E3: a journal worked out by hand');
 
 SELECT is(count(*), 300::bigint, 'both have 300 accounts') FROM agreement;
 SELECT is(sum(months), 5389 + 300::numeric, 'and each month in which an account was charged, or opened') FROM agreement;
 SELECT is_empty('SELECT * FROM agreement WHERE NOT agrees', 'the second computation agrees on every account and month');
 SELECT is_empty('SELECT * FROM kb_check()', 'kb_check() finds nothing wrong');
+SELECT results_eq($$SELECT account_id, service, what, from_date, to_date, quantity, events, amount FROM last_preview ORDER BY account_id, line_no$$,
+	$$SELECT account_id, service, what, from_date, to_date, quantity, events, amount FROM charge_line WHERE period = '1998-06-01' ORDER BY account_id, line_no$$,
+	'C6: the last day shows what is charged on the next, line by line');
 SELECT is(sum(balance), '0.00 USD', 'J4: the trial balance is zero') FROM trial_balance;
 
 -- A cent too much is found: where it is, and nowhere else.
