@@ -64,7 +64,7 @@ is_letter(char c)
 }
 
 /*
- * Go on to a character, past the spaces there
+ * Go on to a character, or past the spaces there
  */
 static void
 advance(PriceParser *parser, const char *to)
@@ -257,7 +257,8 @@ parse_number_above(PriceParser *parser, Decimal *number, Decimal floor)
 	if (!parse_number(parser, number))
 		return false;
 	if (decimal_value(*number) <= decimal_value(floor))
-		return fail_at(parser, start, psprintf("a number above %s", floor.mantissa == 0 ? "zero" : decimal_to_cstring(floor)));
+		return fail_at(parser, start,
+					   psprintf("a number above %s", floor.mantissa == 0 ? "zero" : decimal_to_cstring(floor)));
 	return true;
 }
 
@@ -427,7 +428,7 @@ decimal_to_cstring(Decimal d)
 }
 
 /*
- * Write the tiers of a price; another has one, of a unit price only
+ * Write the tiers; a price without them has one, which is its unit price
  */
 static void
 append_tiers(StringInfo buf, const PriceTerms *terms)
