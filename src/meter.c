@@ -48,7 +48,7 @@ typedef struct Meter
 	TriggerData *trigger;
 	text	   *service;
 	bool		counts_values;	/* aggregation unique: the quantity column has the values */
-	bool		has_level;		/* aggregation max or last */
+	bool		adds_up;		/* aggregation sum or count */
 	Column		account;
 	Column		quantity;
 	Column		key;
@@ -154,7 +154,7 @@ read_service(Meter *meter)
 				 errhint("Create it with kb_create_service, or look it up in kbilling.service.")));
 	aggregation = text_to_cstring(DatumGetTextPP(plan_column(2, &isnull)));
 	meter->counts_values = strcmp(aggregation, "unique") == 0;
-	meter->has_level = strcmp(aggregation, "max") == 0 || strcmp(aggregation, "last") == 0;
+	meter->adds_up = strcmp(aggregation, "sum") == 0 || strcmp(aggregation, "count") == 0;
 }
 
 /* Everything that the trigger's arguments say, checked */
@@ -175,8 +175,8 @@ read_meter(Meter *meter, TriggerData *trigger)
 		refuse_attachment(trigger, "The service counts distinct values: the third argument names the column that has them.");
 	if (meter->quantity.attnum != 0 && !meter->counts_values)
 		check_type(meter, &meter->quantity, true, "number");
-	if (meter->has_level && meter->key.attnum == 0 && !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		refuse_attachment(trigger, "The service's quantity is the highest or last one: to take a row back, its key is needed, as fourth argument.");
+	if (!meter->adds_up && meter->key.attnum == 0 && !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		refuse_attachment(trigger, "The service's events do not just add up: to take a row back, its key is needed, as fourth argument.");
 }
 
 /* A column's value, which must not be NULL */
@@ -434,7 +434,7 @@ count_together(EventSet *old_rows, EventSet *new_rows)
 static void
 record_rows(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 {
-	if (meter->key.attnum == 0 && !meter->has_level)
+	if (meter->key.attnum == 0 && meter->adds_up)
 	{
 		count_together(old_rows, new_rows);
 		return;

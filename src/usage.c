@@ -129,8 +129,8 @@ events_of_quantity(Numeric quantity)
 	"   GROUP BY w.account_id, w.period, w.service, w.value" \
 	"   ORDER BY w.account_id, w.period, w.service, w.value" \
 	"  ON CONFLICT (account_id, period, service, value) DO UPDATE" \
-	"     SET events = greatest(v.events, 0) + excluded.events," \
-	"         change = (greatest(v.events, 0) + excluded.events > 0)::integer - (v.events > 0)::integer" \
+	"     SET events = v.events + excluded.events," \
+	"         change = (v.events + excluded.events > 0)::integer - (v.events > 0)::integer" \
 	"  RETURNING v.account_id, v.period, v.service, v.change" \
 	"), total AS (" \
 	"  INSERT INTO kbilling.usage_total AS t (account_id, period, service, slot, aggregation, quantity, events, last_at)" \
@@ -159,8 +159,9 @@ events_of_quantity(Numeric quantity)
 	"             WHEN 'last' THEN CASE WHEN excluded.last_at < t.last_at OR excluded.quantity IS NULL THEN t.quantity ELSE excluded.quantity END" \
 	"             ELSE t.quantity + excluded.quantity END," \
 	"         events = t.events + excluded.events, last_at = greatest(t.last_at, excluded.last_at), settled = false" \
+	"  RETURNING t.aggregation" \
 	")" \
-	"SELECT count(*) FROM written"
+	"SELECT (SELECT count(*) FROM written), EXISTS (SELECT FROM total WHERE aggregation IN ('max', 'last'))"
 #define RECORD_TYPES {"text", "timestamptz", "smallint"}
 
 static SavedPlan record_plan = {.sql = RECORD_SQL, .arg_types = RECORD_TYPES};
@@ -169,34 +170,49 @@ static SavedPlan record_plan = {.sql = RECORD_SQL, .arg_types = RECORD_TYPES};
 static SavedPlan record_many_plan = {.sql = RECORD_SQL, .arg_types = RECORD_TYPES};
 
 /*
- * What corrects a highest or last quantity looks at the events again, with no
- * other that does so for the account at the same time.
+ * A highest or last quantity that is corrected is computed from its events again:
+ * by one session at a time, and not while another is about to move it.
  */
-static SavedPlan lock_levels_plan = {
+static SavedPlan lock_accounts_plan = {
 	.sql = "SELECT FROM kbilling.account a"
-	" WHERE a.account_id IN (SELECT e.account_id FROM event_set e"
-	"                          JOIN kbilling.service s ON s.service = e.service"
+	" WHERE a.account_id IN (SELECT e.account_id FROM event_set e JOIN kbilling.service s ON s.service = e.service"
 	"                         WHERE e.events < 0 AND s.aggregation IN ('max', 'last'))"
 	" ORDER BY a.account_id FOR NO KEY UPDATE"
 };
 
-/* A quantity counts while more events have it than take it back; the last one, of each moment */
+#define LEVEL_MONTHS \
+	"SELECT DISTINCT e.account_id, e.service, s.aggregation," \
+	"       kbilling.kb_month_first_day(kbilling.kb_account_date(e.at, a.time_zone)) AS period" \
+	"  FROM event_set e" \
+	"  JOIN kbilling.service s ON s.service = e.service" \
+	"  JOIN kbilling.account a ON a.account_id = e.account_id" \
+	" WHERE s.aggregation IN ('max', 'last')"
+
+static SavedPlan lock_slots_plan = {
+	.sql = "SELECT FROM kbilling.usage_total t"
+	"  JOIN (" LEVEL_MONTHS ") m ON t.account_id = m.account_id AND t.period = m.period AND t.service = m.service"
+	" ORDER BY t.account_id, t.period, t.service, t.slot FOR NO KEY UPDATE OF t"
+};
+
+/*
+ * A quantity counts while more events have it than take it back; a last one, at
+ * its moment.  Months without a correction are as they should be.  $1: the only
+ * slot to write, NULL: all, so that none keeps what is taken back.
+ */
 static SavedPlan correct_levels_plan = {
 	.sql = "UPDATE kbilling.usage_total t"
 	"   SET quantity = l.quantity, last_at = l.at, settled = false"
-	"  FROM (SELECT DISTINCT e.account_id, e.service, s.aggregation,"
-	"               kbilling.kb_month_first_day(kbilling.kb_account_date(e.at, a.time_zone)) AS period"
-	"          FROM event_set e"
-	"          JOIN kbilling.service s ON s.service = e.service"
-	"          JOIN kbilling.account a ON a.account_id = e.account_id"
-	"         WHERE e.events < 0 AND s.aggregation IN ('max', 'last')) g"
+	"  FROM (" LEVEL_MONTHS ") m"
 	"  LEFT JOIN LATERAL ("
-	"      SELECT abs(x.quantity) AS quantity, CASE g.aggregation WHEN 'last' THEN x.at END AS at"
+	"      SELECT abs(x.quantity) AS quantity, CASE m.aggregation WHEN 'last' THEN x.at END AS at"
 	"        FROM kbilling.usage_event x"
-	"       WHERE x.account_id = g.account_id AND x.service = g.service AND x.period = g.period"
+	"       WHERE x.account_id = m.account_id AND x.service = m.service AND x.period = m.period"
 	"       GROUP BY 1, 2 HAVING sum(x.events) > 0"
-	"       ORDER BY 2 DESC NULLS LAST, CASE g.aggregation WHEN 'last' THEN max(x.recorded_at) END DESC NULLS LAST, 1 DESC LIMIT 1) l ON true"
-	" WHERE t.account_id = g.account_id AND t.period = g.period AND t.service = g.service"
+	"       ORDER BY 2 DESC NULLS LAST, CASE m.aggregation WHEN 'last' THEN max(x.recorded_at) END DESC NULLS LAST, 1 DESC LIMIT 1) l ON true"
+	" WHERE t.account_id = m.account_id AND t.period = m.period AND t.service = m.service AND t.slot = coalesce($1, t.slot)"
+	"   AND EXISTS (SELECT FROM kbilling.usage_event c"
+	"                WHERE c.account_id = m.account_id AND c.service = m.service AND c.period = m.period AND c.events < 0)",
+	.arg_types = {"smallint"}
 };
 
 /* Which part of a total this session writes */
@@ -209,9 +225,9 @@ own_slot(void)
 int64
 usage_record(const EventSet *set)
 {
+	Datum		slot = Int16GetDatum(own_slot());
 	Datum		values[] = {set->source ? CStringGetTextDatum(set->source) : (Datum) 0,
-		TimestampTzGetDatum(set->now), Int16GetDatum(own_slot())
-	};
+	TimestampTzGetDatum(set->now), slot};
 	bool		isnull;
 	int64		counted;
 
@@ -219,11 +235,14 @@ usage_record(const EventSet *set)
 		return 0;
 	events_register(set, "event_set");
 	if (set->corrects)
-		plan_execute(&lock_levels_plan, NULL, NULL, false);
+		plan_execute(&lock_accounts_plan, NULL, NULL, false);
 	plan_execute(set->n > FEW_EVENTS ? &record_many_plan : &record_plan, values, set->source ? NULL : "n  ", false);
 	counted = DatumGetInt64(plan_column(1, &isnull));
+	if (!DatumGetBool(plan_column(2, &isnull)))
+		return counted;
 	if (set->corrects)
-		plan_execute(&correct_levels_plan, NULL, NULL, false);
+		plan_execute(&lock_slots_plan, NULL, NULL, false);
+	plan_execute(&correct_levels_plan, &slot, set->corrects ? "n" : NULL, false);
 	return counted;
 }
 

@@ -38,6 +38,9 @@ COMMENT ON COLUMN kbilling.usage_event.quantity IS 'Units; below zero for a corr
 COMMENT ON COLUMN kbilling.usage_event.value IS 'What is counted once in a month, for the aggregation "unique" (U2)';
 COMMENT ON COLUMN kbilling.usage_event.properties IS 'Whatever the application says of it';
 
+CREATE INDEX usage_correction ON kbilling.usage_event (account_id, service, period) WHERE events < 0;
+COMMENT ON INDEX kbilling.usage_correction IS 'Tells whether a highest or last quantity has been corrected';
+
 CREATE TABLE kbilling.usage_total (
 	account_id      bigint NOT NULL,
 	period          date NOT NULL,
