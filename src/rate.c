@@ -340,6 +340,30 @@ price_rate_days(const Price *price, Numeric quantity, int64 events, uint16 curre
 }
 
 /*
+ * Refuse a price with a number that no kb_money can hold
+ */
+PG_FUNCTION_INFO_V1(kb_require_price_range);
+Datum
+kb_require_price_range(PG_FUNCTION_ARGS)
+{
+	static const PriceSlot amounts[] = {SLOT_EVENT, SLOT_MIN, SLOT_MAX};
+	uint16		currency = currency_from_text(PG_GETARG_TEXT_PP(1));
+	PriceTerms	terms;
+
+	price_unpack(PG_GETARG_PRICE(0), &terms);
+	for (int i = 0; i < terms.ntiers; i++)
+	{
+		(void) money_round_numeric(decimal_to_numeric(terms.tiers[i].unit), currency);
+		if (terms.tiers[i].has_fee)
+			(void) money_round_numeric(decimal_to_numeric(terms.tiers[i].fee), currency);
+	}
+	for (size_t i = 0; i < lengthof(amounts); i++)
+		if (terms_have(&terms, amounts[i]))
+			(void) money_round_numeric(decimal_to_numeric(terms.numbers[amounts[i]]), currency);
+	PG_RETURN_VOID();
+}
+
+/*
  * Rate a quantity for a full period
  */
 PG_FUNCTION_INFO_V1(kb_rate);

@@ -184,7 +184,7 @@ BEGIN ATOMIC
 		   kbilling.kb_require_tariff(tariff), kbilling.kb_require_service(service),
 		   kbilling.kb_raise_if(from_date = 'infinity', '22008', 'a price must begin some day');
 	-- A price that is beyond a kb_money is refused here, not on the 1st.
-	SELECT kbilling.kb_rate(price, 1, t.currency) FROM kbilling.tariff t WHERE t.tariff = kb_set_price.tariff;
+	SELECT kbilling.kb_require_price_range(price, t.currency) FROM kbilling.tariff t WHERE t.tariff = kb_set_price.tariff;
 	-- Two that set prices of one tariff take turns.
 	SELECT FROM kbilling.tariff t WHERE t.tariff = kb_set_price.tariff FOR NO KEY UPDATE;
 	UPDATE kbilling.price p SET to_date = kb_set_price.from_date

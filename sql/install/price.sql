@@ -91,6 +91,11 @@ CREATE FUNCTION kbilling.kb_rate(price kbilling.kb_price, quantity numeric, curr
 COMMENT ON FUNCTION kbilling.kb_rate(kbilling.kb_price, numeric, text, bigint) IS
 	'Amount of a line for a full period, rounded once (P, M4); events is what a fee per event counts; a quantity below zero counts as zero; error 22003 on NaN, infinity, overflow and events below zero, 22023 on an unknown currency';
 
+CREATE FUNCTION kbilling.kb_require_price_range(price kbilling.kb_price, currency text) RETURNS void
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kbilling.kb_require_price_range(kbilling.kb_price, text) IS
+	'Raises 22003 if an amount in the price is more than a kb_money of the currency can say, 22023 on an unknown currency (M1)';
+
 CREATE FUNCTION kbilling.kb_rate_days(price kbilling.kb_price, quantity numeric, currency text, days integer, days_in_period integer)
 	RETURNS kbilling.kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;

@@ -1,0 +1,1 @@
+SELECT * FROM kbilling.kb_current_usage(:account);
