@@ -88,7 +88,7 @@ SELECT throws_ok(format('SELECT nextval(%L)', name), '42501', NULL, 'refused to 
 FROM own_relation WHERE relkind = 'S' ORDER BY name;
 SELECT throws_ok('SELECT ' || call, '42501', NULL, 'refused to a role without rights: ' || call)
 FROM unnest(ARRAY['kb_balance(1)', 'kb_balance(1, now())', 'kb_access_stage(1::bigint)', 'kb_access(1, ''owner'')', 'kb_access(1, ''owner'', now())',
-	'kb_current_usage(1)', 'kb_check()', 'kb_verify(1)']) AS call;
+	'kb_current_usage(1)', 'kb_forecast(1, 1)', 'kb_amount_for(1, 1)', 'kb_check()', 'kb_verify(1)']) AS call;
 SELECT lives_ok($$SELECT kb_access_stage(date '2026-11-01', '2026-11-05'), '1.00 USD'::kb_money + '2.00 USD', kb_rate('0.05 each', 3, 'USD'), kb_now()$$,
 	'what only computes is for everyone');
 RESET ROLE;
@@ -96,9 +96,11 @@ RESET ROLE;
 -- An attack: Mallory may call the functions, and puts her own objects before all others
 
 SET kbilling.clock = '2026-11-01 12:00+00';
-SELECT kb_create_tariff('std', 'USD'), kb_create_tariff('big', 'USD'), kb_create_service('seat', 'recurring')
+SELECT kb_create_tariff('std', 'USD'), kb_create_tariff('big', 'USD'), kb_create_service('seat', 'recurring'),
+	kb_create_service('orders', 'metered'), kb_create_service('peak', 'metered', aggregation => 'max'), kb_create_service('users', 'metered', aggregation => 'unique')
 \g /dev/null
-SELECT kb_set_price('std', 'base', '30.00'), kb_set_price('std', 'seat', '4.00 each'), kb_set_price('big', 'base', '60.00'), kb_set_bonus('std', '50.00 USD', 10)
+SELECT kb_set_price('std', 'base', '30.00'), kb_set_price('std', 'seat', '4.00 each'), kb_set_price('big', 'base', '60.00'),
+	kb_set_price('std', 'orders', '0.10 each'), kb_set_price('std', 'peak', '0.01 each'), kb_set_price('std', 'users', '1.00 each'), kb_set_bonus('std', '50.00 USD', 10)
 \g /dev/null
 GRANT EXECUTE ON ALL ROUTINES IN SCHEMA kbilling TO kbilling_privilege_mallory;
 GRANT SELECT ON ALL TABLES IN SCHEMA kbilling TO kbilling_privilege_mallory;
@@ -165,6 +167,16 @@ SELECT kbilling.kb_create_tariff('own', 'usd'), kbilling.kb_create_service('own'
 	kbilling.kb_set_bonus('own', '50.00 USD', 10), kbilling.kb_add_member(1, 'eve', 'admin'), kbilling.kb_switch_on(1, 'seat', 2), kbilling.kb_switch_off(1, 'seat', '2026-11-11'),
 	kbilling.kb_set_tariff(1, 'big', '2026-11-16'), kbilling.kb_set_tariff(1, 'std', '2026-11-21'), kbilling.kb_defer(1, '2026-12-24', 'eve', 'why not')
 \g /dev/null
+CREATE TABLE evil.sale (account_id bigint, quantity integer, sale_no integer);
+CREATE TRIGGER added AFTER INSERT ON evil.sale REFERENCING NEW TABLE AS event_set FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('orders', 'account_id', 'quantity', 'sale_no');
+CREATE TRIGGER changed AFTER UPDATE ON evil.sale REFERENCING OLD TABLE AS old_row NEW TABLE AS new_row
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('orders', 'account_id', 'quantity', 'sale_no');
+INSERT INTO evil.sale VALUES (1, 5, 1), (1, 6, 2);
+UPDATE evil.sale SET quantity = quantity + 1;
+SELECT kbilling.kb_record_usage(1, 'orders', 7, 'a'), kbilling.kb_record_usage(1, 'peak', 10, 'a'), kbilling.kb_record_usage(1, 'peak', -10, 'b'),
+	kbilling.kb_record_usage_batch('[{"account_id": 1, "service": "users", "quantity": 1, "key": "a", "properties": {"who": "eve"}}]'),
+	kbilling.kb_forecast(1, 3), kbilling.kb_amount_for(1, 3)
+\g /dev/null
 SELECT kbilling.kb_apply_topup(1, '100.00 USD', 'card', 'pay_1', 'eve') AS topup, kbilling.kb_apply_topup(1, '100.00 USD', 'card', 'pay_1', 'eve') AS again
 \gset
 SELECT kbilling.kb_apply_topup(1, '20.00 USD', 'card', 'pay_2')
@@ -194,9 +206,9 @@ SELECT is(:'traps'::text, '4', 'E: the traps work where a statement is not on it
 SELECT is((SELECT array_agg(DISTINCT what) FROM evil.ran), NULL, 'E: nothing of a caller''s own objects is run by the extension');
 SELECT is(:'topup'::text, '(1,2,"100.00 USD","10.00 USD","110.00 USD",ok,ok,f)', 'E, T5: her top-up is what it would be without them');
 SELECT is(:'again'::text, '(1,2,"100.00 USD","10.00 USD","110.00 USD",ok,ok,t)', 'E, T3: and once');
--- 15 days at 30, 5 at 60, 10 at 30 a month; 10 days of 2 seats
-SELECT is(:'charge'::text, '(2026-11-01,8,"37.67 USD","71.33 USD",ok,f)', 'E, C3: her charge too');
-SELECT is(:'charge_again'::text, '(2026-11-01,8,"37.67 USD","71.33 USD",ok,t)', 'E, C4: and once');
+-- 15 days at 30, 5 at 60, 10 at 30 a month; 10 days of 2 seats; 20 orders, 1 user
+SELECT is(:'charge'::text, '(2026-11-01,8,"40.67 USD","68.33 USD",ok,f)', 'E, C3: her charge too');
+SELECT is(:'charge_again'::text, '(2026-11-01,8,"40.67 USD","68.33 USD",ok,t)', 'E, C4: and once');
 SELECT is((SELECT array_agg(period ORDER BY seq) FROM kbilling.entry WHERE kind = 'charge'), '{2026-11-01,2026-12-01}', 'E, W1: and the sweep');
 SELECT is_empty('SELECT * FROM kb_check()', 'E, J2: and the books are right');
 

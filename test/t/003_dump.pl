@@ -30,6 +30,7 @@ ask('busy', q{
 		kb_create_tariff('lviv', 'UAH', 'Старт');
 	SELECT kb_create_service('seat', 'recurring', 'seat'), kb_create_service('orders', 'metered', 'order', 'count');
 	SELECT kb_set_price('start', 'base', '19.00'), kb_set_price('start', 'base', '21.00', '2025-08-16'),
+		kb_set_price('start', 'orders', 'graduated 0.10 to 5, 0.05'), kb_set_price('reseller', 'orders', '2.5% + 0.30'), kb_set_price('lviv', 'orders', '1 each'),
 		kb_set_price('start', 'seat', '5.00 each free 1'), kb_set_price('reseller', 'base', '99', prorate => false),
 		kb_set_price('reseller', 'seat', '4'), kb_set_price('lviv', 'base', '800.00'), kb_set_price('lviv', 'seat', '200 per 2 min 250');
 	SELECT kb_set_bonus('start', '100 USD', 10), kb_set_bonus('start', '20 USD', 2.5, to_date => '2025-09-01'),
@@ -41,6 +42,7 @@ ask('busy', q{
 	SELECT kb_apply_topup(account_id, kb_money((account_id * 3)::numeric, currency), 'card', 'pay-1', 'owner') FROM account WHERE account_id % 3 > 0;
 	SELECT kb_apply_topup(3, '2000 UAH', 'bank_transfer', 'pay-1'), kb_apply_topup(1, '100 USD', 'google_pay', 'pay-2');
 	SELECT kb_switch_on(account_id, 'seat', 1 + account_id % 3, '2025-06-21') FROM account WHERE account_id % 5 = 0;
+	SELECT kb_record_usage(account_id, 'orders', 1, 'order-' || n, properties => '{"from": "web"}') FROM account, generate_series(1, 8) n WHERE account_id % 7 = 0;
 	CALL kb_sweep();
 	SET kbilling.clock = '2025-08-20 09:00+00';
 	SELECT kb_set_tariff(account_id, 'reseller', '2025-07-11') FROM account WHERE tariff = 'start' AND account_id % 10 = 1;
@@ -55,6 +57,7 @@ ask('busy', q{
 	SELECT kb_switch_off(16, 'seat', '2025-07-21'), kb_adjust(16, '80000000000000 USD', 'deep-2', 'undone'), kb_adjust(2, '-0.01 USD', 'cent-1', 'a cent too much');
 	SELECT kb_refund(94, '10 USD', 'back-1', 'asked for'), kb_chargeback(5, 'pay-1', 'lost-1'), kb_write_off(12, 'gone', 'nobody answers');
 	SELECT kb_reverse(7, seq, 'wrong-1', 'wrong month') FROM entry WHERE account_id = 7 AND kind = 'charge' AND period = '2025-06-01';
+	SELECT kb_record_usage(account_id, 'orders', 1, 'late-order', '2025-06-12 09:00+00'), kb_record_usage(account_id, 'orders', -1, 'cancelled') FROM account WHERE account_id % 14 = 0;
 	SELECT kb_defer(9, '2025-08-31', 'support', 'holiday'), kb_defer(9, '2025-09-15', 'support', 'longer'), kb_defer(24, '2025-08-20', 'support', 'today');
 	SET kbilling.clock = '2025-09-01 12:00+00';
 	SELECT kb_sweep_begin();
@@ -67,6 +70,10 @@ ask('busy', q{
 	CREATE TABLE public.shop (account_id bigint PRIMARY KEY REFERENCES kbilling.account, fee kbilling.kb_money, price kbilling.kb_price);
 	INSERT INTO public.shop SELECT account_id, balance, '0.10 each min 1.00' FROM kbilling.account;
 	CREATE INDEX ON public.shop (fee);
+	CREATE TABLE public.sale (account_id bigint, sale_no bigint PRIMARY KEY);
+	CREATE TRIGGER meter AFTER INSERT ON public.sale REFERENCING NEW TABLE AS added
+		FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('orders', 'account_id', '', 'sale_no');
+	INSERT INTO public.sale SELECT 1 + n % 120, n FROM generate_series(1, 500) n;
 	CREATE VIEW public.debtors AS SELECT account_id, stage, amount_due FROM kbilling.account_status WHERE stage <> 'ok';
 });
 is(ask('busy', q{
@@ -128,6 +135,9 @@ my $go_on = q{
 	SELECT kb_apply_topup(4, '30 USD', 'card', 'pay-3', 'anna'), kb_apply_topup(4, '12 USD', 'card', 'pay-1', 'owner');
 	SELECT kb_reverse(1000, 1, 'wrong-2', 'after the restore');
 	SELECT kb_create_account('new', 'lviv');
+	SELECT kb_record_usage(7, 'orders', 1, 'order-1'), kb_record_usage(7, 'orders', 1, 'order-9');
+	INSERT INTO public.sale VALUES (7, 501);
+	SELECT * FROM current_usage ORDER BY 1, 2;
 	SELECT run_id, outcome, periods_due, periods_charged FROM sweep_run ORDER BY 1;
 	SELECT * FROM account_status ORDER BY 1;
 	SELECT * FROM trial_balance ORDER BY 1, 2;
@@ -164,8 +174,8 @@ is($went_on{custom}, $went_on, 'custom: the same');
 like($went_on, qr/^3\|interrupted\|.*\n4\|finished\|/m, 'W3: the run that was under way is interrupted, the next one goes on');
 like($went_on, qr/^121$/m, 'a new account gets the next number');
 
-# A run notes the machine's own time, so that alone differs.
-my ($after, @restored) = map { my $contents = contents($_); delete $contents->{'kbilling.sweep_run'}; $contents } qw(busy plain custom);
+# A run and an event note the machine's own time, so that alone differs.
+my ($after, @restored) = map { my $contents = contents($_); delete @$contents{ 'kbilling.sweep_run', 'kbilling.usage_event' }; $contents } qw(busy plain custom);
 is_deeply($restored[0], $after, 'plain: and in the end every row is the same again');
 is_deeply($restored[1], $after, 'custom: the same');
 
