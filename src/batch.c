@@ -4,7 +4,7 @@
  */
 #include "postgres.h"
 
-#include "errors.h"
+#include "card.h"
 #include "fmgr.h"
 #include "journal.h"
 #include "miscadmin.h"
@@ -38,13 +38,17 @@ refuse_field(const BatchReader *reader, const char *field, const char *what)
 			 errhint("An event is an object with the arguments of kb_record_usage as fields.")));
 }
 
-/* A text field */
-static text *
-read_text(const BatchReader *reader, const char *field, const JsonbValue *v)
+/* A text field, which may be repeated in errors from here on (T4) */
+static char *
+read_cstring(const BatchReader *reader, const char *field, const JsonbValue *v)
 {
+	char	   *str;
+
 	if (v->type != jbvString)
 		refuse_field(reader, field, "a text");
-	return cstring_to_text_with_len(v->val.string.val, v->val.string.len);
+	str = pnstrdup(v->val.string.val, v->val.string.len);
+	card_check(str);
+	return str;
 }
 
 /* A number, or a text that is one: JSON libraries have no decimals */
@@ -53,8 +57,7 @@ read_number(const BatchReader *reader, const char *field, const JsonbValue *v)
 {
 	if (v->type == jbvNumeric)
 		return v->val.numeric;
-	return DatumGetNumeric(DirectFunctionCall3(numeric_in,
-											   CStringGetDatum(text_to_cstring(read_text(reader, field, v))),
+	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(read_cstring(reader, field, v)),
 											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 
@@ -75,27 +78,35 @@ read_int64(const BatchReader *reader, const char *field, const JsonbValue *v)
 }
 
 /*
- * Whether a text ends as a moment does that is the same in each session's time
- * zone: with Z, or with an offset behind its time.
+ * Whether a text is a moment as ISO 8601 writes it, which is the same one in each
+ * session, whatever its time zone and date style: "2026-11-01T09:30:00+02:00".
  */
 static bool
-has_offset(const char *str)
+is_iso_moment(const char *str)
 {
-	size_t		len = strlen(str);
-	const char *time = strchr(str, ':');
+	static const char shape[] = "dddd-dd-ddTdd:dd";
 
-	if (len > 0 && (str[len - 1] == 'Z' || str[len - 1] == 'z'))
+	for (int i = 0; shape[i] != '\0'; i++)
+	{
+		char		c = str[i];
+
+		if (shape[i] == 'd' ? c < '0' || c > '9' : shape[i] == 'T' ? c != 'T' && c != 't' && c != ' ' : c != shape[i])
+			return false;
+	}
+	str += strlen(shape);
+	str += strspn(str, "0123456789:.");
+	if ((*str == 'Z' || *str == 'z') && str[1] == '\0')
 		return true;
-	return time != NULL && strpbrk(time, "+-") != NULL;
+	return (*str == '+' || *str == '-') && str[1] != '\0' && strspn(str + 1, "0123456789:") == strlen(str + 1);
 }
 
 /* A moment */
 static TimestampTz
 read_moment(const BatchReader *reader, const char *field, const JsonbValue *v)
 {
-	char	   *str = text_to_cstring(read_text(reader, field, v));
+	char	   *str = read_cstring(reader, field, v);
 
-	if (!has_offset(str))
+	if (!is_iso_moment(str))
 		refuse_field(reader, field, "a time with its offset from UTC, such as \"2026-11-01T09:30:00Z\"");
 	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(str),
 												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
@@ -119,15 +130,18 @@ read_field(BatchReader *reader, UsageEvent *event, const JsonbValue *key, JsonbV
 		reader->has_account_id = true;
 	}
 	else if (is_field(key, "service"))
-		event->service = read_text(reader, "service", v);
+		event->service = cstring_to_text(read_cstring(reader, "service", v));
 	else if (is_field(key, "quantity"))
 		event->quantity = read_number(reader, "quantity", v);
 	else if (is_field(key, "key"))
-		event->key = cstring_to_text(journal_key(read_text(reader, "key", v), "key"));
+		event->key = cstring_to_text(journal_key(cstring_to_text(read_cstring(reader, "key", v)), "key"));
 	else if (is_field(key, "at"))
 		event->at = read_moment(reader, "at", v);
 	else if (is_field(key, "properties"))
+	{
 		event->properties = (struct varlena *) JsonbValueToJsonb(v);
+		card_check_jsonb(event->properties);
+	}
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

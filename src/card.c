@@ -458,6 +458,13 @@ card_check(const char *s)
 		refuse_card_number();
 }
 
+void
+card_check_jsonb(struct varlena *value)
+{
+	if (card_number_in_jsonb((Jsonb *) value))
+		refuse_card_number();
+}
+
 PG_FUNCTION_INFO_V1(kb_refuse_card_number_text);
 Datum
 kb_refuse_card_number_text(PG_FUNCTION_ARGS)
@@ -476,7 +483,6 @@ PG_FUNCTION_INFO_V1(kb_refuse_card_number_jsonb);
 Datum
 kb_refuse_card_number_jsonb(PG_FUNCTION_ARGS)
 {
-	if (card_number_in_jsonb(PG_GETARG_JSONB_P(0)))
-		refuse_card_number();
+	card_check_jsonb((struct varlena *) PG_GETARG_JSONB_P(0));
 	PG_RETURN_BOOL(true);
 }

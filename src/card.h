@@ -13,4 +13,7 @@ extern bool card_number_in(const char *s, size_t len);
 /* Error KB008 if it does; before a text is repeated in another error. */
 extern void card_check(const char *s);
 
+/* The same for what a jsonb holds; value is detoasted. */
+extern void card_check_jsonb(struct varlena *value);
+
 #endif

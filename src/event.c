@@ -21,13 +21,11 @@
 /* U4: clocks differ, but not by more */
 #define MAX_AHEAD		USECS_PER_HOUR
 
-#define MAX_VALUE_LENGTH	255
-
 /* Arguments of kb_usage_period */
 enum
 {
 	ARG_SOURCE, ARG_N, ARG_ACCOUNT_ID, ARG_SERVICE, ARG_KEY, ARG_QUANTITY, ARG_AT, ARG_NOW,
-	ARG_CREATED_AT, ARG_TIME_ZONE, ARG_DELETED, ARG_KIND
+	ARG_CREATED_AT, ARG_TIME_ZONE, ARG_DELETED, ARG_KIND, ARG_LACKS_VALUE
 };
 
 /* Says which event is wrong; whoever calls the function may pass any source */
@@ -141,10 +139,28 @@ check_begun(FunctionCallInfo fcinfo, DateADT day, pg_tz *zone)
 			 errhint("Usage is of the account's first day or later.")));
 }
 
+/* U2: what counts once must be told apart */
+static void
+check_value(FunctionCallInfo fcinfo)
+{
+	char	   *service;
+
+	if (PG_ARGISNULL(ARG_LACKS_VALUE) || !PG_GETARG_BOOL(ARG_LACKS_VALUE))
+		return;
+	service = arg_cstring(fcinfo, ARG_SERVICE);
+	card_check(service);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("usage of service \"%s\" must have a property to tell apart", service),
+			 errdetail_event(fcinfo),
+			 errhint("It counts distinct values of the property that is named as the service's unit, or of the only one there is: "
+					 "a text, number or boolean of at most %d bytes.", MAX_VALUE_LENGTH)));
+}
+
 /*
  * kb_usage_period(source, n, account_id, service, key, quantity, at, now,
- * created_at, time_zone, deleted, kind): the last four are NULL where there is
- * no such account or service.
+ * created_at, time_zone, deleted, kind, lacks_value): what is of the account or
+ * service is NULL where there is none such.
  */
 PG_FUNCTION_INFO_V1(kb_usage_period);
 Datum
@@ -159,6 +175,7 @@ kb_usage_period(PG_FUNCTION_ARGS)
 			PG_RETURN_NULL();
 	check_account(fcinfo);
 	check_service(fcinfo);
+	check_value(fcinfo);
 	check_quantity(fcinfo);
 	check_ahead(fcinfo);
 	zone = zone_or_utc(PG_GETARG_TEXT_PP(ARG_TIME_ZONE));
@@ -205,32 +222,35 @@ scalar_text(const JsonbValue *v)
 	}
 }
 
-/* kb_usage_value(service, unit, properties) */
+/* kb_usage_value(unit, properties) */
 PG_FUNCTION_INFO_V1(kb_usage_value);
 Datum
 kb_usage_value(PG_FUNCTION_ARGS)
 {
-	JsonbContainer *object = PG_ARGISNULL(2) ? NULL : &PG_GETARG_JSONB_P(2)->root;
+	JsonbContainer *object = PG_ARGISNULL(1) ? NULL : &PG_GETARG_JSONB_P(1)->root;
 	JsonbValue *found = NULL;
 	text	   *value;
 
-	if (object != NULL && JsonContainerIsObject(object))
-	{
-		if (!PG_ARGISNULL(1))
-			found = getKeyJsonValueFromContainer(object, VARDATA_ANY(PG_GETARG_TEXT_PP(1)),
-												 VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)), NULL);
-		if (found == NULL)
-			found = only_value(object);
-	}
+	if (object == NULL || !JsonContainerIsObject(object))
+		PG_RETURN_NULL();
+	if (!PG_ARGISNULL(0))
+		found = getKeyJsonValueFromContainer(object, VARDATA_ANY(PG_GETARG_TEXT_PP(0)),
+											 VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)), NULL);
+	if (found == NULL)
+		found = only_value(object);
 	value = scalar_text(found);
 	if (value == NULL || VARSIZE_ANY_EXHDR(value) > MAX_VALUE_LENGTH)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("usage of service \"%s\" must have a property to tell apart", arg_cstring(fcinfo, 0)),
-				 errdetail("It counts distinct values: of the property that is named as the service's unit, or of the only one; "
-						   "a text, number or boolean of at most %d bytes.", MAX_VALUE_LENGTH),
-				 errhint("Pass properties such as {\"%s\": \"a name\"}.", PG_ARGISNULL(1) ? "user" : arg_cstring(fcinfo, 1))));
+		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(value);
+}
+
+/* Whose usage it is, for an error in pricing it */
+static void
+priced_context(void *arg)
+{
+	FunctionCallInfo fcinfo = arg;
+
+	errcontext("usage of service \"%s\" by account %lld", arg_cstring(fcinfo, 1), (long long) PG_GETARG_INT64(0));
 }
 
 /* kb_usage_is_priced(account_id, service, tariff, day, currency, price, quantity, events) */
@@ -238,6 +258,8 @@ PG_FUNCTION_INFO_V1(kb_usage_is_priced);
 Datum
 kb_usage_is_priced(PG_FUNCTION_ARGS)
 {
+	ErrorContextCallback callback = {error_context_stack, priced_context, fcinfo};
+
 	for (int i = 0; i <= 4; i++)
 		if (PG_ARGISNULL(i))
 			PG_RETURN_NULL();
@@ -248,8 +270,10 @@ kb_usage_is_priced(PG_FUNCTION_ARGS)
 				 errdetail("It has none on %s, when usage of account %lld is priced.",
 						   date_to_cstring(PG_GETARG_DATEADT(3)), (long long) PG_GETARG_INT64(0)),
 				 errhint("Set one with kb_set_price.")));
+	error_context_stack = &callback;
 	if (!PG_ARGISNULL(6) && !PG_ARGISNULL(7))
 		(void) price_rate(PG_GETARG_PRICE(5), PG_GETARG_NUMERIC(6), Max(PG_GETARG_INT64(7), 0),
 						  currency_from_text(PG_GETARG_TEXT_PP(4)));
+	error_context_stack = callback.previous;
 	PG_RETURN_BOOL(true);
 }

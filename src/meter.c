@@ -4,15 +4,16 @@
  *
  * A statement-level trigger, so that one statement records all rows.  An UPDATE
  * or DELETE takes back what the old rows were recorded as: by their key, where
- * there is a key column, of the time at which they were used; else by their
- * quantity, of now.  A key's revisions are even while it counts and odd while it
- * is taken back.  Rows without a key are taken together, one event for each
- * account of a statement.
+ * there is a key column, of the time at which they were used, which a row that is
+ * changed keeps; else by their quantity, of now.  A key is that of its table.  Its
+ * revisions are even while it counts and odd while it is taken back.  Rows without
+ * a key are taken together, one event for each account of a statement.
  */
 #include "postgres.h"
 
 #include "args.h"
 #include "calendar.h"
+#include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "errors.h"
@@ -52,14 +53,21 @@ typedef struct Meter
 	Column		account;
 	Column		quantity;
 	Column		key;
+	char	   *key_prefix;		/* the table's name, so that rows of two tables are not one */
 } Meter;
+
+/* A table's name with its schema */
+static char *
+table_name(Oid table)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table));
+}
 
 /* Refuse the way in which the trigger is attached */
 static void
 refuse_attachment(const TriggerData *trigger, const char *why)
 {
-	char	   *table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(trigger->tg_relation)),
-												   RelationGetRelationName(trigger->tg_relation));
+	char	   *table = table_name(RelationGetRelid(trigger->tg_relation));
 
 	ereport(ERROR,
 			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
@@ -157,6 +165,15 @@ read_service(Meter *meter)
 	meter->adds_up = strcmp(aggregation, "sum") == 0 || strcmp(aggregation, "count") == 0;
 }
 
+/* The table that a row is of, whichever partition the statement names */
+static Oid
+whole_table(const Relation relation)
+{
+	if (!relation->rd_rel->relispartition)
+		return RelationGetRelid(relation);
+	return llast_oid(get_partition_ancestors(RelationGetRelid(relation)));
+}
+
 /* Everything that the trigger's arguments say, checked */
 static void
 read_meter(Meter *meter, TriggerData *trigger)
@@ -167,6 +184,7 @@ read_meter(Meter *meter, TriggerData *trigger)
 	meter->account = find_column(trigger, 1);
 	meter->quantity = find_column(trigger, 2);
 	meter->key = find_column(trigger, 3);
+	meter->key_prefix = table_name(whole_table(trigger->tg_relation));
 	read_service(meter);
 	if (meter->account.attnum == 0)
 		refuse_attachment(trigger, "The account column is missing.");
@@ -177,6 +195,14 @@ read_meter(Meter *meter, TriggerData *trigger)
 		check_type(meter, &meter->quantity, true, "number");
 	if (!meter->adds_up && meter->key.attnum == 0 && !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		refuse_attachment(trigger, "The service's events do not just add up: to take a row back, its key is needed, as fourth argument.");
+}
+
+/* Says why a row is looked at */
+static int
+errdetail_meter(const Meter *meter)
+{
+	return errdetail("Trigger \"%s\" counts the rows of table \"%s\" as usage.", meter->trigger->tg_trigger->tgname,
+					 RelationGetRelationName(meter->trigger->tg_relation));
 }
 
 /* A column's value, which must not be NULL */
@@ -191,8 +217,7 @@ required_value(const Meter *meter, TupleTableSlot *slot, const Column *column)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("column \"%s\" of a metered row must not be null",
 						SPI_fname(slot->tts_tupleDescriptor, column->attnum)),
-				 errdetail("Trigger \"%s\" counts the rows of table \"%s\" as usage.", meter->trigger->tg_trigger->tgname,
-						   RelationGetRelationName(meter->trigger->tg_relation))));
+				 errdetail_meter(meter)));
 	return value;
 }
 
@@ -240,6 +265,46 @@ text_value(const Meter *meter, TupleTableSlot *slot, const Column *column)
 	return cstring_to_text(OidOutputFunctionCall(output, value));
 }
 
+/* A row's key, under its table's name */
+static text *
+row_key(const Meter *meter, TupleTableSlot *slot)
+{
+	return cstring_to_text(psprintf("%s/%s", meter->key_prefix,
+									journal_key(text_value(meter, slot, &meter->key), "key")));
+}
+
+/* What a row has that is counted once */
+static text *
+row_value(const Meter *meter, TupleTableSlot *slot)
+{
+	text	   *value = text_value(meter, slot, &meter->quantity);
+
+	if (VARSIZE_ANY_EXHDR(value) > MAX_VALUE_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column \"%s\" of a metered row has more than %d bytes",
+						SPI_fname(slot->tts_tupleDescriptor, meter->quantity.attnum), MAX_VALUE_LENGTH),
+				 errdetail_meter(meter)));
+	return value;
+}
+
+/* How much a row is */
+static Numeric
+row_quantity(const Meter *meter, TupleTableSlot *slot)
+{
+	Numeric		quantity;
+
+	if (meter->counts_values || meter->quantity.attnum == 0)
+		return int64_to_numeric(1);
+	quantity = number_value(required_value(meter, slot, &meter->quantity), meter->quantity.type);
+	if (numeric_is_nan(quantity) || numeric_is_inf(quantity))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("column \"%s\" of a metered row must be finite", SPI_fname(slot->tts_tupleDescriptor, meter->quantity.attnum)),
+				 errdetail_meter(meter)));
+	return quantity;
+}
+
 /* One row as an event, or as one that takes it back */
 static UsageEvent
 read_row(const Meter *meter, TupleTableSlot *slot, bool removed, const EventSet *set)
@@ -249,11 +314,8 @@ read_row(const Meter *meter, TupleTableSlot *slot, bool removed, const EventSet 
 	event.account_id = integer_value(required_value(meter, slot, &meter->account), meter->account.type);
 	event.service = meter->service;
 	if (meter->counts_values)
-		event.value = text_value(meter, slot, &meter->quantity);
-	if (meter->counts_values || meter->quantity.attnum == 0)
-		event.quantity = int64_to_numeric(1);
-	else
-		event.quantity = number_value(required_value(meter, slot, &meter->quantity), meter->quantity.type);
+		event.value = row_value(meter, slot);
+	event.quantity = row_quantity(meter, slot);
 	event.events = events_of_quantity(event.quantity);
 	if (removed)
 	{
@@ -261,7 +323,7 @@ read_row(const Meter *meter, TupleTableSlot *slot, bool removed, const EventSet 
 		event.events = -event.events;
 	}
 	if (meter->key.attnum != 0)
-		event.key = cstring_to_text(journal_key(text_value(meter, slot, &meter->key), "key"));
+		event.key = row_key(meter, slot);
 	return event;
 }
 
@@ -359,13 +421,17 @@ drop_unchanged(EventSet *old_rows, EventSet *new_rows)
 	*new_rows = added;
 }
 
-/* By their keys: what is recorded under them, turned round; a row without an event was there before the trigger */
+/*
+ * By their keys: what is recorded under them, turned round.  A row without an
+ * event was there before the trigger; rows of an account that is gone may go too.
+ */
 static SavedPlan take_back_plan = {
 	.sql = "SELECT e.account_id, e.service, e.key, e.revision + 1, e.at, - e.quantity, - e.events, e.value"
 	"  FROM (SELECT DISTINCT account_id, service, key FROM old_row) r"
 	" CROSS JOIN LATERAL (SELECT * FROM kbilling.usage_event x"
 	"                      WHERE x.account_id = r.account_id AND x.service = r.service AND x.key = r.key"
 	"                      ORDER BY x.revision DESC LIMIT 1) e"
+	"  JOIN kbilling.account a ON a.account_id = e.account_id AND a.state IN ('active', 'closing')"
 	" WHERE e.revision % 2 = 0"
 };
 
@@ -382,35 +448,43 @@ take_back(EventSet *removed)
 	events_end(&recorded);
 }
 
-/* Keys that were taken back before */
+/* Keys that were taken back before; $1: they keep their time */
 static SavedPlan again_plan = {
-	.sql = "SELECT r.account_id, r.service, r.key, e.revision + 1, r.at, r.quantity, r.events, r.value"
+	.sql = "SELECT r.account_id, r.service, r.key, e.revision + 1, CASE WHEN $1 THEN e.at ELSE r.at END,"
+	"       r.quantity, r.events, r.value"
 	"  FROM new_row r"
-	" CROSS JOIN LATERAL (SELECT x.revision FROM kbilling.usage_event x"
+	" CROSS JOIN LATERAL (SELECT x.revision, x.at FROM kbilling.usage_event x"
 	"                      WHERE x.account_id = r.account_id AND x.service = r.service AND x.key = r.key"
 	"                      ORDER BY x.revision DESC LIMIT 1) e"
-	" WHERE e.revision % 2 = 1"
+	" WHERE e.revision % 2 = 1",
+	.arg_types = {"boolean"}
 };
 
 /* Rows with keys are new; one whose key was taken back counts again */
 static void
-count(EventSet *added)
+count(EventSet *added, bool keep_time)
 {
+	Datum		values[] = {BoolGetDatum(keep_time)};
 	EventSet	again;
 
 	if (usage_record(added) == added->n)
 		return;
 	events_register(added, "new_row");
-	plan_execute(&again_plan, NULL, NULL, false);
+	plan_execute(&again_plan, values, NULL, false);
 	read_result(&again, added);
 	usage_record(&again);
 	events_end(&again);
 }
 
-/* Old rows have their quantities turned round already, so that both add up */
+/*
+ * Old rows have their quantities turned round already, so that both add up; those
+ * of an account that is gone may go too.
+ */
 static SavedPlan together_plan = {
 	.sql = "SELECT account_id, service, NULL::text, 0, at, sum(quantity), sum(events)::bigint, value"
-	"  FROM (TABLE old_row UNION ALL TABLE new_row) r"
+	"  FROM (SELECT o.* FROM old_row o"
+	"          JOIN kbilling.account a ON a.account_id = o.account_id AND a.state IN ('active', 'closing')"
+	"        UNION ALL TABLE new_row) r"
 	" GROUP BY account_id, service, at, value"
 	" HAVING sum(quantity) <> 0 OR sum(events) <> 0"
 };
@@ -434,17 +508,19 @@ count_together(EventSet *old_rows, EventSet *new_rows)
 static void
 record_rows(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 {
+	bool		is_update = old_rows->n > 0 && new_rows->n > 0;
+
 	if (meter->key.attnum == 0 && meter->adds_up)
 	{
 		count_together(old_rows, new_rows);
 		return;
 	}
-	if (old_rows->n > 0 && new_rows->n > 0)
+	if (is_update)
 		drop_unchanged(old_rows, new_rows);
 	if (old_rows->n > 0)
 		take_back(old_rows);
 	if (new_rows->n > 0)
-		count(new_rows);
+		count(new_rows, is_update);
 }
 
 /* Trigger: kb_meter(service, account column [, quantity column [, key column]]) */

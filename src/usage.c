@@ -108,14 +108,15 @@ events_of_quantity(Numeric quantity)
  */
 #define RECORD_SQL \
 	"WITH event AS (" \
-	"  SELECT e.account_id, e.service, e.key, e.revision, e.at, e.quantity, e.events, e.properties," \
+	"  SELECT e.account_id, e.service, e.key, e.revision, e.at, e.quantity, e.events, e.properties, v.value," \
 	"         kbilling.kb_usage_period($1, e.n, e.account_id, e.service, e.key, e.quantity, e.at, $2," \
-	"             a.created_at, a.time_zone, a.state IN ('deleted', 'purged'), s.kind) AS period," \
-	"         CASE s.aggregation WHEN 'unique'" \
-	"             THEN coalesce(e.value, kbilling.kb_usage_value(e.service, s.unit, e.properties)) END AS value" \
+	"             a.created_at, a.time_zone, a.state IN ('deleted', 'purged'), s.kind," \
+	"             s.aggregation = 'unique' AND v.value IS NULL) AS period" \
 	"    FROM event_set e" \
 	"    LEFT JOIN kbilling.account a ON a.account_id = e.account_id" \
 	"    LEFT JOIN kbilling.service s ON s.service = e.service" \
+	"   CROSS JOIN LATERAL (SELECT CASE s.aggregation WHEN 'unique'" \
+	"             THEN coalesce(e.value, kbilling.kb_usage_value(s.unit, e.properties)) END AS value) v" \
 	"), written AS (" \
 	"  INSERT INTO kbilling.usage_event AS x (account_id, at, period, revision, events, service, key, quantity, value, properties)" \
 	"  SELECT account_id, at, period, revision, events, service, coalesce(key, 'kb:' || gen_random_uuid()), quantity, value, properties" \
@@ -133,35 +134,39 @@ events_of_quantity(Numeric quantity)
 	"         change = (v.events + excluded.events > 0)::integer - (v.events > 0)::integer" \
 	"  RETURNING v.account_id, v.period, v.service, v.change" \
 	"), total AS (" \
-	"  INSERT INTO kbilling.usage_total AS t (account_id, period, service, slot, aggregation, quantity, events, last_at)" \
+	"  INSERT INTO kbilling.usage_total AS t (account_id, period, service, slot, aggregation, quantity, events, last_at, last_recorded_at)" \
 	"  SELECT g.account_id, g.period, g.service, $3, g.aggregation," \
 	"         CASE g.aggregation WHEN 'sum' THEN g.quantity WHEN 'count' THEN g.events WHEN 'max' THEN g.highest" \
 	"             WHEN 'unique' THEN (SELECT sum(c.change) FROM counted c" \
 	"                                  WHERE (c.account_id, c.period, c.service) = (g.account_id, g.period, g.service))" \
 	"             ELSE g.latest[3] END," \
-	"         g.events, g.last_at" \
+	"         g.events, to_timestamp(g.latest[1]::double precision), to_timestamp(g.latest[2]::double precision)" \
 	"    FROM (SELECT w.account_id, w.period, w.service, s.aggregation, sum(w.quantity) AS quantity, sum(w.events)::bigint AS events," \
 	"                 max(w.quantity) FILTER (WHERE s.aggregation = 'max' AND w.events > 0) AS highest," \
-	"                 max(w.at) FILTER (WHERE s.aggregation = 'last' AND w.events > 0) AS last_at," \
 	"                 max(ARRAY[extract(epoch FROM w.at), extract(epoch FROM w.recorded_at), w.quantity])" \
 	"                     FILTER (WHERE s.aggregation = 'last' AND w.events > 0) AS latest" \
 	"            FROM written w JOIN kbilling.service s ON s.service = w.service" \
 	"           GROUP BY w.account_id, w.period, w.service, s.aggregation) g" \
-	"    JOIN kbilling.account a ON a.account_id = g.account_id" \
-	"   CROSS JOIN LATERAL (SELECT kbilling.kb_month_last_day(greatest(g.period, a.charged_through + 1)) AS day) d" \
-	"   CROSS JOIN LATERAL kbilling.kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.day) x" \
-	"    LEFT JOIN kbilling.price p ON p.tariff = x.tariff AND p.service = g.service AND p.from_date <= d.day AND p.to_date > d.day" \
-	"   WHERE kbilling.kb_usage_is_priced(a.account_id, g.service, x.tariff, d.day, a.currency, p.price, g.quantity, g.events)" \
 	"   ORDER BY g.account_id, g.period, g.service" \
 	"  ON CONFLICT (account_id, period, service, slot) DO UPDATE" \
-	"     SET quantity = CASE t.aggregation" \
-	"             WHEN 'max' THEN greatest(t.quantity, excluded.quantity)" \
-	"             WHEN 'last' THEN CASE WHEN excluded.last_at < t.last_at OR excluded.quantity IS NULL THEN t.quantity ELSE excluded.quantity END" \
-	"             ELSE t.quantity + excluded.quantity END," \
-	"         events = t.events + excluded.events, last_at = greatest(t.last_at, excluded.last_at), settled = false" \
-	"  RETURNING t.aggregation" \
+	"     SET (quantity, last_at, last_recorded_at) = (" \
+	"             SELECT CASE t.aggregation WHEN 'max' THEN greatest(t.quantity, excluded.quantity)" \
+	"                        WHEN 'last' THEN CASE WHEN o.is_older THEN t.quantity ELSE excluded.quantity END" \
+	"                        ELSE t.quantity + excluded.quantity END," \
+	"                    CASE WHEN o.is_older THEN t.last_at ELSE excluded.last_at END," \
+	"                    CASE WHEN o.is_older THEN t.last_recorded_at ELSE excluded.last_recorded_at END" \
+	"               FROM (SELECT excluded.quantity IS NULL OR coalesce((excluded.last_at, excluded.last_recorded_at)" \
+	"                         < (t.last_at, t.last_recorded_at), false) AS is_older) o)," \
+	"         events = t.events + excluded.events, settled = false" \
+	"  RETURNING t.account_id, t.period, t.service, t.aggregation, t.quantity, t.events" \
 	")" \
-	"SELECT (SELECT count(*) FROM written), EXISTS (SELECT FROM total WHERE aggregation IN ('max', 'last'))"
+	"SELECT (SELECT count(*) FROM written), coalesce(bool_or(t.aggregation IN ('max', 'last')), false)," \
+	"       bool_and(kbilling.kb_usage_is_priced(a.account_id, t.service, x.tariff, d.day, a.currency, p.price, t.quantity, t.events))" \
+	"  FROM total t" \
+	"  JOIN kbilling.account a ON a.account_id = t.account_id" \
+	" CROSS JOIN LATERAL (SELECT kbilling.kb_month_last_day(greatest(t.period, a.charged_through + 1)) AS day) d" \
+	" CROSS JOIN LATERAL kbilling.kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.day) x" \
+	"  LEFT JOIN kbilling.price p ON p.tariff = x.tariff AND p.service = t.service AND p.from_date <= d.day AND p.to_date > d.day"
 #define RECORD_TYPES {"text", "timestamptz", "smallint"}
 
 static SavedPlan record_plan = {.sql = RECORD_SQL, .arg_types = RECORD_TYPES};
@@ -195,20 +200,14 @@ static SavedPlan lock_slots_plan = {
 };
 
 /*
- * A quantity counts while more events have it than take it back; a last one, at
- * its moment.  Months without a correction are as they should be.  $1: the only
- * slot to write, NULL: all, so that none keeps what is taken back.
+ * Months without a correction are as they should be.  $1: the only slot to write,
+ * NULL: all, so that none keeps what is taken back.
  */
 static SavedPlan correct_levels_plan = {
 	.sql = "UPDATE kbilling.usage_total t"
-	"   SET quantity = l.quantity, last_at = l.at, settled = false"
+	"   SET quantity = l.quantity, last_at = l.at, last_recorded_at = l.recorded_at, settled = false"
 	"  FROM (" LEVEL_MONTHS ") m"
-	"  LEFT JOIN LATERAL ("
-	"      SELECT abs(x.quantity) AS quantity, CASE m.aggregation WHEN 'last' THEN x.at END AS at"
-	"        FROM kbilling.usage_event x"
-	"       WHERE x.account_id = m.account_id AND x.service = m.service AND x.period = m.period"
-	"       GROUP BY 1, 2 HAVING sum(x.events) > 0"
-	"       ORDER BY 2 DESC NULLS LAST, CASE m.aggregation WHEN 'last' THEN max(x.recorded_at) END DESC NULLS LAST, 1 DESC LIMIT 1) l ON true"
+	"  LEFT JOIN LATERAL kbilling.kb_level_of_events(m.account_id, m.period, m.service, m.aggregation) l ON true"
 	" WHERE t.account_id = m.account_id AND t.period = m.period AND t.service = m.service AND t.slot = coalesce($1, t.slot)"
 	"   AND EXISTS (SELECT FROM kbilling.usage_event c"
 	"                WHERE c.account_id = m.account_id AND c.service = m.service AND c.period = m.period AND c.events < 0)",

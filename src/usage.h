@@ -10,6 +10,9 @@
 #include "utils/numeric.h"
 #include "utils/tuplestore.h"
 
+/* What counts once has at most so many bytes. */
+#define MAX_VALUE_LENGTH	255
+
 /* One event; pointers may be NULL where noted. */
 typedef struct UsageEvent
 {

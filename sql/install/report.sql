@@ -213,15 +213,14 @@ COMMENT ON COLUMN kbilling.account_check.account_id IS 'The account';
 COMMENT ON COLUMN kbilling.account_check.seq IS 'Its last entry';
 COMMENT ON COLUMN kbilling.account_check.problem IS 'The rule that is broken, and how';
 
--- Every total of usage beside its events.  A last quantity is not computed again: of two events at one moment, nothing says
--- which session's was the later.
+-- Every total of usage beside its events.
 CREATE VIEW kbilling.usage_check WITH (security_invoker) AS
 	WITH event AS (
 		SELECT e.account_id, e.period, e.service, sum(e.events) AS events, sum(e.quantity) AS quantity
 		FROM kbilling.usage_event e GROUP BY e.account_id, e.period, e.service
 	), total AS (
 		SELECT t.account_id, t.period, t.service, min(t.aggregation) AS aggregation, max(t.aggregation) AS other_aggregation,
-			   sum(t.events) AS events, sum(t.quantity) AS quantity, max(t.quantity) AS highest
+			   sum(t.events) AS events, sum(t.quantity) AS quantity
 		FROM kbilling.usage_total t GROUP BY t.account_id, t.period, t.service
 	), recorded AS (
 		SELECT account_id, period, service, t.aggregation, t.aggregation <> t.other_aggregation AS is_mixed,
@@ -231,12 +230,10 @@ CREATE VIEW kbilling.usage_check WITH (security_invoker) AS
 				   WHEN 'count' THEN e.events
 				   WHEN 'unique' THEN (SELECT count(*) FROM kbilling.usage_value v
 									   WHERE v.account_id = e.account_id AND v.period = e.period AND v.service = e.service AND v.events > 0)
-				   WHEN 'max' THEN (SELECT max(q.quantity)
-									FROM (SELECT abs(x.quantity) AS quantity FROM kbilling.usage_event x
-										  WHERE x.account_id = e.account_id AND x.period = e.period AND x.service = e.service
-										  GROUP BY abs(x.quantity) HAVING sum(x.events) > 0) q)
+				   ELSE (SELECT l.quantity FROM kbilling.kb_level_of_events(account_id, period, service, t.aggregation) l)
 			   END AS recorded_quantity,
-			   CASE t.aggregation WHEN 'max' THEN t.highest WHEN 'last' THEN NULL ELSE t.quantity END AS total_quantity
+			   CASE WHEN t.aggregation IN ('max', 'last') THEN kbilling.kb_usage_level(account_id, period, service, t.aggregation)
+				   ELSE t.quantity END AS total_quantity
 		FROM event e FULL JOIN total t USING (account_id, period, service)
 	)
 	SELECT account_id, period, service,

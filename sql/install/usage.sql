@@ -49,6 +49,7 @@ CREATE TABLE kbilling.usage_total (
 	events          bigint NOT NULL,
 	billed_events   bigint NOT NULL DEFAULT 0,
 	last_at         timestamptz,
+	last_recorded_at timestamptz,
 	service         kbilling.kb_text NOT NULL,
 	aggregation     text NOT NULL,
 	quantity        numeric,
@@ -64,6 +65,7 @@ COMMENT ON COLUMN kbilling.usage_total.settled IS 'Whether all of it is billed';
 COMMENT ON COLUMN kbilling.usage_total.events IS 'How many events, less corrections';
 COMMENT ON COLUMN kbilling.usage_total.billed_events IS 'How many of them are billed';
 COMMENT ON COLUMN kbilling.usage_total.last_at IS 'Time of the last event, for the aggregation "last"';
+COMMENT ON COLUMN kbilling.usage_total.last_recorded_at IS 'When that was recorded: of two at one time, the later recorded is the last';
 COMMENT ON COLUMN kbilling.usage_total.service IS 'The metered service';
 COMMENT ON COLUMN kbilling.usage_total.aggregation IS 'How the events become the quantity (U2)';
 COMMENT ON COLUMN kbilling.usage_total.quantity IS 'This slot''s part of the quantity; NULL if corrections left none, for "max" and "last"';
@@ -95,18 +97,18 @@ COMMENT ON COLUMN kbilling.usage_value.value IS 'The value';
 
 CREATE FUNCTION kbilling.kb_usage_period(source text, n bigint, account_id bigint, service text, key text, quantity numeric,
 										 at timestamptz, now timestamptz, created_at timestamptz, time_zone text, deleted boolean,
-										 kind text)
+										 kind text, lacks_value boolean)
 	RETURNS date
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 50
 	AS 'MODULE_PATHNAME', 'kb_usage_period';
-COMMENT ON FUNCTION kbilling.kb_usage_period(text, bigint, bigint, text, text, numeric, timestamptz, timestamptz, timestamptz, text, boolean, text) IS
+COMMENT ON FUNCTION kbilling.kb_usage_period(text, bigint, bigint, text, text, numeric, timestamptz, timestamptz, timestamptz, text, boolean, text, boolean) IS
 'The month that an event belongs to, in the account''s time zone, if the event may be recorded: KB001, KB010, KB012, 22003, 22008, 22023 (U1, U4)';
 
-CREATE FUNCTION kbilling.kb_usage_value(service text, unit text, properties jsonb) RETURNS text
+CREATE FUNCTION kbilling.kb_usage_value(unit text, properties jsonb) RETURNS text
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_usage_value';
-COMMENT ON FUNCTION kbilling.kb_usage_value(text, text, jsonb) IS
-'The property of an event that counts once in a month (U2): the one that is named as the service''s unit, else the only one; 22023 if there is none such';
+COMMENT ON FUNCTION kbilling.kb_usage_value(text, jsonb) IS
+'The property of an event that counts once in a month (U2): the one that is named as the service''s unit, else the only one; NULL if there is none such, or it is no text, number or boolean of at most 255 bytes';
 
 CREATE FUNCTION kbilling.kb_usage_is_priced(account_id bigint, service text, tariff text, day date, currency text,
 											price kbilling.kb_price, quantity numeric, events bigint)
@@ -123,28 +125,58 @@ CREATE FUNCTION kbilling.kb_usage_level(account_id bigint, period date, service 
 BEGIN ATOMIC
 	SELECT CASE $4
 		WHEN 'max' THEN max(t.quantity)
-		ELSE (array_agg(t.quantity ORDER BY t.last_at DESC, t.quantity DESC) FILTER (WHERE t.quantity IS NOT NULL))[1]
+		ELSE (array_agg(t.quantity ORDER BY t.last_at DESC, t.last_recorded_at DESC) FILTER (WHERE t.quantity IS NOT NULL))[1]
 		END
 	FROM kbilling.usage_total t WHERE t.account_id = $1 AND t.period = $2 AND t.service = $3;
 END;
 COMMENT ON FUNCTION kbilling.kb_usage_level(bigint, date, text, text) IS
 'The month''s quantity of a service that aggregates by max or last; NULL if there is none';
 
--- from_period and to_period are the first and the last month to look at.
+-- A correction takes back the event of its quantity at its very time; if there is none, the latest of that quantity.
+CREATE FUNCTION kbilling.kb_level_of_events(account_id bigint, period date, service text, aggregation text)
+	RETURNS TABLE (quantity numeric, at timestamptz, recorded_at timestamptz)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	WITH event AS (
+		SELECT e.at, e.recorded_at, e.events, abs(e.quantity) AS quantity FROM kbilling.usage_event e
+		WHERE e.account_id = $1 AND e.service = $3 AND e.period = $2
+	), correction AS (
+		SELECT c.quantity, c.at, - sum(c.events) AS events, - sum(sum(c.events)) OVER (PARTITION BY c.quantity) AS all_events
+		FROM event c WHERE c.events < 0 GROUP BY c.quantity, c.at
+	), candidate AS (
+		SELECT e.quantity, e.at, e.recorded_at,
+			   row_number() OVER (PARTITION BY e.quantity, e.at ORDER BY e.recorded_at DESC)
+			   <= coalesce((SELECT c.events FROM correction c WHERE c.quantity = e.quantity AND c.at = e.at), 0) AS is_meant
+		FROM event e WHERE e.events > 0
+	)
+	SELECT l.quantity, l.at, l.recorded_at
+	FROM (SELECT k.*, row_number() OVER (PARTITION BY k.quantity ORDER BY k.is_meant DESC, k.at DESC, k.recorded_at DESC) AS n
+		  FROM candidate k) l
+	WHERE l.n > coalesce((SELECT max(c.all_events) FROM correction c WHERE c.quantity = l.quantity), 0)
+	ORDER BY CASE $4 WHEN 'max' THEN l.quantity END DESC, l.at DESC, l.recorded_at DESC
+	LIMIT 1;
+END;
+COMMENT ON FUNCTION kbilling.kb_level_of_events(bigint, date, text, text) IS
+'The month''s quantity of a service that aggregates by max or last, from its events, less those that are taken back; no row if none is left';
+
+-- from_period and to_period are the first and the last month to look at.  What was all taken back was not used, and what comes late
+-- without adding anything to a highest, last or distinct quantity is no usage either.
 CREATE FUNCTION kbilling.kb_unbilled_usage(account_id bigint, from_period date, to_period date)
 	RETURNS TABLE (period date, service text, quantity numeric, events bigint)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-	SELECT t.period, t.service,
-		   CASE WHEN t.aggregation IN ('max', 'last')
-			   THEN coalesce(kbilling.kb_usage_level($1, t.period, t.service, t.aggregation), 0)
-				   - (SELECT max(b.billed_quantity) FROM kbilling.usage_total b
-					  WHERE b.account_id = $1 AND b.period = t.period AND b.service = t.service)
-			   ELSE sum(t.quantity - t.billed_quantity) END,
-		   sum(t.events - t.billed_events)::bigint
-	FROM kbilling.usage_total t
-	WHERE t.account_id = $1 AND t.period >= $2 AND t.period <= $3 AND NOT t.settled
-	GROUP BY t.period, t.service, t.aggregation;
+	SELECT u.period, u.service, u.quantity, u.events
+	FROM (SELECT t.period, t.service, t.aggregation,
+				 CASE WHEN t.aggregation IN ('max', 'last')
+					 THEN coalesce(kbilling.kb_usage_level($1, t.period, t.service, t.aggregation), 0)
+						 - (SELECT max(b.billed_quantity) FROM kbilling.usage_total b
+							WHERE b.account_id = $1 AND b.period = t.period AND b.service = t.service)
+					 ELSE sum(t.quantity - t.billed_quantity) END AS quantity,
+				 sum(t.events - t.billed_events)::bigint AS events
+		  FROM kbilling.usage_total t
+		  WHERE t.account_id = $1 AND t.period >= $2 AND t.period <= $3 AND NOT t.settled
+		  GROUP BY t.period, t.service, t.aggregation) u
+	WHERE u.quantity <> 0 OR u.events <> 0 AND (u.period = $3 OR u.aggregation = 'sum');
 END;
 COMMENT ON FUNCTION kbilling.kb_unbilled_usage(bigint, date, date) IS
 'What an account used in the months and has not been billed for, by month and service';
