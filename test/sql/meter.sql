@@ -317,7 +317,6 @@ BEGIN
 	END IF;
 	RETURN result;
 END $$;
-CREATE TEMP TABLE attached (trigger_is text, args text, statement text, error text);
 INSERT INTO public.wrong (acc, qty) VALUES (65, 1);
 SELECT is(pg_temp.attach(trigger_is, args, statement), CASE WHEN error LIKE '_____ %' THEN error WHEN error = '' THEN '' ELSE '39P01 trigger "wrong" on public.wrong is attached wrongly | ' || error END,
 	format('E3: %s kb_meter(%s)', trigger_is, args))
