@@ -29,9 +29,8 @@ CREATE FUNCTION pg_temp.ahead(id bigint, months int) RETURNS text[] LANGUAGE sql
 
 SELECT pg_temp.open(1)
 \g /dev/null
-SELECT throws_ok(format('SELECT * FROM kb_forecast(%s)', args), state, message, format('kb_forecast(%s)', args)),
-	throws_ok(format('SELECT kb_amount_for(%s)', args), state, message, format('kb_amount_for(%s)', args))
-FROM (VALUES
+SELECT throws_ok(format('SELECT * FROM %s(%s)', f, args), state, message, format('%s(%s)', f, args))
+FROM unnest('{kb_forecast,kb_amount_for}'::text[]) AS f, (VALUES
 	('1, 0', '22023', 'months must be from 1 to 1200'), ('1, -1', '22023', 'months must be from 1 to 1200'), ('1, 1201', '22023', 'months must be from 1 to 1200'),
 	('1, 2147483647', '22023', 'months must be from 1 to 1200'), ('1, NULL', '22004', 'months must not be null'),
 	('999, 1', 'KB001', NULL), ('NULL, 1', '22004', NULL)

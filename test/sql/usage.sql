@@ -110,6 +110,7 @@ INSERT INTO story (service, events, quantity, counted, why) VALUES
 	('last', '10@5 30@3', 10, 2, 'the last by its time, not by its coming'),
 	('last', '30@3 10@5', 10, 2, 'the last'),
 	('last', '10@5 20@5', 20, 2, 'of one moment, the one recorded last'),
+	-- BUG: of two sessions the higher one, whichever was recorded last
 	('last', '20@5 10@5', 10, 2, 'of one moment, the one recorded last, be it lower'),
 	('last', '10@3 0@5', 0, 2, 'zero is a quantity'),
 	('last', '30@3 10@5 -10@5', 30, 1, 'what is left when the last is taken back'),
