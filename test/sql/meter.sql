@@ -13,7 +13,7 @@ SELECT kb_create_account('olena', 'std', id, created_at => '2026-09-01 00:00+00'
 CREATE FUNCTION pg_temp.clock(at timestamptz) RETURNS void LANGUAGE sql AS 'SELECT set_config(''kbilling.clock'', at::text, false)';
 -- The running month of an account: "service quantity/events", late usage with its month
 CREATE FUNCTION pg_temp.used(id bigint) RETURNS text LANGUAGE sql STABLE RETURN coalesce((
-	SELECT string_agg(format('%s %s/%s%s', service, quantity, events, CASE what WHEN 'late usage' THEN to_char(from_date, ' "of" MM') END), ', ' ORDER BY line_no)
+	SELECT string_agg(format('%s %s/%s%s', service, trim_scale(quantity), events, CASE what WHEN 'late usage' THEN to_char(from_date, ' "of" MM') END), ', ' ORDER BY line_no)
 	FROM kbilling.kb_current_usage(id)), 'none');
 -- An error as "SQLSTATE message | detail", '' if there is none
 CREATE FUNCTION pg_temp.error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -71,7 +71,7 @@ INSERT INTO step (statement, one, two, recorded, why) VALUES
 	('DELETE FROM %s WHERE id = 8', 'sum 33.5/4', 'sum 2/1', 1, 'and be taken back'),
 	('UPDATE %s SET id = id + 100 WHERE acc = $1', 'sum 33.5/4', 'sum 2/1', NULL, 'other keys, the same usage'),
 	('UPDATE %s SET id = 213 - id WHERE id IN (105, 107)', 'sum 33.5/4', 'sum 2/1', NULL, 'other keys again'),
-	('DELETE FROM %s', 'sum 0/0', 'sum 0/0', 5, 'all are gone');
+	('DELETE FROM %s', 'none', 'none', 5, 'all are gone');
 DO $$
 DECLARE
 	s step;
@@ -90,14 +90,14 @@ BEGIN
 		END LOOP;
 	END LOOP;
 END $$;
-SELECT is(trim_scale(substring(saw.one from ' (.*)/')::numeric) || substring(saw.one from '/.*') || ', ' || coalesce(trim_scale(substring(saw.two from ' (.*)/')::numeric) || substring(saw.two from '/.*'), saw.two)
-		|| CASE WHEN step.recorded IS NULL THEN '' ELSE ': ' || saw.recorded END,
-	substring(step.one from ' (.*)') || ', ' || coalesce(substring(step.two from ' (.*)'), step.two) || CASE WHEN step.recorded IS NULL THEN '' ELSE ': ' || step.recorded END,
-	format('E3: %s: %s', CASE WHEN keyed THEN 'with a key' ELSE 'without' END, why))
+SELECT is(format('%s, %s', saw.one, saw.two), format('%s, %s', step.one, step.two), format('E3: %s: %s', CASE WHEN keyed THEN 'with a key' ELSE 'without' END, why))
 FROM step JOIN saw USING (n) ORDER BY keyed DESC, n;
+SELECT is(saw.recorded, step.recorded, format('E3: events recorded with a key: %s', why)) FROM step JOIN saw USING (n) WHERE keyed AND step.recorded IS NOT NULL ORDER BY n;
+SELECT is(saw.recorded, 0, format('E3: events recorded without: %s', why)) FROM step JOIN saw USING (n) WHERE NOT keyed AND step.recorded = 0 ORDER BY n;
+SELECT cmp_ok(saw.recorded, '<=', 3, format('E3: events recorded without, one an account and trigger: %s', why)) FROM step JOIN saw USING (n) WHERE NOT keyed ORDER BY n;
 SELECT is((SELECT count(*) FROM usage_event WHERE account_id IN (1, 2) AND key LIKE 'kb:%'), 0::bigint, 'U1: rows with a key are recorded under it');
 SELECT is((SELECT count(*) FROM usage_event WHERE account_id IN (11, 12) AND key NOT LIKE 'kb:%'), 0::bigint, 'U1: rows without under one of their own');
-SELECT results_eq($$SELECT revision, quantity, events::int FROM usage_event WHERE account_id = 1 AND key = '1' ORDER BY revision$$,
+SELECT results_eq($$SELECT revision, quantity, events::int FROM usage_event WHERE account_id = 1 AND key = 'public.keyed/1' ORDER BY revision$$,
 	$$VALUES (0, 10::numeric, 1), (1, -10, -1), (2, 12, 1), (3, -12, -1), (4, 13, 1), (5, -13, -1), (6, 13, 1), (7, -13, -1)$$, 'E3: the revisions of a key');
 
 -- Savepoints
@@ -121,7 +121,7 @@ SELECT is(pg_temp.used(4), 'sum 100000/50000', 'E3: COPY of 50,000 rows');
 UPDATE public.copied SET qty = qty + 1;
 SELECT is(pg_temp.used(4), 'sum 150000/50000', 'E3: an update of all of them');
 DELETE FROM public.copied;
-SELECT is(pg_temp.used(4), 'sum 0/0', 'E3: a deletion of all of them');
+SELECT is(pg_temp.used(4), 'none', 'E3: a deletion of all of them');
 
 -- A partitioned table; a table with a child
 
@@ -164,7 +164,7 @@ SELECT is((SELECT quantity::text FROM usage_event WHERE account_id = 20 + n), qu
 CREATE TABLE public.floats (acc bigint, qty float8);
 SELECT pg_temp.meter('public.floats', 'sum', 'acc', 'qty')
 \g /dev/null
-SELECT is(pg_temp.error_of(format('INSERT INTO public.floats VALUES (6, 1), (6, %L)', value)), format('22003 quantity must be finite, and is %s | It is row 2 of the statement.', value),
+SELECT is(pg_temp.error_of(format('INSERT INTO public.floats VALUES (6, 1), (6, %L)', value)), '22003 column "qty" of a metered row must be finite | Trigger "meter_i" counts the rows of table "floats" as usage.',
 	'U1: a float that is ' || value) FROM unnest('{NaN,Infinity,-Infinity}'::text[]) AS value;
 
 -- Aggregations
@@ -183,7 +183,7 @@ SELECT is(pg_temp.after(statement, id), used, format('U2, E3: %s: %s', statement
 	(30, 'UPDATE public.peak SET qty = 15 WHERE key = ''b''', 'max 20/3', 'the highest is less'),
 	(30, 'DELETE FROM public.peak WHERE key = ''c''', 'max 15/2', 'the highest is gone'),
 	(30, 'UPDATE public.peak SET qty = 40 WHERE key = ''a''', 'max 40/2', 'another is'),
-	(30, 'DELETE FROM public.peak', 'max 0/0', 'none is left'),
+	(30, 'DELETE FROM public.peak', 'none', 'none is left'),
 	(31, 'INSERT INTO public.level VALUES (31, 10, ''a'')', 'last 10/1', 'a level'),
 	(31, 'INSERT INTO public.level VALUES (31, 4, ''b'')', 'last 4/2', 'the one recorded last, at the same time'),
 	(31, 'UPDATE public.level SET qty = 0 WHERE key = ''b''', 'last 0/2', 'down to zero'),
@@ -192,10 +192,6 @@ SELECT is(pg_temp.after(statement, id), used, format('U2, E3: %s: %s', statement
 	(32, 'DELETE FROM public.calls WHERE ctid = (SELECT min(ctid) FROM public.calls)', 'count 2/2', 'one less'),
 	(32, 'UPDATE public.calls SET acc = 32', 'count 2/2', 'nothing changed'),
 	(33, 'INSERT INTO public.seen VALUES (33, ''x'', 1), (33, ''x'', 2), (33, ''y'', 3), (33, '''', 4)', 'unique 3/4', 'distinct values'),
-	(33, 'DELETE FROM public.seen WHERE key = 1', 'unique 3/3', 'one of two'),
-	(33, 'UPDATE public.seen SET who = ''y'' WHERE key = 2', 'unique 2/3', 'the other one'),
-	(33, 'UPDATE public.seen SET key = key + 1', 'unique 2/3', 'another column'),
-	(33, 'DELETE FROM public.seen', 'unique 0/0', 'all'),
 	(34, 'INSERT INTO public.seen_keyed VALUES (34, ''x'', 1), (34, ''x'', 2), (34, ''y'', 3), (34, ''z'', 3)', 'unique 2/3', 'a key counts once (U1)'),
 	(34, 'DELETE FROM public.seen_keyed WHERE key = 1', 'unique 2/2', 'one of two'),
 	(34, 'UPDATE public.seen_keyed SET who = ''w'' WHERE key = 2', 'unique 2/2', 'another value')
@@ -221,16 +217,15 @@ SELECT is(pg_temp.after(statement, id), used, format('U3, E3: %s', why)) FROM (V
 	(50, 'DELETE FROM public.keyed WHERE id = 50', 'sum -10/-1 of 10', 'a row whose month is charged is taken back late'),
 	(50, 'INSERT INTO public.keyed VALUES (50, 50, 12, NULL)', 'sum 12/1, sum -10/-1 of 10', 'it comes again, now'),
 	(51, 'UPDATE public.keyed SET note = ''x'' WHERE id = 51', 'sum 100/1', 'it is not touched'),
-	(52, 'UPDATE public.keyed SET qty = 13 WHERE id = 52', 'sum 13/1, sum -10/-1 of 10', 'it is corrected'),
+	(52, 'UPDATE public.keyed SET qty = 13 WHERE id = 52', 'sum 3/0 of 10', 'it is corrected, and keeps its time'),
 	(53, 'UPDATE public.keyed SET acc = 51 WHERE id = 53', 'sum -10/-1 of 10', 'it goes to another account'),
 	(51, 'SELECT', 'sum 110/2', 'which has it now'),
 	(54, 'DELETE FROM public.plain WHERE id = 54', 'sum -10/-1', 'without a key it is taken back of now'),
-	(55, 'DELETE FROM public.level WHERE key = ''a''', 'last 0/-1 of 10', 'not the last one'),
+	(55, 'DELETE FROM public.level WHERE key = ''a''', 'none', 'not the last one'),
 	(55, 'DELETE FROM public.level WHERE key = ''b''', 'last -7/-2 of 10', 'the last one'),
 	(56, 'DELETE FROM public.peak WHERE key = ''a''', 'max -10/-1 of 10', 'the highest one'),
 	(57, 'DELETE FROM public.seen_keyed WHERE key = 1', 'unique -1/-1 of 10', 'a value')
 ) AS t (id, statement, used, why);
--- BUG: U3: what was used then keeps its own time; a row that is corrected is not of now. As it is, a typo put right in yesterday's reading makes it today's
 SELECT pg_temp.clock('2026-11-01 12:00+00')
 \g /dev/null
 INSERT INTO public.level VALUES (59, 10, '1 Nov'); INSERT INTO public.keyed VALUES (60, 60, 5, NULL);
@@ -272,7 +267,6 @@ INSERT INTO public.chat VALUES (1, 62, 7);
 SELECT is(pg_temp.used(62), 'count 2/2, sum 157/3', 'E3: two tables of one service, two meters on one table');
 DELETE FROM public.mail WHERE id = 1;
 SELECT is(pg_temp.used(62), 'count 1/1, sum 57/2', 'E3: and each takes back its own');
--- BUG: keys of two tables are in one space: rows 1 of mail and of chat are one event, so that one is lost
 CREATE TABLE public.sms (id int, acc bigint, size int);
 CREATE TABLE public.fax (id int, acc bigint, size int);
 SELECT pg_temp.meter('public.sms', 'sum', 'acc', 'size', 'id'), pg_temp.meter('public.fax', 'sum', 'acc', 'size', 'id')
@@ -280,6 +274,27 @@ SELECT pg_temp.meter('public.sms', 'sum', 'acc', 'size', 'id'), pg_temp.meter('p
 INSERT INTO public.sms VALUES (1, 63, 100);
 INSERT INTO public.fax VALUES (1, 63, 7);
 SELECT is(pg_temp.used(63), 'sum 107/2', 'E3: nothing is lost: two tables whose keys are the same numbers');
+
+-- A table that is renamed, or goes to another schema
+-- BUG: keys carry the table's name of the moment, so that a rename makes its rows strangers: a correction counts twice, a deletion nothing, and the rows
+-- of another table that gets the name are taken for known ones
+
+CREATE TABLE public.before (id int, acc bigint, qty int);
+SELECT pg_temp.meter('public.before', 'sum', 'acc', 'qty', 'id')
+\g /dev/null
+INSERT INTO public.before VALUES (1, 66, 10), (2, 66, 10), (3, 66, 10);
+ALTER TABLE public.before RENAME TO after;
+CREATE SCHEMA elsewhere;
+ALTER TABLE public.after SET SCHEMA elsewhere;
+UPDATE elsewhere.after SET qty = 11 WHERE id = 1;
+SELECT is(pg_temp.used(66), 'sum 31/3', 'E3: a table that is renamed: a row is corrected');
+DELETE FROM elsewhere.after WHERE id = 2;
+SELECT is(pg_temp.used(66), 'sum 21/2', 'E3: a table that is renamed: a row is gone');
+CREATE TABLE public.before (id int, acc bigint, qty int);
+SELECT pg_temp.meter('public.before', 'sum', 'acc', 'qty', 'id')
+\g /dev/null
+INSERT INTO public.before VALUES (3, 66, 5);
+SELECT is(pg_temp.used(66), 'sum 26/3', 'E3: another table that gets its name');
 
 -- Rights: the role that writes the rows needs none
 
@@ -335,8 +350,9 @@ FROM (VALUES
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''acc'', '''', ''key'', ''x''', 'INSERT INTO public.wrong (acc) VALUES (65)', 'It takes 2 to 4 arguments: service, account column, quantity column or '''', key column.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''''', 'INSERT INTO public.wrong (acc) VALUES (65)', 'The account column is missing.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''unique'', ''acc''', 'INSERT INTO public.wrong (acc) VALUES (65)', 'The service counts distinct values: the third argument names the column that has them.'),
-	('AFTER DELETE ON public.wrong REFERENCING OLD TABLE AS o FOR EACH STATEMENT', '''max'', ''acc'', ''qty''', 'DELETE FROM public.wrong', 'The service''s quantity is the highest or last one: to take a row back, its key is needed, as fourth argument.'),
-	('AFTER UPDATE ON public.wrong REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT', '''last'', ''acc'', ''qty''', 'UPDATE public.wrong SET qty = 1', 'The service''s quantity is the highest or last one: to take a row back, its key is needed, as fourth argument.'),
+	('AFTER DELETE ON public.wrong REFERENCING OLD TABLE AS o FOR EACH STATEMENT', '''max'', ''acc'', ''qty''', 'DELETE FROM public.wrong', 'The service''s events do not just add up: to take a row back, its key is needed, as fourth argument.'),
+	('AFTER UPDATE ON public.wrong REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT', '''last'', ''acc'', ''qty''', 'UPDATE public.wrong SET qty = 1', 'The service''s events do not just add up: to take a row back, its key is needed, as fourth argument.'),
+	('AFTER DELETE ON public.wrong REFERENCING OLD TABLE AS o FOR EACH STATEMENT', '''unique'', ''acc'', ''word''', 'DELETE FROM public.wrong', 'The service''s events do not just add up: to take a row back, its key is needed, as fourth argument.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''max'', ''acc'', ''qty''', 'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)', ''),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''account''', 'INSERT INTO public.wrong (acc) VALUES (65)',
 		'42703 column "account" does not exist | Trigger "wrong" on table "wrong" names it as argument 2 of kb_meter.'),
@@ -359,13 +375,13 @@ FROM (VALUES
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''orders'', ''acc''', 'INSERT INTO public.wrong (acc) SELECT 1 WHERE false',
 		'KB012 service "orders" does not exist | Trigger "wrong" on table "wrong" names it.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''seat'', ''acc''', 'INSERT INTO public.wrong (acc) VALUES (65)',
-		'22023 service "seat" is not metered | It is row 1 of the statement.'),
+		'22023 service "seat" is not metered | Rows of a metered table without keys are counted together.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''base'', ''acc''', 'INSERT INTO public.wrong (acc) VALUES (65)',
-		'22023 service "base" is not metered | It is row 1 of the statement.'),
+		'22023 service "base" is not metered | Rows of a metered table without keys are counted together.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''acc''', 'INSERT INTO public.wrong (acc) VALUES (65), (999)',
-		'KB001 account 999 does not exist | It is row 2 of the statement.'),
+		'KB001 account 999 does not exist | Rows of a metered table without keys are counted together.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''acc'', '''', ''key''', 'INSERT INTO public.wrong (acc, key) VALUES (999, ''k'')',
-		'KB001 account 999 does not exist | It is row 1 of the statement with key "k".'),
+		'KB001 account 999 does not exist | It is a row of a metered table, with key "public.wrong/k".'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'INSERT INTO public.wrong (qty) VALUES (1)',
 		'22004 column "acc" of a metered row must not be null | Trigger "wrong" counts the rows of table "wrong" as usage.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'INSERT INTO public.wrong (acc) VALUES (65)',
@@ -384,7 +400,6 @@ FROM (VALUES
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''Odd "name''', 'INSERT INTO public.wrong (acc, "Odd ""name") VALUES (65, 4)', '')
 ) AS t (trigger_is, args, statement, error);
 SELECT throws_ok('SELECT kb_meter()', NULL, 'kb_meter is a trigger function', 'E3: it is no function to call');
--- BUG: kb_record_usage refuses a value of more than 255 bytes, kb_meter does not: a long one is an error of the index (54000)
 SELECT throws_ok($$INSERT INTO public.seen VALUES (65, repeat('x', 256), 1)$$, '22023', NULL, 'U2: a value of more than 255 bytes');
 
 -- Accounts that are gone
@@ -392,7 +407,9 @@ SELECT throws_ok($$INSERT INTO public.seen VALUES (65, repeat('x', 256), 1)$$, '
 INSERT INTO public.keyed VALUES (70, 70, 10, NULL); INSERT INTO public.plain VALUES (70, 70, 10, NULL);
 UPDATE account SET state = 'deleted' WHERE account_id = 70;
 SELECT throws_ok('INSERT INTO public.keyed VALUES (71, 70, 10, NULL)', 'KB010', NULL, 'D5: a deleted account uses nothing');
--- BUG: the application must be able to clean up after a deleted account (D6: registered tables are emptied in the purge)
+SELECT lives_ok('UPDATE public.keyed SET note = ''gone'' WHERE acc = 70', 'D6, E3: and be written to, where that is no usage');
+-- BUG: without a key, an update of another column of a row of a deleted account is KB010: its old row is left out, its new one counted
+SELECT lives_ok('UPDATE public.plain SET note = ''gone'' WHERE acc = 70', 'D6, E3: without a key, too');
 SELECT lives_ok('DELETE FROM public.keyed WHERE acc = 70', 'D6, E3: rows of a deleted account may be deleted');
 SELECT lives_ok('DELETE FROM public.plain WHERE acc = 70', 'D6, E3: rows of a deleted account may be deleted, without a key');
 
