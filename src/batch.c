@@ -42,13 +42,11 @@ refuse_field(const BatchReader *reader, const char *field, const char *what)
 static char *
 read_cstring(const BatchReader *reader, const char *field, const JsonbValue *v)
 {
-	char	   *str;
-
 	if (v->type != jbvString)
 		refuse_field(reader, field, "a text");
-	str = pnstrdup(v->val.string.val, v->val.string.len);
-	card_check(str);
-	return str;
+	if (card_number_in(v->val.string.val, v->val.string.len))
+		card_refuse(psprintf("event %d of the batch", reader->n));
+	return pnstrdup(v->val.string.val, v->val.string.len);
 }
 
 /* A number, or a text that is one: JSON libraries have no decimals */
@@ -139,8 +137,11 @@ read_field(BatchReader *reader, UsageEvent *event, const JsonbValue *key, JsonbV
 		event->at = read_moment(reader, "at", v);
 	else if (is_field(key, "properties"))
 	{
-		event->properties = (struct varlena *) JsonbValueToJsonb(v);
-		card_check_jsonb(event->properties);
+		Jsonb	   *properties = JsonbValueToJsonb(v);
+
+		if (card_number_in_jsonb(properties))
+			card_refuse(psprintf("event %d of the batch", reader->n));
+		event->properties = (struct varlena *) properties;
 	}
 	else
 		ereport(ERROR,

@@ -387,7 +387,7 @@ card_number_in_numeric(Numeric number)
 /*
  * Look into every key, string and number of a JSON value
  */
-static bool
+bool
 card_number_in_jsonb(Jsonb *jsonb)
 {
 	JsonbIterator *it = JsonbIteratorInit(&jsonb->root);
@@ -413,13 +413,13 @@ card_number_in_jsonb(Jsonb *jsonb)
  * The statement is kept out of the server's log, and the context out of the
  * error, since both would quote it: COPY shows the column's value.
  */
-static void
-refuse_card_number(void)
+void
+card_refuse(const char *what)
 {
 	error_context_stack = NULL;
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_CARD_DATA_REFUSED),
-			 errmsg("value holds what looks like a payment card number"),
+			 errmsg("%s holds what looks like a payment card number", what),
 			 errdetail("It has 13 to 19 digits with an issuer's prefix and a valid check digit."),
 			 errhint("Take it out: no payment data is stored (rule T4). "
 					 "Keep the payment provider's reference instead."),
@@ -455,14 +455,7 @@ void
 card_check(const char *s)
 {
 	if (card_number_in(s, strlen(s)))
-		refuse_card_number();
-}
-
-void
-card_check_jsonb(struct varlena *value)
-{
-	if (card_number_in_jsonb((Jsonb *) value))
-		refuse_card_number();
+		card_refuse("value");
 }
 
 PG_FUNCTION_INFO_V1(kb_refuse_card_number_text);
@@ -472,7 +465,7 @@ kb_refuse_card_number_text(PG_FUNCTION_ARGS)
 	text	   *t = PG_GETARG_TEXT_PP(0);
 
 	if (card_number_in(VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t)))
-		refuse_card_number();
+		card_refuse("value");
 	PG_RETURN_BOOL(true);
 }
 
@@ -483,6 +476,7 @@ PG_FUNCTION_INFO_V1(kb_refuse_card_number_jsonb);
 Datum
 kb_refuse_card_number_jsonb(PG_FUNCTION_ARGS)
 {
-	card_check_jsonb((struct varlena *) PG_GETARG_JSONB_P(0));
+	if (card_number_in_jsonb(PG_GETARG_JSONB_P(0)))
+		card_refuse("value");
 	PG_RETURN_BOOL(true);
 }

@@ -6,6 +6,7 @@
 #define KBILLING_CARD_H
 
 #include "postgres.h"
+#include "utils/jsonb.h"
 
 /* Whether the text holds a card number.  s need not be terminated. */
 extern bool card_number_in(const char *s, size_t len);
@@ -13,7 +14,10 @@ extern bool card_number_in(const char *s, size_t len);
 /* Error KB008 if it does; before a text is repeated in another error. */
 extern void card_check(const char *s);
 
-/* The same for what a jsonb holds; value is detoasted. */
-extern void card_check_jsonb(struct varlena *value);
+/* Whether a key, string or number of the value holds one. */
+extern bool card_number_in_jsonb(Jsonb *jsonb);
+
+/* Error KB008: it is held by what is named, without the number. */
+extern void card_refuse(const char *what) pg_attribute_noreturn();
 
 #endif

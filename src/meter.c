@@ -5,9 +5,9 @@
  * A statement-level trigger, so that one statement records all rows.  An UPDATE
  * or DELETE takes back what the old rows were recorded as: by their key, where
  * there is a key column, of the time at which they were used, which a row that is
- * changed keeps; else by their quantity, of now.  A key is that of its table.  Its
- * revisions are even while it counts and odd while it is taken back.  Rows without
- * a key are taken together, one event for each account of a statement.
+ * changed keeps; else by their quantity, of now.  A key's revisions are even while
+ * it counts and odd while it is taken back.  Rows without a key are taken together,
+ * one event for each account of a statement.
  */
 #include "postgres.h"
 
@@ -53,7 +53,7 @@ typedef struct Meter
 	Column		account;
 	Column		quantity;
 	Column		key;
-	char	   *key_prefix;		/* the table's name, so that rows of two tables are not one */
+	char	   *table;			/* whose keys they are */
 } Meter;
 
 /* A table's name with its schema */
@@ -184,7 +184,7 @@ read_meter(Meter *meter, TriggerData *trigger)
 	meter->account = find_column(trigger, 1);
 	meter->quantity = find_column(trigger, 2);
 	meter->key = find_column(trigger, 3);
-	meter->key_prefix = table_name(whole_table(trigger->tg_relation));
+	meter->table = table_name(whole_table(trigger->tg_relation));
 	read_service(meter);
 	if (meter->account.attnum == 0)
 		refuse_attachment(trigger, "The account column is missing.");
@@ -265,14 +265,6 @@ text_value(const Meter *meter, TupleTableSlot *slot, const Column *column)
 	return cstring_to_text(OidOutputFunctionCall(output, value));
 }
 
-/* A row's key, under its table's name */
-static text *
-row_key(const Meter *meter, TupleTableSlot *slot)
-{
-	return cstring_to_text(psprintf("%s/%s", meter->key_prefix,
-									journal_key(text_value(meter, slot, &meter->key), "key")));
-}
-
 /* What a row has that is counted once */
 static text *
 row_value(const Meter *meter, TupleTableSlot *slot)
@@ -311,6 +303,8 @@ read_row(const Meter *meter, TupleTableSlot *slot, bool removed, const EventSet 
 {
 	UsageEvent	event = event_make(set);
 
+	if (meter->key.attnum != 0)
+		event.metered_table = cstring_to_text(meter->table);
 	event.account_id = integer_value(required_value(meter, slot, &meter->account), meter->account.type);
 	event.service = meter->service;
 	if (meter->counts_values)
@@ -323,7 +317,7 @@ read_row(const Meter *meter, TupleTableSlot *slot, bool removed, const EventSet 
 		event.events = -event.events;
 	}
 	if (meter->key.attnum != 0)
-		event.key = row_key(meter, slot);
+		event.key = cstring_to_text(journal_key(text_value(meter, slot, &meter->key), "key"));
 	return event;
 }
 
@@ -335,6 +329,7 @@ read_rows(const Meter *meter, Tuplestorestate *rows, bool removed, EventSet *set
 	MemoryContext per_row;
 
 	events_begin(set, SOURCE_ROWS, kb_current_time());
+	set->adds_up = meter->adds_up;
 	if (rows == NULL)
 		return;
 	slot = MakeSingleTupleTableSlot(RelationGetDescr(meter->trigger->tg_relation), &TTSOpsMinimalTuple);
@@ -369,9 +364,12 @@ result_column(uint64 row, int column)
 
 /* The rows of a result as events, from its columns in the order that events_register gives them */
 static void
-read_result(EventSet *set, const EventSet *like)
+read_result(const Meter *meter, const char *source, EventSet *set)
 {
-	events_begin(set, like->source, like->now);
+	text	   *table = meter->key.attnum == 0 ? NULL : cstring_to_text(meter->table);
+
+	events_begin(set, source, kb_current_time());
+	set->adds_up = meter->adds_up;
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		UsageEvent	event = {
@@ -382,7 +380,8 @@ read_result(EventSet *set, const EventSet *like)
 			.at = DatumGetTimestampTz(result_column(row, 5)),
 			.quantity = DatumGetNumeric(result_column(row, 6)),
 			.events = DatumGetInt64(result_column(row, 7)),
-			.value = (text *) DatumGetPointer(result_column(row, 8))
+			.value = (text *) DatumGetPointer(result_column(row, 8)),
+			.metered_table = table
 		};
 
 		events_add(set, &event);
@@ -404,7 +403,7 @@ static SavedPlan added_plan = {
 };
 
 static void
-drop_unchanged(EventSet *old_rows, EventSet *new_rows)
+drop_unchanged(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 {
 	EventSet	removed;
 	EventSet	added;
@@ -412,9 +411,9 @@ drop_unchanged(EventSet *old_rows, EventSet *new_rows)
 	events_register(old_rows, "old_row");
 	events_register(new_rows, "new_row");
 	plan_execute(&removed_plan, NULL, NULL, false);
-	read_result(&removed, old_rows);
+	read_result(meter, SOURCE_ROWS, &removed);
 	plan_execute(&added_plan, NULL, NULL, false);
-	read_result(&added, new_rows);
+	read_result(meter, SOURCE_ROWS, &added);
 	events_end(old_rows);
 	events_end(new_rows);
 	*old_rows = removed;
@@ -437,13 +436,13 @@ static SavedPlan take_back_plan = {
 
 /* Rows with keys are gone */
 static void
-take_back(EventSet *removed)
+take_back(const Meter *meter, EventSet *removed)
 {
 	EventSet	recorded;
 
 	events_register(removed, "old_row");
 	plan_execute(&take_back_plan, NULL, NULL, false);
-	read_result(&recorded, removed);
+	read_result(meter, SOURCE_ROWS, &recorded);
 	usage_record(&recorded);
 	events_end(&recorded);
 }
@@ -460,9 +459,37 @@ static SavedPlan again_plan = {
 	.arg_types = {"boolean"}
 };
 
+/* A key that another table's row has recorded, and has not taken back */
+static SavedPlan strange_plan = {
+	.sql = "SELECT r.key, e.metered_table FROM new_row r"
+	" CROSS JOIN LATERAL (SELECT x.revision, x.metered_table FROM kbilling.usage_event x"
+	"                      WHERE x.account_id = r.account_id AND x.service = r.service AND x.key = r.key"
+	"                      ORDER BY x.revision DESC LIMIT 1) e"
+	" WHERE e.revision % 2 = 0 AND e.metered_table <> $1 LIMIT 1",
+	.arg_types = {"text"}
+};
+
+/* Rows of two tables must not be one event because their keys are the same numbers */
+static void
+check_keys(const Meter *meter)
+{
+	Datum		table = CStringGetTextDatum(meter->table);
+	bool		isnull;
+
+	if (plan_execute(&strange_plan, &table, NULL, false) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_KEY_REUSED),
+			 errmsg("key \"%s\" of service \"%s\" is in use", text_to_cstring(DatumGetTextPP(plan_column(1, &isnull))),
+					text_to_cstring(meter->service)),
+			 errdetail("A row of %s was recorded under it; this is one of %s.",
+					   text_to_cstring(DatumGetTextPP(plan_column(2, &isnull))), meter->table),
+			 errhint("Tables that are metered for one service need keys that differ.")));
+}
+
 /* Rows with keys are new; one whose key was taken back counts again */
 static void
-count(EventSet *added, bool keep_time)
+count(const Meter *meter, EventSet *added, bool keep_time)
 {
 	Datum		values[] = {BoolGetDatum(keep_time)};
 	EventSet	again;
@@ -470,36 +497,36 @@ count(EventSet *added, bool keep_time)
 	if (usage_record(added) == added->n)
 		return;
 	events_register(added, "new_row");
+	check_keys(meter);
 	plan_execute(&again_plan, values, NULL, false);
-	read_result(&again, added);
+	read_result(meter, SOURCE_ROWS, &again);
 	usage_record(&again);
 	events_end(&again);
 }
 
 /*
- * Old rows have their quantities turned round already, so that both add up; those
- * of an account that is gone may go too.
+ * Old rows have their quantities turned round already, so that both add up.  Rows
+ * of an account that is gone may go, too.
  */
 static SavedPlan together_plan = {
-	.sql = "SELECT account_id, service, NULL::text, 0, at, sum(quantity), sum(events)::bigint, value"
-	"  FROM (SELECT o.* FROM old_row o"
-	"          JOIN kbilling.account a ON a.account_id = o.account_id AND a.state IN ('active', 'closing')"
-	"        UNION ALL TABLE new_row) r"
-	" GROUP BY account_id, service, at, value"
-	" HAVING sum(quantity) <> 0 OR sum(events) <> 0"
+	.sql = "SELECT r.account_id, r.service, NULL::text, 0, r.at, r.quantity, r.events, r.value"
+	"  FROM (SELECT account_id, service, at, value, sum(quantity) AS quantity, sum(events)::bigint AS events"
+	"          FROM (TABLE old_row UNION ALL TABLE new_row) o GROUP BY account_id, service, at, value) r"
+	"  LEFT JOIN kbilling.account a ON a.account_id = r.account_id"
+	" WHERE (r.quantity <> 0 OR r.events <> 0)"
+	"   AND (a.state IN ('active', 'closing') OR r.quantity > 0 OR r.events > 0)"
 };
 
 /* Rows without keys have come or gone */
 static void
-count_together(EventSet *old_rows, EventSet *new_rows)
+count_together(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 {
 	EventSet	together;
 
 	events_register(old_rows, "old_row");
 	events_register(new_rows, "new_row");
 	plan_execute(&together_plan, NULL, NULL, false);
-	read_result(&together, new_rows);
-	together.source = SOURCE_TOGETHER;
+	read_result(meter, SOURCE_TOGETHER, &together);
 	usage_record(&together);
 	events_end(&together);
 }
@@ -512,15 +539,15 @@ record_rows(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 
 	if (meter->key.attnum == 0 && meter->adds_up)
 	{
-		count_together(old_rows, new_rows);
+		count_together(meter, old_rows, new_rows);
 		return;
 	}
 	if (is_update)
-		drop_unchanged(old_rows, new_rows);
+		drop_unchanged(meter, old_rows, new_rows);
 	if (old_rows->n > 0)
-		take_back(old_rows);
+		take_back(meter, old_rows);
 	if (new_rows->n > 0)
-		count(new_rows, is_update);
+		count(meter, new_rows, is_update);
 }
 
 /* Trigger: kb_meter(service, account column [, quantity column [, key column]]) */

@@ -30,7 +30,8 @@ static const struct
 	Oid			type;
 } event_columns[] = {
 	{"n", INT8OID}, {"account_id", INT8OID}, {"service", TEXTOID}, {"key", TEXTOID}, {"revision", INT4OID},
-	{"at", TIMESTAMPTZOID}, {"quantity", NUMERICOID}, {"events", INT8OID}, {"value", TEXTOID}, {"properties", JSONBOID}
+	{"at", TIMESTAMPTZOID}, {"quantity", NUMERICOID}, {"events", INT8OID}, {"value", TEXTOID},
+	{"metered_table", TEXTOID}, {"properties", JSONBOID}
 };
 
 #define NUM_COLUMNS		((int) lengthof(event_columns))
@@ -42,6 +43,7 @@ events_begin(EventSet *set, const char *source, TimestampTz now)
 	set->now = now;
 	set->n = 0;
 	set->corrects = false;
+	set->adds_up = false;
 	set->desc = CreateTemplateTupleDesc(NUM_COLUMNS);
 	for (int i = 0; i < NUM_COLUMNS; i++)
 		TupleDescInitEntry(set->desc, i + 1, event_columns[i].name, event_columns[i].type, -1, 0);
@@ -62,10 +64,10 @@ events_add(EventSet *set, const UsageEvent *event)
 	Datum		values[] = {Int64GetDatum(++set->n), Int64GetDatum(event->account_id), PointerGetDatum(event->service),
 		PointerGetDatum(event->key), Int32GetDatum(event->revision), TimestampTzGetDatum(event->at),
 		NumericGetDatum(event->quantity), Int64GetDatum(event->events), PointerGetDatum(event->value),
-		PointerGetDatum(event->properties)
+		PointerGetDatum(event->metered_table), PointerGetDatum(event->properties)
 	};
 	bool		nulls[lengthof(event_columns)] = {[3] = event->key == NULL,[8] = event->value == NULL,
-		[9] = event->properties == NULL
+		[9] = event->metered_table == NULL,[10] = event->properties == NULL
 	};
 
 	tuplestore_putvalues(set->rows, set->desc, values, nulls);
@@ -108,7 +110,7 @@ events_of_quantity(Numeric quantity)
  */
 #define RECORD_SQL \
 	"WITH event AS (" \
-	"  SELECT e.account_id, e.service, e.key, e.revision, e.at, e.quantity, e.events, e.properties, v.value," \
+	"  SELECT e.account_id, e.service, e.key, e.revision, e.at, e.quantity, e.events, e.metered_table, e.properties, v.value, e.n," \
 	"         kbilling.kb_usage_period($1, e.n, e.account_id, e.service, e.key, e.quantity, e.at, $2," \
 	"             a.created_at, a.time_zone, a.state IN ('deleted', 'purged'), s.kind," \
 	"             s.aggregation = 'unique' AND v.value IS NULL) AS period" \
@@ -118,9 +120,11 @@ events_of_quantity(Numeric quantity)
 	"   CROSS JOIN LATERAL (SELECT CASE s.aggregation WHEN 'unique'" \
 	"             THEN coalesce(e.value, kbilling.kb_usage_value(s.unit, e.properties)) END AS value) v" \
 	"), written AS (" \
-	"  INSERT INTO kbilling.usage_event AS x (account_id, at, period, revision, events, service, key, quantity, value, properties)" \
-	"  SELECT account_id, at, period, revision, events, service, coalesce(key, 'kb:' || gen_random_uuid()), quantity, value, properties" \
-	"    FROM event ORDER BY account_id, service, key" \
+	"  INSERT INTO kbilling.usage_event AS x (account_id, at, recorded_at, period, revision, events, service, key, quantity, value," \
+	"                                           metered_table, properties)" \
+	"  SELECT account_id, at, $4 + n * interval '1 microsecond', period, revision, events, service, coalesce(key, 'kb:' || gen_random_uuid())," \
+	"         quantity, value, metered_table, properties" \
+	"    FROM event ORDER BY account_id, service, key, n" \
 	"  ON CONFLICT (account_id, service, key, revision) DO NOTHING" \
 	"  RETURNING x.account_id, x.period, x.service, x.at, x.recorded_at, x.events, x.quantity, x.value" \
 	"), counted AS (" \
@@ -167,7 +171,7 @@ events_of_quantity(Numeric quantity)
 	" CROSS JOIN LATERAL (SELECT kbilling.kb_month_last_day(greatest(t.period, a.charged_through + 1)) AS day) d" \
 	" CROSS JOIN LATERAL kbilling.kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.day) x" \
 	"  LEFT JOIN kbilling.price p ON p.tariff = x.tariff AND p.service = t.service AND p.from_date <= d.day AND p.to_date > d.day"
-#define RECORD_TYPES {"text", "timestamptz", "smallint"}
+#define RECORD_TYPES {"text", "timestamptz", "smallint", "timestamptz"}
 
 static SavedPlan record_plan = {.sql = RECORD_SQL, .arg_types = RECORD_TYPES};
 
@@ -175,29 +179,18 @@ static SavedPlan record_plan = {.sql = RECORD_SQL, .arg_types = RECORD_TYPES};
 static SavedPlan record_many_plan = {.sql = RECORD_SQL, .arg_types = RECORD_TYPES};
 
 /*
- * A highest or last quantity that is corrected is computed from its events again:
- * by one session at a time, and not while another is about to move it.
+ * A highest or last quantity that is corrected is computed from its events again.
+ * Whoever takes back waits for those who add, and they for it, so that one of the
+ * two sees the other; those who add do not wait for each other.
  */
-static SavedPlan lock_accounts_plan = {
-	.sql = "SELECT FROM kbilling.account a"
-	" WHERE a.account_id IN (SELECT e.account_id FROM event_set e JOIN kbilling.service s ON s.service = e.service"
-	"                         WHERE e.events < 0 AND s.aggregation IN ('max', 'last'))"
-	" ORDER BY a.account_id FOR NO KEY UPDATE"
-};
+#define LOCK_LEVELS(strength) \
+	"SELECT FROM kbilling.account a" \
+	" WHERE a.account_id IN (SELECT e.account_id FROM event_set e JOIN kbilling.service s ON s.service = e.service" \
+	"                         WHERE s.aggregation IN ('max', 'last'))" \
+	" ORDER BY a.account_id " strength
 
-#define LEVEL_MONTHS \
-	"SELECT DISTINCT e.account_id, e.service, s.aggregation," \
-	"       kbilling.kb_month_first_day(kbilling.kb_account_date(e.at, a.time_zone)) AS period" \
-	"  FROM event_set e" \
-	"  JOIN kbilling.service s ON s.service = e.service" \
-	"  JOIN kbilling.account a ON a.account_id = e.account_id" \
-	" WHERE s.aggregation IN ('max', 'last')"
-
-static SavedPlan lock_slots_plan = {
-	.sql = "SELECT FROM kbilling.usage_total t"
-	"  JOIN (" LEVEL_MONTHS ") m ON t.account_id = m.account_id AND t.period = m.period AND t.service = m.service"
-	" ORDER BY t.account_id, t.period, t.service, t.slot FOR NO KEY UPDATE OF t"
-};
+static SavedPlan lock_to_add_plan = {.sql = LOCK_LEVELS("FOR KEY SHARE")};
+static SavedPlan lock_to_correct_plan = {.sql = LOCK_LEVELS("FOR UPDATE")};
 
 /*
  * Months without a correction are as they should be.  $1: the only slot to write,
@@ -206,7 +199,12 @@ static SavedPlan lock_slots_plan = {
 static SavedPlan correct_levels_plan = {
 	.sql = "UPDATE kbilling.usage_total t"
 	"   SET quantity = l.quantity, last_at = l.at, last_recorded_at = l.recorded_at, settled = false"
-	"  FROM (" LEVEL_MONTHS ") m"
+	"  FROM (SELECT DISTINCT e.account_id, e.service, s.aggregation,"
+	"               kbilling.kb_month_first_day(kbilling.kb_account_date(e.at, a.time_zone)) AS period"
+	"          FROM event_set e"
+	"          JOIN kbilling.service s ON s.service = e.service"
+	"          JOIN kbilling.account a ON a.account_id = e.account_id"
+	"         WHERE s.aggregation IN ('max', 'last')) m"
 	"  LEFT JOIN LATERAL kbilling.kb_level_of_events(m.account_id, m.period, m.service, m.aggregation) l ON true"
 	" WHERE t.account_id = m.account_id AND t.period = m.period AND t.service = m.service AND t.slot = coalesce($1, t.slot)"
 	"   AND EXISTS (SELECT FROM kbilling.usage_event c"
@@ -226,22 +224,19 @@ usage_record(const EventSet *set)
 {
 	Datum		slot = Int16GetDatum(own_slot());
 	Datum		values[] = {set->source ? CStringGetTextDatum(set->source) : (Datum) 0,
-	TimestampTzGetDatum(set->now), slot};
+	TimestampTzGetDatum(set->now), slot, TimestampTzGetDatum(GetCurrentTimestamp())};
 	bool		isnull;
 	int64		counted;
 
 	if (set->n == 0)
 		return 0;
 	events_register(set, "event_set");
-	if (set->corrects)
-		plan_execute(&lock_accounts_plan, NULL, NULL, false);
-	plan_execute(set->n > FEW_EVENTS ? &record_many_plan : &record_plan, values, set->source ? NULL : "n  ", false);
+	if (!set->adds_up)
+		plan_execute(set->corrects ? &lock_to_correct_plan : &lock_to_add_plan, NULL, NULL, false);
+	plan_execute(set->n > FEW_EVENTS ? &record_many_plan : &record_plan, values, set->source ? NULL : "n   ", false);
 	counted = DatumGetInt64(plan_column(1, &isnull));
-	if (!DatumGetBool(plan_column(2, &isnull)))
-		return counted;
-	if (set->corrects)
-		plan_execute(&lock_slots_plan, NULL, NULL, false);
-	plan_execute(&correct_levels_plan, &slot, set->corrects ? "n" : NULL, false);
+	if (DatumGetBool(plan_column(2, &isnull)))
+		plan_execute(&correct_levels_plan, &slot, set->corrects ? "n" : NULL, false);
 	return counted;
 }
 

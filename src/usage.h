@@ -24,6 +24,7 @@ typedef struct UsageEvent
 	Numeric		quantity;
 	int64		events;			/* 1, or -1 for a correction; more where rows without a key are taken together */
 	text	   *value;			/* what counts once; NULL: it is among the properties */
+	text	   *metered_table;	/* where the row is, NULL: it is no metered row with a key */
 	struct varlena *properties; /* jsonb, NULL: none */
 } UsageEvent;
 
@@ -38,6 +39,7 @@ typedef struct EventSet
 	TimestampTz now;			/* the moment of recording */
 	int64		n;
 	bool		corrects;		/* one of them takes something back */
+	bool		adds_up;		/* the service is known to aggregate by sum or count */
 	TupleDesc	desc;
 	Tuplestorestate *rows;
 } EventSet;
@@ -58,7 +60,7 @@ extern void events_add(EventSet *set, const UsageEvent *event);
 /*
  * Lets the statements of this connection read the set under a name, which may
  * have had another one before, with the columns n (from 1 on), account_id,
- * service, key, revision, at, quantity, events, value, properties.
+ * service, key, revision, at, quantity, events, value, metered_table, properties.
  */
 extern void events_register(const EventSet *set, char *name);
 

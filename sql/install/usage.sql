@@ -4,7 +4,7 @@
  * A month's total is kept in a few slots, so that writers of one account do not
  * queue behind each other.  A charge bills what the slots have beyond what was
  * billed before: whatever comes after it, or was still on its way, is left for
- * the next one, so no writer waits for a charge.
+ * the next one.
  *
  * No foreign keys to account and service, as they would be checked for each
  * event; kb_check looks.
@@ -21,6 +21,7 @@ CREATE TABLE kbilling.usage_event (
 	key         kbilling.kb_text NOT NULL,
 	quantity    numeric NOT NULL,
 	value       kbilling.kb_text,
+	metered_table text,
 	properties  kbilling.kb_json,
 	PRIMARY KEY (account_id, service, key, revision)
 );
@@ -28,7 +29,7 @@ SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_event', '');
 COMMENT ON TABLE kbilling.usage_event IS 'What was used (U1); written by kb_record_usage, kb_record_usage_batch and kb_meter';
 COMMENT ON COLUMN kbilling.usage_event.account_id IS 'The account';
 COMMENT ON COLUMN kbilling.usage_event.at IS 'When it was used';
-COMMENT ON COLUMN kbilling.usage_event.recorded_at IS 'When it was recorded, by the machine''s clock';
+COMMENT ON COLUMN kbilling.usage_event.recorded_at IS 'When it was recorded, by the machine''s clock, and in which order: of those that come together, a microsecond apart';
 COMMENT ON COLUMN kbilling.usage_event.period IS 'The month of its time, by its first day, in the account''s time zone';
 COMMENT ON COLUMN kbilling.usage_event.revision IS '0; odd: takes the event of the same key back, when its metered row was changed or deleted; even: counts again';
 COMMENT ON COLUMN kbilling.usage_event.events IS '1; -1 for a correction; of metered rows without a key, how many are taken together';
@@ -36,6 +37,7 @@ COMMENT ON COLUMN kbilling.usage_event.service IS 'The metered service';
 COMMENT ON COLUMN kbilling.usage_event.key IS 'Counts once for each account and service (U1); those that begin with "kb:" are of metered rows without a key';
 COMMENT ON COLUMN kbilling.usage_event.quantity IS 'Units; below zero for a correction';
 COMMENT ON COLUMN kbilling.usage_event.value IS 'What is counted once in a month, for the aggregation "unique" (U2)';
+COMMENT ON COLUMN kbilling.usage_event.metered_table IS 'The table, with its schema, whose row has the key; NULL if it was recorded by a call, or without a key';
 COMMENT ON COLUMN kbilling.usage_event.properties IS 'Whatever the application says of it';
 
 CREATE INDEX usage_correction ON kbilling.usage_event (account_id, service, period) WHERE events < 0;
@@ -181,34 +183,41 @@ END;
 COMMENT ON FUNCTION kbilling.kb_unbilled_usage(bigint, date, date) IS
 'What an account used in the months and has not been billed for, by month and service';
 
--- The pace is that of the running month and the one before, together; a highest, last or distinct count stays as it is.
+-- The pace is that of the running month and the one before, together; a highest, last or distinct count stays as it is, or was in the
+-- month before if there is none yet.
 CREATE FUNCTION kbilling.kb_paced_usage(account_id bigint, from_period date, to_period date, today date)
 	RETURNS TABLE (period date, service text, quantity numeric, events bigint)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
+	WITH month AS (
+		SELECT kbilling.kb_month_first_day($4) AS running, kbilling.kb_month_first_day(kbilling.kb_month_first_day($4) - 1) AS before
+	), used AS (
+		SELECT t.service, t.aggregation, t.period = m.running AS is_running, sum(t.events) AS events,
+			   CASE WHEN t.aggregation IN ('max', 'last') THEN coalesce(kbilling.kb_usage_level($1, t.period, t.service, t.aggregation), 0)
+				   ELSE greatest(sum(t.quantity), 0) END AS quantity
+		FROM month m JOIN kbilling.usage_total t ON t.account_id = $1 AND t.period IN (m.running, m.before)
+		GROUP BY t.service, t.aggregation, t.period, m.running
+	), basis AS (
+		SELECT u.service, u.aggregation IN ('sum', 'count') AS adds_up, sum(u.quantity) AS quantity, sum(u.events) AS events,
+			   coalesce(max(u.quantity) FILTER (WHERE u.is_running), 0) AS so_far,
+			   (array_agg(u.quantity ORDER BY u.is_running DESC))[1] AS level,
+			   coalesce(max(u.events) FILTER (WHERE u.is_running), 0) AS events_so_far, (array_agg(u.events ORDER BY u.is_running DESC))[1] AS level_events
+		FROM used u GROUP BY u.service, u.aggregation
+	), ahead AS (
+		SELECT $4 - greatest(m.before, kbilling.kb_account_date(a.created_at, a.time_zone)) + 1 AS days_past,
+			   kbilling.kb_month_last_day($3) - greatest($4, $3 - 1) AS days_ahead, $3 = m.running AS is_running
+		FROM month m JOIN kbilling.account a ON a.account_id = $1
+		WHERE $3 >= m.running
+	)
 	SELECT u.period, u.service, sum(u.quantity), sum(u.events)::bigint
 	FROM (SELECT x.period, x.service, x.quantity, x.events FROM kbilling.kb_unbilled_usage($1, $2, $3) x
 		  UNION ALL
 		  SELECT $3, b.service,
-				 CASE WHEN b.adds_up THEN round(b.quantity * d.ahead / d.past, scale(b.quantity))
-					 WHEN $3 > kbilling.kb_month_first_day($4) THEN b.latest ELSE 0 END,
-				 CASE WHEN b.adds_up OR $3 > kbilling.kb_month_first_day($4) THEN round(b.events * d.ahead / d.past) ELSE 0 END
-		  FROM kbilling.account a
-		  CROSS JOIN LATERAL (
-			  SELECT $4 - greatest(kbilling.kb_month_first_day(kbilling.kb_month_first_day($4) - 1),
-								   kbilling.kb_account_date(a.created_at, a.time_zone)) + 1 AS past,
-					 kbilling.kb_month_last_day($3) - greatest($4, $3 - 1) AS ahead) d
-		  CROSS JOIN LATERAL (
-			  SELECT m.service, m.aggregation IN ('sum', 'count') AS adds_up, sum(m.quantity) AS quantity, sum(m.events) AS events,
-					 (array_agg(m.quantity ORDER BY m.period DESC))[1] AS latest
-			  FROM (SELECT t.service, t.aggregation, t.period, sum(t.events) AS events,
-						   CASE WHEN t.aggregation IN ('max', 'last') THEN coalesce(kbilling.kb_usage_level($1, t.period, t.service, t.aggregation), 0)
-							   ELSE greatest(sum(t.quantity), 0) END AS quantity
-					FROM kbilling.usage_total t
-					WHERE t.account_id = $1 AND t.period IN (kbilling.kb_month_first_day($4), kbilling.kb_month_first_day(kbilling.kb_month_first_day($4) - 1))
-					GROUP BY t.service, t.aggregation, t.period) m
-			  GROUP BY m.service, m.aggregation) b
-		  WHERE a.account_id = $1 AND $3 >= kbilling.kb_month_first_day($4)) u
+				 CASE WHEN b.adds_up THEN round(b.quantity * d.days_ahead / d.days_past, scale(b.quantity))
+					 WHEN d.is_running THEN b.level - b.so_far ELSE b.level END,
+				 CASE WHEN b.adds_up THEN round(b.events * d.days_ahead / d.days_past)
+					 WHEN d.is_running THEN b.level_events - b.events_so_far ELSE b.level_events END
+		  FROM basis b, ahead d WHERE d.days_ahead > 0) u
 	GROUP BY u.period, u.service;
 END;
 COMMENT ON FUNCTION kbilling.kb_paced_usage(bigint, date, date, date) IS

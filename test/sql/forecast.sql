@@ -66,7 +66,6 @@ SELECT is(pg_temp.ahead(id, months), lines, why) FROM (VALUES
 	(15, 1, '{26-08 30.00 26-11-10 -30.00 grace,26-09 30.00 26-11-10 -60.00 grace,26-10 30.00 26-11-10 -90.00 grace,26-11 30.00 26-12-01 -120.00 blocked}', 'C5: by posting date, from today'),
 	(17, 1, '{26-11 20.00 26-12-01 -20.00 grace}', 'C1: by the account''s own calendar')
 ) AS t (id, months, lines, why);
--- BUG: the sweep of today posts the months to catch up, and the account is blocked at once (as by posting date it is in grace at once): it is never in grace, as the stage of the 1st says
 SELECT is(pg_temp.ahead(id, months), lines, why) FROM (VALUES
 	(13, 1, '{26-08 30.00 26-11-01 -30.00 blocked,26-09 30.00 26-11-01 -60.00 blocked,26-10 30.00 26-11-01 -90.00 blocked,26-11 30.00 26-12-01 -120.00 blocked}'::text[], 'C5: months to catch up count from this month''s 1st'),
 	(14, 1, '{26-08 30.00 26-11-01 50.00 ok,26-09 30.00 26-11-01 20.00 ok,26-10 30.00 26-11-01 -10.00 blocked,26-11 30.00 26-12-01 -40.00 blocked}', 'C5: some of them are paid'),
@@ -85,7 +84,6 @@ SELECT is(kb_amount_for(18, 2), '2000 JPY'::kb_money, 'M1: in the account''s cur
 SELECT pg_temp.open(19), kb_defer(19, '2026-12-20', 'support', 'asked')
 \g /dev/null
 SELECT is(pg_temp.ahead(19, 2), '{26-11 30.00 26-12-01 -30.00 grace,26-12 30.00 27-01-01 -60.00 blocked}', 'S4: a deferral that ends');
--- BUG: what to pay for a deleted account is not known: NULL, where the rest of the API says KB010, or zero
 UPDATE account SET state = 'deleted' WHERE account_id = 9;
 SELECT isnt(kb_amount_for(9, 1), NULL, 'D5: a deleted account owes nothing more');
 SELECT is_empty('SELECT * FROM kb_forecast(9, 1)', 'D5: it is charged no more');
@@ -143,7 +141,6 @@ SELECT is((SELECT array_agg(replace(charge::text, ' USD', '') ORDER BY period) F
 	(115, '{63.00,93.00,93.00}', 'of a first day'),
 	(116, '{40.00,62.00,62.00}', 'of a first month before: 40 in 20 days')
 ) AS t (id, charges, why);
--- BUG: "a highest, last or distinct count stays as it is": before the running month has an event of its own it is taken for 0, and then for 8 again
 SELECT is((SELECT array_agg(replace(charge::text, ' USD', '') ORDER BY period) FROM kb_forecast(108, 3)), '{8.00,8.00,8.00}', 'pace: a highest of the month before stays');
 -- late usage is of the running month
 SELECT kb_record_usage(112, 'sum', 31, 'late', '2026-10-20 06:00+00')
