@@ -10,6 +10,7 @@
 #include "compat.h"
 #include "fmgr.h"
 #include "kbilling.h"
+#include "session.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -105,6 +106,7 @@ _PG_init(void)
 							   check_clock, assign_clock, NULL);
 
 	MarkGUCPrefixReserved("kbilling");
+	session_init();
 }
 
 PG_FUNCTION_INFO_V1(kb_now);

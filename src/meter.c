@@ -15,33 +15,22 @@
 #include "calendar.h"
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "errors.h"
-#include "executor/executor.h"
 #include "executor/spi.h"
-#include "executor/tuptable.h"
 #include "journal.h"
 #include "kbilling.h"
-#include "miscadmin.h"
 #include "plan.h"
+#include "rowtrigger.h"
 #include "usage.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #define METER_HINT \
-	"Attach it so: CREATE TRIGGER meter AFTER INSERT ON %s REFERENCING NEW TABLE AS added " \
+	"Attach it so: CREATE TRIGGER meter AFTER INSERT ON ... REFERENCING NEW TABLE AS added " \
 	"FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('service', 'account column'); " \
 	"for UPDATE with OLD TABLE and NEW TABLE, for DELETE with OLD TABLE."
-
-/* A column of the metered table; attnum 0: there is none. */
-typedef struct Column
-{
-	int			attnum;
-	Oid			type;			/* below a domain */
-} Column;
 
 /* What the trigger's arguments mean. */
 typedef struct Meter
@@ -50,31 +39,11 @@ typedef struct Meter
 	text	   *service;
 	bool		counts_values;	/* aggregation unique: the quantity column has the values */
 	bool		adds_up;		/* aggregation sum or count */
-	Column		account;
-	Column		quantity;
-	Column		key;
+	TriggerColumn account;
+	TriggerColumn quantity;
+	TriggerColumn key;
 	char	   *table;			/* whose keys they are */
 } Meter;
-
-/* A table's name with its schema */
-static char *
-table_name(Oid table)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table));
-}
-
-/* Refuse the way in which the trigger is attached */
-static void
-refuse_attachment(const TriggerData *trigger, const char *why)
-{
-	char	   *table = table_name(RelationGetRelid(trigger->tg_relation));
-
-	ereport(ERROR,
-			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-			 errmsg("trigger \"%s\" on %s is attached wrongly", trigger->tg_trigger->tgname, table),
-			 errdetail_internal("%s", why),
-			 errhint(METER_HINT, table)));
-}
 
 /* When it may fire, and with what */
 static void
@@ -83,61 +52,15 @@ check_attachment(const TriggerData *trigger)
 	TriggerEvent event = trigger->tg_event;
 
 	if (!TRIGGER_FIRED_AFTER(event) || !TRIGGER_FIRED_FOR_STATEMENT(event))
-		refuse_attachment(trigger, "kb_meter counts after the statement: AFTER, FOR EACH STATEMENT.");
+		trigger_refuse(trigger, "kb_meter counts after the statement: AFTER, FOR EACH STATEMENT.", METER_HINT);
 	if (TRIGGER_FIRED_BY_TRUNCATE(event))
-		refuse_attachment(trigger, "A TRUNCATE does not say which rows there were, so they cannot be taken back.");
+		trigger_refuse(trigger, "A TRUNCATE does not say which rows there were, so they cannot be taken back.", METER_HINT);
 	if (!TRIGGER_FIRED_BY_DELETE(event) && trigger->tg_newtable == NULL)
-		refuse_attachment(trigger, "The new rows are missing: REFERENCING NEW TABLE AS added.");
+		trigger_refuse(trigger, "The new rows are missing: REFERENCING NEW TABLE AS added.", METER_HINT);
 	if (!TRIGGER_FIRED_BY_INSERT(event) && trigger->tg_oldtable == NULL)
-		refuse_attachment(trigger, "The old rows are missing: REFERENCING OLD TABLE AS removed.");
+		trigger_refuse(trigger, "The old rows are missing: REFERENCING OLD TABLE AS removed.", METER_HINT);
 	if (trigger->tg_trigger->tgnargs < 2 || trigger->tg_trigger->tgnargs > 4)
-		refuse_attachment(trigger, "It takes 2 to 4 arguments: service, account column, quantity column or '', key column.");
-}
-
-/* The column that an argument names; attnum 0 if that is missing or '' */
-static Column
-find_column(const TriggerData *trigger, int n)
-{
-	Column		column = {0, InvalidOid};
-	char	   *name;
-
-	if (n >= trigger->tg_trigger->tgnargs || trigger->tg_trigger->tgargs[n][0] == '\0')
-		return column;
-	name = trigger->tg_trigger->tgargs[n];
-	column.attnum = SPI_fnumber(RelationGetDescr(trigger->tg_relation), name);
-	if (column.attnum <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" does not exist", name),
-				 errdetail("Trigger \"%s\" on table \"%s\" names it as argument %d of kb_meter.",
-						   trigger->tg_trigger->tgname, RelationGetRelationName(trigger->tg_relation), n + 1),
-				 errhint("The arguments are service, account column, quantity column or '', key column.")));
-	column.type = getBaseType(SPI_gettypeid(RelationGetDescr(trigger->tg_relation), column.attnum));
-	return column;
-}
-
-static bool
-is_integer(Oid type)
-{
-	return type == INT2OID || type == INT4OID || type == INT8OID;
-}
-
-/* The column's type must be one that can be read */
-static void
-check_type(const Meter *meter, const Column *column, bool can_be_fraction, const char *what)
-{
-	const Relation relation = meter->trigger->tg_relation;
-
-	if (is_integer(column->type) ||
-		(can_be_fraction && (column->type == NUMERICOID || column->type == FLOAT4OID || column->type == FLOAT8OID)))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("column \"%s\" of table \"%s\" is no %s",
-					SPI_fname(RelationGetDescr(relation), column->attnum), RelationGetRelationName(relation), what),
-			 errdetail("Trigger \"%s\" takes it for one, and it is of type %s.", meter->trigger->tg_trigger->tgname,
-					   format_type_be(column->type)),
-			 errhint("The arguments of kb_meter are service, account column, quantity column or '', key column.")));
+		trigger_refuse(trigger, "It takes 2 to 4 arguments: service, account column, quantity column or '', key column.", METER_HINT);
 }
 
 static SavedPlan service_plan = {
@@ -174,6 +97,13 @@ whole_table(const Relation relation)
 	return llast_oid(get_partition_ancestors(RelationGetRelid(relation)));
 }
 
+/* What can be summed up */
+static bool
+is_number(Oid type)
+{
+	return trigger_type_is_integer(type) || type == NUMERICOID || type == FLOAT4OID || type == FLOAT8OID;
+}
+
 /* Everything that the trigger's arguments say, checked */
 static void
 read_meter(Meter *meter, TriggerData *trigger)
@@ -181,59 +111,20 @@ read_meter(Meter *meter, TriggerData *trigger)
 	check_attachment(trigger);
 	meter->trigger = trigger;
 	meter->service = cstring_to_text(trigger->tg_trigger->tgargs[0]);
-	meter->account = find_column(trigger, 1);
-	meter->quantity = find_column(trigger, 2);
-	meter->key = find_column(trigger, 3);
-	meter->table = table_name(whole_table(trigger->tg_relation));
+	meter->account = trigger_column(trigger, 1);
+	meter->quantity = trigger_column(trigger, 2);
+	meter->key = trigger_column(trigger, 3);
+	meter->table = trigger_table(whole_table(trigger->tg_relation));
 	read_service(meter);
 	if (meter->account.attnum == 0)
-		refuse_attachment(trigger, "The account column is missing.");
-	check_type(meter, &meter->account, false, "whole number");
+		trigger_refuse(trigger, "The account column is missing.", METER_HINT);
+	trigger_check_integer(trigger, &meter->account);
 	if (meter->counts_values && meter->quantity.attnum == 0)
-		refuse_attachment(trigger, "The service counts distinct values: the third argument names the column that has them.");
-	if (meter->quantity.attnum != 0 && !meter->counts_values)
-		check_type(meter, &meter->quantity, true, "number");
+		trigger_refuse(trigger, "The service counts distinct values: the third argument names the column that has them.", METER_HINT);
+	if (meter->quantity.attnum != 0 && !meter->counts_values && !is_number(meter->quantity.type))
+		trigger_refuse_type(trigger, &meter->quantity, "number");
 	if (!meter->adds_up && meter->key.attnum == 0 && !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		refuse_attachment(trigger, "The service's events do not just add up: to take a row back, its key is needed, as fourth argument.");
-}
-
-/* Says why a row is looked at */
-static int
-errdetail_meter(const Meter *meter)
-{
-	return errdetail("Trigger \"%s\" counts the rows of table \"%s\" as usage.", meter->trigger->tg_trigger->tgname,
-					 RelationGetRelationName(meter->trigger->tg_relation));
-}
-
-/* A column's value, which must not be NULL */
-static Datum
-required_value(const Meter *meter, TupleTableSlot *slot, const Column *column)
-{
-	bool		isnull;
-	Datum		value = slot_getattr(slot, column->attnum, &isnull);
-
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("column \"%s\" of a metered row must not be null",
-						SPI_fname(slot->tts_tupleDescriptor, column->attnum)),
-				 errdetail_meter(meter)));
-	return value;
-}
-
-/* An integer */
-static int64
-integer_value(Datum value, Oid type)
-{
-	switch (type)
-	{
-		case INT2OID:
-			return DatumGetInt16(value);
-		case INT4OID:
-			return DatumGetInt32(value);
-		default:
-			return DatumGetInt64(value);
-	}
+		trigger_refuse(trigger, "The service's events do not just add up: to take a row back, its key is needed, as fourth argument.", METER_HINT);
 }
 
 /* A number */
@@ -249,15 +140,15 @@ number_value(Datum value, Oid type)
 		case FLOAT8OID:
 			return DatumGetNumeric(DirectFunctionCall1(float8_numeric, value));
 		default:
-			return int64_to_numeric(integer_value(value, type));
+			return int64_to_numeric(trigger_integer(value, type));
 	}
 }
 
 /* A value as text */
 static text *
-text_value(const Meter *meter, TupleTableSlot *slot, const Column *column)
+text_value(const Meter *meter, TupleTableSlot *slot, const TriggerColumn *column)
 {
-	Datum		value = required_value(meter, slot, column);
+	Datum		value = trigger_value(meter->trigger, slot, column);
 	Oid			output;
 	bool		is_varlena;
 
@@ -276,7 +167,7 @@ row_value(const Meter *meter, TupleTableSlot *slot)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("column \"%s\" of a metered row has more than %d bytes",
 						SPI_fname(slot->tts_tupleDescriptor, meter->quantity.attnum), MAX_VALUE_LENGTH),
-				 errdetail_meter(meter)));
+				 errdetail_trigger(meter->trigger)));
 	return value;
 }
 
@@ -288,12 +179,12 @@ row_quantity(const Meter *meter, TupleTableSlot *slot)
 
 	if (meter->counts_values || meter->quantity.attnum == 0)
 		return int64_to_numeric(1);
-	quantity = number_value(required_value(meter, slot, &meter->quantity), meter->quantity.type);
+	quantity = number_value(trigger_value(meter->trigger, slot, &meter->quantity), meter->quantity.type);
 	if (numeric_is_nan(quantity) || numeric_is_inf(quantity))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("column \"%s\" of a metered row must be finite", SPI_fname(slot->tts_tupleDescriptor, meter->quantity.attnum)),
-				 errdetail_meter(meter)));
+				 errdetail_trigger(meter->trigger)));
 	return quantity;
 }
 
@@ -305,7 +196,7 @@ read_row(const Meter *meter, TupleTableSlot *slot, bool removed, const EventSet 
 
 	if (meter->key.attnum != 0)
 		event.metered_table = cstring_to_text(meter->table);
-	event.account_id = integer_value(required_value(meter, slot, &meter->account), meter->account.type);
+	event.account_id = trigger_integer(trigger_value(meter->trigger, slot, &meter->account), meter->account.type);
 	event.service = meter->service;
 	if (meter->counts_values)
 		event.value = row_value(meter, slot);
@@ -321,35 +212,32 @@ read_row(const Meter *meter, TupleTableSlot *slot, bool removed, const EventSet 
 	return event;
 }
 
+/* Where rows are read to. */
+typedef struct RowReader
+{
+	const Meter *meter;
+	bool		removed;
+	EventSet   *set;
+} RowReader;
+
+static void
+add_row(TupleTableSlot *slot, void *state)
+{
+	RowReader  *reader = state;
+	UsageEvent	event = read_row(reader->meter, slot, reader->removed, reader->set);
+
+	events_add(reader->set, &event);
+}
+
 /* All rows of a transition table; none if there is no table */
 static void
 read_rows(const Meter *meter, Tuplestorestate *rows, bool removed, EventSet *set)
 {
-	TupleTableSlot *slot;
-	MemoryContext per_row;
+	RowReader	reader = {meter, removed, set};
 
 	events_begin(set, SOURCE_ROWS, kb_current_time());
 	set->adds_up = meter->adds_up;
-	if (rows == NULL)
-		return;
-	slot = MakeSingleTupleTableSlot(RelationGetDescr(meter->trigger->tg_relation), &TTSOpsMinimalTuple);
-	per_row = AllocSetContextCreate(CurrentMemoryContext, "metered row", ALLOCSET_SMALL_SIZES);
-	/* a read pointer of our own, as other triggers read the rows too */
-	tuplestore_select_read_pointer(rows, tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND));
-	tuplestore_rescan(rows);
-	while (tuplestore_gettupleslot(rows, true, false, slot))
-	{
-		MemoryContext old;
-		UsageEvent	event;
-
-		CHECK_FOR_INTERRUPTS();
-		old = MemoryContextSwitchTo(per_row);
-		event = read_row(meter, slot, removed, set);
-		MemoryContextSwitchTo(old);
-		events_add(set, &event);
-		MemoryContextReset(per_row);
-	}
-	ExecDropSingleTupleTableSlot(slot);
+	trigger_each_row(meter->trigger, rows, add_row, &reader);
 }
 
 /* A column of the result's row; (Datum) 0 for an SQL NULL */

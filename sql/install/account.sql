@@ -231,18 +231,6 @@ END;
 COMMENT ON FUNCTION kbilling.kb_create_account(text, text, bigint, text, text, timestamptz) IS
 'Creates an account with its owner, in the tariff''s currency, time zone UTC unless given, and gives its number. KB012 for an unknown tariff, 23505 if the account exists, 22023 for an unknown time zone, 22008 for a moment in the future or before 1970';
 
-CREATE FUNCTION kbilling.kb_add_member(account_id bigint, member text, role kbilling.kb_role, email text = NULL)
-	RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
-BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('member, role', member, role),
-		   kbilling.kb_raise_if(member = '', '22023', 'member must not be empty'), kbilling.kb_lock_account(account_id);
-	INSERT INTO kbilling.member (account_id, member, role, email)
-	VALUES (kb_add_member.account_id, kb_add_member.member, kb_add_member.role, kb_add_member.email);
-END;
-COMMENT ON FUNCTION kbilling.kb_add_member(bigint, text, kbilling.kb_role, text) IS
-'Adds a member to an account; KB001 for an unknown account, KB010 for a deleted one, 23505 for a known member';
-
 CREATE FUNCTION kbilling.kb_require_open(account_id bigint, from_date date) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC

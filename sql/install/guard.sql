@@ -1,0 +1,38 @@
+/*
+ * Enforcement in the application's own tables: the member that a transaction
+ * acts for, the guard, and row security (rules E).
+ */
+
+CREATE FUNCTION kbilling.kb_act_as(account_id bigint, member text) RETURNS void
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_act_as';
+COMMENT ON FUNCTION kbilling.kb_act_as(bigint, text) IS
+'Makes the member the one that the transaction acts for, until it ends or a savepoint before it is rolled back to (E4). KB001; KB004 for an unknown member';
+
+CREATE FUNCTION kbilling.kb_acting_account() RETURNS bigint
+	LANGUAGE c STABLE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'kb_acting_account';
+COMMENT ON FUNCTION kbilling.kb_acting_account() IS 'The account of the member that the transaction acts for; NULL if kb_act_as has named none';
+
+CREATE FUNCTION kbilling.kb_acting_member() RETURNS text
+	LANGUAGE c STABLE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'kb_acting_member';
+COMMENT ON FUNCTION kbilling.kb_acting_member() IS 'The member that the transaction acts for; NULL if kb_act_as has named none';
+
+CREATE FUNCTION kbilling.kb_may_use() RETURNS boolean
+	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_may_use';
+COMMENT ON FUNCTION kbilling.kb_may_use() IS 'Whether the member that the transaction acts for may use the account now; part of kb_can_use';
+
+-- With its caller's rights, as those of the owner would be taken on for each row; what it has to look up, kb_may_use does, once.
+CREATE FUNCTION kbilling.kb_can_use(account_id bigint) RETURNS boolean
+	LANGUAGE c STABLE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'kb_can_use';
+COMMENT ON FUNCTION kbilling.kb_can_use(bigint) IS
+'For row security policies (E2): whether the member that the transaction acts for may use the account now, with access full or full_with_reminder. False for another account, NULL, or without a member; it never raises. Decided once a statement';
+
+CREATE FUNCTION kbilling.kb_guard() RETURNS trigger
+	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_guard';
+COMMENT ON FUNCTION kbilling.kb_guard() IS
+'Trigger: lets a write through only if the account''s access allows it, else KB003 (E1). Arguments: account column [, ''member'']. If the transaction acts for a member (kb_act_as), it is that member''s access, and rows of another account are refused; if not, the account itself decides: nothing is written for one that is blocked or deleted; with ''member'' nothing at all. FOR EACH ROW, before or after; or AFTER, FOR EACH STATEMENT, with transition tables; an UPDATE checks the old and the new account';

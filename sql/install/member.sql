@@ -1,0 +1,82 @@
+/*
+ * Members: who uses an account, in which role, and when somebody did.
+ */
+
+CREATE FUNCTION kbilling.kb_add_member(account_id bigint, member text, role kbilling.kb_role, email text = NULL)
+	RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_require_not_null('member, role', member, role),
+		   kbilling.kb_raise_if(member = '', '22023', 'member must not be empty'), kbilling.kb_lock_account(account_id);
+	INSERT INTO kbilling.member (account_id, member, role, email)
+	VALUES (kb_add_member.account_id, kb_add_member.member, kb_add_member.role, kb_add_member.email);
+END;
+COMMENT ON FUNCTION kbilling.kb_add_member(bigint, text, kbilling.kb_role, text) IS
+'Adds a member to an account; KB001 for an unknown account, KB010 for a deleted one, 23505 for a known member';
+
+-- An account has an owner at all times: notices go to one.
+CREATE FUNCTION kbilling.kb_require_other_owner(account_id bigint, member text) RETURNS void
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.member m WHERE m.account_id = $1 AND m.role = 'owner' AND m.member <> $2),
+								'KB004', format('account %s must keep an owner', $1), format('"%s" is the only one.', $2),
+								'Make another member owner first, with kb_set_role.')
+	FROM kbilling.member o WHERE o.account_id = $1 AND o.member = $2 AND o.role = 'owner';
+END;
+COMMENT ON FUNCTION kbilling.kb_require_other_owner(bigint, text) IS 'Raises KB004 if the member is the account''s only owner';
+
+CREATE FUNCTION kbilling.kb_require_member(account_id bigint, member text) RETURNS void
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT kbilling.kb_require_not_null('account_id, member', account_id, member), kbilling.kb_require_account($1),
+		   kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.member m WHERE m.account_id = $1 AND m.member = $2),
+								'KB004', format('"%s" is no member of account %s', $2, $1), 'kbilling.member has no such row.', 'Add the member with kb_add_member.');
+END;
+COMMENT ON FUNCTION kbilling.kb_require_member(bigint, text) IS 'Raises KB001 if there is no such account, KB004 if it has no such member';
+
+CREATE FUNCTION kbilling.kb_set_role(account_id bigint, member text, role kbilling.kb_role) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_require_not_null('role', role), kbilling.kb_lock_account(account_id), kbilling.kb_require_member(account_id, member);
+	SELECT kbilling.kb_require_other_owner(account_id, member) WHERE role <> 'owner';
+	UPDATE kbilling.member m SET role = kb_set_role.role
+	WHERE m.account_id = kb_set_role.account_id AND m.member = kb_set_role.member AND m.role <> kb_set_role.role;
+END;
+COMMENT ON FUNCTION kbilling.kb_set_role(bigint, text, kbilling.kb_role) IS
+'Gives a member another role; KB001, KB010; KB004 for an unknown member, or the only owner';
+
+CREATE FUNCTION kbilling.kb_remove_member(account_id bigint, member text) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_lock_account(account_id), kbilling.kb_require_member(account_id, member), kbilling.kb_require_other_owner(account_id, member);
+	DELETE FROM kbilling.member m WHERE m.account_id = kb_remove_member.account_id AND m.member = kb_remove_member.member;
+END;
+COMMENT ON FUNCTION kbilling.kb_remove_member(bigint, text) IS
+'Takes a member off the account; KB001, KB010; KB004 for an unknown member, or the only owner';
+
+-- Beside the account's row, so that a login waits for no payment and no payment for a login.
+CREATE TABLE kbilling.activity (
+	account_id bigint PRIMARY KEY REFERENCES kbilling.account,
+	active_at  timestamptz NOT NULL
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.activity', '');
+COMMENT ON TABLE kbilling.activity IS 'When an account was last used (D1, D7); one that nobody has logged in to has no row, its creation counts';
+COMMENT ON COLUMN kbilling.activity.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.activity.active_at IS 'The last login, to the hour: it is written at most once an hour';
+
+CREATE FUNCTION kbilling.kb_login(account_id bigint, member text) RETURNS kbilling.kb_access_decision
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_require_member(account_id, member);
+	-- looked at before it is written: the conflict alone would lock the row at each login
+	INSERT INTO kbilling.activity AS v (account_id, active_at)
+	SELECT m.account_id, kbilling.kb_now() FROM kbilling.member m
+	WHERE m.account_id = kb_login.account_id AND m.member = kb_login.member
+		AND (kbilling.kb_access(m.account_id, m.role)).access <> 'denied'
+		AND NOT EXISTS (SELECT FROM kbilling.activity x WHERE x.account_id = m.account_id AND x.active_at > kbilling.kb_now() - interval '1 hour')
+	ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at WHERE v.active_at < excluded.active_at;
+	SELECT kbilling.kb_access(m.account_id, m.role) FROM kbilling.member m
+	WHERE m.account_id = kb_login.account_id AND m.member = kb_login.member;
+END;
+COMMENT ON FUNCTION kbilling.kb_login(bigint, text) IS
+'What the member may do now (S3); a login that is let in, with any access but denied, counts as activity (D7). KB001; KB004 for an unknown member';

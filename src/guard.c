@@ -1,0 +1,307 @@
+/*
+ * guard.c
+ *		Enforcement in the application's own tables: the guard of writes (E1), and
+ *		what row security policies ask (E2).
+ *
+ * Both decide once for each account of a statement, and keep that where the
+ * executor keeps the call: it is gone with the statement.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "args.h"
+#include "calendar.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "errors.h"
+#include "fmgr.h"
+#include "money.h"
+#include "plan.h"
+#include "rowtrigger.h"
+#include "session.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/syscache.h"
+
+#define GUARD_HINT \
+	"Attach it so: CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON ... FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard('account column'); " \
+	"or for each kind of statement AFTER, REFERENCING NEW TABLE AS added or OLD TABLE AS removed (UPDATE: both), FOR EACH STATEMENT."
+
+/* What is known of an account's access. */
+typedef struct Decision
+{
+	bool		exists;
+	bool		is_member;		/* of the account: the one that was asked for */
+	bool		may_write;
+	char	   *stage;
+	char	   *access;
+	bool		deleted;
+	Money		amount_due;
+	OptionalDate debt_since;
+} Decision;
+
+/* A member's access is by its role (S3); nobody's is what the account leaves to all, as an employee's. */
+static SavedPlan decision_plan = {
+	.sql = "SELECT x.access::text, x.access IN ('full', 'full_with_reminder'), s.stage::text,"
+	"       s.state IN ('deleted', 'purged'), s.amount_due, s.debt_since, m.role IS NOT NULL"
+	"  FROM kbilling.account_status s"
+	"  LEFT JOIN kbilling.member m ON m.account_id = s.account_id AND m.member = $2"
+	" CROSS JOIN LATERAL (SELECT kbilling.kb_access_for(s.stage, coalesce(m.role, 'employee'), s.state IN ('deleted', 'purged')) AS access) x"
+	" WHERE s.account_id = $1",
+	.arg_types = {"bigint", "text"}
+};
+
+/* Look an account up; member may be NULL */
+static Decision
+decide(int64 account_id, const char *member)
+{
+	Datum		values[] = {Int64GetDatum(account_id), member ? CStringGetTextDatum(member) : (Datum) 0};
+	Decision	decision = {0};
+	bool		isnull;
+
+	if (plan_execute(&decision_plan, values, member ? NULL : " n", true) == 0)
+		return decision;
+	decision.exists = true;
+	decision.access = text_to_cstring(DatumGetTextPP(plan_column(1, &isnull)));
+	decision.may_write = DatumGetBool(plan_column(2, &isnull));
+	decision.stage = text_to_cstring(DatumGetTextPP(plan_column(3, &isnull)));
+	decision.deleted = DatumGetBool(plan_column(4, &isnull));
+	decision.amount_due = DatumGetMoney(plan_column(5, &isnull));
+	decision.debt_since.date = DatumGetDateADT(plan_column(6, &isnull));
+	decision.debt_since.exists = !isnull;
+	decision.is_member = DatumGetBool(plan_column(7, &isnull));
+	return decision;
+}
+
+/* Why, how much, since when, and the way out */
+static void
+refuse_access(int64 account_id, const Actor *actor, const Decision *decision)
+{
+	char	   *who = actor ? psprintf("member \"%s\" may not write for", actor->member) : "nothing is written for";
+
+	if (decision->deleted)
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_ACCESS_DENIED),
+				 errmsg("%s account %lld", who, (long long) account_id),
+				 errdetail("The account is deleted (D5)."),
+				 errhint("Support can restore a deleted account for some days.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_ACCESS_DENIED),
+			 errmsg("%s account %lld", who, (long long) account_id),
+			 errdetail("Its stage is \"%s\": %s is due, since %s; access is \"%s\" (S3).", decision->stage,
+					   money_to_cstring(decision->amount_due),
+					   decision->debt_since.exists ? date_to_cstring(decision->debt_since.date) : "now", decision->access),
+			 errhint("An owner or admin can top up at any time (T1); paying %s gives full access back.",
+					 money_to_cstring(decision->amount_due))));
+}
+
+/* E1: the write of one account's row, or KB003 */
+static void
+check_account(int64 account_id, bool needs_member)
+{
+	const Actor *actor = session_actor();
+	Decision	decision;
+
+	if (actor == NULL && needs_member)
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_ACCESS_DENIED),
+				 errmsg("nothing is written for account %lld without a member", (long long) account_id),
+				 errdetail("The transaction acts for nobody, and the guard wants to know for whom (E4)."),
+				 errhint("Call kb_act_as first, in the same transaction.")));
+	if (actor != NULL && actor->account_id != account_id)
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_ACCESS_DENIED),
+				 errmsg("member \"%s\" of account %lld may not write for account %lld", actor->member,
+						(long long) actor->account_id, (long long) account_id),
+				 errdetail("The transaction acts for that member (E4)."),
+				 errhint("Call kb_act_as for a member of the account that is written for.")));
+
+	decision = decide(account_id, actor ? actor->member : NULL);
+	if (!decision.exists)
+		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
+	if (actor != NULL && !decision.is_member)
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_ACCESS_DENIED),
+				 errmsg("\"%s\" is no member of account %lld any more", actor->member, (long long) account_id),
+				 errdetail("The member was removed after the transaction had begun to act for it."),
+				 errhint("Act for another member.")));
+	if (!decision.may_write)
+		refuse_access(account_id, actor, &decision);
+}
+
+/* The accounts that a statement was let write for. */
+typedef struct Guard
+{
+	const TriggerData *trigger;
+	TriggerColumn account;
+	bool		needs_member;
+	uint64		actor;			/* number of the actor that they were checked for, 0: nobody */
+	HTAB	   *allowed;		/* of int64 */
+	int64		last;			/* of them, if there is any: rows often come in runs */
+	bool		has_last;
+} Guard;
+
+/* Check the account of a row, unless the statement has done so */
+static void
+check_row(TupleTableSlot *slot, void *state)
+{
+	Guard	   *guard = state;
+	int64		account_id = trigger_integer(trigger_value(guard->trigger, slot, &guard->account), guard->account.type);
+
+	if (guard->has_last && guard->last == account_id)
+		return;
+	if (hash_search(guard->allowed, &account_id, HASH_FIND, NULL) == NULL)
+	{
+		plan_connect();
+		check_account(account_id, guard->needs_member);
+		SPI_finish();
+		(void) hash_search(guard->allowed, &account_id, HASH_ENTER, NULL);
+	}
+	guard->last = account_id;
+	guard->has_last = true;
+}
+
+/* The trigger must be one that sees the rows */
+static void
+check_attachment(const TriggerData *trigger)
+{
+	TriggerEvent event = trigger->tg_event;
+
+	if (TRIGGER_FIRED_BY_TRUNCATE(event))
+		trigger_refuse(trigger, "A TRUNCATE does not say whose rows there were.", GUARD_HINT);
+	if (TRIGGER_FIRED_INSTEAD(event))
+		trigger_refuse(trigger, "It guards tables; a view's rows are guarded where they are written.", GUARD_HINT);
+	if (trigger->tg_trigger->tgnargs < 1 || trigger->tg_trigger->tgnargs > 2 ||
+		(trigger->tg_trigger->tgnargs == 2 && strcmp(trigger->tg_trigger->tgargs[1], "member") != 0))
+		trigger_refuse(trigger, "It takes 1 or 2 arguments: the account column, and 'member' to refuse writes that no member does.", GUARD_HINT);
+	if (TRIGGER_FIRED_FOR_ROW(event))
+		return;
+	if (!TRIGGER_FIRED_AFTER(event))
+		trigger_refuse(trigger, "Before a statement its rows are not known.", GUARD_HINT);
+	if (!TRIGGER_FIRED_BY_DELETE(event) && trigger->tg_newtable == NULL)
+		trigger_refuse(trigger, "The new rows are missing: REFERENCING NEW TABLE AS added.", GUARD_HINT);
+	if (!TRIGGER_FIRED_BY_INSERT(event) && trigger->tg_oldtable == NULL)
+		trigger_refuse(trigger, "The old rows are missing: REFERENCING OLD TABLE AS removed.", GUARD_HINT);
+}
+
+/* What the trigger's arguments say, checked; it lives as long as the statement */
+static Guard *
+make_guard(FunctionCallInfo fcinfo, const TriggerData *trigger)
+{
+	Guard	   *guard = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Guard));
+	HASHCTL		accounts = {.keysize = sizeof(int64),.entrysize = sizeof(int64),.hcxt = fcinfo->flinfo->fn_mcxt};
+
+	check_attachment(trigger);
+	guard->trigger = trigger;
+	guard->account = trigger_column(trigger, 0);
+	if (guard->account.attnum == 0)
+		trigger_refuse(trigger, "The account column is missing.", GUARD_HINT);
+	trigger_check_integer(trigger, &guard->account);
+	guard->needs_member = trigger->tg_trigger->tgnargs == 2;
+	guard->allowed = hash_create("guarded accounts", 64, &accounts, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return guard;
+}
+
+/* The statement's guard; a new one where the member is another one by now */
+static Guard *
+statement_guard(FunctionCallInfo fcinfo, const TriggerData *trigger)
+{
+	Guard	   *guard = fcinfo->flinfo->fn_extra;
+	uint64		actor = session_actor() ? session_actor()->number : 0;
+
+	if (guard == NULL || guard->actor != actor)
+	{
+		guard = make_guard(fcinfo, trigger);
+		guard->actor = actor;
+		fcinfo->flinfo->fn_extra = guard;
+	}
+	guard->trigger = trigger;
+	return guard;
+}
+
+/* Trigger: kb_guard(account column [, 'member']) */
+PG_FUNCTION_INFO_V1(kb_guard);
+Datum
+kb_guard(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Guard	   *guard;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "kb_guard is a trigger function");
+	guard = statement_guard(fcinfo, trigger);
+	if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+	{
+		trigger_each_row(trigger, trigger->tg_oldtable, check_row, guard);
+		trigger_each_row(trigger, trigger->tg_newtable, check_row, guard);
+		return PointerGetDatum(NULL);
+	}
+	check_row(trigger->tg_trigslot, guard);
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		return PointerGetDatum(trigger->tg_trigtuple);
+	check_row(trigger->tg_newslot, guard);
+	return PointerGetDatum(trigger->tg_newtuple);
+}
+
+/* kb_may_use(): with the owner's rights */
+PG_FUNCTION_INFO_V1(kb_may_use);
+Datum
+kb_may_use(PG_FUNCTION_ARGS)
+{
+	const Actor *actor = session_actor();
+	Decision	decision;
+
+	if (actor == NULL)
+		PG_RETURN_BOOL(false);
+	plan_connect();
+	decision = decide(actor->account_id, actor->member);
+	SPI_finish();
+	PG_RETURN_BOOL(decision.exists && decision.is_member && decision.may_write);
+}
+
+/* What a statement has found for the member that it acts for. */
+typedef struct Sight
+{
+	uint64		actor;			/* its number */
+	TimestampTz statement;		/* a plan of PL/pgSQL lives on, so its moment, */
+	CommandId	command;		/* and the command in it */
+	bool		may_use;
+} Sight;
+
+/* Ask kb_may_use, which has the rights to look */
+static bool
+ask_may_use(void)
+{
+	oidvector  *no_arguments = buildoidvector(NULL, 0);
+	Oid			function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("kb_may_use"),
+										   PointerGetDatum(no_arguments),
+										   ObjectIdGetDatum(get_namespace_oid("kbilling", false)));
+
+	return OidIsValid(function) && DatumGetBool(OidFunctionCall0(function));
+}
+
+/* kb_can_use(account_id) */
+PG_FUNCTION_INFO_V1(kb_can_use);
+Datum
+kb_can_use(PG_FUNCTION_ARGS)
+{
+	const Actor *actor = session_actor();
+	Sight	   *sight = fcinfo->flinfo->fn_extra;
+
+	if (actor == NULL || PG_ARGISNULL(0) || PG_GETARG_INT64(0) != actor->account_id)
+		PG_RETURN_BOOL(false);
+	if (sight == NULL)
+	{
+		sight = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Sight));
+		fcinfo->flinfo->fn_extra = sight;
+	}
+	if (sight->actor != actor->number || sight->statement != GetCurrentStatementStartTimestamp() ||
+		sight->command != GetCurrentCommandId(false))
+	{
+		sight->may_use = ask_may_use();
+		sight->actor = actor->number;
+		sight->statement = GetCurrentStatementStartTimestamp();
+		sight->command = GetCurrentCommandId(false);
+	}
+	PG_RETURN_BOOL(sight->may_use);
+}

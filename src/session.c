@@ -1,0 +1,132 @@
+/*
+ * session.c
+ *		The member that a transaction acts for.
+ *
+ * It is the server's own memory, no setting: SET cannot forge it, and only who
+ * may call kb_act_as can change it.  It follows the transaction, not the session,
+ * so a connection that a pool hands on carries nobody with it.  Parallel workers
+ * do not have it; what reads it is PARALLEL RESTRICTED.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "args.h"
+#include "errors.h"
+#include "card.h"
+#include "fmgr.h"
+#include "plan.h"
+#include "session.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/* In TopTransactionContext, the current one first. */
+static Actor *actor = NULL;
+
+const Actor *
+session_actor(void)
+{
+	return actor;
+}
+
+/* The transaction is over, or prepared */
+static void
+end_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		actor = NULL;
+}
+
+/* What a subtransaction has named goes with it, or to its parent */
+static void
+end_subtransaction(SubXactEvent event, SubTransactionId subxact, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		while (actor != NULL && actor->subxact == subxact)
+			actor = actor->previous;
+	}
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		for (Actor *a = actor; a != NULL && a->subxact == subxact; a = a->previous)
+			a->subxact = parent;
+	}
+}
+
+void
+session_init(void)
+{
+	RegisterXactCallback(end_transaction, NULL);
+	RegisterSubXactCallback(end_subtransaction, NULL);
+}
+
+static SavedPlan member_plan = {
+	.sql = "SELECT FROM kbilling.member m WHERE m.account_id = $1 AND m.member = $2",
+	.arg_types = {"bigint", "text"}
+};
+
+static SavedPlan account_plan = {
+	.sql = "SELECT FROM kbilling.account a WHERE a.account_id = $1",
+	.arg_types = {"bigint"}
+};
+
+/* There must be such a member */
+static void
+check_member(int64 account_id, const char *member)
+{
+	Datum		values[] = {Int64GetDatum(account_id), CStringGetTextDatum(member)};
+
+	if (plan_execute(&member_plan, values, NULL, false) > 0)
+		return;
+	if (plan_execute(&account_plan, values, NULL, false) == 0)
+		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
+	card_check(member);
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_ROLE_NOT_ALLOWED),
+			 errmsg("\"%s\" is no member of account %lld", member, (long long) account_id),
+			 errdetail("kbilling.member has no such row."),
+			 errhint("Add the member with kb_add_member.")));
+}
+
+/* kb_act_as(account_id, member) */
+PG_FUNCTION_INFO_V1(kb_act_as);
+Datum
+kb_act_as(PG_FUNCTION_ARGS)
+{
+	static uint64 calls = 0;
+	Actor	   *named;
+	char	   *member;
+
+	arg_required(fcinfo, 0, "account_id");
+	arg_required(fcinfo, 1, "member");
+	member = arg_cstring(fcinfo, 1);
+	plan_connect();
+	check_member(PG_GETARG_INT64(0), member);
+	SPI_finish();
+
+	named = MemoryContextAlloc(TopTransactionContext, sizeof(Actor));
+	named->account_id = PG_GETARG_INT64(0);
+	named->member = MemoryContextStrdup(TopTransactionContext, member);
+	named->number = ++calls;
+	named->subxact = GetCurrentSubTransactionId();
+	named->previous = actor;
+	actor = named;
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(kb_acting_account);
+Datum
+kb_acting_account(PG_FUNCTION_ARGS)
+{
+	if (actor == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(actor->account_id);
+}
+
+PG_FUNCTION_INFO_V1(kb_acting_member);
+Datum
+kb_acting_member(PG_FUNCTION_ARGS)
+{
+	if (actor == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(actor->member));
+}
