@@ -11,8 +11,10 @@
 #include "fmgr.h"
 #include "journal.h"
 #include "kbilling.h"
+#include "payment.h"
 #include "plan.h"
 #include "row.h"
+#include "utils/timestamp.h"
 
 /* Columns of kb_topup_result */
 enum
@@ -95,8 +97,8 @@ static SavedPlan replayed_plan = {
 	.arg_types = {"bigint", "bigint"}
 };
 
-/* The first result again (J3, T3) */
-static void
+/* The first result again (J3, T3); the entry's seq */
+static int64
 replay_topup(const LockedAccount *account, const Posting *posting, Row *row)
 {
 	int64		seq = journal_replayed(account, posting);
@@ -119,10 +121,11 @@ replay_topup(const LockedAccount *account, const Posting *posting, Row *row)
 	row_set_enum(row, TOPUP_STAGE_BEFORE, journal_stage_then(account, seq - 1, seq));
 	row_set_enum(row, TOPUP_STAGE_AFTER, journal_stage_then(account, last, seq));
 	row_set(row, TOPUP_REPLAYED, BoolGetDatum(true));
+	return seq;
 }
 
-/* A new top-up and its bonus; false if the reference is known */
-static bool
+/* A new top-up and its bonus; the top-up's seq, 0 if the reference is known */
+static int64
 post_topup(LockedAccount *account, const Posting *topup, Row *row)
 {
 	Posting		postings[2] = {*topup};
@@ -133,7 +136,7 @@ post_topup(LockedAccount *account, const Posting *topup, Row *row)
 	if (has_bonus)
 		make_bonus(account, bonus, &postings[1]);
 	if (!journal_post(account, postings, has_bonus ? 2 : 1))
-		return false;
+		return 0;
 
 	row_set(row, TOPUP_ENTRY_SEQ, Int64GetDatum(account->last_seq - has_bonus));
 	if (has_bonus)
@@ -143,7 +146,19 @@ post_topup(LockedAccount *account, const Posting *topup, Row *row)
 	row_set_enum(row, TOPUP_STAGE_BEFORE, stage_label(stage_before));
 	row_set_enum(row, TOPUP_STAGE_AFTER, stage_label(journal_stage(account)));
 	row_set(row, TOPUP_REPLAYED, BoolGetDatum(false));
-	return true;
+	return account->last_seq - has_bonus;
+}
+
+/* Only money paid in is a top-up */
+static void
+check_amount(Money amount)
+{
+	if (money_minor(amount) <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_AMOUNT_OUT_OF_RANGE),
+				 errmsg("a top-up must be above zero"),
+				 errdetail("The amount is %s.", money_to_cstring(amount)),
+				 errhint("Use kb_refund to pay money back.")));
 }
 
 /* What the caller wants posted */
@@ -163,17 +178,7 @@ read_posting(FunctionCallInfo fcinfo, Posting *posting)
 	if (posting->member != NULL)
 		card_check(posting->member);
 
-	if (money_minor(posting->amount) <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_KB_AMOUNT_OUT_OF_RANGE),
-				 errmsg("a top-up must be above zero"),
-				 errdetail("The amount is %s.", money_to_cstring(posting->amount)),
-				 errhint("Use kb_refund to pay money back.")));
-	if (!PG_ARGISNULL(ARG_PAYMENT_ID))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("account %lld has no payment %lld", (long long) PG_GETARG_INT64(ARG_ACCOUNT_ID),
-						(long long) PG_GETARG_INT64(ARG_PAYMENT_ID))));
+	check_amount(posting->amount);
 }
 
 /* kb_apply_topup(account_id, amount, method, reference, member, payment_id) */
@@ -181,9 +186,11 @@ PG_FUNCTION_INFO_V1(kb_apply_topup);
 Datum
 kb_apply_topup(PG_FUNCTION_ARGS)
 {
+	bool		has_payment = !PG_ARGISNULL(ARG_PAYMENT_ID);
 	LockedAccount account;
 	Posting		posting;
 	Row			row;
+	int64		seq;
 
 	read_posting(fcinfo, &posting);
 	row_begin(&row, fcinfo);
@@ -191,11 +198,51 @@ kb_apply_topup(PG_FUNCTION_ARGS)
 
 	journal_lock(PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time(), &account);
 	journal_check_currency(&account, posting.amount);
+	if (has_payment)
+		payment_check(&account, PG_GETARG_INT64(ARG_PAYMENT_ID), &posting);
 	row_set(&row, TOPUP_CREDITED, MoneyGetDatum(posting.amount));
-	if (!post_topup(&account, &posting, &row))
-		replay_topup(&account, &posting, &row);
-	else if (posting.member != NULL)
+	seq = post_topup(&account, &posting, &row);
+	if (seq == 0)
+		seq = replay_topup(&account, &posting, &row);
+	else if (!PG_ARGISNULL(ARG_MEMBER))
 		check_member(&account, posting.member);
+	if (has_payment)
+		payment_settle(&account, PG_GETARG_INT64(ARG_PAYMENT_ID), seq);
+
+	SPI_finish();
+	return row_end(&row);
+}
+
+/* kb_begin_topup(account_id, member, amount, method) */
+PG_FUNCTION_INFO_V1(kb_begin_topup);
+Datum
+kb_begin_topup(PG_FUNCTION_ARGS)
+{
+	static const char *const required[] = {"account_id", "member", "amount", "method"};
+	LockedAccount account;
+	Posting		posting = {0};
+	TimestampTz expires_at;
+	Money		bonus;
+	Row			row;
+
+	for (int i = 0; i < (int) lengthof(required); i++)
+		arg_required(fcinfo, i, required[i]);
+	posting.member = arg_cstring(fcinfo, 1);
+	posting.amount = PG_GETARG_MONEY(2);
+	posting.method = DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(3)));
+	card_check(posting.member);
+	check_amount(posting.amount);
+	row_begin(&row, fcinfo);
+	plan_connect();
+
+	journal_lock(PG_GETARG_INT64(0), kb_current_time(), &account);
+	journal_check_currency(&account, posting.amount);
+	check_member(&account, posting.member);
+	bonus = bonus_for(&account, posting.amount);
+	(void) journal_tariff(&account);
+	row_set(&row, 0, Int64GetDatum(payment_begin(&account, &posting, bonus, &expires_at)));
+	row_set(&row, 1, MoneyGetDatum(bonus));
+	row_set(&row, 2, TimestampTzGetDatum(expires_at));
 
 	SPI_finish();
 	return row_end(&row);

@@ -22,6 +22,7 @@ CREATE TABLE kbilling.policy (
 	notice_days      integer NOT NULL DEFAULT 10 CHECK (notice_days >= 1),
 	reminder_days    integer[] NOT NULL DEFAULT '{3,1}',
 	restore_days     integer NOT NULL DEFAULT 20 CHECK (restore_days >= 0),
+	payment_hours    integer NOT NULL DEFAULT 24 CHECK (payment_hours >= 1),
 	debt_counts_from text NOT NULL DEFAULT 'due_date' CHECK (debt_counts_from IN ('due_date', 'posting_date')),
 	metadata         kbilling.kb_json NOT NULL DEFAULT '{}',
 	CHECK (1 <= remind_day AND remind_day <= restrict_day AND restrict_day <= block_day)
@@ -37,6 +38,7 @@ COMMENT ON COLUMN kbilling.policy.inactive_days IS 'An account may be closed whe
 COMMENT ON COLUMN kbilling.policy.notice_days IS 'Days from the notice of a closure to the deletion (D2)';
 COMMENT ON COLUMN kbilling.policy.reminder_days IS 'Days before the deletion on which the owner is reminded (D2)';
 COMMENT ON COLUMN kbilling.policy.restore_days IS 'Days after the deletion in which support can restore the account (D5)';
+COMMENT ON COLUMN kbilling.policy.payment_hours IS 'Hours for which a payment that was begun is waited for';
 COMMENT ON COLUMN kbilling.policy.debt_counts_from IS 'When a charge takes effect: due_date, the 1st of the month in which it is posted, or posting_date, the day of posting (C5)';
 COMMENT ON COLUMN kbilling.policy.metadata IS 'For the application''s own use';
 

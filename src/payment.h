@@ -1,0 +1,24 @@
+/*
+ * payment.h
+ *		Payments that were begun (kbilling.payment), for an account that is locked.
+ */
+#ifndef KBILLING_PAYMENT_H
+#define KBILLING_PAYMENT_H
+
+#include "postgres.h"
+#include "journal.h"
+
+/* Writes a new one; its number.  expires_at is set. */
+extern int64 payment_begin(const LockedAccount *account, const Posting *posting, Money bonus, TimestampTz *expires_at);
+
+/*
+ * Sees whether the posting may settle the payment: 22023 if there is none such,
+ * or it is of another amount or method; KB006 if another reference has settled
+ * it.  Fills in the member who began it, if the posting has none.
+ */
+extern void payment_check(const LockedAccount *account, int64 payment_id, Posting *posting);
+
+/* Notes the entry that settles it; KB006 if that has settled another one. */
+extern void payment_settle(const LockedAccount *account, int64 payment_id, int64 seq);
+
+#endif
