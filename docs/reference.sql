@@ -7,7 +7,7 @@ WITH item AS (
 		   obj_description(p.oid, 'pg_proc') AS comment
 	FROM pg_proc p
 	WHERE p.pronamespace = 'kbilling'::regnamespace
-		AND (p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype) OR p.proname = 'kb_meter')	-- the only trigger that is for others' tables
+		AND (p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype) OR p.proname IN ('kb_meter', 'kb_guard'))	-- the triggers that are for others' tables
 		AND 'internal'::regtype <> ALL (p.proargtypes::oid[]) AND p.prorettype <> 'internal'::regtype
 		AND NOT EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = p.oid)
 		AND NOT EXISTS (SELECT FROM pg_type t WHERE p.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend))
@@ -39,6 +39,13 @@ WITH item AS (
 ), section AS (
 	SELECT part, string_agg(format('- %s: %s.', replace(title, 'kbilling.', ''), rtrim(comment, '.')) || coalesce(E'\n' || list, ''), E'\n' ORDER BY name COLLATE "C", title COLLATE "C") AS body
 	FROM item LEFT JOIN column_row USING (oid) GROUP BY part
+), right_row AS (
+	SELECT format('| `%s` | %s |', replace(object, 'kbilling.', ''), string_agg(coalesce(privileges, ''), ' | ' ORDER BY n)) AS line, min(kind) AS kind
+	FROM (SELECT DISTINCT object, kind FROM kbilling.role_right) o
+	CROSS JOIN unnest('{app,support,operator,auditor}'::text[]) WITH ORDINALITY g (granted_as, n)
+	LEFT JOIN (SELECT granted_as, object, string_agg(lower(privilege), ', ' ORDER BY privilege DESC) AS privileges
+			   FROM kbilling.role_right GROUP BY granted_as, object) r USING (object, granted_as)
+	GROUP BY object
 )
 SELECT '# Reference
 
@@ -51,7 +58,8 @@ All names are in the schema `kbilling`. The letters M, J, T, C, S, W and so on w
 | --- | --- |
 | KB001 | unknown account |
 | KB002 | two currencies where there must be one |
-| KB004 | the member''s role does not allow it |
+| KB003 | access denied: the account''s stage, or the member that the transaction acts for, does not allow the write |
+| KB004 | the member''s role does not allow it, or there is no such member |
 | KB005 | amount out of range: zero or below, more than can be refunded, no debt to write off |
 | KB006 | the reference or key stands for something else, or an entry has been taken back already |
 | KB007 | the journal is immutable |
@@ -74,5 +82,12 @@ SHA-256 over the 32 bytes of the hash before (nothing for the first entry) and t
 balance_after, bonus_after, debt_since, effective_on, posted_at, key, period, method, ref_seq, member, memo, lines. A number is 8 bytes in network order; a date
 counts days, and a moment microseconds, from 2000-01-01 (UTC); any other field is its text in UTF-8. Each is led by its length in 4 bytes; NULL is the length
 0xFFFFFFFF alone.
-' || string_agg(format(E'\n## %s\n\n%s\n', (ARRAY['Functions', 'Types', 'Operators', 'Tables', 'Views'])[part], body), '' ORDER BY part)
+
+## Rights
+
+What `kb_grant(role, as)` gives. What is not listed only computes, and is for everyone, or is for the owner of the extension alone.
+
+| function, table or view | app | support | operator | auditor |
+| --- | --- | --- | --- | --- |
+' || (SELECT string_agg(line, E'\n' ORDER BY kind, line COLLATE "C") FROM right_row) || E'\n' || string_agg(format(E'\n## %s\n\n%s\n', (ARRAY['Functions', 'Types', 'Operators', 'Tables', 'Views'])[part], body), '' ORDER BY part)
 FROM section

@@ -45,8 +45,8 @@ trigger_column(const TriggerData *trigger, int n)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" does not exist", name),
-				 errdetail("Trigger \"%s\" on table \"%s\" names it as argument %d.", trigger->tg_trigger->tgname,
-						   RelationGetRelationName(trigger->tg_relation), n + 1),
+				 errdetail("Trigger \"%s\" on table \"%s\" names it as argument %d of %s.", trigger->tg_trigger->tgname,
+						   RelationGetRelationName(trigger->tg_relation), n + 1, get_func_name(trigger->tg_trigger->tgfoid)),
 				 errhint("Name columns of the table, as they are spelt.")));
 	column.type = getBaseType(SPI_gettypeid(RelationGetDescr(trigger->tg_relation), column.attnum));
 	return column;
@@ -96,8 +96,8 @@ trigger_integer(Datum value, Oid type)
 int
 errdetail_trigger(const TriggerData *trigger)
 {
-	return errdetail("Trigger \"%s\" looks at the rows of table \"%s\".", trigger->tg_trigger->tgname,
-					 RelationGetRelationName(trigger->tg_relation));
+	return errdetail("Trigger \"%s\" on table \"%s\" passes the row to %s.", trigger->tg_trigger->tgname,
+					 RelationGetRelationName(trigger->tg_relation), get_func_name(trigger->tg_trigger->tgfoid));
 }
 
 Datum

@@ -145,7 +145,7 @@ COMMENT ON COLUMN kbilling.current_usage.amount IS 'What it comes to, rounded on
 CREATE FUNCTION kbilling.kb_current_usage(account_id bigint)
 	RETURNS TABLE (line_no integer, service text, what text, from_date date, to_date date, days integer, days_in_month integer,
 				   quantity numeric, events bigint, unit_price text, amount kbilling.kb_money)
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
 	SELECT kbilling.kb_require_account($1);
 	SELECT u.line_no, u.service, u.what, u.from_date, u.to_date, u.days, u.days_in_month, u.quantity, u.events, u.unit_price, u.amount

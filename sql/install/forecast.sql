@@ -4,7 +4,7 @@
 
 CREATE FUNCTION kbilling.kb_forecast(account_id bigint, months integer)
 	RETURNS TABLE (period date, charge kbilling.kb_money, charged_on date, balance kbilling.kb_money, stage kbilling.kb_stage)
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
 	SELECT kbilling.kb_require_account($1),
 		   kbilling.kb_require_not_null('months', $2),
@@ -25,7 +25,7 @@ COMMENT ON FUNCTION kbilling.kb_forecast(bigint, integer) IS
 'The months that are due, the running one and those after it, so many in all from the running one on: what each will be charged, on which day that takes effect, and the balance and stage then, if nothing is paid and usage goes on as in the running month and the one before. KB001; 22023 for less than 1 month or more than 1200';
 
 CREATE FUNCTION kbilling.kb_amount_for(account_id bigint, months integer) RETURNS kbilling.kb_money
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
 	SELECT coalesce((SELECT greatest(OPERATOR(kbilling.-) f.balance, f.balance OPERATOR(kbilling.-) f.balance)
 					 FROM kbilling.kb_forecast($1, $2) f ORDER BY f.period DESC LIMIT 1),

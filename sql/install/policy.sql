@@ -22,9 +22,9 @@ CREATE TABLE kbilling.policy (
 	notice_days      integer NOT NULL DEFAULT 10 CHECK (notice_days >= 1),
 	reminder_days    integer[] NOT NULL DEFAULT '{3,1}',
 	restore_days     integer NOT NULL DEFAULT 20 CHECK (restore_days >= 0),
-	payment_hours    integer NOT NULL DEFAULT 24 CHECK (payment_hours >= 1),
 	debt_counts_from text NOT NULL DEFAULT 'due_date' CHECK (debt_counts_from IN ('due_date', 'posting_date')),
 	metadata         kbilling.kb_json NOT NULL DEFAULT '{}',
+	payment_hours    integer NOT NULL DEFAULT 24 CHECK (payment_hours >= 1),
 	CHECK (1 <= remind_day AND remind_day <= restrict_day AND restrict_day <= block_day)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.policy', $$WHERE policy <> 'standard'$$);

@@ -1,7 +1,65 @@
 /*
- * Nothing that changes data is for everyone (DESIGN, section 3).  Here and not
- * at each function, so that one look shows them all.
+ * Who may do what (DESIGN, section 3).
  */
+
+-- The rights that kb_grant gives, by what a role is granted as; whatever only computes is for everyone.
+CREATE VIEW kbilling.role_right WITH (security_invoker) AS
+	WITH routine (granted_as, names) AS (
+		VALUES ('app', '{kb_create_account,kb_add_member,kb_set_role,kb_remove_member,kb_login,kb_act_as,kb_set_tariff,kb_switch_on,kb_switch_off,
+						kb_record_usage,kb_record_usage_batch,kb_meter,kb_guard,kb_begin_topup,kb_apply_topup,kb_fail_topup,kb_topup_offers,
+						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_cabinet}'::text[]),
+			   ('support', '{kb_add_member,kb_set_role,kb_remove_member,kb_set_tariff,kb_switch_on,kb_switch_off,kb_apply_topup,kb_fail_topup,kb_topup_offers,
+						kb_defer,kb_refund,kb_chargeback,kb_adjust,kb_write_off,kb_reverse,
+						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_cabinet,kb_verify}'),
+			   ('operator', '{kb_create_tariff,kb_create_service,kb_set_price,kb_set_bonus,kb_month_charge,kb_sweep,kb_sweep_begin,kb_sweep_step,kb_sweep_end,
+						kb_verify,kb_check}'),
+			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,kb_verify,kb_check}')
+	), relation (granted_as, privilege, names) AS (
+		VALUES ('app', 'SELECT', '{tariff,service,price,bonus_tier}'::text[]),
+			   ('support', 'SELECT', NULL),
+			   ('operator', 'SELECT', '{policy,tariff,service,price,bonus_tier,sweep_run,sweep_failure,sweep_progress,role_right}'),
+			   ('operator', 'INSERT', '{policy}'),
+			   ('operator', 'UPDATE', '{policy}'),
+			   ('operator', 'DELETE', '{policy}'),
+			   ('auditor', 'SELECT', NULL)
+	)
+	SELECT r.granted_as, 'EXECUTE' AS privilege, 'ROUTINE' AS kind, p.oid::regprocedure::text AS object
+	FROM routine r JOIN pg_proc p ON p.proname = ANY (r.names)
+	WHERE p.pronamespace = 'kbilling'::regnamespace AND (p.prosecdef OR p.prokind = 'p')
+	UNION ALL
+	SELECT r.granted_as, r.privilege, 'TABLE', c.oid::regclass::text
+	FROM relation r JOIN pg_class c ON r.names IS NULL OR c.relname = ANY (r.names)
+	WHERE c.relnamespace = 'kbilling'::regnamespace AND c.relkind IN ('r', 'v');
+COMMENT ON VIEW kbilling.role_right IS 'What kb_grant gives: a row for each right';
+COMMENT ON COLUMN kbilling.role_right.granted_as IS 'app, support, operator or auditor';
+COMMENT ON COLUMN kbilling.role_right.privilege IS 'EXECUTE, SELECT, INSERT, UPDATE or DELETE';
+COMMENT ON COLUMN kbilling.role_right.kind IS 'ROUTINE or TABLE, as GRANT calls it; a view is a TABLE';
+COMMENT ON COLUMN kbilling.role_right.object IS 'The function, procedure, table or view';
+
+CREATE TABLE kbilling.role_grant (
+	role       name NOT NULL,
+	granted_as text NOT NULL,
+	PRIMARY KEY (role, granted_as)
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.role_grant', '');
+COMMENT ON TABLE kbilling.role_grant IS 'As what roles have been granted rights, by kb_grant';
+COMMENT ON COLUMN kbilling.role_grant.role IS 'The role''s name then';
+COMMENT ON COLUMN kbilling.role_grant.granted_as IS 'app, support, operator or auditor';
+
+CREATE FUNCTION kbilling.kb_grant(role regrole, "as" text) RETURNS void
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_grant';
+COMMENT ON FUNCTION kbilling.kb_grant(regrole, text) IS
+'Gives a role the rights of an app, support, operator or auditor (kbilling.role_right); again after an upgrade, for what has come. For the owner of the extension. 22023 for anything else';
+
+CREATE FUNCTION kbilling.kb_revoke(role regrole, "as" text) RETURNS void
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_revoke';
+COMMENT ON FUNCTION kbilling.kb_revoke(regrole, text) IS
+'Takes those rights back, but for what the role has as something else too. For the owner of the extension. 22023 for anything else';
+
+-- Nothing that changes data, or reads with the owner's rights, is for everyone.  Here and not at each function, so that one look shows
+-- them all.
 
 REVOKE EXECUTE ON FUNCTION
 	kbilling.kb_refuse_change(),
@@ -39,6 +97,20 @@ REVOKE EXECUTE ON FUNCTION
 	kbilling.kb_record_usage_batch(jsonb),
 	kbilling.kb_meter(),
 	kbilling.kb_month_charge(bigint, date),
+	kbilling.kb_balance(bigint),
+	kbilling.kb_balance(bigint, timestamptz),
+	kbilling.kb_access_stage(bigint),
+	kbilling.kb_access_stage(bigint, timestamptz),
+	kbilling.kb_access(bigint, kbilling.kb_role),
+	kbilling.kb_access(bigint, kbilling.kb_role, timestamptz),
+	kbilling.kb_current_usage(bigint),
+	kbilling.kb_forecast(bigint, integer),
+	kbilling.kb_amount_for(bigint, integer),
+	kbilling.kb_cabinet(bigint, text),
+	kbilling.kb_verify(bigint),
+	kbilling.kb_check(),
+	kbilling.kb_grant(regrole, text),
+	kbilling.kb_revoke(regrole, text),
 	kbilling.kb_sweep_begin(),
 	kbilling.kb_sweep_step(bigint, integer),
 	kbilling.kb_sweep_end(bigint)

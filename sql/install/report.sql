@@ -253,7 +253,7 @@ COMMENT ON COLUMN kbilling.usage_check.service IS 'The metered service';
 COMMENT ON COLUMN kbilling.usage_check.problem IS 'The rule that is broken, and how';
 
 CREATE FUNCTION kbilling.kb_verify(account_id bigint) RETURNS TABLE (account_id bigint, seq bigint, problem text)
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
 	SELECT kbilling.kb_require_account($1);
 	SELECT p.account_id, p.seq, p.problem
@@ -268,7 +268,7 @@ COMMENT ON FUNCTION kbilling.kb_verify(bigint) IS
 'Recomputes the account''s chain and names the first entry that does not fit (J5); no row is the good answer. KB001 for an unknown account';
 
 CREATE FUNCTION kbilling.kb_check() RETURNS TABLE (account_id bigint, seq bigint, problem text)
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
 	SELECT c.account_id, c.seq, c.problem FROM kbilling.entry_check c WHERE c.problem IS NOT NULL
 	UNION ALL

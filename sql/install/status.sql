@@ -125,38 +125,38 @@ COMMENT ON FUNCTION kbilling.kb_standing(bigint, timestamptz) IS
 'What an account''s stage is made of, at any moment: in the past by the journal, ahead if nothing is paid (S6). KB001; 22008 for an infinite moment or one more than 100 years ahead';
 
 CREATE FUNCTION kbilling.kb_balance(account_id bigint) RETURNS kbilling.kb_money
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 RETURN coalesce((SELECT a.balance FROM kbilling.account a WHERE a.account_id = $1),
 				kbilling.kb_no_account($1, NULL::kbilling.kb_money));
 COMMENT ON FUNCTION kbilling.kb_balance(bigint) IS 'The balance now; KB001 for an unknown account';
 
 CREATE FUNCTION kbilling.kb_balance(account_id bigint, at timestamptz) RETURNS kbilling.kb_money
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 RETURN (SELECT s.balance FROM kbilling.kb_standing($1, $2) s);
 COMMENT ON FUNCTION kbilling.kb_balance(bigint, timestamptz) IS
 'The balance at a moment: in the past by the journal, ahead if nothing is paid and the months that end are charged (S6); KB001, 22008';
 
 CREATE FUNCTION kbilling.kb_access_stage(account_id bigint) RETURNS kbilling.kb_stage
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 RETURN coalesce((SELECT s.stage FROM kbilling.account_status s WHERE s.account_id = $1),
 				kbilling.kb_no_account($1, NULL::kbilling.kb_stage));
 COMMENT ON FUNCTION kbilling.kb_access_stage(bigint) IS 'The account''s stage now (S2, S4); KB001 for an unknown account';
 
 CREATE FUNCTION kbilling.kb_access_stage(account_id bigint, at timestamptz) RETURNS kbilling.kb_stage
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 RETURN (SELECT kbilling.kb_stage(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day)
 		FROM kbilling.kb_standing($1, $2) s);
 COMMENT ON FUNCTION kbilling.kb_access_stage(bigint, timestamptz) IS
 'The account''s stage at a moment: in the past by the journal, ahead if nothing is paid (S6); KB001, 22008';
 
 CREATE FUNCTION kbilling.kb_access(account_id bigint, role kbilling.kb_role) RETURNS kbilling.kb_access_decision
-	LANGUAGE c STABLE SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_access';
 COMMENT ON FUNCTION kbilling.kb_access(bigint, kbilling.kb_role) IS
 'What a member of the role may do now, and what comes next (S3); KB001 for an unknown account';
 
 CREATE FUNCTION kbilling.kb_access(account_id bigint, role kbilling.kb_role, at timestamptz) RETURNS kbilling.kb_access_decision
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
 	SELECT kbilling.kb_raise_if($2 IS NULL, '22004', 'role must not be null');
 	SELECT ROW(x.stage, kbilling.kb_access_for(x.stage, $2, s.deleted),

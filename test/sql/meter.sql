@@ -164,7 +164,7 @@ SELECT is((SELECT quantity::text FROM usage_event WHERE account_id = 20 + n), qu
 CREATE TABLE public.floats (acc bigint, qty float8);
 SELECT pg_temp.meter('public.floats', 'sum', 'acc', 'qty')
 \g /dev/null
-SELECT is(pg_temp.error_of(format('INSERT INTO public.floats VALUES (6, 1), (6, %L)', value)), '22003 column "qty" of a metered row must be finite | Trigger "meter_i" counts the rows of table "floats" as usage.',
+SELECT is(pg_temp.error_of(format('INSERT INTO public.floats VALUES (6, 1), (6, %L)', value)), '22003 column "qty" of a metered row must be finite | Trigger "meter_i" on table "floats" passes the row to kb_meter.',
 	'U1: a float that is ' || value) FROM unnest('{NaN,Infinity,-Infinity}'::text[]) AS value;
 
 -- Aggregations
@@ -389,13 +389,13 @@ FROM (VALUES
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''acc'', '''', ''key''', 'INSERT INTO public.wrong (acc, key) VALUES (999, ''k'')',
 		'KB001 account 999 does not exist | It is a row of a metered table, with key "k".'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'INSERT INTO public.wrong (qty) VALUES (1)',
-		'22004 column "acc" of a metered row must not be null | Trigger "wrong" counts the rows of table "wrong" as usage.'),
+		'22004 column "acc" must not be null | Trigger "wrong" on table "wrong" passes the row to kb_meter.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'INSERT INTO public.wrong (acc) VALUES (65)',
-		'22004 column "qty" of a metered row must not be null | Trigger "wrong" counts the rows of table "wrong" as usage.'),
+		'22004 column "qty" must not be null | Trigger "wrong" on table "wrong" passes the row to kb_meter.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''unique'', ''acc'', ''word''', 'INSERT INTO public.wrong (acc) VALUES (65)',
-		'22004 column "word" of a metered row must not be null | Trigger "wrong" counts the rows of table "wrong" as usage.'),
+		'22004 column "word" must not be null | Trigger "wrong" on table "wrong" passes the row to kb_meter.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty'', ''key''', 'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)',
-		'22004 column "key" of a metered row must not be null | Trigger "wrong" counts the rows of table "wrong" as usage.'),
+		'22004 column "key" must not be null | Trigger "wrong" on table "wrong" passes the row to kb_meter.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty'', ''key''', 'INSERT INTO public.wrong (acc, qty, key) VALUES (65, 1, '''')',
 		'22023 a key has 1 to 255 bytes'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty'', ''key''', 'INSERT INTO public.wrong (acc, qty, key) VALUES (65, 1, ''4111 1111 1111 1111'')',
