@@ -55,6 +55,8 @@ read_number(const BatchReader *reader, const char *field, const JsonbValue *v)
 {
 	if (v->type == jbvNumeric)
 		return v->val.numeric;
+	if (v->type != jbvString)
+		refuse_field(reader, field, "a number");
 	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(read_cstring(reader, field, v)),
 											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }

@@ -14,7 +14,6 @@
 #include "funcapi.h"
 #include "money.h"
 #include "price.h"
-#include "usage.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
@@ -31,6 +30,8 @@ typedef struct Part
 	bool		is_usage;
 	bool		is_late;		/* U3: used in a month that has been charged */
 	int64		events;			/* that the usage is of */
+	Numeric		billed_quantity;	/* of the same month's usage */
+	int64		billed_events;
 } Part;
 
 /* State of the aggregate, in its own memory context. */
@@ -89,9 +90,10 @@ part_set_days(const Bill *bill, Part *part, DateADT from, DateADT end)
 }
 
 /*
- * kb_bill_add(state, service, from_date, to_date, quantity, events, price,
- * prorate, currency, first_day, last_day): to_date is the day after the last
- * one; events is NULL but for usage.
+ * kb_bill_add(state, service, from_date, to_date, quantity, events,
+ * billed_quantity, billed_events, price, prorate, currency, first_day, last_day):
+ * to_date is the day after the last one; events and what is billed are NULL but
+ * for usage.
  */
 PG_FUNCTION_INFO_V1(kb_bill_add);
 Datum
@@ -104,22 +106,27 @@ kb_bill_add(PG_FUNCTION_ARGS)
 
 	if (!AggCheckCallContext(fcinfo, &aggregate))
 		elog(ERROR, "kb_bill_add is part of an aggregate");
-	for (int i = 1; i <= 10; i++)
-		if (PG_ARGISNULL(i) && i != 5)
+	for (int i = 1; i <= 12; i++)
+		if (PG_ARGISNULL(i) && (i < 5 || i > 7 || !PG_ARGISNULL(5)))
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("a part of a bill must not be null")));
 
 	old = MemoryContextSwitchTo(aggregate);
 	if (bill == NULL)
-		bill = bill_create(currency_from_text(PG_GETARG_TEXT_PP(8)), PG_GETARG_DATEADT(9), PG_GETARG_DATEADT(10));
+		bill = bill_create(currency_from_text(PG_GETARG_TEXT_PP(10)), PG_GETARG_DATEADT(11), PG_GETARG_DATEADT(12));
 	part = bill_next_part(bill);
 	part->service = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	part->quantity = DatumGetNumericCopy(PG_GETARG_DATUM(4));
 	part->is_usage = !PG_ARGISNULL(5);
-	part->events = part->is_usage ? PG_GETARG_INT64(5) : 0;
-	part->price = (Price *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(6));
-	part->prorate = PG_GETARG_BOOL(7);
+	if (part->is_usage)
+	{
+		part->events = PG_GETARG_INT64(5);
+		part->billed_quantity = DatumGetNumericCopy(PG_GETARG_DATUM(6));
+		part->billed_events = PG_GETARG_INT64(7);
+	}
+	part->price = (Price *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(8));
+	part->prorate = PG_GETARG_BOOL(9);
 	part_set_days(bill, part, PG_GETARG_DATEADT(2), PG_GETARG_DATEADT(3));
 	MemoryContextSwitchTo(old);
 
@@ -167,49 +174,30 @@ rate_days(const Bill *bill, const Part *part)
 						   days, bill->days_in_month);
 }
 
-/* The period's own usage of a service, less what came late and took back. */
-typedef struct Used
+/* What so much usage costs in all: nothing, if it was not used */
+static Money
+rate_total(const Bill *bill, const Part *part, Numeric quantity, int64 events)
 {
-	const char *service;
-	Numeric		quantity;
-	int64		events;
-} Used;
+	Numeric		zero = int64_to_numeric(0);
+	bool		is_zero = DatumGetBool(DirectFunctionCall2(numeric_le, NumericGetDatum(quantity), NumericGetDatum(zero)));
 
-/* The sum of two quantities, not below zero */
-static Numeric
-add_quantity(Numeric a, Numeric b)
-{
-	Datum		sum = DirectFunctionCall2(numeric_add, NumericGetDatum(a), NumericGetDatum(b));
-
-	return DatumGetNumeric(DirectFunctionCall2(numeric_larger, sum, NumericGetDatum(int64_to_numeric(0))));
+	if (is_zero && events <= 0)
+		return money_make(bill->currency, 0);
+	return price_rate(part->price, quantity, Max(events, 0), bill->currency);
 }
 
 /*
- * What usage costs.  A line is rated by itself, but for one that comes late and
- * takes more back than it adds: it gives back what the period's own usage costs
- * less without it, and so at most all of that.
+ * What usage costs: all of its month, less what was billed of that before.  So it
+ * does not matter for tiers, free units and bounds what comes in time and what
+ * late, and what is taken back is given back.
  */
 static Money
-rate_usage(const Bill *bill, const Part *part, Used *used)
+rate_usage(const Bill *bill, const Part *part)
 {
-	Used		before;
+	Datum		all = DirectFunctionCall2(numeric_add, NumericGetDatum(part->billed_quantity), NumericGetDatum(part->quantity));
 
-	if (used->service == NULL || strcmp(used->service, part->service) != 0)
-	{
-		used->service = part->service;
-		used->quantity = int64_to_numeric(0);
-		used->events = 0;
-	}
-	if (part->is_late && events_of_quantity(part->quantity) > 0)
-		return price_rate(part->price, part->quantity, Max(part->events, 0), bill->currency);
-
-	before = *used;
-	used->quantity = add_quantity(used->quantity, part->quantity);
-	used->events = Max(used->events + part->events, 0);
-	if (!part->is_late)
-		return price_rate(part->price, used->quantity, used->events, bill->currency);
-	return money_sub(price_rate(part->price, used->quantity, used->events, bill->currency),
-					 price_rate(part->price, before.quantity, before.events, bill->currency));
+	return money_sub(rate_total(bill, part, DatumGetNumeric(all), part->billed_events + part->events),
+					 rate_total(bill, part, part->billed_quantity, part->billed_events));
 }
 
 /* Add a text to a JSON object, as key or value */
@@ -276,6 +264,11 @@ push_line(JsonbParseState **state, const Bill *bill, const Part *part, Money amo
 	push_string(state, "unit_price", price_to_cstring(part->price));
 	if (!part->is_usage)
 		push_number(state, "days_in_month", int64_to_numeric(bill->days_in_month));
+	if (part->is_late)
+	{
+		push_number(state, "billed_events", int64_to_numeric(part->billed_events));
+		push_number(state, "billed_quantity", part->billed_quantity);
+	}
 	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
 }
 
@@ -284,7 +277,6 @@ static Jsonb *
 bill_finish(Bill *bill, Money *total)
 {
 	JsonbParseState *state = NULL;
-	Used		used = {0};
 
 	qsort(bill->parts, bill->nparts, sizeof(Part), compare_parts);
 	*total = money_make(bill->currency, 0);
@@ -297,7 +289,7 @@ bill_finish(Bill *bill, Money *total)
 		if (part_is_superseded(bill, i))
 			continue;
 		/* rounded here and nowhere else (M4) */
-		amount = part->is_usage ? rate_usage(bill, part, &used) : rate_days(bill, part);
+		amount = part->is_usage ? rate_usage(bill, part) : rate_days(bill, part);
 		*total = money_add(*total, amount);
 		push_line(&state, bill, part, amount);
 	}

@@ -8,6 +8,7 @@
 #include "calendar.h"
 #include "card.h"
 #include "currency.h"
+#include "decimal.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "price.h"
@@ -20,6 +21,10 @@
 
 /* U4: clocks differ, but not by more */
 #define MAX_AHEAD		USECS_PER_HOUR
+
+/* So that a line stays legible */
+#define MAX_QUANTITY	INT64CONST(1000000000000000000)
+#define MAX_SCALE		18
 
 /* Arguments of kb_usage_period */
 enum
@@ -102,6 +107,13 @@ check_quantity(FunctionCallInfo fcinfo)
 						DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(quantity)))),
 				 errdetail_event(fcinfo),
 				 errhint("Give how many units were used; below zero, how many are taken back.")));
+	if (DatumGetInt32(DirectFunctionCall1(numeric_min_scale, NumericGetDatum(quantity))) > MAX_SCALE ||
+		numeric_order(DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(quantity))), int64_to_numeric(MAX_QUANTITY)) >= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("quantity has too many digits"),
+				 errdetail_event(fcinfo),
+				 errhint("A quantity is below 10^18, and has at most %d decimals.", MAX_SCALE)));
 }
 
 /* U4 */

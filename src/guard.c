@@ -228,7 +228,10 @@ kb_guard(PG_FUNCTION_ARGS)
 	Guard	   *guard;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
-		elog(ERROR, "kb_guard is a trigger function");
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("kb_guard is a trigger function"),
+				 errhint(GUARD_HINT)));
 	guard = statement_guard(fcinfo, trigger);
 	if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
 	{

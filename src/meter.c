@@ -83,6 +83,13 @@ read_service(Meter *meter)
 				 errdetail("Trigger \"%s\" on table \"%s\" names it.", meter->trigger->tg_trigger->tgname,
 						   RelationGetRelationName(meter->trigger->tg_relation)),
 				 errhint("Create it with kb_create_service, or look it up in kbilling.service.")));
+	if (!DatumGetBool(plan_column(1, &isnull)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("service \"%s\" is not metered", text_to_cstring(meter->service)),
+				 errdetail("Trigger \"%s\" on table \"%s\" names it.", meter->trigger->tg_trigger->tgname,
+						   RelationGetRelationName(meter->trigger->tg_relation)),
+				 errhint("A recurring service is switched on with kb_switch_on.")));
 	aggregation = text_to_cstring(DatumGetTextPP(plan_column(2, &isnull)));
 	meter->counts_values = strcmp(aggregation, "unique") == 0;
 	meter->adds_up = strcmp(aggregation, "sum") == 0 || strcmp(aggregation, "count") == 0;
@@ -236,7 +243,6 @@ read_rows(const Meter *meter, Tuplestorestate *rows, bool removed, EventSet *set
 	RowReader	reader = {meter, removed, set};
 
 	events_begin(set, SOURCE_ROWS, kb_current_time());
-	set->adds_up = meter->adds_up;
 	trigger_each_row(meter->trigger, rows, add_row, &reader);
 }
 
@@ -257,7 +263,6 @@ read_result(const Meter *meter, const char *source, EventSet *set)
 	text	   *table = meter->key.attnum == 0 ? NULL : cstring_to_text(meter->table);
 
 	events_begin(set, source, kb_current_time());
-	set->adds_up = meter->adds_up;
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		UsageEvent	event = {
@@ -278,29 +283,30 @@ read_result(const Meter *meter, const char *source, EventSet *set)
 }
 
 /* What an UPDATE left as it was, for usage, is in both sets: only what is in the first alone */
-static SavedPlan removed_plan = {
+static SavedPlan removed_plan[] = PLAN_PAIR(
 	.sql = "SELECT account_id, service, key, revision, at, quantity, events, value FROM old_row"
 	" EXCEPT ALL"
 	" SELECT account_id, service, key, revision, at, - quantity, - events, value FROM new_row"
-};
+);
 
-static SavedPlan added_plan = {
+static SavedPlan added_plan[] = PLAN_PAIR(
 	.sql = "SELECT account_id, service, key, revision, at, quantity, events, value FROM new_row"
 	" EXCEPT ALL"
 	" SELECT account_id, service, key, revision, at, - quantity, - events, value FROM old_row"
-};
+);
 
 static void
 drop_unchanged(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 {
+	bool		many = events_are_many(old_rows);
 	EventSet	removed;
 	EventSet	added;
 
 	events_register(old_rows, "old_row");
 	events_register(new_rows, "new_row");
-	plan_execute(&removed_plan, NULL, NULL, false);
+	plan_execute(&removed_plan[many], NULL, NULL, false);
 	read_result(meter, SOURCE_ROWS, &removed);
-	plan_execute(&added_plan, NULL, NULL, false);
+	plan_execute(&added_plan[many], NULL, NULL, false);
 	read_result(meter, SOURCE_ROWS, &added);
 	events_end(old_rows);
 	events_end(new_rows);
@@ -310,61 +316,59 @@ drop_unchanged(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 
 /*
  * By their keys: what is recorded under them, turned round.  A row without an
- * event was there before the trigger; rows of an account that is gone may go too.
+ * event was there before the trigger.  What another table's row has recorded, or
+ * a call, is not this row's; but a table that is no more has been renamed.  Rows
+ * of an account that is gone may go too.
  */
-static SavedPlan take_back_plan = {
-	.sql = "SELECT e.account_id, e.service, e.key, e.revision + 1, e.at, - e.quantity, - e.events, e.value"
+static SavedPlan take_back_plan[] = PLAN_PAIR(
+	.sql = "SELECT r.account_id, r.service, r.key, e.revision + 1, e.at, - e.quantity, - e.events, e.value"
 	"  FROM (SELECT DISTINCT account_id, service, key FROM old_row) r"
-	" CROSS JOIN LATERAL (SELECT * FROM kbilling.usage_event x"
-	"                      WHERE x.account_id = r.account_id AND x.service = r.service AND x.key = r.key"
-	"                      ORDER BY x.revision DESC LIMIT 1) e"
-	"  JOIN kbilling.account a ON a.account_id = e.account_id AND a.state IN ('active', 'closing')"
+	" CROSS JOIN LATERAL kbilling.kb_last_revision(r.account_id, r.service, r.key) e"
+	"  JOIN kbilling.account a ON a.account_id = r.account_id AND a.state IN ('active', 'closing')"
 	" WHERE e.revision % 2 = 0"
-};
+	"   AND (e.metered_table = $1 OR (e.metered_table IS NOT NULL AND to_regclass(e.metered_table) IS NULL))",
+	.arg_types = {"text"}
+);
 
 /* Rows with keys are gone */
 static void
 take_back(const Meter *meter, EventSet *removed)
 {
+	Datum		table = CStringGetTextDatum(meter->table);
 	EventSet	recorded;
 
 	events_register(removed, "old_row");
-	plan_execute(&take_back_plan, NULL, NULL, false);
+	plan_execute(&take_back_plan[events_are_many(removed)], &table, NULL, false);
 	read_result(meter, SOURCE_ROWS, &recorded);
 	usage_record(&recorded);
 	events_end(&recorded);
 }
 
 /* Keys that were taken back before; $1: they keep their time */
-static SavedPlan again_plan = {
+static SavedPlan again_plan[] = PLAN_PAIR(
 	.sql = "SELECT r.account_id, r.service, r.key, e.revision + 1, CASE WHEN $1 THEN e.at ELSE r.at END,"
 	"       r.quantity, r.events, r.value"
-	"  FROM new_row r"
-	" CROSS JOIN LATERAL (SELECT x.revision, x.at FROM kbilling.usage_event x"
-	"                      WHERE x.account_id = r.account_id AND x.service = r.service AND x.key = r.key"
-	"                      ORDER BY x.revision DESC LIMIT 1) e"
+	"  FROM new_row r CROSS JOIN LATERAL kbilling.kb_last_revision(r.account_id, r.service, r.key) e"
 	" WHERE e.revision % 2 = 1",
 	.arg_types = {"boolean"}
-};
+);
 
-/* A key that another table's row has recorded, and has not taken back */
-static SavedPlan strange_plan = {
-	.sql = "SELECT r.key, e.metered_table FROM new_row r"
-	" CROSS JOIN LATERAL (SELECT x.revision, x.metered_table FROM kbilling.usage_event x"
-	"                      WHERE x.account_id = r.account_id AND x.service = r.service AND x.key = r.key"
-	"                      ORDER BY x.revision DESC LIMIT 1) e"
-	" WHERE e.revision % 2 = 0 AND e.metered_table <> $1 LIMIT 1",
+/* A key that a row of another table has recorded, and has not taken back */
+static SavedPlan shared_key_plan[] = PLAN_PAIR(
+	.sql = "SELECT r.key, e.metered_table"
+	"  FROM new_row r CROSS JOIN LATERAL kbilling.kb_last_revision(r.account_id, r.service, r.key) e"
+	" WHERE e.revision % 2 = 0 AND e.metered_table <> $1 AND to_regclass(e.metered_table) IS NOT NULL LIMIT 1",
 	.arg_types = {"text"}
-};
+);
 
 /* Rows of two tables must not be one event because their keys are the same numbers */
 static void
-check_keys(const Meter *meter)
+check_shared_keys(const Meter *meter, const EventSet *added)
 {
 	Datum		table = CStringGetTextDatum(meter->table);
 	bool		isnull;
 
-	if (plan_execute(&strange_plan, &table, NULL, false) == 0)
+	if (plan_execute(&shared_key_plan[events_are_many(added)], &table, NULL, false) == 0)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_KEY_REUSED),
@@ -377,7 +381,7 @@ check_keys(const Meter *meter)
 
 /* Rows with keys are new; one whose key was taken back counts again */
 static void
-count(const Meter *meter, EventSet *added, bool keep_time)
+record_added(const Meter *meter, EventSet *added, bool keep_time)
 {
 	Datum		values[] = {BoolGetDatum(keep_time)};
 	EventSet	again;
@@ -385,8 +389,8 @@ count(const Meter *meter, EventSet *added, bool keep_time)
 	if (usage_record(added) == added->n)
 		return;
 	events_register(added, "new_row");
-	check_keys(meter);
-	plan_execute(&again_plan, values, NULL, false);
+	check_shared_keys(meter, added);
+	plan_execute(&again_plan[events_are_many(added)], values, NULL, false);
 	read_result(meter, SOURCE_ROWS, &again);
 	usage_record(&again);
 	events_end(&again);
@@ -396,24 +400,25 @@ count(const Meter *meter, EventSet *added, bool keep_time)
  * Old rows have their quantities turned round already, so that both add up.  Rows
  * of an account that is gone may go, too.
  */
-static SavedPlan together_plan = {
+static SavedPlan together_plan[] = PLAN_PAIR(
 	.sql = "SELECT r.account_id, r.service, NULL::text, 0, r.at, r.quantity, r.events, r.value"
 	"  FROM (SELECT account_id, service, at, value, sum(quantity) AS quantity, sum(events)::bigint AS events"
 	"          FROM (TABLE old_row UNION ALL TABLE new_row) o GROUP BY account_id, service, at, value) r"
 	"  LEFT JOIN kbilling.account a ON a.account_id = r.account_id"
 	" WHERE (r.quantity <> 0 OR r.events <> 0)"
 	"   AND (a.state IN ('active', 'closing') OR r.quantity > 0 OR r.events > 0)"
-};
+);
 
 /* Rows without keys have come or gone */
 static void
-count_together(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
+record_together(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 {
+	bool		many = events_are_many(old_rows) || events_are_many(new_rows);
 	EventSet	together;
 
 	events_register(old_rows, "old_row");
 	events_register(new_rows, "new_row");
-	plan_execute(&together_plan, NULL, NULL, false);
+	plan_execute(&together_plan[many], NULL, NULL, false);
 	read_result(meter, SOURCE_TOGETHER, &together);
 	usage_record(&together);
 	events_end(&together);
@@ -427,7 +432,7 @@ record_rows(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 
 	if (meter->key.attnum == 0 && meter->adds_up)
 	{
-		count_together(meter, old_rows, new_rows);
+		record_together(meter, old_rows, new_rows);
 		return;
 	}
 	if (is_update)
@@ -435,7 +440,7 @@ record_rows(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 	if (old_rows->n > 0)
 		take_back(meter, old_rows);
 	if (new_rows->n > 0)
-		count(meter, new_rows, is_update);
+		record_added(meter, new_rows, is_update);
 }
 
 /* Trigger: kb_meter(service, account column [, quantity column [, key column]]) */
@@ -449,7 +454,10 @@ kb_meter(PG_FUNCTION_ARGS)
 	EventSet	new_rows;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
-		elog(ERROR, "kb_meter is a trigger function");
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("kb_meter is a trigger function"),
+				 errhint(METER_HINT)));
 	plan_connect();
 	read_meter(&meter, trigger);
 	read_rows(&meter, trigger->tg_oldtable, true, &old_rows);

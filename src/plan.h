@@ -20,6 +20,9 @@ typedef struct SavedPlan
 	struct SavedPlan *next;			/* of those prepared */
 } SavedPlan;
 
+/* The same statement twice: a plan is made for the size of what it reads first. */
+#define PLAN_PAIR(...)	{{__VA_ARGS__}, {__VA_ARGS__}}
+
 static inline void
 plan_connect(void)
 {

@@ -42,8 +42,6 @@ events_begin(EventSet *set, const char *source, TimestampTz now)
 	set->source = source;
 	set->now = now;
 	set->n = 0;
-	set->corrects = false;
-	set->adds_up = false;
 	set->desc = CreateTemplateTupleDesc(NUM_COLUMNS);
 	for (int i = 0; i < NUM_COLUMNS; i++)
 		TupleDescInitEntry(set->desc, i + 1, event_columns[i].name, event_columns[i].type, -1, 0);
@@ -71,7 +69,12 @@ events_add(EventSet *set, const UsageEvent *event)
 	};
 
 	tuplestore_putvalues(set->rows, set->desc, values, nulls);
-	set->corrects |= event->events < 0;
+}
+
+bool
+events_are_many(const EventSet *set)
+{
+	return set->n > FEW_EVENTS;
 }
 
 void
@@ -83,8 +86,7 @@ events_register(const EventSet *set, char *name)
 	table->md.reliddesc = InvalidOid;
 	table->md.tupdesc = set->desc;
 	table->md.enrtype = ENR_NAMED_TUPLESTORE;
-	/* one of two numbers, as a statement's plan keeps that of its first use */
-	table->md.enrtuples = set->n > FEW_EVENTS ? 100 * FEW_EVENTS : 1;
+	table->md.enrtuples = events_are_many(set) ? 100 * FEW_EVENTS : 1;
 	table->reldata = set->rows;
 	(void) SPI_unregister_relation(name);
 	if (SPI_register_relation(table) != SPI_OK_REL_REGISTER)
@@ -108,109 +110,76 @@ events_of_quantity(Numeric quantity)
  * Every event is written, unless its key is known, and what was written moves
  * its month's total.  The checks raise for the event or total that is wrong.
  */
-#define RECORD_SQL \
-	"WITH event AS (" \
-	"  SELECT e.account_id, e.service, e.key, e.revision, e.at, e.quantity, e.events, e.metered_table, e.properties, v.value, e.n," \
-	"         kbilling.kb_usage_period($1, e.n, e.account_id, e.service, e.key, e.quantity, e.at, $2," \
-	"             a.created_at, a.time_zone, a.state IN ('deleted', 'purged'), s.kind," \
-	"             s.aggregation = 'unique' AND v.value IS NULL) AS period" \
-	"    FROM event_set e" \
-	"    LEFT JOIN kbilling.account a ON a.account_id = e.account_id" \
-	"    LEFT JOIN kbilling.service s ON s.service = e.service" \
-	"   CROSS JOIN LATERAL (SELECT CASE s.aggregation WHEN 'unique'" \
-	"             THEN coalesce(e.value, kbilling.kb_usage_value(s.unit, e.properties)) END AS value) v" \
-	"), written AS (" \
-	"  INSERT INTO kbilling.usage_event AS x (account_id, at, recorded_at, period, revision, events, service, key, quantity, value," \
-	"                                           metered_table, properties)" \
-	"  SELECT account_id, at, $4 + n * interval '1 microsecond', period, revision, events, service, coalesce(key, 'kb:' || gen_random_uuid())," \
-	"         quantity, value, metered_table, properties" \
-	"    FROM event ORDER BY account_id, service, key, n" \
-	"  ON CONFLICT (account_id, service, key, revision) DO NOTHING" \
-	"  RETURNING x.account_id, x.period, x.service, x.at, x.recorded_at, x.events, x.quantity, x.value" \
-	"), counted AS (" \
-	"  INSERT INTO kbilling.usage_value AS v (account_id, period, service, value, events, change)" \
-	"  SELECT w.account_id, w.period, w.service, w.value, sum(w.events)::bigint, (sum(w.events) > 0)::integer" \
-	"    FROM written w WHERE w.value IS NOT NULL" \
-	"   GROUP BY w.account_id, w.period, w.service, w.value" \
-	"   ORDER BY w.account_id, w.period, w.service, w.value" \
-	"  ON CONFLICT (account_id, period, service, value) DO UPDATE" \
-	"     SET events = v.events + excluded.events," \
-	"         change = (v.events + excluded.events > 0)::integer - (v.events > 0)::integer" \
-	"  RETURNING v.account_id, v.period, v.service, v.change" \
-	"), total AS (" \
-	"  INSERT INTO kbilling.usage_total AS t (account_id, period, service, slot, aggregation, quantity, events, last_at, last_recorded_at)" \
-	"  SELECT g.account_id, g.period, g.service, $3, g.aggregation," \
-	"         CASE g.aggregation WHEN 'sum' THEN g.quantity WHEN 'count' THEN g.events WHEN 'max' THEN g.highest" \
-	"             WHEN 'unique' THEN (SELECT sum(c.change) FROM counted c" \
-	"                                  WHERE (c.account_id, c.period, c.service) = (g.account_id, g.period, g.service))" \
-	"             ELSE g.latest[3] END," \
-	"         g.events, to_timestamp(g.latest[1]::double precision), to_timestamp(g.latest[2]::double precision)" \
-	"    FROM (SELECT w.account_id, w.period, w.service, s.aggregation, sum(w.quantity) AS quantity, sum(w.events)::bigint AS events," \
-	"                 max(w.quantity) FILTER (WHERE s.aggregation = 'max' AND w.events > 0) AS highest," \
-	"                 max(ARRAY[extract(epoch FROM w.at), extract(epoch FROM w.recorded_at), w.quantity])" \
-	"                     FILTER (WHERE s.aggregation = 'last' AND w.events > 0) AS latest" \
-	"            FROM written w JOIN kbilling.service s ON s.service = w.service" \
-	"           GROUP BY w.account_id, w.period, w.service, s.aggregation) g" \
-	"   ORDER BY g.account_id, g.period, g.service" \
-	"  ON CONFLICT (account_id, period, service, slot) DO UPDATE" \
-	"     SET (quantity, last_at, last_recorded_at) = (" \
-	"             SELECT CASE t.aggregation WHEN 'max' THEN greatest(t.quantity, excluded.quantity)" \
-	"                        WHEN 'last' THEN CASE WHEN o.is_older THEN t.quantity ELSE excluded.quantity END" \
-	"                        ELSE t.quantity + excluded.quantity END," \
-	"                    CASE WHEN o.is_older THEN t.last_at ELSE excluded.last_at END," \
-	"                    CASE WHEN o.is_older THEN t.last_recorded_at ELSE excluded.last_recorded_at END" \
-	"               FROM (SELECT excluded.quantity IS NULL OR coalesce((excluded.last_at, excluded.last_recorded_at)" \
-	"                         < (t.last_at, t.last_recorded_at), false) AS is_older) o)," \
-	"         events = t.events + excluded.events, settled = false" \
-	"  RETURNING t.account_id, t.period, t.service, t.aggregation, t.quantity, t.events" \
-	")" \
-	"SELECT (SELECT count(*) FROM written), coalesce(bool_or(t.aggregation IN ('max', 'last')), false)," \
-	"       bool_and(kbilling.kb_usage_is_priced(a.account_id, t.service, x.tariff, d.day, a.currency, p.price, t.quantity, t.events))" \
-	"  FROM total t" \
-	"  JOIN kbilling.account a ON a.account_id = t.account_id" \
-	" CROSS JOIN LATERAL (SELECT kbilling.kb_month_last_day(greatest(t.period, a.charged_through + 1)) AS day) d" \
-	" CROSS JOIN LATERAL kbilling.kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.day) x" \
-	"  LEFT JOIN kbilling.price p ON p.tariff = x.tariff AND p.service = t.service AND p.from_date <= d.day AND p.to_date > d.day"
-#define RECORD_TYPES {"text", "timestamptz", "smallint", "timestamptz"}
-
-static SavedPlan record_plan = {.sql = RECORD_SQL, .arg_types = RECORD_TYPES};
-
-/* Many events want joins that few do not */
-static SavedPlan record_many_plan = {.sql = RECORD_SQL, .arg_types = RECORD_TYPES};
-
-/*
- * A highest or last quantity that is corrected is computed from its events again.
- * Whoever takes back waits for those who add, and they for it, so that one of the
- * two sees the other; those who add do not wait for each other.
- */
-#define LOCK_LEVELS(strength) \
-	"SELECT FROM kbilling.account a" \
-	" WHERE a.account_id IN (SELECT e.account_id FROM event_set e JOIN kbilling.service s ON s.service = e.service" \
-	"                         WHERE s.aggregation IN ('max', 'last'))" \
-	" ORDER BY a.account_id " strength
-
-static SavedPlan lock_to_add_plan = {.sql = LOCK_LEVELS("FOR KEY SHARE")};
-static SavedPlan lock_to_correct_plan = {.sql = LOCK_LEVELS("FOR UPDATE")};
-
-/*
- * Months without a correction are as they should be.  $1: the only slot to write,
- * NULL: all, so that none keeps what is taken back.
- */
-static SavedPlan correct_levels_plan = {
-	.sql = "UPDATE kbilling.usage_total t"
-	"   SET quantity = l.quantity, last_at = l.at, last_recorded_at = l.recorded_at, settled = false"
-	"  FROM (SELECT DISTINCT e.account_id, e.service, s.aggregation,"
-	"               kbilling.kb_month_first_day(kbilling.kb_account_date(e.at, a.time_zone)) AS period"
-	"          FROM event_set e"
-	"          JOIN kbilling.service s ON s.service = e.service"
-	"          JOIN kbilling.account a ON a.account_id = e.account_id"
-	"         WHERE s.aggregation IN ('max', 'last')) m"
-	"  LEFT JOIN LATERAL kbilling.kb_level_of_events(m.account_id, m.period, m.service, m.aggregation) l ON true"
-	" WHERE t.account_id = m.account_id AND t.period = m.period AND t.service = m.service AND t.slot = coalesce($1, t.slot)"
-	"   AND EXISTS (SELECT FROM kbilling.usage_event c"
-	"                WHERE c.account_id = m.account_id AND c.service = m.service AND c.period = m.period AND c.events < 0)",
-	.arg_types = {"smallint"}
-};
+static SavedPlan record_plan[] = PLAN_PAIR(
+	.sql = "WITH event AS ("
+	"  SELECT e.account_id, e.service, e.key, e.revision, e.at, e.quantity, e.events, e.metered_table, e.properties, v.value, e.n,"
+	"         s.aggregation IN ('max', 'last') AS is_level,"
+	"         kbilling.kb_usage_period($1, e.n, e.account_id, e.service, e.key, e.quantity, e.at, $2,"
+	"             a.created_at, a.time_zone, a.state IN ('deleted', 'purged'), s.kind,"
+	"             s.aggregation = 'unique' AND v.value IS NULL) AS period"
+	"    FROM event_set e"
+	"    LEFT JOIN kbilling.account a ON a.account_id = e.account_id"
+	"    LEFT JOIN kbilling.service s ON s.service = e.service"
+	"   CROSS JOIN LATERAL (SELECT CASE s.aggregation WHEN 'unique'"
+	"             THEN coalesce(e.value, kbilling.kb_usage_value(s.unit, e.properties)) END AS value) v"
+	"), written AS ("
+	"  INSERT INTO kbilling.usage_event AS x (account_id, at, recorded_at, period, revision, is_level, events, service, key, quantity, value,"
+	"                                           metered_table, properties)"
+	"  SELECT account_id, at, $4 + n * interval '1 microsecond', period, revision, is_level, events, service, coalesce(key, 'kb:' || gen_random_uuid()),"
+	"         quantity, value, metered_table, properties"
+	"    FROM event ORDER BY account_id, service, key, n"
+	"  ON CONFLICT (account_id, service, key, revision) DO NOTHING"
+	"  RETURNING x.account_id, x.period, x.service, x.at, x.recorded_at, x.events, x.quantity, x.value"
+	"), counted AS ("
+	"  INSERT INTO kbilling.usage_value AS v (account_id, period, service, value, events, change)"
+	"  SELECT w.account_id, w.period, w.service, w.value, sum(w.events)::bigint, (sum(w.events) > 0)::integer"
+	"    FROM written w WHERE w.value IS NOT NULL"
+	"   GROUP BY w.account_id, w.period, w.service, w.value"
+	"   ORDER BY w.account_id, w.period, w.service, w.value"
+	"  ON CONFLICT (account_id, period, service, value) DO UPDATE"
+	"     SET events = v.events + excluded.events,"
+	"         change = (v.events + excluded.events > 0)::integer - (v.events > 0)::integer"
+	"  RETURNING v.account_id, v.period, v.service, v.change"
+	"), total AS ("
+	"  INSERT INTO kbilling.usage_total AS t (account_id, period, service, slot, aggregation, quantity, events, last_at, last_recorded_at)"
+	"  SELECT g.account_id, g.period, g.service, $3, g.aggregation,"
+	"         CASE g.aggregation WHEN 'sum' THEN g.quantity WHEN 'count' THEN g.events WHEN 'max' THEN g.highest"
+	"             WHEN 'unique' THEN c.change ELSE g.latest[3] END,"
+	"         g.events, to_timestamp(g.latest[1]::double precision), to_timestamp(g.latest[2]::double precision)"
+	"    FROM (SELECT w.account_id, w.period, w.service, s.aggregation, sum(w.quantity) AS quantity, sum(w.events)::bigint AS events,"
+	"                 max(w.quantity) FILTER (WHERE s.aggregation = 'max' AND w.events > 0) AS highest,"
+	"                 max(ARRAY[extract(epoch FROM w.at), extract(epoch FROM w.recorded_at), w.quantity])"
+	"                     FILTER (WHERE s.aggregation = 'last' AND w.events > 0) AS latest"
+	"            FROM written w JOIN kbilling.service s ON s.service = w.service"
+	"           GROUP BY w.account_id, w.period, w.service, s.aggregation) g"
+	"    LEFT JOIN (SELECT account_id, period, service, sum(change) AS change FROM counted GROUP BY account_id, period, service) c"
+	"           ON c.account_id = g.account_id AND c.period = g.period AND c.service = g.service"
+	"   ORDER BY g.account_id, g.period, g.service"
+	"  ON CONFLICT (account_id, period, service, slot) DO UPDATE"
+	"     SET (quantity, last_at, last_recorded_at) = ("
+	"             SELECT CASE t.aggregation WHEN 'max' THEN greatest(t.quantity, excluded.quantity)"
+	"                        WHEN 'last' THEN CASE WHEN o.is_older THEN t.quantity ELSE excluded.quantity END"
+	"                        ELSE t.quantity + excluded.quantity END,"
+	"                    CASE WHEN o.is_older THEN t.last_at ELSE excluded.last_at END,"
+	"                    CASE WHEN o.is_older THEN t.last_recorded_at ELSE excluded.last_recorded_at END"
+	"               FROM (SELECT excluded.quantity IS NULL OR coalesce((excluded.last_at, excluded.last_recorded_at)"
+	"                         < (t.last_at, t.last_recorded_at), false) AS is_older) o),"
+	"         events = t.events + excluded.events, settled = false"
+	"  RETURNING t.account_id, t.period, t.service, t.aggregation, t.quantity, t.events"
+	")"
+	"SELECT (SELECT count(*) FROM written),"
+	"       bool_and(kbilling.kb_usage_is_priced(a.account_id, t.service, x.tariff, d.day, a.currency, p.price,"
+	"           CASE WHEN t.aggregation IN ('max', 'last') THEN t.quantity"
+	"               ELSE t.quantity + (SELECT coalesce(sum(o.quantity), 0) FROM kbilling.usage_total o"
+	"                                   WHERE o.account_id = t.account_id AND o.period = t.period AND o.service = t.service AND o.slot <> $3) END,"
+	"           t.events))"
+	"  FROM total t"
+	"  JOIN kbilling.account a ON a.account_id = t.account_id"
+	" CROSS JOIN LATERAL (SELECT kbilling.kb_month_last_day(greatest(t.period, a.charged_through + 1)) AS day) d"
+	" CROSS JOIN LATERAL kbilling.kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.day) x"
+	"  LEFT JOIN kbilling.price p ON p.tariff = x.tariff AND p.service = t.service AND p.from_date <= d.day AND p.to_date > d.day",
+	.arg_types = {"text", "timestamptz", "smallint", "timestamptz"}
+);
 
 /* Which part of a total this session writes */
 static int16
@@ -222,22 +191,16 @@ own_slot(void)
 int64
 usage_record(const EventSet *set)
 {
-	Datum		slot = Int16GetDatum(own_slot());
 	Datum		values[] = {set->source ? CStringGetTextDatum(set->source) : (Datum) 0,
-	TimestampTzGetDatum(set->now), slot, TimestampTzGetDatum(GetCurrentTimestamp())};
+		TimestampTzGetDatum(set->now), Int16GetDatum(own_slot()), TimestampTzGetDatum(GetCurrentTimestamp())
+	};
 	bool		isnull;
-	int64		counted;
 
 	if (set->n == 0)
 		return 0;
 	events_register(set, "event_set");
-	if (!set->adds_up)
-		plan_execute(set->corrects ? &lock_to_correct_plan : &lock_to_add_plan, NULL, NULL, false);
-	plan_execute(set->n > FEW_EVENTS ? &record_many_plan : &record_plan, values, set->source ? NULL : "n   ", false);
-	counted = DatumGetInt64(plan_column(1, &isnull));
-	if (DatumGetBool(plan_column(2, &isnull)))
-		plan_execute(&correct_levels_plan, &slot, set->corrects ? "n" : NULL, false);
-	return counted;
+	plan_execute(&record_plan[events_are_many(set)], values, set->source ? NULL : "n   ", false);
+	return DatumGetInt64(plan_column(1, &isnull));
 }
 
 /* kb_record_usage(account_id, service, quantity, key, at, properties) */

@@ -29,17 +29,14 @@ typedef struct UsageEvent
 } UsageEvent;
 
 /*
- * Events to record together.  They stand in a tuplestore, so a million of them
- * take no more memory than a few; statements read it as a table, see
- * events_register.
+ * Events to record together.  They stand in a tuplestore, which goes to disk where
+ * they are many; statements read it as a table, see events_register.
  */
 typedef struct EventSet
 {
 	const char *source;			/* what they are, for errors: SOURCE_...; NULL: kb_record_usage's one */
 	TimestampTz now;			/* the moment of recording */
 	int64		n;
-	bool		corrects;		/* one of them takes something back */
-	bool		adds_up;		/* the service is known to aggregate by sum or count */
 	TupleDesc	desc;
 	Tuplestorestate *rows;
 } EventSet;
@@ -65,6 +62,9 @@ extern void events_add(EventSet *set, const UsageEvent *event);
 extern void events_register(const EventSet *set, char *name);
 
 extern void events_end(EventSet *set);
+
+/* A plan keeps the size of the set at its first use: there is one for few events, and one for many. */
+extern bool events_are_many(const EventSet *set);
 
 /* How many events a quantity stands for: -1 below zero, else 1 */
 extern int64 events_of_quantity(Numeric quantity);

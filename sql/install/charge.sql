@@ -8,12 +8,12 @@ COMMENT ON COLUMN kbilling.kb_bill_result.total IS 'Sum of the lines';
 COMMENT ON COLUMN kbilling.kb_bill_result.lines IS 'As in kbilling.entry';
 
 CREATE FUNCTION kbilling.kb_bill_add(state internal, service text, from_date date, to_date date, quantity numeric, events bigint,
-									 price kbilling.kb_price, prorate boolean,
+									 billed_quantity numeric, billed_events bigint, price kbilling.kb_price, prorate boolean,
 									 currency text, first_day date, last_day date)
 	RETURNS internal
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_bill_add';
-COMMENT ON FUNCTION kbilling.kb_bill_add(internal, text, date, date, numeric, bigint, kbilling.kb_price, boolean, text, date, date) IS
+COMMENT ON FUNCTION kbilling.kb_bill_add(internal, text, date, date, numeric, bigint, numeric, bigint, kbilling.kb_price, boolean, text, date, date) IS
 'Transition function of kb_bill';
 
 CREATE FUNCTION kbilling.kb_bill_final(state internal) RETURNS kbilling.kb_bill_result
@@ -22,7 +22,7 @@ CREATE FUNCTION kbilling.kb_bill_final(state internal) RETURNS kbilling.kb_bill_
 COMMENT ON FUNCTION kbilling.kb_bill_final(internal) IS 'Final function of kb_bill';
 
 CREATE AGGREGATE kbilling.kb_bill(service text, from_date date, to_date date, quantity numeric, events bigint,
-								  price kbilling.kb_price, prorate boolean,
+								  billed_quantity numeric, billed_events bigint, price kbilling.kb_price, prorate boolean,
 								  currency text, first_day date, last_day date) (
 	SFUNC = kbilling.kb_bill_add,
 	STYPE = internal,
@@ -31,8 +31,8 @@ CREATE AGGREGATE kbilling.kb_bill(service text, from_date date, to_date date, qu
 	FINALFUNC_MODIFY = READ_WRITE,
 	PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE kbilling.kb_bill(text, date, date, numeric, bigint, kbilling.kb_price, boolean, text, date, date) IS
-'The bill of a period from its billable parts: lines in order, each rounded once, and their sum (C2, C3, M4); NULL if there is no part. events is NULL for what is charged by day; else the part is the usage of a month';
+COMMENT ON AGGREGATE kbilling.kb_bill(text, date, date, numeric, bigint, numeric, bigint, kbilling.kb_price, boolean, text, date, date) IS
+'The bill of a period from its billable parts: lines in order, each rounded once, and their sum (C2, C3, M4); NULL if there is no part. events is NULL for what is charged by day; else the part is the usage of a month, of which billed_quantity and billed_events were billed before';
 
 -- One row for each part in which nothing changes: what the account had, on which tariff, at which price; and for usage, which the
 -- month's last day prices, one for each month that it is of.  usage_from is the first such month, paced_on NULL, or a day whose pace
@@ -47,17 +47,20 @@ BEGIN ATOMIC
 	FROM (SELECT kbilling.kb_bill(s.service,
 								  coalesce(s.used_in, greatest(s.from_date, t.from_date, p.from_date)),
 								  coalesce(kbilling.kb_month_last_day(s.used_in) + 1, least(s.to_date, t.to_date, p.to_date)),
-								  s.quantity, s.events, p.price, p.prorate, $2, $5, $6) AS bill
-		  FROM (SELECT 'base' AS service, $5 AS from_date, $6 + 1 AS to_date, 1::numeric AS quantity, NULL::bigint AS events, NULL::date AS used_in
+								  s.quantity, s.events, s.billed_quantity, s.billed_events, p.price, p.prorate, $2, $5, $6) AS bill
+		  FROM (SELECT 'base' AS service, $5 AS from_date, $6 + 1 AS to_date, 1::numeric AS quantity,
+					   NULL::bigint AS events, NULL::numeric AS billed_quantity, NULL::bigint AS billed_events, NULL::date AS used_in
 				UNION ALL
-				SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity, NULL, NULL FROM kbilling.subscription u
+				SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity, NULL, NULL, NULL, NULL FROM kbilling.subscription u
 				WHERE u.account_id = $1 AND u.from_date <= $6 AND u.to_date > $5
 				UNION ALL
-				SELECT u.service, kbilling.kb_month_last_day($6), kbilling.kb_month_last_day($6) + 1, u.quantity, u.events, u.period
+				SELECT u.service, kbilling.kb_month_last_day($6), kbilling.kb_month_last_day($6) + 1, u.quantity, u.events,
+					   u.billed_quantity, u.billed_events, u.period
 				FROM kbilling.kb_unbilled_usage($1, $7, kbilling.kb_month_first_day($6)) u
 				WHERE $8 IS NULL
 				UNION ALL
-				SELECT u.service, kbilling.kb_month_last_day($6), kbilling.kb_month_last_day($6) + 1, u.quantity, u.events, u.period
+				SELECT u.service, kbilling.kb_month_last_day($6), kbilling.kb_month_last_day($6) + 1, u.quantity, u.events,
+					   u.billed_quantity, u.billed_events, u.period
 				FROM kbilling.kb_paced_usage($1, $7, kbilling.kb_month_first_day($6), $8) u
 				WHERE $8 IS NOT NULL) s
 		  JOIN (SELECT $3 AS tariff, $4 AS from_date, date 'infinity' AS to_date
@@ -104,7 +107,7 @@ CREATE TYPE kbilling.kb_charge_result AS (
 COMMENT ON TYPE kbilling.kb_charge_result IS 'What kb_month_charge did';
 COMMENT ON COLUMN kbilling.kb_charge_result.period IS 'The month charged, by its first day';
 COMMENT ON COLUMN kbilling.kb_charge_result.entry_seq IS 'The entry; NULL if nothing was due (C8)';
-COMMENT ON COLUMN kbilling.kb_charge_result.total IS 'What was charged, zero or more';
+COMMENT ON COLUMN kbilling.kb_charge_result.total IS 'What was charged; below zero if usage of earlier months was taken back for more than the month costs';
 COMMENT ON COLUMN kbilling.kb_charge_result.balance IS 'The balance after it';
 COMMENT ON COLUMN kbilling.kb_charge_result.stage IS 'The stage after it, at the moment of the posting';
 COMMENT ON COLUMN kbilling.kb_charge_result.replayed IS 'True if the period had been charged before';
@@ -117,7 +120,7 @@ COMMENT ON FUNCTION kbilling.kb_month_charge(bigint, date) IS
 
 CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
 	SELECT a.account_id, l.line_no::integer, l.service, l.what, l."from" AS from_date, l."to" AS to_date, l.days, l.days_in_month,
-		   l.quantity, l.events, l.unit_price, l.amount
+		   l.quantity, l.events, l.billed_quantity, l.billed_events, l.unit_price, l.amount
 	FROM kbilling.account a
 	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS today) d
 	CROSS JOIN LATERAL (SELECT kbilling.kb_month_first_day(d.today) AS period) m
@@ -125,8 +128,9 @@ CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
 	CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, greatest(m.period, a.charged_through + 1), d.today,
 		CASE WHEN a.charged_through + 1 < m.period THEN m.period ELSE '-infinity' END, NULL) b
 	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(b.lines) AS (service text, what text, "from" date, "to" date,
-		days integer, days_in_month integer, quantity numeric, events bigint, unit_price text, amount kbilling.kb_money)) WITH ORDINALITY
-		AS l (service, what, "from", "to", days, days_in_month, quantity, events, unit_price, amount, line_no)
+		days integer, days_in_month integer, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint,
+		unit_price text, amount kbilling.kb_money)) WITH ORDINALITY
+		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events, unit_price, amount, line_no)
 	WHERE a.state IN ('active', 'closing') AND a.charged_through < d.today;
 COMMENT ON VIEW kbilling.current_usage IS 'The running month of every account, used so far up to and including today, by the code that charges it (C6)';
 COMMENT ON COLUMN kbilling.current_usage.account_id IS 'The account';
@@ -139,16 +143,19 @@ COMMENT ON COLUMN kbilling.current_usage.days IS 'Days charged; NULL for usage';
 COMMENT ON COLUMN kbilling.current_usage.days_in_month IS 'Days that the whole price is for; NULL for usage';
 COMMENT ON COLUMN kbilling.current_usage.quantity IS 'Units';
 COMMENT ON COLUMN kbilling.current_usage.events IS 'How many events the usage is of, less corrections; NULL for what is charged by day';
+COMMENT ON COLUMN kbilling.current_usage.billed_quantity IS 'For late usage: the units of its month that were billed before; the amount is what all together cost more';
+COMMENT ON COLUMN kbilling.current_usage.billed_events IS 'The same of events';
 COMMENT ON COLUMN kbilling.current_usage.unit_price IS 'The price, as a kb_price is written';
 COMMENT ON COLUMN kbilling.current_usage.amount IS 'What it comes to, rounded once (M4)';
 
 CREATE FUNCTION kbilling.kb_current_usage(account_id bigint)
 	RETURNS TABLE (line_no integer, service text, what text, from_date date, to_date date, days integer, days_in_month integer,
-				   quantity numeric, events bigint, unit_price text, amount kbilling.kb_money)
+				   quantity numeric, events bigint, billed_quantity numeric, billed_events bigint, unit_price text, amount kbilling.kb_money)
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
 	SELECT kbilling.kb_require_account($1);
-	SELECT u.line_no, u.service, u.what, u.from_date, u.to_date, u.days, u.days_in_month, u.quantity, u.events, u.unit_price, u.amount
+	SELECT u.line_no, u.service, u.what, u.from_date, u.to_date, u.days, u.days_in_month, u.quantity, u.events,
+		   u.billed_quantity, u.billed_events, u.unit_price, u.amount
 	FROM kbilling.current_usage u WHERE u.account_id = $1;
 END;
 COMMENT ON FUNCTION kbilling.kb_current_usage(bigint) IS

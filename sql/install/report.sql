@@ -4,11 +4,12 @@
 
 CREATE VIEW kbilling.charge_line WITH (security_invoker) AS
 	SELECT e.account_id, e.seq, e.period, l.line_no::integer, l.service, l.what, l."from" AS from_date, l."to" AS to_date,
-		   l.days, l.days_in_month, l.quantity, l.events, l.unit_price, l.amount
+		   l.days, l.days_in_month, l.quantity, l.events, l.billed_quantity, l.billed_events, l.unit_price, l.amount
 	FROM kbilling.entry e
 	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(e.lines) AS (service text, what text, "from" date, "to" date,
-		days integer, days_in_month integer, quantity numeric, events bigint, unit_price text, amount kbilling.kb_money)) WITH ORDINALITY
-		AS l (service, what, "from", "to", days, days_in_month, quantity, events, unit_price, amount, line_no)
+		days integer, days_in_month integer, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint,
+		unit_price text, amount kbilling.kb_money)) WITH ORDINALITY
+		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events, unit_price, amount, line_no)
 	WHERE e.kind = 'charge';
 COMMENT ON VIEW kbilling.charge_line IS 'One row for each line of each charge, as it was posted (C7)';
 COMMENT ON COLUMN kbilling.charge_line.account_id IS 'The account';
@@ -23,6 +24,8 @@ COMMENT ON COLUMN kbilling.charge_line.days IS 'Days charged; NULL for usage';
 COMMENT ON COLUMN kbilling.charge_line.days_in_month IS 'Days that the whole price is for; NULL for usage';
 COMMENT ON COLUMN kbilling.charge_line.quantity IS 'Units';
 COMMENT ON COLUMN kbilling.charge_line.events IS 'How many events the usage was of, less corrections; NULL for what is charged by day';
+COMMENT ON COLUMN kbilling.charge_line.billed_quantity IS 'For late usage: the units of its month that were billed before; the amount is what all together cost more';
+COMMENT ON COLUMN kbilling.charge_line.billed_events IS 'The same of events';
 COMMENT ON COLUMN kbilling.charge_line.unit_price IS 'The price then, as a kb_price is written';
 COMMENT ON COLUMN kbilling.charge_line.amount IS 'What it came to, rounded once (M4)';
 
@@ -213,7 +216,7 @@ COMMENT ON COLUMN kbilling.account_check.account_id IS 'The account';
 COMMENT ON COLUMN kbilling.account_check.seq IS 'Its last entry';
 COMMENT ON COLUMN kbilling.account_check.problem IS 'The rule that is broken, and how';
 
--- Every total of usage beside its events.
+-- Every total of usage beside its events; "unique" beside its values, whose events are another row's.
 CREATE VIEW kbilling.usage_check WITH (security_invoker) AS
 	WITH event AS (
 		SELECT e.account_id, e.period, e.service, sum(e.events) AS events, sum(e.quantity) AS quantity
@@ -230,7 +233,7 @@ CREATE VIEW kbilling.usage_check WITH (security_invoker) AS
 				   WHEN 'count' THEN e.events
 				   WHEN 'unique' THEN (SELECT count(*) FROM kbilling.usage_value v
 									   WHERE v.account_id = e.account_id AND v.period = e.period AND v.service = e.service AND v.events > 0)
-				   ELSE (SELECT l.quantity FROM kbilling.kb_level_of_events(account_id, period, service, t.aggregation) l)
+				   ELSE coalesce((SELECT l.quantity FROM kbilling.kb_level_of_events(account_id, period, service, t.aggregation) l), 0)
 			   END AS recorded_quantity,
 			   CASE WHEN t.aggregation IN ('max', 'last') THEN kbilling.kb_usage_level(account_id, period, service, t.aggregation)
 				   ELSE t.quantity END AS total_quantity

@@ -16,6 +16,7 @@ CREATE TABLE kbilling.usage_event (
 	recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	period      date NOT NULL,
 	revision    integer NOT NULL DEFAULT 0,
+	is_level    boolean NOT NULL,
 	events      bigint NOT NULL,
 	service     kbilling.kb_text NOT NULL,
 	key         kbilling.kb_text NOT NULL,
@@ -32,6 +33,7 @@ COMMENT ON COLUMN kbilling.usage_event.at IS 'When it was used';
 COMMENT ON COLUMN kbilling.usage_event.recorded_at IS 'When it was recorded, by the machine''s clock, and in which order: of those that come together, a microsecond apart';
 COMMENT ON COLUMN kbilling.usage_event.period IS 'The month of its time, by its first day, in the account''s time zone';
 COMMENT ON COLUMN kbilling.usage_event.revision IS '0; odd: takes the event of the same key back, when its metered row was changed or deleted; even: counts again';
+COMMENT ON COLUMN kbilling.usage_event.is_level IS 'Whether the service aggregates by max or last, so that corrections look at its events again';
 COMMENT ON COLUMN kbilling.usage_event.events IS '1; -1 for a correction; of metered rows without a key, how many are taken together';
 COMMENT ON COLUMN kbilling.usage_event.service IS 'The metered service';
 COMMENT ON COLUMN kbilling.usage_event.key IS 'Counts once for each account and service (U1); those that begin with "kb:" are of metered rows without a key';
@@ -40,8 +42,10 @@ COMMENT ON COLUMN kbilling.usage_event.value IS 'What is counted once in a month
 COMMENT ON COLUMN kbilling.usage_event.metered_table IS 'The table, with its schema, whose row has the key; NULL if it was recorded by a call, or without a key';
 COMMENT ON COLUMN kbilling.usage_event.properties IS 'Whatever the application says of it';
 
-CREATE INDEX usage_correction ON kbilling.usage_event (account_id, service, period) WHERE events < 0;
-COMMENT ON INDEX kbilling.usage_correction IS 'Tells whether a highest or last quantity has been corrected';
+CREATE INDEX usage_level ON kbilling.usage_event (account_id, service, period) WHERE is_level;
+COMMENT ON INDEX kbilling.usage_level IS 'Finds the events of a month whose highest or last quantity has been corrected';
+CREATE INDEX usage_level_correction ON kbilling.usage_event (account_id, service, period) WHERE is_level AND events < 0;
+COMMENT ON INDEX kbilling.usage_level_correction IS 'Tells whether it has';
 
 CREATE TABLE kbilling.usage_total (
 	account_id      bigint NOT NULL,
@@ -70,12 +74,12 @@ COMMENT ON COLUMN kbilling.usage_total.last_at IS 'Time of the last event, for t
 COMMENT ON COLUMN kbilling.usage_total.last_recorded_at IS 'When that was recorded: of two at one time, the later recorded is the last';
 COMMENT ON COLUMN kbilling.usage_total.service IS 'The metered service';
 COMMENT ON COLUMN kbilling.usage_total.aggregation IS 'How the events become the quantity (U2)';
-COMMENT ON COLUMN kbilling.usage_total.quantity IS 'This slot''s part of the quantity; NULL if corrections left none, for "max" and "last"';
+COMMENT ON COLUMN kbilling.usage_total.quantity IS 'This slot''s part of the quantity; for "max" and "last" without corrections, and NULL if it has only those';
 COMMENT ON COLUMN kbilling.usage_total.billed_quantity IS 'The part of it that is billed; for "max" and "last" that of the whole month';
 
 -- settled changes only with a charge and with what comes after it, so that counting stays a heap-only update.
 CREATE INDEX usage_unbilled ON kbilling.usage_total (account_id, period) WHERE NOT settled;
-COMMENT ON INDEX kbilling.usage_unbilled IS 'Finds what is to bill without a look at earlier months';
+COMMENT ON INDEX kbilling.usage_unbilled IS 'Finds what is to bill among all months';
 
 CREATE TABLE kbilling.usage_value (
 	account_id bigint NOT NULL,
@@ -94,6 +98,17 @@ COMMENT ON COLUMN kbilling.usage_value.events IS 'How many events have it, less 
 COMMENT ON COLUMN kbilling.usage_value.change IS 'By how much the last statement that wrote it changed the count of values';
 COMMENT ON COLUMN kbilling.usage_value.service IS 'The metered service';
 COMMENT ON COLUMN kbilling.usage_value.value IS 'The value';
+
+-- Inlined; a key's revisions take turns: even ones count, odd ones take back.
+CREATE FUNCTION kbilling.kb_last_revision(account_id bigint, service text, key text)
+	RETURNS TABLE (revision integer, at timestamptz, quantity numeric, events bigint, value text, metered_table text)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT e.revision, e.at, e.quantity, e.events, e.value, e.metered_table FROM kbilling.usage_event e
+	WHERE e.account_id = $1 AND e.service = $2 AND e.key = $3
+	ORDER BY e.revision DESC LIMIT 1;
+END;
+COMMENT ON FUNCTION kbilling.kb_last_revision(bigint, text, text) IS 'The last that was recorded under a key; no row if nothing was';
 
 -- What recording calls for each event, and for each total.
 
@@ -122,18 +137,6 @@ COMMENT ON FUNCTION kbilling.kb_usage_is_priced(bigint, text, text, date, text, 
 
 -- The aggregations "max" and "last", whose slots do not add up.
 
-CREATE FUNCTION kbilling.kb_usage_level(account_id bigint, period date, service text, aggregation text) RETURNS numeric
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT CASE $4
-		WHEN 'max' THEN max(t.quantity)
-		ELSE (array_agg(t.quantity ORDER BY t.last_at DESC, t.last_recorded_at DESC) FILTER (WHERE t.quantity IS NOT NULL))[1]
-		END
-	FROM kbilling.usage_total t WHERE t.account_id = $1 AND t.period = $2 AND t.service = $3;
-END;
-COMMENT ON FUNCTION kbilling.kb_usage_level(bigint, date, text, text) IS
-'The month''s quantity of a service that aggregates by max or last; NULL if there is none';
-
 -- A correction takes back the event of its quantity at its very time; if there is none, the latest of that quantity.
 CREATE FUNCTION kbilling.kb_level_of_events(account_id bigint, period date, service text, aggregation text)
 	RETURNS TABLE (quantity numeric, at timestamptz, recorded_at timestamptz)
@@ -141,7 +144,7 @@ CREATE FUNCTION kbilling.kb_level_of_events(account_id bigint, period date, serv
 BEGIN ATOMIC
 	WITH event AS (
 		SELECT e.at, e.recorded_at, e.events, abs(e.quantity) AS quantity FROM kbilling.usage_event e
-		WHERE e.account_id = $1 AND e.service = $3 AND e.period = $2
+		WHERE e.account_id = $1 AND e.service = $3 AND e.period = $2 AND e.is_level
 	), correction AS (
 		SELECT c.quantity, c.at, - sum(c.events) AS events, - sum(sum(c.events)) OVER (PARTITION BY c.quantity) AS all_events
 		FROM event c WHERE c.events < 0 GROUP BY c.quantity, c.at
@@ -161,39 +164,56 @@ END;
 COMMENT ON FUNCTION kbilling.kb_level_of_events(bigint, date, text, text) IS
 'The month''s quantity of a service that aggregates by max or last, from its events, less those that are taken back; no row if none is left';
 
+-- What slots hold does not know of corrections: where there are any, the events are looked at again.  So no session needs to wait for
+-- another's, and none overlooks it.
+CREATE FUNCTION kbilling.kb_usage_level(account_id bigint, period date, service text, aggregation text) RETURNS numeric
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT coalesce(CASE
+		WHEN EXISTS (SELECT FROM kbilling.usage_event c
+					 WHERE c.account_id = $1 AND c.service = $3 AND c.period = $2 AND c.is_level AND c.events < 0)
+			THEN (SELECT l.quantity FROM kbilling.kb_level_of_events($1, $2, $3, $4) l)
+		WHEN $4 = 'max'
+			THEN (SELECT max(t.quantity) FROM kbilling.usage_total t WHERE t.account_id = $1 AND t.period = $2 AND t.service = $3)
+		ELSE (SELECT t.quantity FROM kbilling.usage_total t
+			  WHERE t.account_id = $1 AND t.period = $2 AND t.service = $3 AND t.quantity IS NOT NULL
+			  ORDER BY t.last_at DESC, t.last_recorded_at DESC LIMIT 1)
+		END, 0);
+END;
+COMMENT ON FUNCTION kbilling.kb_usage_level(bigint, date, text, text) IS
+'The month''s quantity of a service that aggregates by max or last; zero if there is none';
+
 -- from_period and to_period are the first and the last month to look at.  What was all taken back was not used, and what comes late
 -- without adding anything to a highest, last or distinct quantity is no usage either.
 CREATE FUNCTION kbilling.kb_unbilled_usage(account_id bigint, from_period date, to_period date)
-	RETURNS TABLE (period date, service text, quantity numeric, events bigint)
+	RETURNS TABLE (period date, service text, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-	SELECT u.period, u.service, u.quantity, u.events
-	FROM (SELECT t.period, t.service, t.aggregation,
-				 CASE WHEN t.aggregation IN ('max', 'last')
-					 THEN coalesce(kbilling.kb_usage_level($1, t.period, t.service, t.aggregation), 0)
-						 - (SELECT max(b.billed_quantity) FROM kbilling.usage_total b
-							WHERE b.account_id = $1 AND b.period = t.period AND b.service = t.service)
-					 ELSE sum(t.quantity - t.billed_quantity) END AS quantity,
-				 sum(t.events - t.billed_events)::bigint AS events
-		  FROM kbilling.usage_total t
-		  WHERE t.account_id = $1 AND t.period >= $2 AND t.period <= $3 AND NOT t.settled
+	SELECT u.period, u.service, u.quantity - u.billed_quantity, (u.events - u.billed_events)::bigint, u.billed_quantity, u.billed_events::bigint
+	FROM (SELECT t.period, t.service, t.aggregation, sum(t.events) AS events, sum(t.billed_events) AS billed_events,
+				 CASE WHEN t.aggregation IN ('max', 'last') THEN kbilling.kb_usage_level($1, t.period, t.service, t.aggregation)
+					 ELSE sum(t.quantity) END AS quantity,
+				 CASE WHEN t.aggregation IN ('max', 'last') THEN max(t.billed_quantity) ELSE sum(t.billed_quantity) END AS billed_quantity
+		  FROM (SELECT DISTINCT o.period, o.service FROM kbilling.usage_total o
+				WHERE o.account_id = $1 AND o.period >= $2 AND o.period <= $3 AND NOT o.settled) n
+		  JOIN kbilling.usage_total t ON t.account_id = $1 AND t.period = n.period AND t.service = n.service
 		  GROUP BY t.period, t.service, t.aggregation) u
-	WHERE u.quantity <> 0 OR u.events <> 0 AND (u.period = $3 OR u.aggregation = 'sum');
+	WHERE u.quantity <> u.billed_quantity OR u.events <> u.billed_events AND (u.period = $3 OR u.aggregation = 'sum');
 END;
 COMMENT ON FUNCTION kbilling.kb_unbilled_usage(bigint, date, date) IS
-'What an account used in the months and has not been billed for, by month and service';
+'What an account used in the months and has not been billed for, by month and service, and what it has been billed for';
 
 -- The pace is that of the running month and the one before, together; a highest, last or distinct count stays as it is, or was in the
 -- month before if there is none yet.
 CREATE FUNCTION kbilling.kb_paced_usage(account_id bigint, from_period date, to_period date, today date)
-	RETURNS TABLE (period date, service text, quantity numeric, events bigint)
+	RETURNS TABLE (period date, service text, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	WITH month AS (
 		SELECT kbilling.kb_month_first_day($4) AS running, kbilling.kb_month_first_day(kbilling.kb_month_first_day($4) - 1) AS before
 	), used AS (
 		SELECT t.service, t.aggregation, t.period = m.running AS is_running, sum(t.events) AS events,
-			   CASE WHEN t.aggregation IN ('max', 'last') THEN coalesce(kbilling.kb_usage_level($1, t.period, t.service, t.aggregation), 0)
+			   CASE WHEN t.aggregation IN ('max', 'last') THEN kbilling.kb_usage_level($1, t.period, t.service, t.aggregation)
 				   ELSE greatest(sum(t.quantity), 0) END AS quantity
 		FROM month m JOIN kbilling.usage_total t ON t.account_id = $1 AND t.period IN (m.running, m.before)
 		GROUP BY t.service, t.aggregation, t.period, m.running
@@ -209,14 +229,14 @@ BEGIN ATOMIC
 		FROM month m JOIN kbilling.account a ON a.account_id = $1
 		WHERE $3 >= m.running
 	)
-	SELECT u.period, u.service, sum(u.quantity), sum(u.events)::bigint
-	FROM (SELECT x.period, x.service, x.quantity, x.events FROM kbilling.kb_unbilled_usage($1, $2, $3) x
+	SELECT u.period, u.service, sum(u.quantity), sum(u.events)::bigint, sum(u.billed_quantity), sum(u.billed_events)::bigint
+	FROM (SELECT x.period, x.service, x.quantity, x.events, x.billed_quantity, x.billed_events FROM kbilling.kb_unbilled_usage($1, $2, $3) x
 		  UNION ALL
 		  SELECT $3, b.service,
 				 CASE WHEN b.adds_up THEN round(b.quantity * d.days_ahead / d.days_past, scale(b.quantity))
 					 WHEN d.is_running THEN b.level - b.so_far ELSE b.level END,
 				 CASE WHEN b.adds_up THEN round(b.events * d.days_ahead / d.days_past)
-					 WHEN d.is_running THEN b.level_events - b.events_so_far ELSE b.level_events END
+					 WHEN d.is_running THEN b.level_events - b.events_so_far ELSE b.level_events END, 0, 0
 		  FROM basis b, ahead d WHERE d.days_ahead > 0) u
 	GROUP BY u.period, u.service;
 END;

@@ -441,13 +441,15 @@ DELETE FROM billed WHERE quantity = 0;
 SELECT cmp_ok((SELECT count(*) FROM used), '>', 1000::bigint, 'U2: there is much to compare');
 SELECT is_empty('(SELECT * FROM used EXCEPT ALL SELECT * FROM billed) UNION ALL (SELECT * FROM billed EXCEPT ALL SELECT * FROM used)',
 	'U2, U3: what was used in each month is billed, or yet to be billed, once');
-SELECT is_empty($$SELECT * FROM charge_line WHERE days IS NULL AND (what = 'usage' OR quantity >= 0)
-		AND amount IS DISTINCT FROM kb_rate(unit_price::kb_price, quantity, 'USD', greatest(events, 0))$$,
+CREATE FUNCTION pg_temp.costs(price text, quantity numeric, events bigint) RETURNS kb_money LANGUAGE sql
+	RETURN CASE WHEN quantity <= 0 AND events <= 0 THEN '0.00 USD' ELSE kb_rate(price::kb_price, quantity, 'USD', greatest(events, 0)) END;
+SELECT is_empty($$SELECT * FROM charge_line WHERE what = 'usage' AND amount IS DISTINCT FROM pg_temp.costs(unit_price, quantity, events)$$,
 	'P, C7: a line of usage is its quantity at its price');
-SELECT is_empty($$SELECT account_id, period FROM charge_line WHERE what <> 'late usage' GROUP BY account_id, period
-		HAVING bool_or(amount < 0)
-	UNION ALL SELECT account_id, period FROM charge_line WHERE days IS NULL GROUP BY account_id, period, service HAVING kbilling.sum(amount) < 0$$,
-	'U3: what comes late gives back no more than the usage that it meets');
+SELECT is_empty($$SELECT * FROM charge_line WHERE what = 'late usage' AND amount IS DISTINCT FROM
+		pg_temp.costs(unit_price, quantity + billed_quantity, events + billed_events) - pg_temp.costs(unit_price, billed_quantity, billed_events)$$,
+	'U3, C7: a line of late usage is what all of its month costs more than what was billed');
+SELECT is_empty($$SELECT l.account_id, l.service, kb_month_first_day(l.from_date) FROM charge_line AS l WHERE days IS NULL
+		GROUP BY 1, 2, 3 HAVING count(DISTINCT unit_price) = 1 AND kbilling.sum(amount) < 0$$, 'U3: no month''s usage is billed below zero');
 SELECT is_empty($$SELECT l.account_id, l.period, l.service FROM charge_line AS l
 		JOIN account_tariff AS t ON t.account_id = l.account_id AND t.from_date <= kb_month_last_day(l.period) AND kb_month_last_day(l.period) < t.to_date
 		JOIN price AS p ON p.tariff = t.tariff AND p.service = l.service AND p.from_date <= kb_month_last_day(l.period) AND kb_month_last_day(l.period) < p.to_date
@@ -489,7 +491,7 @@ BEGIN
 	END LOOP;
 END $$;
 SELECT results_eq('SELECT account_id, period, lines FROM preview WHERE lines IS NOT NULL ORDER BY account_id',
-	$$SELECT account_id, period, array_agg((line_no, service, what, from_date, to_date, days, days_in_month, quantity, events, unit_price, amount)::text
+	$$SELECT account_id, period, array_agg((line_no, service, what, from_date, to_date, days, days_in_month, quantity, events, billed_quantity, billed_events, unit_price, amount)::text
 			ORDER BY line_no)
 		FROM charge_line JOIN preview USING (account_id, period) GROUP BY account_id, period ORDER BY account_id$$,
 	'C6: what is shown on the last moment of a month is what is charged a moment later, line by line');
