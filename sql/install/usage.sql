@@ -142,22 +142,30 @@ CREATE FUNCTION kbilling.kb_level_of_events(account_id bigint, period date, serv
 	RETURNS TABLE (quantity numeric, at timestamptz, recorded_at timestamptz)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-	WITH event AS (
-		SELECT e.at, e.recorded_at, e.events, abs(e.quantity) AS quantity FROM kbilling.usage_event e
-		WHERE e.account_id = $1 AND e.service = $3 AND e.period = $2 AND e.is_level
-	), correction AS (
-		SELECT c.quantity, c.at, - sum(c.events) AS events, - sum(sum(c.events)) OVER (PARTITION BY c.quantity) AS all_events
-		FROM event c WHERE c.events < 0 GROUP BY c.quantity, c.at
+	WITH correction AS MATERIALIZED (
+		SELECT abs(c.quantity) AS quantity, c.at, - sum(c.events) AS events, - sum(sum(c.events)) OVER (PARTITION BY abs(c.quantity)) AS all_events
+		FROM kbilling.usage_event c
+		WHERE c.account_id = $1 AND c.service = $3 AND c.period = $2 AND c.is_level AND c.events < 0
+		GROUP BY abs(c.quantity), c.at
+	), event AS NOT MATERIALIZED (
+		SELECT e.quantity, e.at, e.recorded_at FROM kbilling.usage_event e
+		WHERE e.account_id = $1 AND e.service = $3 AND e.period = $2 AND e.is_level AND e.events > 0
 	), candidate AS (
 		SELECT e.quantity, e.at, e.recorded_at,
 			   row_number() OVER (PARTITION BY e.quantity, e.at ORDER BY e.recorded_at DESC)
 			   <= coalesce((SELECT c.events FROM correction c WHERE c.quantity = e.quantity AND c.at = e.at), 0) AS is_meant
-		FROM event e WHERE e.events > 0
+		FROM event e WHERE e.quantity IN (SELECT c.quantity FROM correction c)
 	)
 	SELECT l.quantity, l.at, l.recorded_at
-	FROM (SELECT k.*, row_number() OVER (PARTITION BY k.quantity ORDER BY k.is_meant DESC, k.at DESC, k.recorded_at DESC) AS n
-		  FROM candidate k) l
-	WHERE l.n > coalesce((SELECT max(c.all_events) FROM correction c WHERE c.quantity = l.quantity), 0)
+	FROM ((SELECT e.quantity, e.at, e.recorded_at FROM event e
+		   WHERE e.quantity NOT IN (SELECT c.quantity FROM correction c)
+		   ORDER BY CASE $4 WHEN 'max' THEN e.quantity END DESC, e.at DESC, e.recorded_at DESC
+		   LIMIT 1)
+		  UNION ALL
+		  SELECT k.quantity, k.at, k.recorded_at
+		  FROM (SELECT x.*, row_number() OVER (PARTITION BY x.quantity ORDER BY x.is_meant DESC, x.at DESC, x.recorded_at DESC) AS n
+				FROM candidate x) k
+		  WHERE k.n > (SELECT max(c.all_events) FROM correction c WHERE c.quantity = k.quantity)) l
 	ORDER BY CASE $4 WHEN 'max' THEN l.quantity END DESC, l.at DESC, l.recorded_at DESC
 	LIMIT 1;
 END;
