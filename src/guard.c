@@ -21,6 +21,7 @@
 #include "session.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #define GUARD_HINT \
@@ -197,6 +198,9 @@ make_guard(FunctionCallInfo fcinfo, const TriggerData *trigger)
 	if (guard->account.attnum == 0)
 		trigger_refuse(trigger, "The account column is missing.", GUARD_HINT);
 	trigger_check_integer(trigger, &guard->account);
+	if (TRIGGER_FIRED_BEFORE(trigger->tg_event) &&
+		TupleDescAttr(RelationGetDescr(trigger->tg_relation), guard->account.attnum - 1)->attgenerated != '\0')
+		trigger_refuse(trigger, "The account column is generated, and has no value yet before the row is written.", GUARD_HINT);
 	guard->needs_member = trigger->tg_trigger->tgnargs == 2;
 	guard->allowed = hash_create("guarded accounts", 64, &accounts, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	return guard;
@@ -267,7 +271,8 @@ typedef struct Sight
 {
 	uint64		actor;			/* its number */
 	TimestampTz statement;		/* a plan of PL/pgSQL lives on, so its moment, */
-	CommandId	command;		/* and the command in it */
+	CommandId	command;		/* the command in it, */
+	SubTransactionId subxact;	/* and what may be rolled back */
 	bool		may_use;
 } Sight;
 
@@ -299,12 +304,13 @@ kb_can_use(PG_FUNCTION_ARGS)
 		fcinfo->flinfo->fn_extra = sight;
 	}
 	if (sight->actor != actor->number || sight->statement != GetCurrentStatementStartTimestamp() ||
-		sight->command != GetCurrentCommandId(false))
+		sight->command != GetCurrentCommandId(false) || sight->subxact != GetCurrentSubTransactionId())
 	{
 		sight->may_use = ask_may_use();
 		sight->actor = actor->number;
 		sight->statement = GetCurrentStatementStartTimestamp();
 		sight->command = GetCurrentCommandId(false);
+		sight->subxact = GetCurrentSubTransactionId();
 	}
 	PG_RETURN_BOOL(sight->may_use);
 }

@@ -15,6 +15,8 @@ static SavedPlan begin_plan = {
 	" SELECT $1, coalesce((SELECT max(p.payment_id) FROM kbilling.payment p WHERE p.account_id = $1), 0) + 1, $2, $3, $4,"
 	"        $4 + o.payment_hours * interval '1 hour', $5::kbilling.kb_payment_method, $6"
 	"   FROM kbilling.tariff t JOIN kbilling.policy o ON o.policy = t.policy WHERE t.tariff = $7"
+	/* what a repeatable read does not see is then a conflict to try again (40001), not a duplicate */
+	" ON CONFLICT (account_id, payment_id) DO NOTHING"
 	" RETURNING payment_id, expires_at",
 	.arg_types = {"bigint", "kbilling.kb_money", "kbilling.kb_money", "timestamptz", "text", "text", "text"}
 };

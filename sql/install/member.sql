@@ -14,17 +14,6 @@ END;
 COMMENT ON FUNCTION kbilling.kb_add_member(bigint, text, kbilling.kb_role, text) IS
 'Adds a member to an account; KB001 for an unknown account, KB010 for a deleted one, 23505 for a known member';
 
--- An account has an owner at all times: notices go to one.
-CREATE FUNCTION kbilling.kb_require_other_owner(account_id bigint, member text) RETURNS void
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.member m WHERE m.account_id = $1 AND m.role = 'owner' AND m.member <> $2),
-								'KB004', format('account %s must keep an owner', $1), format('"%s" is the only one.', $2),
-								'Make another member owner first, with kb_set_role.')
-	FROM kbilling.member o WHERE o.account_id = $1 AND o.member = $2 AND o.role = 'owner';
-END;
-COMMENT ON FUNCTION kbilling.kb_require_other_owner(bigint, text) IS 'Raises KB004 if the member is the account''s only owner';
-
 CREATE FUNCTION kbilling.kb_require_member(account_id bigint, member text) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -34,11 +23,24 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kbilling.kb_require_member(bigint, text) IS 'Raises KB001 if there is no such account, KB004 if it has no such member';
 
+-- An account has an owner at all times: notices go to one.  They are locked, so that of two that see the other as owner still one fails.
+CREATE FUNCTION kbilling.kb_keep_owner(account_id bigint, member text) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	SELECT FROM kbilling.member m WHERE m.account_id = $1 AND m.role = 'owner' ORDER BY m.member FOR UPDATE;
+	SELECT kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.member m WHERE m.account_id = $1 AND m.role = 'owner' AND m.member <> $2),
+								'KB004', format('account %s must keep an owner', $1), format('"%s" is the only one.', $2),
+								'Make another member owner first, with kb_set_role.');
+END;
+COMMENT ON FUNCTION kbilling.kb_keep_owner(bigint, text) IS 'Locks the account''s owners, and raises KB004 if there is none but the member; the account is locked';
+
 CREATE FUNCTION kbilling.kb_set_role(account_id bigint, member text, role kbilling.kb_role) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('role', role), kbilling.kb_lock_account(account_id), kbilling.kb_require_member(account_id, member);
-	SELECT kbilling.kb_require_other_owner(account_id, member) WHERE role <> 'owner';
+	SELECT kbilling.kb_require_not_null('member, role', member, role), kbilling.kb_lock_account(account_id);
+	-- apart from the lock, so that they see what was done meanwhile
+	SELECT kbilling.kb_require_member(account_id, member);
+	SELECT kbilling.kb_keep_owner(account_id, member) WHERE role <> 'owner';
 	UPDATE kbilling.member m SET role = kb_set_role.role
 	WHERE m.account_id = kb_set_role.account_id AND m.member = kb_set_role.member AND m.role <> kb_set_role.role;
 END;
@@ -48,7 +50,9 @@ COMMENT ON FUNCTION kbilling.kb_set_role(bigint, text, kbilling.kb_role) IS
 CREATE FUNCTION kbilling.kb_remove_member(account_id bigint, member text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_lock_account(account_id), kbilling.kb_require_member(account_id, member), kbilling.kb_require_other_owner(account_id, member);
+	SELECT kbilling.kb_require_not_null('member', member), kbilling.kb_lock_account(account_id);
+	SELECT kbilling.kb_require_member(account_id, member);
+	SELECT kbilling.kb_keep_owner(account_id, member);
 	DELETE FROM kbilling.member m WHERE m.account_id = kb_remove_member.account_id AND m.member = kb_remove_member.member;
 END;
 COMMENT ON FUNCTION kbilling.kb_remove_member(bigint, text) IS
@@ -74,7 +78,7 @@ BEGIN ATOMIC
 	WHERE m.account_id = kb_login.account_id AND m.member = kb_login.member
 		AND (kbilling.kb_access(m.account_id, m.role)).access <> 'denied'
 		AND NOT EXISTS (SELECT FROM kbilling.activity x WHERE x.account_id = m.account_id AND x.active_at > kbilling.kb_now() - interval '1 hour')
-	ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at WHERE v.active_at < excluded.active_at;
+	ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at WHERE v.active_at <= excluded.active_at - interval '1 hour';
 	SELECT kbilling.kb_access(m.account_id, m.role) FROM kbilling.member m
 	WHERE m.account_id = kb_login.account_id AND m.member = kb_login.member;
 END;

@@ -107,6 +107,8 @@ BEGIN ATOMIC
 		SELECT x.due OPERATOR(kbilling.+) b.min_amount, kbilling.kb_bonus(b.min_amount, b.percent)
 		FROM kbilling.bonus_tier b
 		WHERE b.tariff = t.tariff AND b.from_date <= d.today AND b.to_date > d.today AND b.percent > 0 AND b.min_amount OPERATOR(kbilling.>) 0
+			-- within what a kb_money can say (M1)
+			AND kbilling.kb_minor(x.due) + kbilling.kb_minor(b.min_amount) * (1 + b.percent / 100) < 9007199254740991
 			-- of two that begin at one amount the later holds
 			AND NOT EXISTS (SELECT FROM kbilling.bonus_tier l
 							WHERE l.tariff = b.tariff AND l.min_amount OPERATOR(kbilling.=) b.min_amount AND l.from_date > b.from_date

@@ -72,6 +72,7 @@ REVOKE EXECUTE ON FUNCTION
 	kbilling.kb_lock_account(bigint),
 	kbilling.kb_create_account(text, text, bigint, text, text, timestamptz),
 	kbilling.kb_add_member(bigint, text, kbilling.kb_role, text),
+	kbilling.kb_keep_owner(bigint, text),
 	kbilling.kb_set_role(bigint, text, kbilling.kb_role),
 	kbilling.kb_remove_member(bigint, text),
 	kbilling.kb_login(bigint, text),
