@@ -6,6 +6,8 @@
 #define KBILLING_CARD_H
 
 #include "postgres.h"
+
+#include "compat.h"
 #include "utils/jsonb.h"
 
 /* Whether the text holds a card number.  s need not be terminated. */
@@ -18,6 +20,6 @@ extern void card_check(const char *s);
 extern bool card_number_in_jsonb(Jsonb *jsonb);
 
 /* Error KB008: it is held by what is named, without the number. */
-extern void card_refuse(const char *what) pg_attribute_noreturn();
+pg_noreturn extern void card_refuse(const char *what);
 
 #endif

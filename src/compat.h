@@ -39,6 +39,11 @@
 #define KB_ESCONTEXT(fcinfo) ((fcinfo)->context)
 #endif
 
+/* Since 18 this is spelt so, and stands in front. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* What a check hook makes comes from the server's own allocator since 16. */
 static inline void *
 kb_guc_malloc(size_t size)

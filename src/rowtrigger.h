@@ -7,7 +7,9 @@
 #define KBILLING_ROWTRIGGER_H
 
 #include "postgres.h"
+
 #include "commands/trigger.h"
+#include "compat.h"
 #include "executor/tuptable.h"
 
 /* A column of the trigger's table; attnum 0: there is none. */
@@ -21,14 +23,14 @@ typedef struct TriggerColumn
 extern char *trigger_table(Oid table);
 
 /* Refuse the way in which the trigger is attached (39P01). */
-extern void trigger_refuse(const TriggerData *trigger, const char *why, const char *hint) pg_attribute_noreturn();
+pg_noreturn extern void trigger_refuse(const TriggerData *trigger, const char *why, const char *hint);
 
 /* The column that the n-th argument names, attnum 0 if that is missing or ''; 42703 if there is none such. */
 extern TriggerColumn trigger_column(const TriggerData *trigger, int n);
 
 /* It must be an integer (42804); as which it is then read. */
 extern void trigger_check_integer(const TriggerData *trigger, const TriggerColumn *column);
-extern void trigger_refuse_type(const TriggerData *trigger, const TriggerColumn *column, const char *what) pg_attribute_noreturn();
+pg_noreturn extern void trigger_refuse_type(const TriggerData *trigger, const TriggerColumn *column, const char *what);
 extern bool trigger_type_is_integer(Oid type);
 extern int64 trigger_integer(Datum value, Oid type);
 
