@@ -1,5 +1,6 @@
 -- False alarms of the card number detector (T4), and the card numbers it catches: a million of each kind.
--- -v n=N for another number.  The same seed gives the same texts.
+-- -v n=N for another number.  The same seed gives the same texts.  Needs the library only:
+-- test/server psql -Xqf bench/card.sql
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS kbilling;
 SET search_path = public, kbilling;

@@ -34,11 +34,8 @@ CREATE FUNCTION pg_temp.json_spellings(number text) RETURNS SETOF jsonb IMMUTABL
 	SELECT jsonb_build_array(to_jsonb(number::numeric), 1)
 $$;
 
-SELECT is((SELECT string_agg(quote_literal(spelling), ', ') FROM pg_temp.spellings(number) spelling WHERE kb_has_card_number(spelling) IS NOT TRUE), NULL,
-	format('T4: %s is found in all spellings: %s', network, number)),
-	is((SELECT string_agg(json::text, ', ') FROM pg_temp.json_spellings(number) json WHERE kb_has_card_number(json) IS NOT TRUE), NULL,
-	format('T4: %s is found in JSON: %s', network, number))
-FROM (VALUES
+CREATE TEMP TABLE published (network text, number text);
+INSERT INTO published VALUES
 	('Visa', '4111111111111111'),
 	('Visa', '4012888888881881'),
 	('Visa', '4242424242424242'),
@@ -102,8 +99,14 @@ FROM (VALUES
 	('Troy', '9792030394440796'),
 	('Verve of 18 digits', '507850785078507812'),
 	('Verve of 19 digits', '5060666666666666666'),
-	('Prostir', '9804000000000009')
-) AS t (network, number);
+	('Prostir', '9804000000000009');
+
+SELECT is((SELECT string_agg(quote_literal(spelling), ', ') FROM pg_temp.spellings(number) spelling WHERE kb_has_card_number(spelling) IS NOT TRUE), NULL,
+	format('T4: %s is found in all spellings: %s', network, number))
+FROM published;
+SELECT is((SELECT string_agg(json::text, ', ') FROM pg_temp.json_spellings(number) json WHERE kb_has_card_number(json) IS NOT TRUE), NULL,
+	format('T4: %s is found in JSON: %s', network, number))
+FROM published;
 
 -- Spellings
 
