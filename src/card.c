@@ -4,13 +4,16 @@
  *
  * A card number is 13 to 19 digits in one or more groups, with an issuer's
  * prefix, a length that goes with it, and a valid check digit.  Between two
- * groups stand spaces or dashes, up to three; the Unicode ones count.  A card
- * number begins and ends where a group does, so one is found inside a longer
- * row of groups, but not inside a longer run of digits and letters, nor right
- * after a plus, nor in the decimals of a number.
+ * groups stand spaces or dashes, up to three.  A card number begins and ends
+ * where a group does, so one is found inside a longer row of groups, but not
+ * inside a longer run of digits, nor in the decimals of a number.
  *
- * What looks alike and is harmless is told apart by its shape: a UUID by its
- * groups, an IBAN by its check digits.
+ * What looks alike and is harmless is told apart by its shape: a UUID and a
+ * hash by their digits, an IBAN by its country, length and check digits, a
+ * phone number by its plus, and a list of numbers by groups that are no card's.
+ *
+ * All of this reads ASCII.  A text with other characters is folded first, so
+ * that digits, spaces and dashes of all scripts are seen as what they are.
  */
 #include "postgres.h"
 
@@ -26,18 +29,24 @@
 #define CARD_MIN_DIGITS		13
 #define CARD_MAX_DIGITS		19
 #define MAX_SEPARATORS		3
+#define PHONE_MAX_DIGITS	15		/* E.164 */
 #define UUID_LENGTH			36
 #define IBAN_MIN_LENGTH		15
-#define IBAN_MAX_LENGTH		34
+#define HASH_MAX_LENGTH		128		/* SHA-512 */
+#define FOLDED_OTHER		'\x7F' /* a character that is none of ours */
 
 /* What may stand between groups; a set of them is a mask. */
 #define SEPARATOR_SPACE		0x01
 #define SEPARATOR_DASH		0x02
 #define SEPARATOR_DOT		0x04
+#define SEPARATOR_LINE		0x08	/* one break of a line */
+#define SEPARATOR_LINES		0x10	/* more than one */
 
 /* Lengths that go with a prefix, as a mask of 1 << length. */
 #define LENGTH(n)			(1 << (n))
 #define LENGTH_FROM(n)		(LENGTH(CARD_MAX_DIGITS + 1) - LENGTH(n))
+#define DINERS_LENGTHS		(LENGTH(14) | LENGTH(16) | LENGTH(19))
+#define NATIONAL_LENGTHS	(LENGTH(16) | LENGTH(18) | LENGTH(19))
 
 /* A range of first six digits. */
 typedef struct CardPrefix
@@ -47,32 +56,137 @@ typedef struct CardPrefix
 	int			lengths;
 } CardPrefix;
 
-/* In order; no two overlap. */
+/*
+ * Issuer identification numbers (ISO/IEC 7812) under which networks issue
+ *
+ * From what the networks publish: Mastercard Rules (Mastercard, Maestro),
+ * Discover Global Network's IIN bulletin to acquirers (Discover, Diners Club,
+ * JCB, UnionPay), Elo's table of BINs, NPCI's for RuPay.  A number that begins
+ * with 9 goes on with its country in ISO 3166.
+ *
+ * Mastercard keeps all of 50, 56-58 and 6 for Maestro, but issues under few of
+ * them.  What is known of these is listed by its first four digits.  National
+ * networks have numbers there too, of 16, 18 or 19 digits.
+ *
+ * In order; no two overlap.
+ */
 static const CardPrefix card_prefixes[] = {
-	{220000, 220499, LENGTH_FROM(16)},	/* Mir */
+	{180000, 180099, LENGTH(15)},	/* JCB, the first */
+	{194600, 194699, LENGTH(16)},	/* GPN */
+	{213100, 213199, LENGTH(15)},	/* JCB, the first */
+	{220000, 220599, LENGTH_FROM(16)},	/* Mir, Borica */
 	{222100, 272099, LENGTH(16)},	/* Mastercard */
-	{300000, 305999, LENGTH(14)},	/* Diners Club */
+	{286900, 286900, LENGTH(16)},	/* Carnet */
+	{300000, 305999, DINERS_LENGTHS},	/* Diners Club */
+	{308800, 309499, LENGTH_FROM(16)},	/* JCB */
+	{309500, 309599, DINERS_LENGTHS},	/* Diners Club */
+	{309600, 310299, LENGTH_FROM(16)},	/* JCB */
+	{311200, 312099, LENGTH_FROM(16)},	/* JCB */
+	{315800, 315999, LENGTH_FROM(16)},	/* JCB */
+	{333700, 334999, LENGTH_FROM(16)},	/* JCB */
 	{340000, 349999, LENGTH(15)},	/* American Express */
 	{352800, 358999, LENGTH_FROM(16)},	/* JCB */
-	{360000, 369999, LENGTH(14)},	/* Diners Club */
+	{360000, 369999, DINERS_LENGTHS},	/* Diners Club */
 	{370000, 379999, LENGTH(15)},	/* American Express */
-	{380000, 399999, LENGTH(14)},	/* Diners Club */
+	{380000, 399999, DINERS_LENGTHS},	/* Diners Club */
 	{400000, 499999, LENGTH(13) | LENGTH(16) | LENGTH(19)}, /* Visa */
-	{500000, 509999, LENGTH_FROM(13)},	/* Maestro */
+	{500000, 500099, NATIONAL_LENGTHS}, /* Maestro */
+	{501000, 501199, NATIONAL_LENGTHS}, /* Maestro */
+	{501500, 501699, NATIONAL_LENGTHS}, /* Maestro */
+	{501800, 501899, LENGTH_FROM(13)},	/* Maestro */
+	{501900, 501999, LENGTH(16)},	/* Dankort */
+	{502000, 502099, LENGTH_FROM(13)},	/* Maestro */
+	{502100, 502299, NATIONAL_LENGTHS}, /* Maestro, Carnet, Shetab, GPN */
+	{503100, 503399, NATIONAL_LENGTHS}, /* Maestro */
+	{503600, 503699, NATIONAL_LENGTHS}, /* Maestro */
+	{503800, 503899, LENGTH_FROM(13)},	/* Maestro */
+	{504100, 504999, NATIONAL_LENGTHS}, /* Maestro, Elo, mada, Shetab */
+	{505700, 505899, NATIONAL_LENGTHS}, /* Shetab, Korti Milli */
+	{506000, 506499, NATIONAL_LENGTHS}, /* Verve, Carnet */
+	{506600, 506799, LENGTH(16)},	/* Elo */
+	{506900, 507099, NATIONAL_LENGTHS}, /* mada, Maestro */
+	{507500, 507599, LENGTH(16)},	/* Cartes Bancaires */
+	{507800, 507999, NATIONAL_LENGTHS}, /* Meeza, Verve */
+	{508100, 508299, NATIONAL_LENGTHS}, /* mada, Maestro */
+	{508500, 509999, LENGTH(16)},	/* RuPay, Elo */
 	{510000, 559999, LENGTH(16)},	/* Mastercard */
-	{560000, 589999, LENGTH_FROM(13)},	/* Maestro */
-	/* Maestro has all of 6; Discover and UnionPay are within it */
-	{600000, 699999, LENGTH_FROM(13)},
-	{980400, 980499, LENGTH_FROM(16)},	/* Prostir */
+	{560000, 560099, NATIONAL_LENGTHS}, /* Maestro */
+	{560200, 560799, NATIONAL_LENGTHS}, /* Bankcard, Cartes Bancaires, Maestro */
+	{561000, 561099, NATIONAL_LENGTHS}, /* Bankcard, Maestro */
+	{561200, 561399, LENGTH_FROM(13)},	/* Maestro */
+	{561400, 561499, LENGTH(16)},	/* UzCard */
+	{564100, 564199, NATIONAL_LENGTHS}, /* Maestro */
+	{572400, 572699, NATIONAL_LENGTHS}, /* Maestro */
+	{576900, 576999, NATIONAL_LENGTHS}, /* Maestro */
+	{578600, 578699, NATIONAL_LENGTHS}, /* Maestro */
+	{581100, 581199, NATIONAL_LENGTHS}, /* Maestro */
+	{581700, 581899, LENGTH_FROM(13)},	/* Maestro */
+	{585200, 585999, NATIONAL_LENGTHS}, /* mada, Cartes Bancaires, Shetab */
+	{586500, 586899, NATIONAL_LENGTHS}, /* Maestro */
+	{588700, 588999, NATIONAL_LENGTHS}, /* Maestro, mada */
+	{589000, 589299, NATIONAL_LENGTHS}, /* mada, Shetab */
+	{589300, 589399, LENGTH_FROM(13)},	/* Maestro */
+	{589400, 589999, NATIONAL_LENGTHS}, /* Maestro, Cabal, Naranja */
+	{600200, 600399, NATIONAL_LENGTHS}, /* Maestro */
+	{600700, 600799, LENGTH(16)},	/* Forbrugsforeningen */
+	{601000, 601099, NATIONAL_LENGTHS}, /* Maestro */
+	{601100, 601199, LENGTH_FROM(16)},	/* Discover */
+	{601200, 602099, NATIONAL_LENGTHS}, /* Maestro, GPN */
+	{602600, 602699, NATIONAL_LENGTHS}, /* Maestro */
+	{603100, 603899, NATIONAL_LENGTHS}, /* Maestro, GPN, Shetab, Cabal */
+	{604000, 604699, NATIONAL_LENGTHS}, /* UkrCard, Cabal, Carnet */
+	{604900, 605499, NATIONAL_LENGTHS}, /* Maestro, mada */
+	{606000, 606399, NATIONAL_LENGTHS}, /* Maestro, Hipercard, Carnet, Shetab */
+	{606900, 608799, NATIONAL_LENGTHS}, /* RuPay, Maestro */
+	{610400, 610499, LENGTH(16)},	/* Shetab */
+	{620000, 629999, LENGTH_FROM(16)},	/* UnionPay */
+	{630400, 630499, LENGTH_FROM(13)},	/* Maestro */
+	{633100, 633499, NATIONAL_LENGTHS}, /* Maestro */
+	{636000, 636999, NATIONAL_LENGTHS}, /* Elo, mada, Maestro, Carnet, Shetab */
+	{637000, 637999, NATIONAL_LENGTHS}, /* Hiper, Maestro */
+	{639000, 639099, LENGTH_FROM(13)},	/* Maestro */
+	{639100, 639699, NATIONAL_LENGTHS}, /* Maestro, Carnet, Shetab */
+	{644000, 659999, LENGTH_FROM(16)},	/* Discover; RuPay, Elo, Verve, Troy */
+	{670000, 679999, LENGTH_FROM(13)},	/* Maestro */
+	{810000, 817199, LENGTH_FROM(16)},	/* UnionPay */
+	{817200, 820199, LENGTH(16)},	/* RuPay */
+	{860000, 860099, LENGTH(16)},	/* UzCard */
+	{905100, 905199, LENGTH(16)},	/* ArCa: Armenia */
+	{911200, 911299, LENGTH(16)},	/* Belkart: Belarus */
+	{941700, 941799, LENGTH(16)},	/* Elcart: Kyrgyzstan */
+	{968200, 968299, LENGTH(16)},	/* mada: Saudi Arabia */
+	{970400, 970499, LENGTH(16) | LENGTH(19)},	/* Napas: Vietnam */
+	{976200, 976299, LENGTH(16)},	/* Korti Milli: Tajikistan */
+	{979200, 979299, LENGTH(16)},	/* Troy: Turkey */
+	{980400, 980499, LENGTH_FROM(16)},	/* Prostir: Ukraine */
+	{986000, 986099, LENGTH(16)},	/* Humo: Uzbekistan */
+};
+
+/* Countries and their IBANs' length: SWIFT's registry, then those outside it. */
+static const char iban_lengths[] =
+"AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22DJ27DK18DO28"
+"EE20EG29ES24FI18FK18FO18FR27GB22GE22GI23GL18GR27GT28HN28HR21HU28IE22IL23IQ23IS26"
+"IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25MC27MD24ME22MK19MN20MR27MT31MU30NI28"
+"NL18NO15OM23PK24PL28PS29PT25QA29RO24RS22RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25"
+"SV28TL23TN24TR26UA29VA22VG24XK20YE30"
+"AO25BF28BJ28CF27CG27CI28CM27CV25DZ26GA27GQ27GW25IR26KM27MA28MG27ML28MZ25NE28SN28"
+"TD27TG28";
+
+/* Where scripts have their zero; the other digits follow.  First, how they begin in UTF-8, at least. */
+#define SCRIPT_DIGITS_FROM	0xD9
+static const uint32 script_zeros[] = {
+	0x0660, 0x06F0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0E50, 0xFF10
 };
 
 /* A card number being read, from its first digit on. */
 typedef struct CardCandidate
 {
+	const char *text;			/* where the whole text begins */
+	const char *begin;
 	int			ndigits;
 	int			separators;		/* mask of those between the groups */
 	int			ngroups;		/* complete groups */
-	int			shortest;		/* length of the shortest group but the last */
+	int			lengths;		/* mask of the groups' lengths, but the last's */
 	int			group;			/* length of the last group */
 	char		digits[CARD_MAX_DIGITS];
 } CardCandidate;
@@ -131,14 +245,180 @@ issuer_known(const char *digits, int n)
 
 	for (int i = 0; i < 6; i++)
 		prefix = prefix * 10 + (digits[i] - '0');
-	for (int i = 0; i < (int) lengthof(card_prefixes); i++)
-	{
-		const CardPrefix *range = &card_prefixes[i];
-
-		if (prefix >= range->low && prefix <= range->high)
-			return (range->lengths & LENGTH(n)) != 0;
-	}
+	for (int i = 0; i < (int) lengthof(card_prefixes) && card_prefixes[i].low <= prefix; i++)
+		if (prefix <= card_prefixes[i].high)
+			return (card_prefixes[i].lengths & LENGTH(n)) != 0;
 	return false;
+}
+
+/*
+ * What a character outside ASCII is to us, as the ASCII character for it
+ */
+static char
+fold_char(uint32 c)
+{
+	for (int i = 0; i < (int) lengthof(script_zeros); i++)
+		if (c - script_zeros[i] < 10)
+			return '0' + (c - script_zeros[i]);
+	if (c == 0x2028 || c == 0x2029)
+		return '\n';
+	/* spaces, then what is not seen: soft hyphen, joiners, directions, byte order mark */
+	if (c == 0x00A0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x202F || c == 0x205F || c == 0x3000 ||
+		c == 0x00AD || (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) || (c >= 0x2060 && c <= 0x2069) || c == 0xFEFF)
+		return ' ';
+	if ((c >= 0x2010 && c <= 0x2015) || c == 0x2043 || c == 0x2212 || c == 0xFE58 || c == 0xFE63 || c == 0xFF0D)
+		return '-';
+	if (c == 0x00B7 || c == 0xFF0E)
+		return '.';
+	return FOLDED_OTHER;
+}
+
+/*
+ * Read a character of UTF-8, 0 if there is none at u
+ */
+static uint32
+read_utf8(const unsigned char *u, const unsigned char *end, int *width)
+{
+	uint32		c;
+
+	*width = *u < 0xC0 ? 1 : *u < 0xE0 ? 2 : *u < 0xF0 ? 3 : 4;
+	if (*width == 1 || end - u < *width)
+		return 0;
+	c = *u & (0xFF >> (*width + 1));
+	for (int i = 1; i < *width; i++)
+	{
+		if ((u[i] & 0xC0) != 0x80)
+			return 0;
+		c = c << 6 | (u[i] & 0x3F);
+	}
+	return c;
+}
+
+/*
+ * Fold a text to ASCII, one byte for each character
+ *
+ * In other encodings than UTF-8, the no-break space and the dashes of the
+ * ISO 8859 and Windows sets are seen; most of what else there is are letters.
+ */
+static size_t
+fold(char *to, const char *s, size_t len)
+{
+	const unsigned char *u = (const unsigned char *) s;
+	const unsigned char *end = u + len;
+	char	   *begin = to;
+
+	while (u < end)
+	{
+		int			width = 1;
+		uint32		c;
+
+		if (!IS_HIGHBIT_SET(*u))
+			*to++ = *u;
+		else if ((c = read_utf8(u, end, &width)) != 0)
+			*to++ = fold_char(c);
+		else
+		{
+			*to++ = *u == 0xA0 ? ' ' : *u == 0x96 || *u == 0x97 ? '-' : FOLDED_OTHER;
+			width = 1;
+		}
+		u += width;
+	}
+	return to - begin;
+}
+
+/*
+ * What a character is between groups, 0 if it is a part of none
+ */
+static inline int
+separator(char c)
+{
+	switch (c)
+	{
+		case ' ':
+		case '\t':
+		case '\r':
+			return SEPARATOR_SPACE;
+		case '-':
+		case '_':
+			return SEPARATOR_DASH;
+		case '.':
+			return SEPARATOR_DOT;
+		case '\n':
+			return SEPARATOR_LINE;
+		default:
+			return 0;
+	}
+}
+
+/*
+ * Step over what parts two groups
+ *
+ * Returns the next group's first digit, or NULL if there is none.  A dash with
+ * spaces around is a dash, and a break of a line with either around is one.
+ */
+static const char *
+next_group(const char *s, const char *end, int *separators)
+{
+	int			seen = 0;
+
+	for (int i = 0; i < MAX_SEPARATORS && s < end && separator(*s) != 0; i++, s++)
+	{
+		if (seen & separator(*s) & SEPARATOR_LINE)
+			return NULL;
+		seen |= separator(*s);
+	}
+	if (seen == 0 || s >= end || !is_digit(*s))
+		return NULL;
+
+	if (seen & SEPARATOR_LINE)
+		seen = (*separators & SEPARATOR_LINE) ? SEPARATOR_LINES : SEPARATOR_LINE;
+	else if (seen & SEPARATOR_DASH)
+		seen &= ~SEPARATOR_SPACE;
+	*separators |= seen;
+	return s;
+}
+
+/*
+ * Whether a group stands before the one at s
+ */
+static bool
+follows_group(const char *text, const char *s)
+{
+	const char *before = s;
+
+	while (before > text && s - before < MAX_SEPARATORS && separator(before[-1]) != 0)
+		before--;
+	return before > text && before < s && is_digit(before[-1]);
+}
+
+/*
+ * Whether the row of groups ends at s, but for an expiry date
+ */
+static bool
+ends_row(const char *s, const char *end)
+{
+	int			ignored = 0;
+	const char *next = next_group(s, end, &ignored);
+
+	return next == NULL || (end - next > 2 && is_digit(next[1]) && next[2] == '/');
+}
+
+/*
+ * Whether the groups are as on a card, or all of one length
+ *
+ * Networks print groups of 4, 6 and 8 digits, and a rest: 4-4-4-4, 4-6-5,
+ * 4-4-4-4-3, 6-13.  The Visa of 13 digits was 4-3-3-3.
+ */
+static bool
+groups_regular(const CardCandidate *card)
+{
+	int			lengths = card->lengths;
+
+	if ((lengths & ~(LENGTH(4) | LENGTH(6) | LENGTH(8))) == 0)
+		return true;
+	if (lengths == (LENGTH(4) | LENGTH(3)) && card->ndigits == 13 && is_digit(card->begin[3]))
+		return true;
+	return (lengths & (lengths - 1)) == 0 && lengths < LENGTH(4) && LENGTH(card->group) <= lengths;
 }
 
 /*
@@ -146,85 +426,80 @@ issuer_known(const char *digits, int n)
  *
  * Dots must be all there is, and more than one, else it is a decimal number.
  * Spaces and dashes are mixed in lists of phone numbers and dates too, whose
- * groups are shorter than a card's.
+ * groups are shorter than a card's.  One break of a line may be in a number
+ * that is parted otherwise as well: lines of numbers are lists.
+ *
+ * Irregular groups are taken for a slip of who typed a number that stands by
+ * itself, or before its expiry date.  In a longer row they are other numbers,
+ * side by side.
  */
 static bool
-groups_plausible(const CardCandidate *card)
+groups_plausible(const CardCandidate *card, const char *s, const char *end)
 {
-	if (card->separators & SEPARATOR_DOT)
-		return card->separators == SEPARATOR_DOT && card->ngroups > 2;
-	if (card->separators == (SEPARATOR_SPACE | SEPARATOR_DASH))
-		return card->shortest >= 4;
+	int			separators = card->separators;
+	bool		short_group = (card->lengths & (LENGTH(4) - 1)) != 0;
+
+	if (card->ngroups == 1)
+		return true;
+	if ((separators & SEPARATOR_DOT) && (separators != SEPARATOR_DOT || card->ngroups == 2))
+		return false;
+	if ((separators & SEPARATOR_LINES) || separators == SEPARATOR_LINE)
+		return false;
+	if (((separators & SEPARATOR_LINE) || separators == (SEPARATOR_SPACE | SEPARATOR_DASH)) && short_group)
+		return false;
+
+	if (groups_regular(card))
+		return true;
+	return !(separators & SEPARATOR_DOT) && card->ngroups <= (card->ndigits + 3) / 4 + 1 &&
+		!follows_group(card->text, card->begin) && ends_row(s, end);
+}
+
+/*
+ * Whether the word around s is a hash or the like: hexadecimal, perhaps after 0x
+ */
+static bool
+in_hash(const char *text, const char *s, const char *end)
+{
+	const char *c;
+
+	for (c = s; c > text && is_word(c[-1]) && s - c < HASH_MAX_LENGTH; c--)
+	{
+		bool		marks_hex = (c[-1] | 0x20) == 'x' && c - 1 > text && c[-2] == '0' && (c - 2 == text || !is_word(c[-3]));
+
+		if (marks_hex)
+			break;
+		if (!is_hex(c[-1]))
+			return false;
+	}
+	for (c = s; c < end && is_word(*c) && c - s < HASH_MAX_LENGTH; c++)
+		if (!is_hex(*c))
+			return false;
 	return true;
 }
 
 /*
- * Read one separator, 0 if none; its width in bytes goes to *width
+ * Whether what is before or behind makes it something else
  */
-static int
-read_separator(const char *s, const char *end, int *width)
+static bool
+is_part_of_other(const CardCandidate *card, const char *s, const char *end)
 {
-	const unsigned char *u = (const unsigned char *) s;
+	const char *begin = card->begin;
 
-	*width = 1;
-	if (s < end && *s == ' ')
-		return SEPARATOR_SPACE;
-	if (s < end && *s == '-')
-		return SEPARATOR_DASH;
-	if (s < end && *s == '.')
-		return SEPARATOR_DOT;
-
-	*width = 2;
-	if (end - s >= 2 && u[0] == 0xC2 && u[1] == 0xA0)	/* no-break space */
-		return SEPARATOR_SPACE;
-
-	*width = 3;
-	if (end - s < 3 || u[0] != 0xE2)
-		return 0;
-	if (u[1] == 0x80 && (u[2] <= 0x8A || u[2] == 0xAF)) /* U+2000..200A, 202F */
-		return SEPARATOR_SPACE;
-	if (u[1] == 0x80 && u[2] >= 0x90 && u[2] <= 0x95)	/* U+2010..2015 */
-		return SEPARATOR_DASH;
-	if (u[1] == 0x88 && u[2] == 0x92)	/* minus sign */
-		return SEPARATOR_DASH;
-	return 0;
+	if (begin > card->text && begin[-1] == '+' && card->ndigits <= PHONE_MAX_DIGITS)
+		return true;
+	if (begin > card->text && is_letter(begin[-1]) && in_hash(card->text, begin, end))
+		return true;
+	return s < end && is_letter(*s) && in_hash(card->text, s, end);
 }
 
 /*
- * Step over what parts two groups
- *
- * Returns the next group's first digit, or NULL if there is none.  A dash with
- * spaces around is a dash.
- */
-static const char *
-next_group(const char *s, const char *end, int *separators)
-{
-	int			seen = 0;
-
-	for (int i = 0; i < MAX_SEPARATORS; i++)
-	{
-		int			width;
-		int			separator = read_separator(s, end, &width);
-
-		if (separator == 0)
-			break;
-		seen |= separator;
-		s += width;
-	}
-	if (seen == 0 || s >= end || !is_digit(*s))
-		return NULL;
-	*separators |= (seen & SEPARATOR_DASH) ? seen & ~SEPARATOR_SPACE : seen;
-	return s;
-}
-
-/*
- * Add a group to the candidate; NULL if it does not fit or runs into a letter
+ * Add a group to the candidate; NULL if it does not fit
  */
 static const char *
 read_group(CardCandidate *card, const char *s, const char *end)
 {
 	if (card->ngroups > 0)
-		card->shortest = Min(card->shortest, card->group);
+		card->lengths |= LENGTH(card->group);
 	card->ngroups++;
 	card->group = 0;
 	for (; s < end && is_digit(*s); s++)
@@ -234,23 +509,24 @@ read_group(CardCandidate *card, const char *s, const char *end)
 		card->digits[card->ndigits++] = *s;
 		card->group++;
 	}
-	return s < end && is_letter(*s) ? NULL : s;
+	return s;
 }
 
 /*
  * Whether a card number begins with the group at s
  */
 static bool
-card_begins(const char *s, const char *end)
+card_begins(const char *text, const char *s, const char *end)
 {
-	CardCandidate card = {.shortest = CARD_MAX_DIGITS};
+	CardCandidate card = {.text = text, .begin = s};
 
 	while (s != NULL && (s = read_group(&card, s, end)) != NULL)
 	{
 		if (card.ndigits >= CARD_MIN_DIGITS &&
 			issuer_known(card.digits, card.ndigits) &&
-			groups_plausible(&card) &&
-			luhn_valid(card.digits, card.ndigits))
+			luhn_valid(card.digits, card.ndigits) &&
+			groups_plausible(&card, s, end) &&
+			!is_part_of_other(&card, s, end))
 			return true;
 		s = next_group(s, end, &card.separators);
 	}
@@ -276,6 +552,20 @@ uuid_length(const char *s, const char *end)
 }
 
 /*
+ * How long the IBANs of a country are, 0 if it has none
+ */
+static int
+iban_country_length(char first, char second)
+{
+	first &= ~0x20;
+	second &= ~0x20;
+	for (const char *country = iban_lengths; *country != '\0'; country += 4)
+		if (country[0] == first && country[1] == second)
+			return (country[2] - '0') * 10 + (country[3] - '0');
+	return 0;
+}
+
+/*
  * Remainder of an IBAN by 97, a character further; a letter is 10 to 35
  */
 static int
@@ -287,66 +577,61 @@ iban_step(int remainder, char c)
 }
 
 /*
- * Length of the IBAN in groups of four at s, 0 if it is none
+ * Length of the IBAN at s, 0 if it is none; it may be in groups of four
  *
- * Its first four characters count last.  An IBAN without spaces is one run of
- * digits and letters, and needs no telling apart.
+ * Its first four characters count last.
  */
 static size_t
 iban_length(const char *s, const char *end)
 {
-	int			n = 4;
+	const char *c = s + 4;
 	int			remainder = 0;
+	int			length;
 
 	if (end - s < IBAN_MIN_LENGTH || !is_letter(s[0]) || !is_letter(s[1]) ||
 		!is_digit(s[2]) || !is_digit(s[3]))
 		return 0;
-	for (const char *c = s + 4; c < end && n < IBAN_MAX_LENGTH; c++)
+	length = iban_country_length(s[0], s[1]);
+	if (length == 0)
+		return 0;
+	for (int n = 4; n < length; n++)
 	{
-		int			check;
-
-		if (n % 4 == 0 && *c == ' ')
+		if (n % 4 == 0 && c < end && *c == ' ')
 			c++;
 		if (c == end || !is_word(*c))
-			break;
-		remainder = iban_step(remainder, *c);
-		if (++n < IBAN_MIN_LENGTH || (c + 1 < end && is_word(c[1])))
-			continue;
-		check = remainder;
-		for (int i = 0; i < 4; i++)
-			check = iban_step(check, s[i]);
-		if (check == 1)
-			return c + 1 - s;
+			return 0;
+		remainder = iban_step(remainder, *c++);
 	}
-	return 0;
+	for (int i = 0; i < 4; i++)
+		remainder = iban_step(remainder, s[i]);
+	if (remainder != 1 || (c < end && is_word(*c)))
+		return 0;
+	return c - s;
 }
 
 /*
  * Whether the digit at s begins a group that a card number may begin with
  */
 static bool
-group_begins(const char *start, const char *s)
+group_begins(const char *text, const char *s)
 {
 	if (!is_digit(*s))
 		return false;
-	if (s == start)
+	if (s == text)
 		return true;
-	if (is_word(s[-1]) || s[-1] == '+')
+	if (is_digit(s[-1]))
 		return false;
-	return !(s[-1] == '.' && s - start >= 2 && is_digit(s[-2]));
+	return !(s[-1] == '.' && s - text >= 2 && is_digit(s[-2]));
 }
 
-bool
-card_number_in(const char *s, size_t len)
+/*
+ * Look into a text of ASCII
+ */
+static bool
+card_number_in_ascii(const char *s, size_t len)
 {
 	const char *end = s + len;
 	const char *at = s;
-	size_t		ndigits = 0;
-
-	for (size_t i = 0; i < len; i++)
-		ndigits += is_digit(s[i]);
-	if (ndigits < CARD_MIN_DIGITS)
-		return false;
 
 	while (at < end)
 	{
@@ -358,11 +643,37 @@ card_number_in(const char *s, size_t len)
 			if (skip == 0)
 				skip = iban_length(at, end);
 		}
-		if (skip == 0 && group_begins(s, at) && card_begins(at, end))
+		if (skip == 0 && group_begins(s, at) && card_begins(s, at, end))
 			return true;
 		at += Max(skip, 1);
 	}
 	return false;
+}
+
+bool
+card_number_in(const char *s, size_t len)
+{
+	size_t		ndigits = 0;
+	size_t		nscript_digits = 0; /* at most */
+	unsigned char bits = 0;
+	char	   *folded;
+	bool		found;
+
+	for (size_t i = 0; i < len; i++)
+	{
+		ndigits += is_digit(s[i]);
+		nscript_digits += (unsigned char) s[i] >= SCRIPT_DIGITS_FROM;
+		bits |= s[i];
+	}
+	if (ndigits + nscript_digits < CARD_MIN_DIGITS)
+		return false;
+	if (!IS_HIGHBIT_SET(bits))
+		return card_number_in_ascii(s, len);
+
+	folded = palloc(len);
+	found = card_number_in_ascii(folded, fold(folded, s, len));
+	pfree(folded);
+	return found;
 }
 
 /*
