@@ -769,6 +769,12 @@ card_check(const char *s)
 		card_refuse("value");
 }
 
+const char *
+card_hidden(const char *s)
+{
+	return card_number_in(s, strlen(s)) ? "(what looks like a payment card number)" : s;
+}
+
 PG_FUNCTION_INFO_V1(kb_refuse_card_number_text);
 Datum
 kb_refuse_card_number_text(PG_FUNCTION_ARGS)

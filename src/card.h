@@ -16,6 +16,9 @@ extern bool card_number_in(const char *s, size_t len);
 /* Error KB008 if it does; before a text is repeated in another error. */
 extern void card_check(const char *s);
 
+/* The text, for an error to repeat; words in its place if it holds one. */
+extern const char *card_hidden(const char *s);
+
 /* Whether a key, string or number of the value holds one. */
 extern bool card_number_in_jsonb(Jsonb *jsonb);
 

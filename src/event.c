@@ -39,7 +39,7 @@ errdetail_event(FunctionCallInfo fcinfo)
 {
 	char	   *source = PG_ARGISNULL(ARG_SOURCE) ? "" : arg_cstring(fcinfo, ARG_SOURCE);
 	char	   *key = arg_cstring(fcinfo, ARG_KEY);
-	char	   *with_key = key ? psprintf(", with key \"%s\"", key) : "";
+	char	   *with_key = key ? psprintf(", with key \"%s\"", card_hidden(key)) : "";
 	long long	n = PG_GETARG_INT64(ARG_N);
 
 	if (strcmp(source, SOURCE_BATCH) == 0)
@@ -262,7 +262,7 @@ priced_context(void *arg)
 {
 	FunctionCallInfo fcinfo = arg;
 
-	errcontext("usage of service \"%s\" by account %lld", arg_cstring(fcinfo, 1), (long long) PG_GETARG_INT64(0));
+	errcontext("usage of service \"%s\" by account %lld", card_hidden(arg_cstring(fcinfo, 1)), (long long) PG_GETARG_INT64(0));
 }
 
 /* kb_usage_is_priced(account_id, service, tariff, day, currency, price, quantity, events) */
@@ -278,7 +278,7 @@ kb_usage_is_priced(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(5))
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF),
-				 errmsg("tariff \"%s\" has no price for service \"%s\"", arg_cstring(fcinfo, 2), arg_cstring(fcinfo, 1)),
+				 errmsg("tariff \"%s\" has no price for service \"%s\"", card_hidden(arg_cstring(fcinfo, 2)), card_hidden(arg_cstring(fcinfo, 1))),
 				 errdetail("It has none on %s, when usage of account %lld is priced.",
 						   date_to_cstring(PG_GETARG_DATEADT(3)), (long long) PG_GETARG_INT64(0)),
 				 errhint("Set one with kb_set_price.")));

@@ -13,6 +13,7 @@
 #include "utils/numeric.h"
 #include "utils/sortsupport.h"
 
+#include "card.h"
 #include "compat.h"
 #include "currency.h"
 #include "decimal.h"
@@ -118,7 +119,7 @@ syntax_error(const char *input, const char *detail, struct Node *escontext)
 {
 	ereturn(escontext, false,
 			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-			 errmsg("invalid input syntax for type %s: \"%s\"", "kb_money", input),
+			 errmsg("invalid input syntax for type %s: \"%s\"", "kb_money", card_hidden(input)),
 			 errdetail("%s", detail),
 			 errhint("Write an amount like \"19.00 USD\".")));
 }

@@ -20,6 +20,7 @@
 #include "mb/pg_wchar.h"
 #include "parser/scansup.h"
 
+#include "card.h"
 #include "compat.h"
 #include "price_terms.h"
 
@@ -140,9 +141,9 @@ fail(PriceParser *parser)
 {
 	ereturn(parser->escontext, false,
 			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-			 errmsg("invalid input syntax for type %s: \"%s\"", "kb_price", parser->text),
+			 errmsg("invalid input syntax for type %s: \"%s\"", "kb_price", card_hidden(parser->text)),
 			 errdetail("At position %d: expected %s, found %s.",
-					   parser_position(parser), parser_expected(parser), parser_found(parser)),
+					   parser_position(parser), parser_expected(parser), card_hidden(parser_found(parser))),
 			 errhint("Write \"19.00\", \"0.05 each\", \"5.00 per 100\", \"2.5%% + 0.30\", "
 					 "\"graduated 0.10 to 100, 0.08\" or \"volume 0.10 + 2.00 to 100, 0.08\"; "
 					 "\"free 50\", \"min 5.00\" and \"max 100.00\" may follow all but the first.")));
@@ -168,7 +169,7 @@ fail_range(const PriceParser *parser)
 {
 	ereturn(parser->escontext, false,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("value \"%s\" is out of range for type %s", parser->text, "kb_price"),
+			 errmsg("value \"%s\" is out of range for type %s", card_hidden(parser->text), "kb_price"),
 			 errdetail("At position %d: without its point, the number is above %lld.",
 					   parser_position(parser), (long long) PG_INT64_MAX),
 			 errhint("Write it with at most 18 digits, decimals included.")));
