@@ -38,7 +38,7 @@ COMMENT ON COLUMN kbilling.role_right.object IS 'The function, procedure, table 
 
 CREATE TABLE kbilling.role_grant (
 	role       name NOT NULL,
-	granted_as text NOT NULL,
+	granted_as kbilling.kb_text NOT NULL,
 	PRIMARY KEY (role, granted_as)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.role_grant', '');
