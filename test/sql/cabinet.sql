@@ -88,7 +88,7 @@ SET LOCAL kbilling.clock = '2026-11-01 10:00+00';
 SELECT kb_month_charge(1)
 \g /dev/null
 SELECT is((SELECT concat_ws('/', e ->> 'kind', e ->> 'period', e ->> 'amount', (SELECT string_agg(concat_ws(' ', l ->> 'service', l ->> 'amount'), ', ') FROM jsonb_array_elements(e -> 'lines') AS l)) FROM jsonb_path_query(kb_cabinet(1, 'own'), '$.entries[0]') AS e),
-	'charge/2026-10-01/-33.00 USD/base 31.00, orders 2.00', 'C7: a charge with its lines');
+	'charge/2026-10-01/-33.00 USD/base 31.00 USD, orders 2.00 USD', 'C7: a charge with its lines');
 
 -- Who asks
 
@@ -98,8 +98,8 @@ SELECT is(pg_temp.outcome(call), expected, call) FROM (VALUES
 	('kb_cabinet(1, '''')', 'KB004 "" is no member of account 1'),
 	('kb_cabinet(404, ''own'')', 'KB001 account 404 does not exist'),
 	('kb_cabinet(7, ''stranger'')', 'KB004 "stranger" is no member of account 7'),
-	('kb_cabinet(1, NULL)', '22004 account_id, member must not be null'),
-	('kb_cabinet(NULL, ''own'')', '22004 account_id, member must not be null'),
+	('kb_cabinet(1, NULL)', '22004 member must not be null'),
+	('kb_cabinet(NULL, ''own'')', '22004 account_id must not be null'),
 	('kb_cabinet(1, ''4111 1111 1111 1111'')', 'KB008 value holds what looks like a payment card number')
 ) AS t (call, expected);
 SELECT kb_set_role(1, 'emp', 'admin')
