@@ -221,6 +221,8 @@ EXECUTE act_as (:acme_account_id, 'olena') \g /dev/null
 SELECT is(pg_temp.refusal(statement), 'Its stage is "blocked": 10.00 USD is due, since 2026-12-01; access is "denied" (S3). An owner or admin can top up at any time (T1); paying 10.00 USD gives full access back.',
 	'E1: why, how much, since when, and the way out: ' || statement)
 FROM unnest(ARRAY[format('EXECUTE open_ticket (%s, ''x'')', :acme_account_id), format('EXECUTE send_messages (%s, %s, ''{x}'')', :acme_account_id, :acme_ticket_id)]) AS statement;
+SELECT throws_ok(format('INSERT INTO helpdesk.message (account_id, ticket_id, body) VALUES (%s, %s, ''x'') RETURNING message_id', :acme_account_id, :acme_ticket_id), '42501', NULL,
+	'E2: with RETURNING, row security comes before the guard of the statement');
 ROLLBACK;
 
 -- Day 12: the owner pays what is due and 100.00 ahead; the webhook comes twice
