@@ -1,0 +1,154 @@
+-- A help desk for many companies, on kbilling: to copy from.  Each company is an
+-- account of kbilling, and its people are the account's members.
+--
+--   psql -X -f examples/helpdesk.sql
+--
+-- as a superuser, in an empty database.  First what is set up once; then what the
+-- app sends, as its driver prepares it.  test/sql/helpdesk.sql plays a debt through
+-- with just these statements.
+
+\set ON_ERROR_STOP on
+BEGIN;
+
+-- ---------------------------------------------------------------------------
+-- Set up once
+-- ---------------------------------------------------------------------------
+
+CREATE EXTENSION IF NOT EXISTS kbilling;
+
+-- Roles belong to the whole cluster, where another database may have made this one.
+SELECT 'CREATE ROLE helpdesk_app NOLOGIN' WHERE pg_catalog.to_regrole('helpdesk_app') IS NULL
+\gexec
+
+-- What an app needs of kbilling: functions, and prices to read.  No table of accounts, members or money is among it.
+-- The logins of the connection pool are made members: GRANT helpdesk_app TO …;
+SELECT kbilling.kb_grant('helpdesk_app', 'app');
+
+-- 19.00 a month; 5.00 for each seat, by the day; 0.05 for each message beyond 100, by recipient; 5 % for who pays 100.00 ahead.
+SELECT kbilling.kb_create_tariff('helpdesk', 'USD', 'Help desk'),
+	kbilling.kb_create_service('seat', 'recurring', 'seat'),
+	kbilling.kb_create_service('messages', 'metered', 'message');
+SELECT kbilling.kb_set_price('helpdesk', 'base', '19.00'),
+	kbilling.kb_set_price('helpdesk', 'seat', '5.00 each'),
+	kbilling.kb_set_price('helpdesk', 'messages', '0.05 each free 100'),
+	kbilling.kb_set_bonus('helpdesk', '100.00 USD', 5);
+
+-- A new schema is closed to PUBLIC, and so are its tables.
+CREATE SCHEMA helpdesk;
+
+-- account_id leads each key, so that a row can refer only to rows of its own account.  It has no foreign key of its own: the
+-- guard refuses an account that does not exist, none is ever removed, and a check would lock the account's row for each insert.
+CREATE TABLE helpdesk.ticket (
+	account_id bigint NOT NULL,
+	ticket_id  bigint GENERATED ALWAYS AS IDENTITY,
+	subject    text NOT NULL,
+	closed     boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (account_id, ticket_id)
+);
+CREATE TABLE helpdesk.message (
+	account_id bigint NOT NULL,
+	message_id bigint GENERATED ALWAYS AS IDENTITY,
+	ticket_id  bigint NOT NULL,
+	recipients integer NOT NULL DEFAULT 1 CHECK (recipients > 0),
+	body       text NOT NULL,
+	PRIMARY KEY (account_id, message_id),
+	FOREIGN KEY (account_id, ticket_id) REFERENCES helpdesk.ticket
+);
+CREATE INDEX ON helpdesk.message (account_id, ticket_id);  -- for the foreign key, and for a ticket's page
+
+-- The app may do this much and no more: rows keep their numbers, their account and their ticket, and tickets are not deleted.
+GRANT USAGE ON SCHEMA helpdesk TO helpdesk_app;
+GRANT SELECT, INSERT (account_id, subject), UPDATE (subject, closed) ON helpdesk.ticket TO helpdesk_app;
+GRANT SELECT, INSERT (account_id, ticket_id, recipients, body), UPDATE (recipients, body), DELETE ON helpdesk.message TO helpdesk_app;
+
+-- Sight.  A statement sees the rows of the account that it acts for, as long as that member's access is full; so it may leave
+-- account_id out of its conditions.  The comparison is kb_can_use's as well: it is here for the index.
+-- New rows only have to be of that account: whether they may be written is for the guard, which says why not.
+-- FORCE is for a table whose owner is no superuser.
+ALTER TABLE helpdesk.ticket ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE helpdesk.message ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY account ON helpdesk.ticket TO helpdesk_app
+	USING (account_id = kbilling.kb_acting_account() AND kbilling.kb_can_use(account_id))
+	WITH CHECK (account_id = kbilling.kb_acting_account());
+CREATE POLICY account ON helpdesk.message TO helpdesk_app
+	USING (account_id = kbilling.kb_acting_account() AND kbilling.kb_can_use(account_id))
+	WITH CHECK (account_id = kbilling.kb_acting_account());
+
+-- Writes.  'member': nothing is written but for a member, so a request that forgets kb_act_as fails.
+-- Row by row for the table whose inserts return something: what row security hides, RETURNING refuses without a reason, and
+-- only a guard BEFORE it comes first.
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON helpdesk.ticket
+	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
+-- Once a statement for the table that is written in bulk; a trigger with transition tables is for one kind of statement.
+CREATE TRIGGER guard_insert AFTER INSERT ON helpdesk.message REFERENCING NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
+CREATE TRIGGER guard_update AFTER UPDATE ON helpdesk.message REFERENCING OLD TABLE AS removed NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
+CREATE TRIGGER guard_delete AFTER DELETE ON helpdesk.message REFERENCING OLD TABLE AS removed
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
+
+-- Usage.  Each message counts its recipients, under its number as the key: a change or deletion corrects the month in which it
+-- was sent.  The names make the guard go first.
+CREATE TRIGGER meter_insert AFTER INSERT ON helpdesk.message REFERENCING NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('messages', 'account_id', 'recipients', 'message_id');
+CREATE TRIGGER meter_update AFTER UPDATE ON helpdesk.message REFERENCING OLD TABLE AS removed NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('messages', 'account_id', 'recipients', 'message_id');
+CREATE TRIGGER meter_delete AFTER DELETE ON helpdesk.message REFERENCING OLD TABLE AS removed
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('messages', 'account_id', 'recipients', 'message_id');
+
+COMMIT;
+
+-- And a scheduler: CALL kbilling.kb_sweep(); each hour, as a role with kb_grant(…, 'operator').
+
+-- ---------------------------------------------------------------------------
+-- What the app sends, as helpdesk_app
+-- ---------------------------------------------------------------------------
+
+-- Sign-up: the new account's number, and its owner.
+PREPARE sign_up (text, text, text) AS
+	SELECT kbilling.kb_create_account($1, 'helpdesk', time_zone => $2, email => $3) AS account_id;
+
+-- The team's page.  Who may open it is for the app to decide.
+PREPARE invite (bigint, text, kbilling.kb_role) AS SELECT kbilling.kb_add_member($1, $2, $3);
+PREPARE set_seats (bigint, numeric) AS SELECT kbilling.kb_switch_on($1, 'seat', $2);
+
+-- Login, once the app knows who it is.  full: come in.  full_with_reminder: come in, and show amount_due and next_stage_on.
+-- payment_only: to the payment page, and nowhere else.  denied: say why; can_pay of the cabinet says whether the payment page is open.
+PREPARE login (bigint, text) AS
+	SELECT stage, access, amount_due, next_stage, next_stage_on, delete_on FROM kbilling.kb_login($1, $2);
+
+-- A request is one transaction, which says first for whom it acts: account and member from the app's own session, never from the
+-- request.  It ends with the transaction, so a pooled connection carries nobody over.
+--
+--   BEGIN;
+--   EXECUTE act_as (7, 'olena');
+--   EXECUTE open_ticket (7, 'Printer on fire');
+--   COMMIT;
+--
+-- KB003 is an answer, not a failure: show its detail and hint, and the way to the payment page.  An UPDATE or DELETE of rows that
+-- the member may not see meets none, and changes nothing: ask kb_login again if it was to change one.
+PREPARE act_as (bigint, text) AS SELECT kbilling.kb_act_as($1, $2);
+PREPARE tickets AS
+	SELECT ticket_id, subject, closed FROM helpdesk.ticket ORDER BY ticket_id;
+PREPARE open_ticket (bigint, text) AS
+	INSERT INTO helpdesk.ticket (account_id, subject) VALUES ($1, $2) RETURNING ticket_id;
+PREPARE close_ticket (bigint) AS
+	UPDATE helpdesk.ticket SET closed = true WHERE ticket_id = $1;
+PREPARE messages (bigint) AS
+	SELECT message_id, recipients, body FROM helpdesk.message WHERE ticket_id = $1 ORDER BY message_id;
+PREPARE send_messages (bigint, bigint, text[]) AS
+	INSERT INTO helpdesk.message (account_id, ticket_id, body) SELECT $1, $2, body FROM pg_catalog.unnest($3) AS body;
+
+-- The payment page, at every stage: what is due, what is in use, what to pay for which bonus.  Then begin the payment, and pass
+-- account and payment_id on to the provider, who takes the card's number: none of it is kept here.
+PREPARE payment_page (bigint, text) AS SELECT kbilling.kb_cabinet($1, $2);
+PREPARE offers (bigint) AS SELECT amount, bonus FROM kbilling.kb_topup_offers($1);
+PREPARE pay (bigint, text, kbilling.kb_money, kbilling.kb_payment_method) AS
+	SELECT payment_id, bonus, expires_at FROM kbilling.kb_begin_topup($1, $2, $3, $4);
+
+-- The provider's webhook, once its signature is checked: account and payment_id as they were passed on, amount and reference as
+-- the provider says.  It may come any number of times and credits once; it needs no member, and access is back when it commits.
+PREPARE paid (bigint, bigint, kbilling.kb_money, kbilling.kb_payment_method, text) AS
+	SELECT credited, bonus, balance, stage_before, stage_after, replayed
+	FROM kbilling.kb_apply_topup($1, $3, $4, $5, payment_id => $2);
+PREPARE not_paid (bigint, bigint, text) AS SELECT kbilling.kb_fail_topup($1, $2, $3);
