@@ -25,7 +25,7 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 	)
 	SELECT r.granted_as, 'EXECUTE' AS privilege, 'ROUTINE' AS kind, p.oid::regprocedure::text AS object
 	FROM routine r JOIN pg_proc p ON p.proname = ANY (r.names)
-	WHERE p.pronamespace = 'kbilling'::regnamespace AND (p.prosecdef OR p.prokind = 'p')
+	WHERE p.pronamespace = 'kbilling'::regnamespace AND (p.prosecdef OR p.prokind = 'p' OR p.proname = 'kb_guard')
 	UNION ALL
 	SELECT r.granted_as, r.privilege, 'TABLE', c.oid::regclass::text
 	FROM relation r JOIN pg_class c ON r.names IS NULL OR c.relname = ANY (r.names)
@@ -35,16 +35,6 @@ COMMENT ON COLUMN kbilling.role_right.granted_as IS 'app, support, operator or a
 COMMENT ON COLUMN kbilling.role_right.privilege IS 'EXECUTE, SELECT, INSERT, UPDATE or DELETE';
 COMMENT ON COLUMN kbilling.role_right.kind IS 'ROUTINE or TABLE, as GRANT calls it; a view is a TABLE';
 COMMENT ON COLUMN kbilling.role_right.object IS 'The function, procedure, table or view';
-
-CREATE TABLE kbilling.role_grant (
-	role       name NOT NULL,
-	granted_as kbilling.kb_text NOT NULL,
-	PRIMARY KEY (role, granted_as)
-);
-SELECT pg_catalog.pg_extension_config_dump('kbilling.role_grant', '');
-COMMENT ON TABLE kbilling.role_grant IS 'As what roles have been granted rights, by kb_grant';
-COMMENT ON COLUMN kbilling.role_grant.role IS 'The role''s name then';
-COMMENT ON COLUMN kbilling.role_grant.granted_as IS 'app, support, operator or auditor';
 
 CREATE FUNCTION kbilling.kb_grant(role regrole, "as" text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
@@ -56,7 +46,7 @@ CREATE FUNCTION kbilling.kb_revoke(role regrole, "as" text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_revoke';
 COMMENT ON FUNCTION kbilling.kb_revoke(regrole, text) IS
-'Takes those rights back, but for what the role has as something else too. For the owner of the extension. 22023 for anything else';
+'Takes those rights back, but for what the role has as something else too, of which it must have all. For the owner of the extension. 22023 for anything else';
 
 -- Nothing that changes data, or reads with the owner's rights, is for everyone.  Here and not at each function, so that one look shows
 -- them all.
@@ -78,6 +68,7 @@ REVOKE EXECUTE ON FUNCTION
 	kbilling.kb_login(bigint, text),
 	kbilling.kb_act_as(bigint, text),
 	kbilling.kb_may_use(),
+	kbilling.kb_check_access(bigint, boolean),
 	kbilling.kb_guard(),
 	kbilling.kb_put_tariff(bigint, text, date),
 	kbilling.kb_set_tariff(bigint, text, date),

@@ -32,7 +32,7 @@ SELECT unalike(kb_cabinet(account_id, 'emp')::text, '%USD%', 'S3: an employee se
 SELECT unalike(kb_cabinet(7, member)::text, '%USD%', 'D5: nobody sees any of a deleted account: ' || member) FROM unnest('{own,adm,emp}'::text[]) AS member;
 -- of what is in lists
 SELECT is(pg_temp.keys(kb_cabinet(5, 'own') -> list -> 0), keys, format('the keys of %s', list)) FROM (VALUES
-	('usage', 'amount days days_in_month events from_date line_no quantity service to_date unit_price what'),
+	('usage', 'amount billed_events billed_quantity days days_in_month events from_date line_no quantity service to_date unit_price what'),
 	('offers', 'amount bonus'),
 	('payments', 'amount expires_at member method payment_id'),
 	('entries', 'amount balance_after effective_on kind lines member memo method period seq')

@@ -148,8 +148,6 @@ SELECT is_empty('SELECT pg_temp.rights_of(''kbilling_privilege_nobody'')', 'who 
 SELECT is_empty($$SELECT role FROM granted WHERE has_schema_privilege(role, 'kbilling', 'CREATE')$$, 'nobody can plant an object in the schema');
 SELECT set_eq('SELECT granted_as, privilege, CASE kind WHEN ''ROUTINE'' THEN object::regprocedure::text ELSE object::regclass::text END FROM role_right',
 	'SELECT granted_as, privilege, object FROM documented', 'role_right is what is documented');
-SELECT is((SELECT string_agg(role || ' ' || granted_as, ', ' ORDER BY granted_as) FROM role_grant),
-	'kbilling_privilege_app app, kbilling_privilege_auditor auditor, kbilling_privilege_operator operator, kbilling_privilege_support support', 'what was granted is noted');
 
 -- What is given works, down to what it calls
 
@@ -213,7 +211,6 @@ SELECT pg_temp.expect('kbilling_privilege_two', 'granted twice and taken back on
 SELECT pg_temp.grants('kb_revoke', 'kbilling_privilege_two', 'auditor')
 \g /dev/null
 SELECT is_empty('SELECT pg_temp.rights_of(''kbilling_privilege_two'')', 'all taken back: nothing is left');
-SELECT is_empty('SELECT * FROM role_grant WHERE role = ''kbilling_privilege_two''', 'nor noted');
 
 -- Granted again after an upgrade, for what has come: as if these two had
 SELECT pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'app', 'support')
@@ -222,7 +219,6 @@ REVOKE EXECUTE ON FUNCTION kb_balance(bigint), kb_login(bigint, text) FROM kbill
 SELECT pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'app', 'support')
 \g /dev/null
 SELECT ok(has_function_privilege('kbilling_privilege_two', 'kb_login(bigint, text)', 'EXECUTE'), 'granted again: a right of one kind that has come');
--- BUG: kb_grant leaves out what another kind that is noted gives as well, whether the role has it or not; so neither gives it
 SELECT ok(has_function_privilege('kbilling_privilege_two', 'kb_balance(bigint)', 'EXECUTE'), 'granted again: a right of both kinds that has come');
 SELECT pg_temp.grants('kb_revoke', 'kbilling_privilege_two', 'app', 'support'), pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'app')
 \g /dev/null
@@ -231,18 +227,15 @@ DROP ROLE kbilling_privilege_two;
 CREATE ROLE kbilling_privilege_two;
 SELECT pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'support')
 \g /dev/null
--- BUG: the same for a role that was dropped and made anew under its name: role_grant still has the old one
 SELECT pg_temp.expect('kbilling_privilege_two', 'a role that is made anew', 'support');
 SELECT pg_temp.grants('kb_revoke', 'kbilling_privilege_two', 'app', 'support'), pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'app', 'support')
 \g /dev/null
 ALTER ROLE kbilling_privilege_two RENAME TO kbilling_privilege_renamed;
 SELECT pg_temp.grants('kb_revoke', 'kbilling_privilege_renamed', 'support')
 \g /dev/null
--- BUG: and of one that has another name since, kb_revoke takes what it keeps as something else
 SELECT pg_temp.expect('kbilling_privilege_renamed', 'a role that is renamed', 'app');
 DROP OWNED BY kbilling_privilege_renamed;
 DROP ROLE kbilling_privilege_renamed;
-DELETE FROM role_grant WHERE role = 'kbilling_privilege_two';
 
 -- To whom, as what, and by whom
 
@@ -251,7 +244,7 @@ SELECT is(left(pg_temp.outcome('SELECT kbilling.' || f || call), 5), expected, f
 	('(NULL, ''app'')', '22004'), ('(NULL, NULL)', '22004'), ('(''kbilling_no_such_role'', ''app'')', '42704'), ('(0::oid::regrole, ''app'')', '42704'), ('(4294967295::oid::regrole, ''app'')', '42704'), ('(''public'', ''app'')', '42704')
 ) AS t (call, expected);
 CREATE TEMP TABLE hostile (name name);
-INSERT INTO hostile VALUES ('kbilling privilege; DROP TABLE kbilling.role_grant; --'), ('kbilling"privilege'), ('kbilling''privilege'), ('Kbilling_Privilege'), ('kbilling\privilege'), ('kbilling$$privilege'), ('kbilling, public'),
+INSERT INTO hostile VALUES ('kbilling privilege; DROP TABLE kbilling.entry; --'), ('kbilling"privilege'), ('kbilling''privilege'), ('Kbilling_Privilege'), ('kbilling\privilege'), ('kbilling$$privilege'), ('kbilling, public'),
 	('current_user'), ('PUBLIC'), (rpad('kbilling', 63, 'x'));
 SELECT format('DROP ROLE IF EXISTS %s; CREATE ROLE %1$s', '"' || replace(name, '"', '""') || '"') FROM hostile
 \gexec
