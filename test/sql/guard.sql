@@ -714,6 +714,8 @@ SELECT kb_act_as(1, 'own')
 SET LOCAL ROLE kbilling_guard_forger;
 SELECT is(public.forge(statement), '1 own, in sight', 'E4: it stays with ' || statement) FROM unnest(ARRAY['SELECT kbilling.kb_act_as(2, ''own'')', 'SET search_path = public', 'SELECT 1 / 0', 'SET ROLE kbilling_guard_plain', 'SET SESSION AUTHORIZATION kbilling_guard_plain', 'RESET SESSION AUTHORIZATION']) AS statement;
 ROLLBACK;
+SELECT is(public.acting(), 'nobody', 'E4: until the transaction ends');
+
 DROP OWNED BY kbilling_guard_app, kbilling_guard_plain, kbilling_guard_forger;
 DROP ROLE kbilling_guard_app, kbilling_guard_plain, kbilling_guard_forger;
 SELECT * FROM finish();
