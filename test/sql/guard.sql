@@ -317,7 +317,6 @@ CREATE TRIGGER act BEFORE INSERT ON public.authored FOR EACH ROW EXECUTE FUNCTIO
 CREATE TRIGGER guard BEFORE INSERT ON public.authored FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
 INSERT INTO public.authored SELECT n, 1 + n % 2 FROM generate_series(1, 1000) AS n;
 SELECT is((SELECT count(*) FROM public.authored), 1000::bigint, 'E1: each row by a member of its own account');
--- BUG: E1, each kb_act_as leaves the table of accounts before it behind until the statement ends, 7 kB each: a million rows take 7 GB
 SELECT cmp_ok((SELECT max(kept) FROM public.authored), '<=', 2::bigint, 'E1: memory stays flat');
 
 -- E1: partitions
