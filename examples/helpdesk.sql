@@ -98,7 +98,7 @@ CREATE TRIGGER meter_delete AFTER DELETE ON helpdesk.message REFERENCING OLD TAB
 
 COMMIT;
 
--- And a scheduler: CALL kbilling.kb_sweep(); each hour, as a role with kb_grant(…, 'operator').
+-- And each hour the sweep: SELECT kbilling.kb_schedule(); as a role with kb_grant(…, 'operator').
 
 -- ---------------------------------------------------------------------------
 -- What the app sends, as helpdesk_app

@@ -12,7 +12,7 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 						kb_defer,kb_refund,kb_chargeback,kb_adjust,kb_write_off,kb_reverse,
 						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_cabinet,kb_verify}'),
 			   ('operator', '{kb_create_tariff,kb_create_service,kb_set_price,kb_set_bonus,kb_month_charge,kb_sweep,kb_sweep_begin,kb_sweep_step,kb_sweep_end,
-						kb_verify,kb_check}'),
+						kb_schedule,kb_unschedule,kb_verify,kb_check}'),
 			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,kb_verify,kb_check}')
 	), relation (granted_as, privilege, names) AS (
 		VALUES ('app', 'SELECT', '{tariff,service,price,bonus_tier}'::text[]),
@@ -25,7 +25,7 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 	)
 	SELECT r.granted_as, 'EXECUTE' AS privilege, 'ROUTINE' AS kind, p.oid::regprocedure::text AS object
 	FROM routine r JOIN pg_proc p ON p.proname = ANY (r.names)
-	WHERE p.pronamespace = 'kbilling'::regnamespace AND (p.prosecdef OR p.prokind = 'p' OR p.proname = 'kb_guard')
+	WHERE p.pronamespace = 'kbilling'::regnamespace AND (p.prosecdef OR p.prokind = 'p' OR p.proname IN ('kb_guard', 'kb_schedule', 'kb_unschedule'))
 	UNION ALL
 	SELECT r.granted_as, r.privilege, 'TABLE', c.oid::regclass::text
 	FROM relation r JOIN pg_class c ON r.names IS NULL OR c.relname = ANY (r.names)
@@ -105,6 +105,8 @@ REVOKE EXECUTE ON FUNCTION
 	kbilling.kb_revoke(regrole, text),
 	kbilling.kb_sweep_begin(),
 	kbilling.kb_sweep_step(bigint, integer),
-	kbilling.kb_sweep_end(bigint)
+	kbilling.kb_sweep_end(bigint),
+	kbilling.kb_schedule(text),
+	kbilling.kb_unschedule()
 	FROM PUBLIC;
 REVOKE EXECUTE ON PROCEDURE kbilling.kb_sweep() FROM PUBLIC;

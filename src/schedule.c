@@ -1,0 +1,192 @@
+/*
+ * schedule.c
+ *		The sweep as a job of pg_cron (W2).
+ *
+ * pg_cron need not be there before these are called, and may be there in
+ * another database only: its functions are called by name.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "args.h"
+#include "card.h"
+#include "catalog/namespace.h"
+#include "commands/dbcommands.h"
+#include "commands/extension.h"
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "plan.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+
+#define JOB_COMMAND		"CALL kbilling.kb_sweep()"
+#define JOB_PREFIX		"kbilling sweep of "
+
+/* What tells the job apart from those of other databases, also where a long name is cut */
+static char *
+job_name(const char *database)
+{
+	int			len = strlen(database);
+
+	if (strlen(JOB_PREFIX) + len < NAMEDATALEN)
+		return psprintf(JOB_PREFIX "%s", database);
+	return psprintf(JOB_PREFIX "%.*s %08x",
+					pg_mbcliplen(database, len, NAMEDATALEN - 1 - strlen(JOB_PREFIX " 01234567")), database,
+					hash_bytes((const unsigned char *) database, len));
+}
+
+/* A value as postgresql.conf wants it */
+static char *
+quote_setting(const char *value)
+{
+	char	   *escaped = escape_single_quotes_ascii(value);
+	char	   *result;
+
+	if (escaped == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	result = psprintf("'%s'", escaped);
+	free(escaped);
+	return result;
+}
+
+/*
+ * Error 55000 unless pg_cron keeps its jobs in this database; instead is the
+ * statement that does the same where it keeps them.
+ */
+static void
+require_cron(const char *database, const char *instead)
+{
+	const char *home = GetConfigOption("cron.database_name", true, false);
+
+	/* a setting without the library that defines it is a placeholder */
+	if (home == NULL || (GetConfigOptionFlags("cron.database_name", false) & GUC_CUSTOM_PLACEHOLDER) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pg_cron is not loaded"),
+				 errdetail("The server loads it when it starts; it then runs the sweep (W2)."),
+				 errhint("Install pg_cron, add these lines to postgresql.conf, with what shared_preload_libraries has already, restart the server, and CREATE EXTENSION pg_cron:\n"
+						 "shared_preload_libraries = 'pg_cron'\n"
+						 "cron.database_name = %s", quote_setting(database))));
+	if (strcmp(home, database) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pg_cron keeps its jobs in database \"%s\"", home),
+				 errdetail("A function of database \"%s\" cannot reach them: run the statement of the hint there. Or set cron.database_name = %s in postgresql.conf and restart the server.",
+						   database, quote_setting(database)),
+				 errhint("%s", instead)));
+	if (!OidIsValid(get_extension_oid("pg_cron", true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pg_cron is loaded, but has no extension in this database"),
+				 errdetail("Its extension has the table of jobs."),
+				 errhint("CREATE EXTENSION pg_cron")));
+}
+
+/*
+ * Role that has a job, or NULL; nobody changes pg_cron's jobs until the
+ * transaction ends.  Row security shows a role its own jobs only, so this reads
+ * the table itself: there is to be one sweep, not one for each role.
+ */
+static char *
+job_role(const char *job)
+{
+	Relation	jobs = table_openrv(makeRangeVar("cron", "job", -1), ShareRowExclusiveLock);
+	TupleDesc	desc = RelationGetDescr(jobs);
+	SysScanDesc scan = systable_beginscan(jobs, InvalidOid, false, NULL, 0, NULL);
+	char	   *role = NULL;
+	HeapTuple	tuple;
+
+	while (role == NULL && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		char	   *name = SPI_getvalue(tuple, desc, SPI_fnumber(desc, "jobname"));
+
+		if (name != NULL && strcmp(name, job) == 0)
+			role = SPI_getvalue(tuple, desc, SPI_fnumber(desc, "username"));
+	}
+	systable_endscan(scan);
+	table_close(jobs, NoLock);
+	return role;
+}
+
+/* The same; error 42501 if it is not the caller, who is no superuser */
+static char *
+own_job_role(const char *job)
+{
+	char	   *role = job_role(job);
+
+	if (role != NULL && !superuser() && strcmp(role, GetUserNameFromId(GetUserId(), false)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("the sweep is scheduled by another role"),
+				 errdetail("pg_cron runs it as role \"%s\".", role),
+				 errhint("Have that role, or a superuser, change it or take it away.")));
+	return role;
+}
+
+/* First column of the first row of a statement with the caller's rights; NULL is 0. */
+static Datum
+execute(const char *sql)
+{
+	bool		isnull;
+	Datum		result = 0;
+
+	plan_connect();
+	if (SPI_execute(sql, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not execute: %s", sql);
+	if (SPI_processed > 0)
+		result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	SPI_finish();
+	return result;
+}
+
+/* kb_schedule(schedule): a job that is there keeps the role it runs as */
+PG_FUNCTION_INFO_V1(kb_schedule);
+Datum
+kb_schedule(PG_FUNCTION_ARGS)
+{
+	char	   *schedule = arg_cstring(fcinfo, 0);
+	char	   *database = get_database_name(MyDatabaseId);
+	char	   *job = job_name(database);
+	char	   *role;
+	char	   *arguments;
+
+	arg_required(fcinfo, 0, "schedule");
+	card_check(schedule);
+	PreventCommandIfReadOnly("kb_schedule()");
+	arguments = psprintf("%s, %s, %s", quote_literal_cstr(job), quote_literal_cstr(schedule),
+						 quote_literal_cstr(JOB_COMMAND));
+	require_cron(database, psprintf("SELECT cron.schedule_in_database(%s, %s)", arguments, quote_literal_cstr(database)));
+	role = own_job_role(job);
+
+	/* pg_cron would leave it switched off */
+	(void) execute(psprintf("SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %s AND NOT active",
+							quote_literal_cstr(job)));
+	if (role == NULL || strcmp(role, GetUserNameFromId(GetUserId(), false)) == 0)
+		PG_RETURN_DATUM(execute(psprintf("SELECT cron.schedule(%s)", arguments)));
+	PG_RETURN_DATUM(execute(psprintf("SELECT cron.schedule_in_database(%s, %s, %s)", arguments,
+									 quote_literal_cstr(database), quote_literal_cstr(role))));
+}
+
+/* kb_unschedule() */
+PG_FUNCTION_INFO_V1(kb_unschedule);
+Datum
+kb_unschedule(PG_FUNCTION_ARGS)
+{
+	char	   *database = get_database_name(MyDatabaseId);
+	char	   *job = job_name(database);
+	char	   *quoted = quote_literal_cstr(job);
+
+	PreventCommandIfReadOnly("kb_unschedule()");
+	require_cron(database, psprintf("SELECT cron.unschedule(%s)", quoted));
+	if (own_job_role(job) == NULL)
+		PG_RETURN_BOOL(false);
+	PG_RETURN_DATUM(execute(psprintf("SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %s", quoted)));
+}
