@@ -75,7 +75,7 @@ All names are in the schema `kbilling`. The letters M, J, T, C, S, W and so on w
 | 39P01 | `kb_meter` is attached to a table in a way that it does not work |
 | 42703, 42804 | a column named in a trigger''s arguments is not there, or of a type that does not fit |
 | 23505 | it exists already |
-| 55000 | pg_cron is not there for `kb_schedule` |
+| 55000 | a built-in row cannot be changed; pg_cron is not there for `kb_schedule` |
 
 ## Hash of an entry
 
