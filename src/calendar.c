@@ -75,6 +75,26 @@ local_date(TimestampTz at, pg_tz *zone)
 	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
 }
 
+TimestampTz
+day_begins(DateADT day, pg_tz *zone)
+{
+	struct pg_tm tm = {0};
+	TimestampTz begin;
+	int			tz;
+
+	check_finite(day);
+	j2date(day + POSTGRES_EPOCH_JDATE, &tm.tm_year, &tm.tm_mon, &tm.tm_mday);
+	tz = DetermineTimeZoneOffset(&tm, zone);
+	if (tm2timestamp(&tm, 0, &tz, &begin) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	/* where the clock is put back to midnight, that comes twice: the day begins with the first */
+	if (local_date(begin - USECS_PER_HOUR, zone) == day)
+		begin -= USECS_PER_HOUR;
+	return begin;
+}
+
 /*
  * Whether the name is of no place: a POSIX rule such as "Foo5", which PostgreSQL
  * accepts for any letters (no IANA name of a place has a digit), or what another
@@ -163,6 +183,14 @@ Datum
 kb_account_date(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_DATEADT(local_date(PG_GETARG_TIMESTAMPTZ(0), zone_or_utc(PG_GETARG_TEXT_PP(1))));
+}
+
+/* kb_day_begins(day, time_zone) */
+PG_FUNCTION_INFO_V1(kb_day_begins);
+Datum
+kb_day_begins(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TIMESTAMPTZ(day_begins(PG_GETARG_DATEADT(0), zone_or_utc(PG_GETARG_TEXT_PP(1))));
 }
 
 /* The zone's name as the database spells it */

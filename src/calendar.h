@@ -17,6 +17,9 @@ extern DateADT month_last_day(DateADT day);
 /* The date that a clock in the zone shows at the moment. */
 extern DateADT local_date(TimestampTz at, pg_tz *zone);
 
+/* The moment when the day begins in the zone. */
+extern TimestampTz day_begins(DateADT day, pg_tz *zone);
+
 /* The zone by its IANA name; error 22023 if there is none such. */
 extern pg_tz *zone_by_name(const text *name);
 

@@ -26,6 +26,12 @@ CREATE FUNCTION kbilling.kb_account_date(at timestamptz, time_zone text) RETURNS
 COMMENT ON FUNCTION kbilling.kb_account_date(timestamptz, text) IS
 'As kb_local_date, for the zone of an account: one that the server''s time zone data has dropped since counts as UTC, and kb_check names it';
 
+CREATE FUNCTION kbilling.kb_day_begins(day date, time_zone text) RETURNS timestamptz
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50
+	AS 'MODULE_PATHNAME', 'kb_day_begins';
+COMMENT ON FUNCTION kbilling.kb_day_begins(date, text) IS
+'The moment when the day begins in the zone of an account, as kb_account_date takes it; 22008 for an infinite date';
+
 CREATE FUNCTION kbilling.kb_time_zone(name text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50
 	AS 'MODULE_PATHNAME', 'kb_time_zone';

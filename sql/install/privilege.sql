@@ -10,14 +10,14 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_cabinet}'::text[]),
 			   ('support', '{kb_add_member,kb_set_role,kb_remove_member,kb_set_tariff,kb_switch_on,kb_switch_off,kb_apply_topup,kb_fail_topup,kb_topup_offers,
 						kb_defer,kb_refund,kb_chargeback,kb_adjust,kb_write_off,kb_reverse,
-						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_cabinet,kb_verify}'),
+						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_cabinet,kb_verify,kb_metrics}'),
 			   ('operator', '{kb_create_tariff,kb_create_service,kb_set_price,kb_set_bonus,kb_month_charge,kb_sweep,kb_sweep_begin,kb_sweep_step,kb_sweep_end,
-						kb_schedule,kb_unschedule,kb_verify,kb_check}'),
-			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,kb_verify,kb_check}')
+						kb_schedule,kb_unschedule,kb_sweep_status,kb_metrics,kb_verify,kb_check}'),
+			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,kb_sweep_status,kb_metrics,kb_verify,kb_check}')
 	), relation (granted_as, privilege, names) AS (
 		VALUES ('app', 'SELECT', '{tariff,service,price,bonus_tier}'::text[]),
 			   ('support', 'SELECT', NULL),
-			   ('operator', 'SELECT', '{policy,tariff,service,price,bonus_tier,sweep_run,sweep_failure,sweep_progress,role_right}'),
+			   ('operator', 'SELECT', '{policy,tariff,service,price,bonus_tier,sweep_run,sweep_failure,sweep_progress,metrics,role_right}'),
 			   ('operator', 'INSERT', '{policy}'),
 			   ('operator', 'UPDATE', '{policy}'),
 			   ('operator', 'DELETE', '{policy}'),
@@ -107,6 +107,8 @@ REVOKE EXECUTE ON FUNCTION
 	kbilling.kb_sweep_step(bigint, integer),
 	kbilling.kb_sweep_end(bigint),
 	kbilling.kb_schedule(text),
-	kbilling.kb_unschedule()
+	kbilling.kb_unschedule(),
+	kbilling.kb_sweep_status(),
+	kbilling.kb_metrics()
 	FROM PUBLIC;
 REVOKE EXECUTE ON PROCEDURE kbilling.kb_sweep() FROM PUBLIC;

@@ -49,6 +49,9 @@ COMMENT ON COLUMN kbilling.sweep_failure.failed_at IS 'When, by the machine''s c
 COMMENT ON COLUMN kbilling.sweep_failure.state IS 'SQLSTATE of the error';
 COMMENT ON COLUMN kbilling.sweep_failure.message IS 'Its message';
 
+CREATE INDEX sweep_failure_run ON kbilling.sweep_failure (run_id);
+COMMENT ON INDEX kbilling.sweep_failure_run IS 'Finds the failures of a run without a look at those of others';
+
 CREATE VIEW kbilling.account_zone WITH (security_invoker) AS
 	WITH RECURSIVE zone(time_zone) AS (
 		SELECT min(time_zone) FROM kbilling.account WHERE state IN ('active', 'closing')
@@ -98,3 +101,42 @@ CREATE PROCEDURE kbilling.kb_sweep()
 	AS 'MODULE_PATHNAME', 'kb_sweep';
 COMMENT ON PROCEDURE kbilling.kb_sweep() IS
 'Does all that is due, in batches that commit; can be stopped at any point and called again. While another one runs it leaves at once (W1). 25001 inside a transaction block';
+
+-- The lock that a sweep holds is of a class that SQL cannot take, so one that died leaves a row that says "running" and no lock; on a
+-- standby, where locks are not seen, the row is all there is.
+-- Without JIT: as kb_sweep_begin.
+CREATE FUNCTION kbilling.kb_sweep_status()
+	RETURNS TABLE (running boolean, interrupted boolean, run_id bigint, started_at timestamptz, finished_at timestamptz, duration interval,
+				   periods_charged bigint, accounts_failed bigint, failures jsonb,
+				   accounts_overdue bigint, overdue_since timestamptz, lag interval)
+	LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, kbilling, pg_temp SET jit = off
+BEGIN ATOMIC
+	SELECT coalesce(newest.is_open AND newest.is_alive, false),
+		   coalesce(newest.outcome = 'interrupted' OR newest.is_open AND NOT newest.is_alive, false),
+		   last.run_id, last.started_at, last.finished_at, last.finished_at - last.started_at,
+		   coalesce(last.periods_charged, 0), coalesce(last.accounts_failed, 0),
+		   coalesce((SELECT jsonb_object_agg(f.state, f.accounts)
+					 FROM (SELECT x.state, count(*) AS accounts FROM kbilling.sweep_failure x
+						   WHERE x.run_id = last.run_id GROUP BY x.state) f), '{}'),
+		   due.accounts, due.since, coalesce(kbilling.kb_now() - due.since, interval '0')
+	FROM (SELECT coalesce(sum((SELECT count(*) FROM kbilling.account a
+							   WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
+								  AND a.state IN ('active', 'closing'))), 0)::bigint AS accounts,
+				 min(kbilling.kb_day_begins(1 + kbilling.kb_month_last_day(1 + (
+							  SELECT min(a.charged_through) FROM kbilling.account a
+							  WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
+								  AND a.state IN ('active', 'closing'))), z.time_zone)) AS since
+		  FROM (SELECT time_zone, kbilling.kb_month_first_day(kbilling.kb_account_date(kbilling.kb_now(), time_zone)) AS due_before
+				FROM kbilling.account_zone) z) due
+	LEFT JOIN (SELECT r.run_id, r.started_at, r.finished_at, r.periods_charged, r.accounts_failed
+			   FROM kbilling.sweep_run r WHERE r.outcome = 'finished' ORDER BY r.run_id DESC LIMIT 1) last ON true
+	LEFT JOIN (SELECT r.outcome, r.outcome = 'running' AS is_open,
+					  pg_is_in_recovery() OR EXISTS (
+						  SELECT FROM pg_locks l
+						  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 3
+							  AND l.classid = x'6b62696c'::integer::oid AND l.objid = x'6c696e67'::integer::oid
+							  AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) AS is_alive
+			   FROM kbilling.sweep_run r ORDER BY r.run_id DESC LIMIT 1) newest ON true;
+END;
+COMMENT ON FUNCTION kbilling.kb_sweep_status() IS
+'One row for monitoring (W3): whether a sweep is running, whether the newest one was cut off, the last one that finished with its failures by SQLSTATE, how many accounts have a month that ended and is not charged, since when the oldest, and how long that is: the sweep''s lag, zero if none is overdue';

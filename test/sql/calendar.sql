@@ -137,6 +137,16 @@ SELECT results_eq('SELECT at, n FROM seen', $$VALUES ('2026-11-02 10:00+00'::tim
 
 SELECT is(kb_account_date('2026-11-02 23:00+00', 'Europe/Kyiv'), '2026-11-03', 'W2: an account''s date is that of its zone');
 SELECT is(kb_account_date('2026-11-02 23:00+00', 'US/Gone'), '2026-11-02', 'W2: or of UTC, if the system has dropped the zone');
+SELECT is(kb_day_begins(day, zone), at, format('W2: %s begins in %s at %s', day, zone, at)) FROM (VALUES
+	(date '2026-11-02', 'UTC', timestamptz '2026-11-02 00:00+00'), ('2026-11-01', 'Pacific/Kiritimati', '2026-10-31 10:00+00'), ('2026-11-01', 'Europe/Kyiv', '2026-10-31 22:00+00'),
+	('2026-11-01', 'America/Havana', '2026-11-01 04:00+00'),	-- where it is midnight twice
+	('2022-09-11', 'America/Santiago', '2022-09-11 04:00+00'),	-- where it is not midnight at all
+	('2026-11-01', 'US/Gone', '2026-11-01 00:00+00')) AS t (day, zone, at);
+SELECT is_empty($$SELECT name, day, kb_day_begins(day, name) FROM pg_timezone_names, LATERAL (SELECT m::date AS day FROM generate_series(timestamp '2010-01-01', '2037-01-01', '1 month') AS m) AS d
+		WHERE name NOT LIKE 'posix%' AND (kb_account_date(kb_day_begins(day, name), name), kb_account_date(kb_day_begins(day, name) - interval '1 microsecond', name)) <> (day, day - 1)$$,
+	'W2: the first of a month begins, in every zone, when the date becomes that');
+SELECT throws_ok($$SELECT kb_day_begins('infinity', 'UTC')$$, '22008', NULL, 'an infinite date does not begin');
+
 SELECT throws_ok($$SELECT kb_time_zone('localtime')$$, '22023', NULL, 'W2: "localtime" is another zone on another machine');
 
 SELECT * FROM finish();

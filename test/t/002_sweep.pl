@@ -114,6 +114,7 @@ sub stopped
 {
 	my ($database, $how) = @_;
 	is(sweep_locks($database), 0, "$how: the lock is free");
+	is(ask($database, 'SELECT running, interrupted FROM kbilling.kb_sweep_status()'), 'f|t', "$how: W3: and nobody is at it");
 	is(ask($database, 'SELECT outcome, periods_charged, finished_at FROM kbilling.sweep_run'),
 		'running|2400|', "$how: W1: what was committed stays, and is counted (W3)");
 	is(ask($database, q{SELECT count(*) FROM kbilling.entry WHERE kind = 'charge'}),
@@ -219,6 +220,8 @@ for my $how ('terminate', 'cancel')
 	my $holder = hold_up('waiting');
 	my $sweep = sweep_half('waiting');
 	ask('other', q{SET statement_timeout = '60s'; CALL kbilling.kb_sweep()});
+	is(ask($_->[0], 'SELECT running, interrupted FROM kbilling.kb_sweep_status()'), $_->[1], "W3: whether a sweep is running in $_->[0]")
+		for [ 'waiting', 't|f' ], [ 'other', 'f|f' ];
 	is(books('other'), $right, 'W1: a sweep does not stand aside for one in another database');
 	my (undef, undef, $err) = $node->psql('waiting', 'CALL kbilling.kb_sweep()');
 	like($err, qr/another sweep is running/, 'W1: but for one in its own');

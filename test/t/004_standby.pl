@@ -38,6 +38,7 @@ my $standing = q{
 	SELECT kb_balance(1, '2025-10-02 00:00+00'), kb_access(1, 'owner', '2025-09-04 00:00+00');
 	SELECT service, from_date, to_date, amount FROM kb_current_usage(1);
 	SELECT * FROM trial_balance ORDER BY 1, 2;
+	SELECT name, labels, value FROM metrics;
 	SELECT * FROM kb_verify(1);
 	SELECT * FROM kb_check()};
 for my $at ('2025-08-03 23:59:59+00', '2025-08-04 00:00+00', '2025-08-07 12:00+00', '2025-08-10 00:00+00')

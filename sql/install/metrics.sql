@@ -1,0 +1,117 @@
+/*
+ * Numbers for monitoring: sums over the accounts, and how the sweep is doing.
+ */
+
+-- With the owner's rights, so that who watches the sums need not read the accounts.
+-- One pass over the accounts, and one over the switched-on services; groups are few, so prices are reckoned once for each, not once for
+-- each account.  Without JIT: compiling would cost more than it saves.
+CREATE FUNCTION kbilling.kb_metrics() RETURNS TABLE (name text, labels jsonb, value numeric, type text, help text)
+	LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp SET jit = off
+BEGIN ATOMIC
+	WITH terms AS NOT MATERIALIZED (	-- every account on its local date
+		SELECT a.account_id, a.state, a.balance, a.unspent_bonus, a.debt_since, a.deferred_until, d.today, coalesce(h.tariff, a.tariff) AS tariff
+		FROM kbilling.account a
+		CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS today) d
+		LEFT JOIN kbilling.tariff_history h
+			ON a.tariff_from > d.today AND h.account_id = a.account_id AND h.from_date <= d.today AND h.to_date > d.today
+	), standing AS MATERIALIZED (
+		SELECT a.state, a.tariff, t.currency, a.today, s.stage, s.age, count(*) AS accounts,
+			   sum(greatest(kbilling.kb_minor(a.balance), 0)) AS prepaid,
+			   sum(greatest(- kbilling.kb_minor(a.balance), 0)) AS debt,
+			   sum(kbilling.kb_minor(a.unspent_bonus)) AS bonus
+		FROM terms a
+		JOIN kbilling.tariff t ON t.tariff = a.tariff
+		JOIN kbilling.policy p ON p.policy = t.policy
+		CROSS JOIN LATERAL (
+			SELECT kbilling.kb_stage(a.debt_since, a.deferred_until, a.today, p.remind_day, p.restrict_day, p.block_day) AS stage,
+				   CASE WHEN a.debt_since IS NULL THEN NULL
+					   WHEN a.today - a.debt_since < 3 THEN '1-3'
+					   WHEN a.today - a.debt_since < 6 THEN '4-6'
+					   WHEN a.today - a.debt_since < 9 THEN '7-9'
+					   WHEN a.today - a.debt_since < 30 THEN '10-30'
+					   WHEN a.today - a.debt_since < 90 THEN '31-90'
+					   ELSE '91+' END AS age) s
+		GROUP BY a.state, a.tariff, t.currency, a.today, s.stage, s.age
+	), recurring AS (
+		SELECT s.tariff, s.today, 'base' AS service, 1::numeric AS quantity, sum(s.accounts) AS accounts
+		FROM standing s WHERE s.state IN ('active', 'closing')
+		GROUP BY s.tariff, s.today
+		UNION ALL
+		SELECT a.tariff, a.today, u.service, u.quantity, count(*)
+		FROM terms a JOIN kbilling.subscription u ON u.account_id = a.account_id AND u.from_date <= a.today AND u.to_date > a.today
+		WHERE a.state IN ('active', 'closing')
+		GROUP BY a.tariff, a.today, u.service, u.quantity
+	), currency AS (
+		SELECT DISTINCT t.currency, kbilling.kb_minor_units(t.currency) AS minor_units FROM kbilling.tariff t
+	), sample (name, labels, value) AS (
+		SELECT 'kbilling_accounts', jsonb_build_object('state', state, 'stage', stage), coalesce(sum(s.accounts), 0)
+		FROM unnest(enum_range(NULL::kbilling.kb_account_state)) state
+		CROSS JOIN unnest(enum_range(NULL::kbilling.kb_stage)) stage
+		LEFT JOIN standing s USING (state, stage)
+		GROUP BY state, stage
+		UNION ALL
+		SELECT x.name, x.labels, x.value
+		FROM (SELECT age, c.currency, c.minor_units, coalesce(sum(s.debt), 0) AS debt, coalesce(sum(s.accounts), 0) AS debtors
+			  FROM currency c
+			  CROSS JOIN unnest('{1-3,4-6,7-9,10-30,31-90,91+}'::text[]) age
+			  LEFT JOIN standing s USING (age, currency)
+			  GROUP BY age, c.currency, c.minor_units) d
+		CROSS JOIN LATERAL (VALUES
+			('kbilling_debt', jsonb_build_object('age', d.age, 'currency', d.currency), round(d.debt / 10 ^ d.minor_units::numeric, d.minor_units)),
+			('kbilling_debtors', jsonb_build_object('age', d.age, 'currency', d.currency), d.debtors)) x (name, labels, value)
+		UNION ALL
+		SELECT 'kbilling_balance', jsonb_build_object('currency', b.currency, 'part', x.part), round(x.value / 10 ^ b.minor_units::numeric, b.minor_units)
+		FROM (SELECT c.currency, c.minor_units, coalesce(sum(s.prepaid), 0) AS prepaid, coalesce(sum(s.bonus), 0) AS bonus
+			  FROM currency c LEFT JOIN standing s USING (currency)
+			  GROUP BY c.currency, c.minor_units) b
+		CROSS JOIN LATERAL (VALUES ('paid', b.prepaid - b.bonus), ('bonus', b.bonus)) x (part, value)
+		UNION ALL
+		SELECT 'kbilling_mrr', jsonb_build_object('currency', t.currency, 'tariff', t.tariff),
+			   coalesce(sum(kbilling.kb_amount(kbilling.kb_rate(p.price, r.quantity, t.currency)) * r.accounts), 0)
+		FROM kbilling.tariff t
+		LEFT JOIN (recurring r JOIN kbilling.price p
+				   ON p.tariff = r.tariff AND p.service = r.service AND p.from_date <= r.today AND p.to_date > r.today)
+			ON r.tariff = t.tariff
+		GROUP BY t.currency, t.tariff
+		UNION ALL
+		SELECT x.name, '{}', x.value
+		FROM kbilling.kb_sweep_status() s
+		CROSS JOIN LATERAL (VALUES
+			('kbilling_sweep_running', s.running::integer),
+			('kbilling_sweep_lag_seconds', extract(epoch FROM s.lag)),
+			('kbilling_sweep_overdue_accounts', s.accounts_overdue),
+			('kbilling_sweep_failed_accounts', s.accounts_failed),
+			('kbilling_sweep_duration_seconds', coalesce(extract(epoch FROM s.duration), 0)),
+			('kbilling_sweep_last_finished_timestamp_seconds', coalesce(extract(epoch FROM s.finished_at), 0))) x (name, value)
+		UNION ALL
+		SELECT 'kbilling_sweep_periods_charged_total', '{}', coalesce(sum(r.periods_charged), 0) FROM kbilling.sweep_run r
+	)
+	SELECT m.name, s.labels, s.value, m.type, m.help
+	FROM (VALUES
+		('kbilling_accounts', 'gauge', 'Accounts by state and stage'),
+		('kbilling_balance', 'gauge', 'What customers have prepaid and not used up: paid money, and bonus'),
+		('kbilling_debt', 'gauge', 'What customers owe, by the debt''s age in days'),
+		('kbilling_debtors', 'gauge', 'Accounts in debt, by the debt''s age in days'),
+		('kbilling_mrr', 'gauge', 'Monthly recurring revenue: base fees and recurring services of today at full-month prices'),
+		('kbilling_sweep_duration_seconds', 'gauge', 'How long the last sweep that finished took; 0 before the first'),
+		('kbilling_sweep_failed_accounts', 'gauge', 'Accounts that the last sweep that finished passed over'),
+		('kbilling_sweep_lag_seconds', 'gauge', 'How long the oldest month that ended has waited for its charge; 0 if none waits'),
+		('kbilling_sweep_last_finished_timestamp_seconds', 'gauge', 'When the last sweep finished; 0 before the first'),
+		('kbilling_sweep_overdue_accounts', 'gauge', 'Accounts with a month that ended and is not charged'),
+		('kbilling_sweep_periods_charged_total', 'counter', 'Months of accounts that sweeps have charged'),
+		('kbilling_sweep_running', 'gauge', 'Whether a sweep is running')) m (name, type, help)
+	JOIN sample s ON s.name = m.name
+	ORDER BY m.name, s.labels;
+END;
+COMMENT ON FUNCTION kbilling.kb_metrics() IS
+'What kbilling.metrics shows, with the owner''s rights: sums alone, so that a role that monitors needs to read nothing else';
+
+CREATE VIEW kbilling.metrics WITH (security_invoker) AS
+	SELECT name, labels, value, type, help FROM kbilling.kb_metrics();
+COMMENT ON VIEW kbilling.metrics IS
+'Numbers for monitoring, as Prometheus names them. Debts, debtors and balances count accounts of every state, so that they agree with the ledger: what customers have less what they owe is kbilling_balance - kbilling_debt. kbilling_mrr is what the accounts that are charged (active, closing; blocked ones too) would owe for a whole month of base fees and recurring services on the terms of their local date: the tariff, prices and switched-on quantities of today, each line rounded, no usage, and no bonus taken off. A series is there, at zero, for every state and stage, and for every currency and tariff of kbilling.tariff';
+COMMENT ON COLUMN kbilling.metrics.name IS 'Name of the metric; amounts are in the currency''s major unit';
+COMMENT ON COLUMN kbilling.metrics.labels IS 'Its labels: state and stage; age (in days, the first day is 1) and currency; currency and tariff; currency and part (paid, bonus)';
+COMMENT ON COLUMN kbilling.metrics.value IS 'The number; never NULL';
+COMMENT ON COLUMN kbilling.metrics.type IS 'gauge or counter';
+COMMENT ON COLUMN kbilling.metrics.help IS 'What it counts';
