@@ -11,6 +11,7 @@
 #include "fmgr.h"
 #include "journal.h"
 #include "kbilling.h"
+#include "notice.h"
 #include "plan.h"
 
 /* Lock the account that a correction is for */
@@ -29,8 +30,12 @@ begin_correction(FunctionCallInfo fcinfo, int reference_arg, LockedAccount *acco
 static int64
 post_or_replay(LockedAccount *account, const Posting *postings, int n)
 {
+	Stage		before = journal_stage(account);
+
 	if (!journal_post(account, postings, n))
 		return journal_replayed(account, &postings[n - 1]);
+	if (journal_stage(account) != before)
+		notice_stage_changed(account, before);
 	return account->last_seq;
 }
 

@@ -28,6 +28,8 @@ typedef struct LockedAccount
 	OptionalDate deferred_until;
 	DateADT		created_on;
 	DateADT		charged_through;
+	bool		is_closing;
+	int64		last_notice_no;
 	char	   *tariff;			/* see journal_tariff */
 	bool		tariff_holds;	/* it is the one in force today */
 	bool		knows_stage_days;
@@ -46,6 +48,7 @@ typedef struct Posting
 	const char *member;
 	const char *memo;
 	Jsonb	   *lines;
+	const char *notice;			/* label of kb_notice_kind; of the first of several */
 } Posting;
 
 /* Locks the row; KB001 for an unknown account, KB010 for a deleted one. */
@@ -53,7 +56,7 @@ extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *accoun
 
 /*
  * Posts one entry for each posting, n of them, and moves the account to where
- * they bring it.  False, and nothing done, if the key of the first is known
+ * they bring it; the first one's notice is written with them (N1).  False, and nothing done, if the key of the first is known
  * already: see journal_replayed.
  */
 extern bool journal_post(LockedAccount *account, const Posting *postings, int n);

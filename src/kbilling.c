@@ -1,12 +1,14 @@
 /*
  * kbilling.c
- *		The module: its settings, its clock, and the SQL way to raise an error.
+ *		The module: its settings, its clock, the SQL way to raise an error, and
+ *		the call to the notices' workers.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "args.h"
 #include "card.h"
+#include "commands/async.h"
 #include "compat.h"
 #include "fmgr.h"
 #include "kbilling.h"
@@ -107,6 +109,22 @@ _PG_init(void)
 
 	MarkGUCPrefixReserved("kbilling");
 	session_init();
+}
+
+void
+kb_wake_workers(void)
+{
+	Async_Notify("kbilling", "");
+}
+
+/* kb_wake(n): wakes the workers if there are any notices, and passes their number on */
+PG_FUNCTION_INFO_V1(kb_wake);
+Datum
+kb_wake(PG_FUNCTION_ARGS)
+{
+	if (PG_GETARG_INT64(0) > 0)
+		kb_wake_workers();
+	PG_RETURN_INT64(PG_GETARG_INT64(0));
 }
 
 PG_FUNCTION_INFO_V1(kb_now);
