@@ -122,6 +122,7 @@ PG_FUNCTION_INFO_V1(kb_wake);
 Datum
 kb_wake(PG_FUNCTION_ARGS)
 {
+	arg_required(fcinfo, 0, "notices");
 	if (PG_GETARG_INT64(0) > 0)
 		kb_wake_workers();
 	PG_RETURN_INT64(PG_GETARG_INT64(0));

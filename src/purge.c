@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "args.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -37,10 +38,10 @@ static SavedPlan begin_plan = {
 	"     SET state = 'purged', closure_check_on = NULL, stage_check_on = NULL, metadata = NULL, last_notice_no = a.last_notice_no + 1"
 	"   WHERE a.account_id = ANY ($1) AND a.state = 'deleted'"
 	"     AND a.closure_check_on <= kbilling.kb_account_date($2, a.time_zone)"
-	"  RETURNING a.account_id, a.last_notice_no, a.balance, kbilling.kb_account_date($2, a.time_zone) AS today"
+	"  RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, kbilling.kb_account_date($2, a.time_zone) AS today"
 	"), logged AS ("
-	"  INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance)"
-	"  SELECT account_id, last_notice_no, 'purged', $2, today, 'sweep', balance FROM step"
+	"  INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance, delete_on)"
+	"  SELECT account_id, last_notice_no, 'purged', $2, today, 'sweep', balance, delete_on FROM step"
 	")"
 	"SELECT array_agg(account_id) FROM step",
 	.arg_types = {"bigint[]", "timestamptz"}
@@ -134,6 +135,8 @@ kb_purge_accounts(PG_FUNCTION_ARGS)
 	bool		isnull;
 	int64		n = 0;
 
+	arg_required(fcinfo, 0, "account_ids");
+	arg_required(fcinfo, 1, "at");
 	plan_connect();
 	plan_execute(&begin_plan, values, NULL, false);
 	values[0] = plan_column(1, &isnull);

@@ -1,6 +1,6 @@
 /*
  * Accounts, their members, and what they have agreed to: tariff, switched-on
- * services, deferrals.
+ * services, deferrals; and the history of their closures.
  *
  * The account row is the only hot row; what changes once in a while stands in
  * tables beside it.
@@ -79,7 +79,7 @@ CREATE TABLE kbilling.member (
 	member     kbilling.kb_text NOT NULL CHECK (member <> ''),
 	role       kbilling.kb_role NOT NULL,
 	email      kbilling.kb_text,
-	language   text CHECK (language ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$'),
+	language   kbilling.kb_text CHECK (language ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$'),
 	metadata   kbilling.kb_json,
 	PRIMARY KEY (account_id, member)
 );
@@ -141,6 +141,37 @@ COMMENT ON COLUMN kbilling.deferral.granted_at IS 'When it was granted';
 COMMENT ON COLUMN kbilling.deferral.deferred_until IS 'Last day on which the stage is at most grace';
 COMMENT ON COLUMN kbilling.deferral.granted_by IS 'Who granted it';
 COMMENT ON COLUMN kbilling.deferral.reason IS 'Why';
+
+CREATE TYPE kbilling.kb_closure_step AS ENUM ('scheduled', 'reminded', 'cancelled', 'deleted', 'restored', 'purged');
+COMMENT ON TYPE kbilling.kb_closure_step IS 'A step on the way of a closure';
+
+CREATE TABLE kbilling.closure_step (
+	account_id bigint NOT NULL REFERENCES kbilling.account,
+	step_no    bigint NOT NULL,
+	taken_at   timestamptz NOT NULL,
+	balance    kbilling.kb_money NOT NULL,
+	taken_on   date NOT NULL,
+	delete_on  date,
+	purge_on   date,
+	reminder   integer,
+	step       kbilling.kb_closure_step NOT NULL,
+	taken_by   kbilling.kb_text NOT NULL CHECK (taken_by <> ''),
+	reason     kbilling.kb_text,
+	PRIMARY KEY (account_id, step_no)
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.closure_step', '');
+COMMENT ON TABLE kbilling.closure_step IS 'Every step of every closure, with who and when; each has a notice of its number';
+COMMENT ON COLUMN kbilling.closure_step.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.closure_step.step_no IS 'Rises within the account; the number of the notice that tells of it';
+COMMENT ON COLUMN kbilling.closure_step.taken_at IS 'When it was taken';
+COMMENT ON COLUMN kbilling.closure_step.balance IS 'The balance then';
+COMMENT ON COLUMN kbilling.closure_step.taken_on IS 'The local date of that';
+COMMENT ON COLUMN kbilling.closure_step.delete_on IS 'The day of the deletion that it set, cancelled or carried out';
+COMMENT ON COLUMN kbilling.closure_step.purge_on IS 'The day of the purge, of a deletion';
+COMMENT ON COLUMN kbilling.closure_step.reminder IS 'Which of the policy''s reminder_days a reminder was for; it stands for earlier ones that were missed';
+COMMENT ON COLUMN kbilling.closure_step.step IS 'What was done';
+COMMENT ON COLUMN kbilling.closure_step.taken_by IS 'Who did it: a member, support, or "sweep"';
+COMMENT ON COLUMN kbilling.closure_step.reason IS 'Why; of a cancellation "member", "topup", or "conditions" that no longer held';
 
 CREATE VIEW kbilling.account_tariff WITH (security_invoker) AS
 	SELECT account_id, tariff_from AS from_date, 'infinity'::date AS to_date, tariff

@@ -107,6 +107,13 @@ CREATE TRIGGER deferral_immutable_row BEFORE UPDATE OR DELETE ON kbilling.deferr
 	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
 ALTER TABLE kbilling.deferral ENABLE ALWAYS TRIGGER deferral_immutable_row;
 
+CREATE TRIGGER closure_step_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON kbilling.closure_step
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.closure_step ENABLE ALWAYS TRIGGER closure_step_immutable;
+CREATE TRIGGER closure_step_immutable_row BEFORE UPDATE OR DELETE ON kbilling.closure_step
+	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.closure_step ENABLE ALWAYS TRIGGER closure_step_immutable_row;
+
 -- J7
 CREATE FUNCTION kbilling.kb_refuse_drop() RETURNS event_trigger
 	LANGUAGE c

@@ -1,5 +1,5 @@
 /*
- * Members: who uses an account, in which role, and when somebody did.
+ * Members: who uses an account, in which role, where notices go, and when somebody was there.
  */
 
 CREATE FUNCTION kbilling.kb_add_member(account_id bigint, member text, role kbilling.kb_role, email text = NULL)
@@ -57,6 +57,19 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kbilling.kb_remove_member(bigint, text) IS
 'Takes a member off the account; KB001, KB010; KB004 for an unknown member, or the only owner';
+
+CREATE FUNCTION kbilling.kb_set_contact(account_id bigint, member text, email text, language text = NULL) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_lock_account(account_id);
+	SELECT kbilling.kb_require_member(account_id, member),
+		   kbilling.kb_raise_if(language !~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$', '22023', format('"%s" is no language', language), NULL,
+								'Give a tag such as "en", "uk" or "pt-BR".');
+	UPDATE kbilling.member m SET email = kb_set_contact.email, language = kb_set_contact.language
+	WHERE m.account_id = kb_set_contact.account_id AND m.member = kb_set_contact.member;
+END;
+COMMENT ON FUNCTION kbilling.kb_set_contact(bigint, text, text, text) IS
+'Sets where a member''s notices go (NULL: nowhere), and their language (NULL: the policy''s); KB001, KB010; KB004 for an unknown member, 22023 for what is no language';
 
 -- Beside the account's row, so that a login waits for no payment and no payment for a login.
 CREATE TABLE kbilling.activity (

@@ -6,7 +6,7 @@
  */
 
 CREATE FUNCTION kbilling.kb_wake(notices bigint) RETURNS bigint
-	LANGUAGE c VOLATILE STRICT
+	LANGUAGE c VOLATILE
 	AS 'MODULE_PATHNAME', 'kb_wake';
 COMMENT ON FUNCTION kbilling.kb_wake(bigint) IS 'NOTIFY kbilling, if there are any notices (N1); gives their number back';
 

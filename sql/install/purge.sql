@@ -72,7 +72,7 @@ COMMENT ON COLUMN kbilling.purge_order.owner IS 'Whose rights the rows are delet
 COMMENT ON COLUMN kbilling.purge_order.position IS 'Its place';
 
 CREATE FUNCTION kbilling.kb_purge_accounts(account_ids bigint[], at timestamptz) RETURNS bigint
-	LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, kbilling, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_purge_accounts';
 COMMENT ON FUNCTION kbilling.kb_purge_accounts(bigint[], timestamptz) IS
 'Purges those of the accounts whose day has come (D6); how many. 42P01 if a registered table is gone';

@@ -100,7 +100,8 @@ BEGIN ATOMIC
 		   CASE WHEN d.is_past THEN past.debt_since ELSE coalesce(ahead.debt_since, a.debt_since) END,
 		   CASE WHEN d.is_past THEN granted.deferred_until ELSE a.deferred_until END,
 		   d.today, p.remind_day, p.restrict_day, p.block_day,
-		   a.delete_on, a.state IN ('deleted', 'purged')
+		   CASE WHEN d.is_past THEN CASE WHEN c.step <> 'cancelled' THEN c.delete_on END ELSE a.delete_on END,
+		   coalesce(c.step IN ('deleted', 'purged') OR NOT d.is_past AND d.today >= a.delete_on, false)
 	FROM kbilling.account a
 	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date($2, a.time_zone) AS today, $2 <= kbilling.kb_now() AS is_past) d
 	CROSS JOIN LATERAL (SELECT a.balance OPERATOR(kbilling.-) a.balance AS amount) zero
@@ -114,6 +115,11 @@ BEGIN ATOMIC
 		SELECT f.deferred_until FROM kbilling.deferral f
 		WHERE f.account_id = a.account_id AND f.granted_at <= $2
 		ORDER BY f.deferral_no DESC LIMIT 1) granted ON true
+	-- the past of closures; ahead, one that is under way is carried out
+	LEFT JOIN LATERAL (
+		SELECT x.step, x.delete_on FROM kbilling.closure_step x
+		WHERE x.account_id = a.account_id AND x.taken_at <= $2
+		ORDER BY x.step_no DESC LIMIT 1) c ON true
 	-- S6, ahead: the months that end until then are charged, and nothing is paid
 	LEFT JOIN LATERAL (
 		SELECT m.balance, m.debt_since FROM kbilling.kb_charges_ahead(a.account_id, d.today - 1, false) m

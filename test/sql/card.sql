@@ -313,6 +313,8 @@ SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM wr
 	('account.time_zone', 'a name of the IANA database: kb_create_account'),
 	('entry.hash', 'a hash'),
 	('entry.lines', 'kbilling''s own lines: names of services, which are kb_text, and numbers'),
+	('notice.facts', 'kbilling''s own: money, dates, names of stages'),
+	('notice.occasion', 'a number, or kbilling''s own words and dates'),
 	('policy.debt_counts_from', 'one of two words: CHECK'),
 	('service.aggregation', 'one of five words: CHECK'),
 	('service.kind', 'one of two words: CHECK'),

@@ -1,6 +1,7 @@
 -- The sweep (W1 to W3)
 SET search_path = kbilling, public;
 SELECT no_plan();
+\ir ../include/state.sql
 
 SET kbilling.clock = '2026-11-01 12:00+00';
 SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '30.00'), kb_create_tariff('free', 'USD')
@@ -10,7 +11,10 @@ SELECT kb_create_account('olena', 'std', id, zone, created_at => '2026-11-01 12:
 \g /dev/null
 SELECT kb_create_account('olena', 'free', 5, created_at => '2026-11-01 12:00+00'), kb_create_account('olena', 'std', 6, created_at => '2026-11-01 12:00+00')
 \g /dev/null
-UPDATE account SET state = 'deleted' WHERE account_id = 6;
+SELECT pg_temp.put_state(6, 'deleted')
+\g /dev/null
+-- Somebody is always there, so that none is closed.
+INSERT INTO activity SELECT account_id, '2099-01-01' FROM account ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at;
 
 -- The last run: how it ended and what it did
 CREATE VIEW last_run AS
