@@ -62,10 +62,10 @@ static SavedPlan forget_plan = {
 	" payment AS (UPDATE kbilling.payment p SET failure = NULL WHERE p.account_id = ANY ($1) AND p.failure IS NOT NULL)"
 	/* nobody is left to get them */
 	" UPDATE kbilling.notice n"
-	"    SET last_error = CASE WHEN n.due_at IS NOT NULL THEN 'the account was purged' END, due_at = NULL, leased_until = NULL,"
-	"        parked_at = CASE WHEN n.due_at IS NOT NULL THEN $2 ELSE n.parked_at END"
+	"    SET last_error = CASE WHEN n.delivered_at IS NULL THEN 'the account was purged' END,"
+	"        due_at = NULL, leased_until = NULL, parked_at = NULL"
 	"  WHERE n.account_id = ANY ($1) AND (n.due_at IS NOT NULL OR n.last_error IS NOT NULL)",
-	.arg_types = {"bigint[]", "timestamptz"}
+	.arg_types = {"bigint[]"}
 };
 
 /* A text column of a row, which is not NULL */

@@ -32,7 +32,7 @@ COMMENT ON TABLE kbilling.notice IS 'Messages that someone must get, delivered o
 COMMENT ON COLUMN kbilling.notice.account_id IS 'The account';
 COMMENT ON COLUMN kbilling.notice.notice_no IS 'Rises within the account; numbers may be left out';
 COMMENT ON COLUMN kbilling.notice.written_at IS 'When it was written';
-COMMENT ON COLUMN kbilling.notice.due_at IS 'When a worker may take it, the next time; NULL when it is delivered or parked';
+COMMENT ON COLUMN kbilling.notice.due_at IS 'When a worker may take it, the next time; NULL when it is delivered or parked, or the account was purged before';
 COMMENT ON COLUMN kbilling.notice.leased_until IS 'Until when the worker that has it last taken may take its time (N2)';
 COMMENT ON COLUMN kbilling.notice.delivered_at IS 'When a worker said that it is delivered';
 COMMENT ON COLUMN kbilling.notice.parked_at IS 'When it was given up (N2)';

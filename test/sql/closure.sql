@@ -221,7 +221,6 @@ SELECT kb_create_account('ann', 'free', id) FROM unnest('{21,22,23,24,25}'::int[
 CALL pg_temp.sweep_days('2026-08-01', '2026-12-31', '[2026-09-11,2026-11-10)');
 SELECT is(pg_temp.story(21), '11-10 scheduled for 11-20 by sweep; 11-17 reminded for 11-20 by sweep r3; 11-19 reminded for 11-20 by sweep r1; 11-20 deleted for 11-20 by sweep; 12-10 purged for 11-20 by sweep',
 	'D7: two months late, the full notice time counts from the day of the notice');
-CREATE FUNCTION pg_temp.story_with_gap(id bigint, gap daterange) RETURNS text LANGUAGE sql RETURN pg_temp.story(id);
 SELECT pg_temp.tick('2027-01-01 00:00+00')
 \g /dev/null
 SELECT kb_create_account('ann', 'free', 31)
