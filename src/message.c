@@ -9,6 +9,7 @@
 
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/jsonb.h"
@@ -314,6 +315,7 @@ kb_format_message(PG_FUNCTION_ARGS)
 	int			nfacts;
 	char	   *text;
 
+	check_stack_depth();		/* braces that nest take some more */
 	if (!is_language(language))
 		fail_language(language);
 	facts = read_facts(PG_GETARG_JSONB_P(2), &nfacts);
