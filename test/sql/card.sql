@@ -347,7 +347,7 @@ SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '10'), kb_cre
 CREATE FUNCTION pg_temp.plausible(type regtype) RETURNS text LANGUAGE sql AS $$
 	SELECT format('%L::%s', CASE type::text WHEN 'text' THEN 'std' WHEN 'jsonb' THEN '{}' WHEN 'bigint' THEN '1' WHEN 'integer' THEN '1' WHEN 'numeric' THEN '1'
 		WHEN 'boolean' THEN 'true' WHEN 'date' THEN '2026-11-01' WHEN 'timestamp with time zone' THEN '2026-11-01 00:00+00' WHEN 'kb_money' THEN '1 USD'
-		WHEN 'kb_price' THEN '1.00 each' WHEN 'kb_role' THEN 'owner' WHEN 'kb_payment_method' THEN 'card' WHEN 'kb_stage' THEN 'ok' END, type)
+		WHEN 'kb_price' THEN '1.00 each' WHEN 'kb_role' THEN 'owner' WHEN 'kb_payment_method' THEN 'card' WHEN 'kb_stage' THEN 'ok' WHEN 'kb_notice_kind' THEN 'charge_posted' END, type)
 $$;
 CREATE TEMP TABLE call AS
 SELECT p.proname, a.i,
