@@ -19,8 +19,8 @@ COMMENT ON COLUMN kbilling.purge_table.account_column IS 'The column that says w
 CREATE FUNCTION kbilling.kb_register_purge("table" regclass, account_column name) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('table, account_column', $1, $2),
-		   kbilling.kb_raise_if(c.relkind NOT IN ('r', 'p') OR c.relpersistence = 't' OR c.relnamespace IN ('kbilling'::regnamespace, 'pg_catalog'::regnamespace),
+	SELECT kbilling.kb_require_not_null('table, account_column', $1, $2);
+	SELECT kbilling.kb_raise_if(c.relkind NOT IN ('r', 'p') OR c.relpersistence = 't' OR c.relnamespace IN ('kbilling'::regnamespace, 'pg_catalog'::regnamespace),
 								'42809', format('%s is no table of an application', $1), NULL, 'Register an ordinary or partitioned table.'),
 		   kbilling.kb_raise_if(a.attnum IS NULL, '42703', format('%s has no column "%s"', $1, $2), NULL, 'Name the column that holds the account''s number.'),
 		   kbilling.kb_raise_if(a.atttypid NOT IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype), '42804',

@@ -319,6 +319,7 @@ SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM wr
 	('service.aggregation', 'one of five words: CHECK'),
 	('service.kind', 'one of two words: CHECK'),
 	('sweep_failure.state', 'an SQLSTATE'),
+	('sweep_run.phase', 'one of three words: CHECK'),
 	('sweep_run.at_time_zone', 'an account''s'),
 	('sweep_run.outcome', 'one of kbilling''s own words'),
 	('tariff.currency', 'three letters: CHECK'),
