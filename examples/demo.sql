@@ -116,7 +116,7 @@ LIMIT 1 \gset
 SELECT n.written_at::date AS day, n.kind, coalesce(f.facts->>'amount', f.facts->>'delete_on', f.facts->>'stage') AS "amount, date or stage",
 	f.facts->>'balance' AS balance, (kb_render_notice(n.account_id, n.notice_no, 'en')).subject
 FROM notice AS n
-CROSS JOIN LATERAL kb_notice_facts(n.account_id, n.kind, n.occasion, n.facts) AS f (facts)
+CROSS JOIN LATERAL kb_notice_facts(n) AS f (facts)
 WHERE n.account_id = :returner
 ORDER BY n.notice_no;
 

@@ -16,13 +16,13 @@ ANALYZE bought;
 -- the 1st, and then a step of a closure taken if it is time to look (look_on).
 CREATE TEMP TABLE second_step AS
 WITH RECURSIVE account AS (
-	SELECT DISTINCT customer, 0 AS step, 0::bigint AS n, 0 AS nth, NULL::date AS day, NULL::date AS evening, NULL::date AS created, NULL::date AS active,
+	SELECT DISTINCT customer, 0 AS step, 0::bigint AS n, 0 AS nth, NULL::date AS day, NULL::date AS evening, NULL::date AS created, NULL::date AS restored, NULL::date AS active,
 		'none' AS state, NULL::date AS look_on, 0.00 AS balance, 0.00 AS unspent_bonus, NULL::date AS debt_since,
 		0.00 AS paid, 0.00 AS bonus, 0.00 AS charged, NULL::text AS closure
 	FROM purchase
 	UNION ALL
 	SELECT a.customer, a.step + 1, CASE WHEN e.is_purchase THEN e.n ELSE a.n END, o.nth, e.day, CASE WHEN e.is_purchase THEN a.evening ELSE e.day END,
-		o.created, active.day, closing.state, closing.look_on, m.balance, m.unspent_bonus, m.debt_since, m.paid, m.bonus, m.charged,
+		o.created, o.restored, active.day, closing.state, closing.look_on, m.balance, m.unspent_bonus, m.debt_since, m.paid, m.bonus, m.charged,
 		CASE WHEN o.is_restored THEN 'restored' || CASE WHEN closing.step IS NOT NULL THEN ' ' || closing.step ELSE '' END ELSE closing.step END
 	FROM account AS a
 	-- the next purchase, or the evening that comes first; LIMIT holds the planner to the index, and OFFSET 0 keeps it from
@@ -36,6 +36,7 @@ WITH RECURSIVE account AS (
 		e.is_purchase AND a.state = 'deleted' AND a.look_on > e.day AS is_restored OFFSET 0) AS f
 	CROSS JOIN LATERAL (SELECT f.is_new, f.is_restored, a.nth + f.is_new::int AS nth,
 		CASE WHEN f.is_new THEN e.day ELSE a.created END AS created,
+		CASE WHEN f.is_restored THEN e.day WHEN NOT f.is_new THEN a.restored END AS restored,
 		CASE WHEN f.is_new OR f.is_restored THEN 'active' ELSE a.state END AS state,
 		CASE WHEN f.is_new OR f.is_restored THEN e.day ELSE a.active END AS active,
 		CASE WHEN f.is_new THEN e.day + 41
@@ -44,12 +45,13 @@ WITH RECURSIVE account AS (
 		CASE WHEN f.is_new THEN 0 ELSE a.balance END AS balance,
 		CASE WHEN f.is_new THEN 0 ELSE a.unspent_bonus END AS unspent_bonus,
 		CASE WHEN NOT f.is_new THEN a.debt_since END AS debt_since OFFSET 0) AS o
-	-- money: what is left of a payment once the debt is repaid may earn a bonus; on the 1st the month before is charged, by days if it was the first
+	-- money: what is left of a payment once the debt is repaid may earn a bonus; on the 1st the month before is charged, by days if it was the
+	-- first, and not if the account was deleted when it ended
 	CROSS JOIN LATERAL (SELECT CASE WHEN e.is_purchase THEN p.dollars ELSE 0 END AS paid OFFSET 0) AS y
 	CROSS JOIN LATERAL (SELECT y.paid + least(o.balance, 0) AS ahead OFFSET 0) AS z
 	CROSS JOIN LATERAL (SELECT
 		round(CASE WHEN z.ahead >= 114 THEN z.ahead * 0.10 WHEN y.paid > 0 AND z.ahead >= 57 THEN z.ahead * 0.05 ELSE 0 END * sign(y.paid), 2) AS bonus,
-		CASE WHEN NOT e.is_purchase AND extract(day FROM e.day) = 1 AND o.state IN ('active', 'closing') THEN
+		CASE WHEN NOT e.is_purchase AND extract(day FROM e.day) = 1 AND o.state IN ('active', 'closing') AND (o.restored < e.day) IS NOT FALSE THEN
 			(SELECT round(19.00 * (e.day - greatest(l.month, o.created)) / (e.day - l.month), 2) + 0.50 * greatest(coalesce(sum(u.quantity), 0) - 3, 0)
 			 FROM (SELECT (e.day - interval '1 month')::date AS month) AS l
 			 LEFT JOIN purchase AS u ON u.customer = a.customer AND u.day >= greatest(l.month, o.created) AND u.day < e.day

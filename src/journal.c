@@ -166,13 +166,19 @@ stage_days(LockedAccount *account)
 	return &account->stage_days;
 }
 
+/* The stage at the moment of the posting, of a debt that the account may have */
+static Stage
+stage_of(LockedAccount *account, OptionalDate debt_since)
+{
+	if (!debt_since.exists)
+		return STAGE_OK;
+	return stage_with_deferral(debt_since, account->deferred_until, account->today, stage_days(account));
+}
+
 Stage
 journal_stage(LockedAccount *account)
 {
-	if (!account->debt_since.exists)
-		return STAGE_OK;
-	return stage_with_deferral(account->debt_since, account->deferred_until,
-							   account->today, stage_days(account));
+	return stage_of(account, account->debt_since);
 }
 
 /* When the stage of a debt changes by itself, from the account's local date on */
@@ -281,14 +287,17 @@ static SavedPlan append_plan = {
  */
 static SavedPlan append_and_store_plan = {
 	.sql = "WITH e AS (" INSERT_ENTRY " RETURNING seq),"
-	" n AS (INSERT INTO kbilling.notice (account_id, notice_no, written_at, due_at, kind, occasion)"
-	"       SELECT $1, $17, $9, $9, $18::kbilling.kb_notice_kind, $19 FROM e WHERE $18 IS NOT NULL)"
+	" n AS (INSERT INTO kbilling.notice (account_id, notice_no, written_at, due_at, kind, occasion, stage_before, stage)"
+	"       SELECT $1, $17, $9, $9, $19::kbilling.kb_notice_kind, $20, $21::kbilling.kb_stage, $22::kbilling.kb_stage"
+	"         FROM e WHERE $19 IS NOT NULL)"
 	" UPDATE kbilling.account a"
 	"    SET balance = $5, unspent_bonus = $6, last_seq = $2, last_hash = $16, debt_since = $7,"
-	"        stage_check_on = $20, last_notice_no = $17,"
+	/* a change of the stage that is due, but not told of yet, stays so while the debt does */
+	"        stage_check_on = CASE WHEN a.debt_since = $7 AND a.stage_check_on <= $8 THEN a.stage_check_on ELSE $18 END,"
+	"        last_notice_no = $17,"
 	"        closure_check_on = coalesce(a.closure_check_on, CASE WHEN $5 OPERATOR(kbilling.<=) 0 THEN $8 END)"
 	"   FROM e WHERE a.account_id = $1",
-	.arg_types = {ENTRY_TYPES, "bigint", "text", "text", "date"}
+	.arg_types = {ENTRY_TYPES, "bigint", "date", "text", "text", "text", "text"}
 };
 
 /* A text parameter that may be missing */
@@ -337,41 +346,49 @@ entry_values(const Entry *entry, const uint8 *hash, Datum *values, char *nulls)
 	values[15] = PointerGetDatum(hash_value);
 }
 
-/* Write the account's row with its last entry, and a notice, of that kind if it is not NULL; false if the entry's key is known */
-static bool
-write_last_entry(LockedAccount *account, const Entry *entry, const char *notice, int64 notice_seq, Datum *values, char *nulls)
+/* The notice that is written with a posting; kind is NULL if there is none. */
+typedef struct EntryNotice
 {
-	int64		notice_no = account->last_notice_no + (notice != NULL);
+	const char *kind;
+	int64		seq;			/* of the entry that it is about */
+	Stage		stage_before;
+} EntryNotice;
+
+/* Write the last entry, and with it the account's row and the notice; false if the entry's key is known */
+static bool
+write_last_entry(LockedAccount *account, const Entry *entry, const EntryNotice *notice, Datum *values, char *nulls)
+{
+	bool		has_notice = notice->kind != NULL;
+	int64		notice_no = account->last_notice_no + has_notice;
 
 	values[16] = Int64GetDatum(notice_no);
 	nulls[16] = ' ';
-	values[17] = text_value(notice, &nulls[17]);
-	values[18] = text_value(psprintf("%lld", (long long) notice_seq), &nulls[18]);
-	values[19] = date_value(next_stage_check(account, entry->debt_since), &nulls[19]);
+	values[17] = date_value(next_stage_check(account, entry->debt_since), &nulls[17]);
+	values[18] = text_value(notice->kind, &nulls[18]);
+	values[19] = text_value(has_notice ? psprintf("%lld", (long long) notice->seq) : NULL, &nulls[19]);
+	values[20] = text_value(has_notice ? stage_label(notice->stage_before) : NULL, &nulls[20]);
+	values[21] = text_value(has_notice ? stage_label(stage_of(account, entry->debt_since)) : NULL, &nulls[21]);
 	if (write_journal(&append_and_store_plan, values, nulls) == 0)
 		return false;
 	account->last_notice_no = notice_no;
-	if (notice != NULL)
+	if (has_notice)
 		kb_wake_workers();
 	return true;
 }
 
-/*
- * Append an entry; the last one of a posting moves the account's row too, and
- * writes the notice of the first.
- */
+/* Append an entry; the last one of a posting moves the account's row too, and writes the notice */
 static bool
-append_entry(LockedAccount *account, const Posting *postings, int i, bool last)
+append_entry(LockedAccount *account, const Posting *posting, bool last, const EntryNotice *notice)
 {
 	Datum		values[PLAN_MAX_ARGS];
 	char		nulls[PLAN_MAX_ARGS];
 	Entry		entry;
 	uint8		hash[PG_SHA256_DIGEST_LENGTH];
 
-	make_entry(account, &postings[i], &entry);
+	make_entry(account, posting, &entry);
 	posting_hash(account->has_hash ? account->last_hash : NULL, &entry, hash);
 	entry_values(&entry, hash, values, nulls);
-	if (last ? !write_last_entry(account, &entry, postings[0].notice, entry.seq - i, values, nulls) :
+	if (last ? !write_last_entry(account, &entry, notice, values, nulls) :
 		write_journal(&append_plan, values, nulls) == 0)
 		return false;
 
@@ -417,9 +434,13 @@ is_known_beyond_range(const LockedAccount *account, const Posting *posting)
 bool
 journal_post(LockedAccount *account, const Posting *postings, int n)
 {
+	EntryNotice notice = {postings[0].notice, account->last_seq + 1, STAGE_OK};
+
+	if (notice.kind != NULL)
+		notice.stage_before = journal_stage(account);
 	for (int i = 0; i < n; i++)
 		if (is_known_beyond_range(account, &postings[i]) ||
-			!append_entry(account, postings, i, i == n - 1))
+			!append_entry(account, &postings[i], i == n - 1, &notice))
 		{
 			if (i > 0)
 				elog(ERROR, "key \"%s\" is in use", postings[i].key);
@@ -481,9 +502,12 @@ static SavedPlan post_charges_plan = {
 	"             kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on),"
 	"             c.effective_on, $2, c.key, c.period, NULL, NULL, NULL, NULL, c.lines) END,"
 	"         charged_through = c.last_day,"
-	"         stage_check_on = kbilling.kb_next_stage_on("
+	"         stage_check_on = CASE WHEN a.stage_check_on <= c.today"
+	"             AND a.debt_since = kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on)"
+	"           THEN a.stage_check_on"
+	"           ELSE kbilling.kb_next_stage_on("
 	"             kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on),"
-	"             a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day),"
+	"             a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day) END,"
 	"         closure_check_on = coalesce(a.closure_check_on,"
 	"             CASE WHEN a.balance OPERATOR(kbilling.-) c.total OPERATOR(kbilling.<=) 0 THEN c.effective_on END),"
 	"         last_notice_no = a.last_notice_no + c.entries"
@@ -491,7 +515,8 @@ static SavedPlan post_charges_plan = {
 	"   WHERE a.account_id = c.account_id AND a.charged_through = c.charged_through"
 	"     AND a.terms_version = c.terms_version AND a.state IN ('active', 'closing')"
 	"  RETURNING a.account_id, a.last_seq, a.balance, a.unspent_bonus, a.debt_since, a.last_hash, a.last_notice_no,"
-	"            c.effective_on, c.key, c.period, c.total, c.lines, c.entries"
+	"            c.effective_on, c.key, c.period, c.total, c.lines, c.entries,"
+	"            kbilling.kb_stage(a.debt_since, a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day) AS stage"
 	"), written AS ("
 	"  INSERT INTO kbilling.entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since,"
 	"                              effective_on, posted_at, key, period, lines, hash)"
@@ -499,8 +524,8 @@ static SavedPlan post_charges_plan = {
 	"         effective_on, $2, key, period, lines, last_hash"
 	"    FROM posted WHERE entries = 1"
 	"), told AS ("
-	"  INSERT INTO kbilling.notice (account_id, notice_no, written_at, due_at, kind, occasion)"
-	"  SELECT account_id, last_notice_no, $2, $2, 'charge_posted', last_seq::text FROM posted WHERE entries = 1"
+	"  INSERT INTO kbilling.notice (account_id, notice_no, written_at, due_at, kind, occasion, stage)"
+	"  SELECT account_id, last_notice_no, $2, $2, 'charge_posted', last_seq::text, stage FROM posted WHERE entries = 1"
 	"), settled AS ("
 	/* what the bill has read is billed; what a total has got meanwhile is left for the next one */
 	"  UPDATE kbilling.usage_total t"

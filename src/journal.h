@@ -56,8 +56,8 @@ extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *accoun
 
 /*
  * Posts one entry for each posting, n of them, and moves the account to where
- * they bring it; the first one's notice is written with them (N1).  False, and nothing done, if the key of the first is known
- * already: see journal_replayed.
+ * they bring it; the first one's notice is written with them (N1).  False, and
+ * nothing done, if the key of the first is known already: see journal_replayed.
  */
 extern bool journal_post(LockedAccount *account, const Posting *postings, int n);
 

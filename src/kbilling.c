@@ -23,6 +23,7 @@ bool		kb_allow_drop = false;
 
 extern PGDLLEXPORT void _PG_init(void);
 
+static bool notify = true;
 static char *clock_setting = NULL;
 static TimestampTz clock_time = 0;
 
@@ -107,6 +108,15 @@ _PG_init(void)
 							   0,
 							   check_clock, assign_clock, NULL);
 
+	DefineCustomBoolVariable("kbilling.notify",
+							 "Sends NOTIFY kbilling with each notice, which wakes the workers.",
+							 "Without it they find a notice when they look by themselves.",
+							 &notify,
+							 true,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+
 	MarkGUCPrefixReserved("kbilling");
 	session_init();
 }
@@ -114,7 +124,8 @@ _PG_init(void)
 void
 kb_wake_workers(void)
 {
-	Async_Notify("kbilling", "");
+	if (notify)
+		Async_Notify("kbilling", "");
 }
 
 /* kb_wake(n): wakes the workers if there are any notices, and passes their number on */

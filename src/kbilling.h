@@ -14,7 +14,7 @@ extern bool kb_allow_drop;
 /* kbilling.clock where it is set, else the start of the transaction. */
 extern TimestampTz kb_current_time(void);
 
-/* NOTIFY kbilling: the server sends it once, when the transaction commits (N1). */
+/* NOTIFY kbilling, unless kbilling.notify is off: the server sends it once, when the transaction commits (N1). */
 extern void kb_wake_workers(void);
 
 #endif

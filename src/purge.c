@@ -37,7 +37,7 @@ static SavedPlan begin_plan = {
 	"  UPDATE kbilling.account a"
 	"     SET state = 'purged', closure_check_on = NULL, stage_check_on = NULL, metadata = NULL, last_notice_no = a.last_notice_no + 1"
 	"   WHERE a.account_id = ANY ($1) AND a.state = 'deleted'"
-	"     AND a.closure_check_on <= kbilling.kb_account_date($2, a.time_zone)"
+	"     AND coalesce(a.closure_check_on, 'infinity') <= kbilling.kb_account_date($2, a.time_zone)"
 	"  RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, kbilling.kb_account_date($2, a.time_zone) AS today"
 	"), logged AS ("
 	"  INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance, delete_on)"

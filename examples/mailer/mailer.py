@@ -85,7 +85,7 @@ def query(conn, statement, *values):
 
 
 def take(conn, options):
-    return query(conn, 'SELECT account_id, notice_no, kind, written_at, recipients FROM kbilling.kb_take_notices(%s, %s)',
+    return query(conn, 'SELECT account_id, notice_no, kind, written_at, tries, recipients FROM kbilling.kb_take_notices(%s, %s)',
                  options.batch, datetime.timedelta(seconds=options.lease))
 
 
@@ -189,7 +189,7 @@ def deliver(conn, server, options, notice, deadline):
 
 def fail(conn, notice, error):
     say(f'notice {notice.account_id}/{notice.notice_no}: {plain(error)}')
-    query(conn, 'SELECT kbilling.kb_fail_notice(%s, %s, %s)', notice.account_id, notice.notice_no, plain(error))
+    query(conn, 'SELECT kbilling.kb_fail_notice(%s, %s, %s, %s)', notice.account_id, notice.notice_no, plain(error), notice.tries)
 
 
 def wait(seconds, conn=None):

@@ -340,13 +340,9 @@ BEGIN ATOMIC
 	UPDATE kbilling.account a
 	SET tariff = kb_put_tariff.tariff, tariff_from = kb_put_tariff.from_date, terms_version = a.terms_version + 1
 	WHERE a.account_id = kb_put_tariff.account_id;
-	-- its policy may have other days
-	UPDATE kbilling.account a
-	SET stage_check_on = kbilling.kb_next_stage_on(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day)
-	FROM kbilling.account o
-	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), o.time_zone) AS today) d
-	CROSS JOIN LATERAL kbilling.kb_policy_on(o.account_id, o.tariff, o.tariff_from, d.today) p
-	WHERE a.account_id = kb_put_tariff.account_id AND o.account_id = a.account_id AND a.debt_since IS NOT NULL;
+	-- its policy may have other days: the sweep looks on the first
+	UPDATE kbilling.account a SET stage_check_on = least(a.stage_check_on, kb_put_tariff.from_date)
+	WHERE a.account_id = kb_put_tariff.account_id AND a.debt_since IS NOT NULL;
 END;
 COMMENT ON FUNCTION kbilling.kb_put_tariff(bigint, text, date) IS 'Writes what kb_set_tariff has resolved; the account is locked';
 

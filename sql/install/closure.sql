@@ -13,12 +13,12 @@ COMMENT ON FUNCTION kbilling.kb_next_reminder(date, date, date, integer[], integ
 'What is to be done about a closure today (D2, D7), if the smallest of the reminders given so far is reminded (NULL: none): the reminder to give now, the day of the deletion, moved if the last reminder comes too late for it, and when to look again; next_on is NULL when the deletion is due';
 
 CREATE FUNCTION kbilling.kb_closure_terms(account_ids bigint[], at timestamptz)
-	RETURNS TABLE (account_id bigint, delete_on date, check_on date, today date, created_on date, active_on date, may_close_on date, is_charged boolean,
+	RETURNS TABLE (account_id bigint, delete_on date, today date, created_on date, active_on date, may_close_on date, is_charged boolean,
 				   min_age_days integer, inactive_days integer, notice_days integer, restore_days integer,
 				   reminder integer, deletion_on date, next_on date)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT a.account_id, a.delete_on, a.closure_check_on, d.today, d.created_on, d.active_on,
+	SELECT a.account_id, a.delete_on, d.today, d.created_on, d.active_on,
 		   greatest(d.created_on + p.min_age_days + 1, d.active_on + p.inactive_days),
 		   a.charged_through >= kbilling.kb_month_first_day(d.today) - 1,
 		   p.min_age_days, p.inactive_days, p.notice_days, p.restore_days,
@@ -56,19 +56,20 @@ BEGIN ATOMIC
 				   WHEN 'purged' THEN 'account_purged'
 			   END::kbilling.kb_notice_kind, s.step_no::text,
 			   CASE s.step
-				   WHEN 'scheduled' THEN f.debt || jsonb_build_object('delete_on', s.delete_on, 'days', s.delete_on - s.taken_on, 'restore_days', p.restore_days)
-				   WHEN 'reminded' THEN f.debt || jsonb_build_object('delete_on', s.delete_on, 'days', s.delete_on - s.taken_on)
-				   WHEN 'cancelled' THEN jsonb_build_object('why', s.reason, 'delete_on', s.delete_on)
+				   WHEN 'scheduled' THEN f.debt || f.stage || jsonb_build_object('delete_on', s.delete_on, 'days', s.delete_on - s.taken_on, 'restore_days', p.restore_days)
+				   WHEN 'reminded' THEN f.debt || f.stage || jsonb_build_object('delete_on', s.delete_on, 'days', s.delete_on - s.taken_on)
+				   WHEN 'cancelled' THEN f.debt || f.stage || jsonb_build_object('why', s.reason, 'delete_on', s.delete_on)
 				   WHEN 'deleted' THEN f.debt || jsonb_build_object('deleted_on', s.taken_on, 'purge_on', s.purge_on, 'restore_until', s.purge_on - 1,
 																	'days', s.purge_on - s.taken_on)
-				   WHEN 'restored' THEN f.debt || jsonb_build_object('restored_on', s.taken_on, 'balance', s.balance)
+				   WHEN 'restored' THEN f.debt || f.stage || jsonb_build_object('restored_on', s.taken_on, 'balance', s.balance)
 				   WHEN 'purged' THEN jsonb_build_object('purged_on', s.taken_on)
 			   END
 		FROM kbilling.closure_step s
 		JOIN kbilling.account a ON a.account_id = s.account_id
 		CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, s.taken_on) p
-		CROSS JOIN LATERAL (SELECT jsonb_build_object('in_debt', s.balance OPERATOR(kbilling.<) 0,
-			'amount_due', greatest(OPERATOR(kbilling.-) s.balance, s.balance OPERATOR(kbilling.-) s.balance)) AS debt) f
+		CROSS JOIN LATERAL (
+			SELECT jsonb_build_object('in_debt', s.balance OPERATOR(kbilling.<) 0, 'amount_due', kbilling.kb_amount_due(s.balance)) AS debt,
+				   jsonb_build_object('stage', kbilling.kb_stage(a.debt_since, a.deferred_until, s.taken_on, p.remind_day, p.restrict_day, p.block_day)) AS stage) f
 		WHERE s.account_id = ANY ($1) AND s.taken_at = $2
 			AND NOT EXISTS (SELECT FROM kbilling.notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
 		RETURNING notice_no
@@ -158,11 +159,12 @@ BEGIN ATOMIC
 	SELECT kbilling.kb_put_deletions($1, $2);
 	SELECT kbilling.kb_put_reminders($1, $2);
 	SELECT kbilling.kb_put_closures($1, $2, 'sweep', NULL);
-	-- those that are used, or have money, for now
+	-- those that are used, or have money, for now; coalesce, so that they are not looked for in the index on that column, which may
+	-- have been empty when statistics were made
 	UPDATE kbilling.account a
 	SET closure_check_on = CASE WHEN a.balance OPERATOR(kbilling.<=) 0 THEN greatest(t.may_close_on, t.today + 1) END
 	FROM kbilling.kb_closure_terms($1, $2) t
-	WHERE a.account_id = t.account_id AND a.state = 'active' AND a.closure_check_on <= t.today;
+	WHERE a.account_id = t.account_id AND a.state = 'active' AND coalesce(a.closure_check_on, 'infinity') <= t.today;
 	SELECT kbilling.kb_purge_accounts($1, $2);
 	SELECT kbilling.kb_tell_closures($1, $2);
 END;

@@ -21,6 +21,8 @@ CREATE TABLE kbilling.notice (
 	parked_at    timestamptz,
 	tries        integer NOT NULL DEFAULT 0,
 	kind         kbilling.kb_notice_kind NOT NULL,
+	stage_before kbilling.kb_stage,
+	stage        kbilling.kb_stage,
 	occasion     text NOT NULL,
 	last_error   kbilling.kb_text,
 	facts        jsonb,
@@ -38,35 +40,35 @@ COMMENT ON COLUMN kbilling.notice.delivered_at IS 'When a worker said that it is
 COMMENT ON COLUMN kbilling.notice.parked_at IS 'When it was given up (N2)';
 COMMENT ON COLUMN kbilling.notice.tries IS 'How often it was taken';
 COMMENT ON COLUMN kbilling.notice.kind IS 'What it says (N5)';
+COMMENT ON COLUMN kbilling.notice.stage_before IS 'Of a top-up: the stage before it';
+COMMENT ON COLUMN kbilling.notice.stage IS 'Of a top-up or charge: the stage after it, as it was when it was written';
 COMMENT ON COLUMN kbilling.notice.occasion IS 'What it is about, so that it is said once (N3): an entry''s seq, a closure''s step_no, a change of stage';
 COMMENT ON COLUMN kbilling.notice.last_error IS 'Why it could not be delivered, in the worker''s words';
 COMMENT ON COLUMN kbilling.notice.facts IS 'What its text is made of; NULL where the journal has it (kb_notice_facts)';
 
 CREATE INDEX notice_due ON kbilling.notice (due_at, account_id, notice_no) WHERE due_at IS NOT NULL;
 COMMENT ON INDEX kbilling.notice_due IS 'The queue';
+CREATE INDEX notice_exhausted ON kbilling.notice (due_at) WHERE due_at IS NOT NULL AND tries >= 10;
+COMMENT ON INDEX kbilling.notice_exhausted IS 'Finds what is to be parked without a look at the queue';
 CREATE INDEX notice_parked ON kbilling.notice (parked_at) WHERE parked_at IS NOT NULL;
 COMMENT ON INDEX kbilling.notice_parked IS 'Finds what was given up';
 
 -- What an account's stage is on a local date, and what it was just before: the sweep comes on the day of the change, or later.
 CREATE FUNCTION kbilling.kb_stage_news(account_ids bigint[], at timestamptz)
-	RETURNS TABLE (account_id bigint, debt_since date, deferred_until date, today date,
+	RETURNS TABLE (account_id bigint, balance kbilling.kb_money, debt_since date, deferred_until date,
 				   stage_before kbilling.kb_stage, stage kbilling.kb_stage, next_on date, occasion text, facts jsonb)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT a.account_id, a.debt_since, a.deferred_until, d.today,
-		   kbilling.kb_stage(a.debt_since, a.deferred_until, least(a.stage_check_on, d.today) - 1, p.remind_day, p.restrict_day, p.block_day),
-		   s.stage, n.next_on,
-		   concat_ws(' ', s.stage, 'since', to_char(a.debt_since, 'YYYY-MM-DD'), 'deferred until ' || to_char(a.deferred_until, 'YYYY-MM-DD')),
+	SELECT a.account_id, a.balance, a.debt_since, a.deferred_until,
+		   kbilling.kb_stage(a.debt_since, a.deferred_until, b.day, o.remind_day, o.restrict_day, o.block_day),
+		   s.stage, least(n.next_on, t.next_on),
+		   concat_ws(' ', s.stage, 'since', to_char(a.debt_since, 'YYYY-MM-DD'), 'by', p.policy, 'deferred until ' || to_char(a.deferred_until, 'YYYY-MM-DD')),
 		   jsonb_build_object(
-			   'balance', a.balance,
-			   'amount_due', greatest(OPERATOR(kbilling.-) a.balance, a.balance OPERATOR(kbilling.-) a.balance))
+			   'balance', a.balance, 'amount_due', kbilling.kb_amount_due(a.balance), 'next_stage_on', n.next_on,
+			   'next_stage', coalesce(kbilling.kb_stage(a.debt_since, a.deferred_until, n.next_on, p.remind_day, p.restrict_day, p.block_day)::text, 'none'))
 		   || CASE s.stage
-			   WHEN 'remind' THEN jsonb_build_object(
-				   'day', d.today - a.debt_since + 1, 'has_restrict', r.restrict_on IS NOT NULL,
-				   'restrict_on', r.restrict_on, 'days', coalesce(r.restrict_on - d.today, 0))
-			   ELSE jsonb_build_object(
-				   'stage', s.stage, 'next_stage_on', n.next_on,
-				   'next_stage', coalesce(kbilling.kb_stage(a.debt_since, a.deferred_until, n.next_on, p.remind_day, p.restrict_day, p.block_day)::text, 'none'))
+			   WHEN 'remind' THEN jsonb_build_object('day', d.today - a.debt_since + 1, 'days', coalesce(n.next_on - d.today, 0))
+			   ELSE jsonb_build_object('stage', s.stage)
 			   END
 	FROM unnest($1) i (account_id)
 	JOIN kbilling.account a ON a.account_id = i.account_id
@@ -74,22 +76,25 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
 	CROSS JOIN LATERAL (SELECT kbilling.kb_stage(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS stage) s
 	CROSS JOIN LATERAL (SELECT kbilling.kb_next_stage_on(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS next_on) n
-	CROSS JOIN LATERAL (SELECT CASE kbilling.kb_stage(a.debt_since, a.deferred_until, n.next_on, p.remind_day, p.restrict_day, p.block_day)
-									WHEN 'restrict' THEN n.next_on END AS restrict_on) r
+	-- the day before may have had another policy, and a day to come may have
+	CROSS JOIN LATERAL (SELECT least(a.stage_check_on, d.today) - 1 AS day) b
+	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, coalesce(b.day, d.today)) o
+	CROSS JOIN LATERAL (SELECT CASE WHEN a.debt_since IS NOT NULL THEN min(x.from_date) END AS next_on FROM kbilling.account_tariff x
+						WHERE x.account_id = a.account_id AND x.from_date > d.today) t
 	WHERE a.state IN ('active', 'closing');
 END;
 COMMENT ON FUNCTION kbilling.kb_stage_news(bigint[], timestamptz) IS
 'For accounts that are not deleted: the stage at the moment, the one before it, and the facts of a notice that says so';
 
--- Without a stage before: what time alone has done, which is never for the better.  The way into grace is told by what made the debt.
+-- Without a stage before: what time, or another policy, has done by itself.  The way into grace is told by what made the debt.
 CREATE FUNCTION kbilling.kb_tell_stages(account_ids bigint[], at timestamptz, stage_before kbilling.kb_stage = NULL, occasion text = NULL)
 	RETURNS bigint
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
 	WITH news AS (
-		SELECT x.account_id, x.debt_since, x.deferred_until, x.next_on, coalesce($4, x.occasion) AS occasion,
+		SELECT x.account_id, x.balance, x.debt_since, x.deferred_until, x.next_on, coalesce($4, x.occasion) AS occasion,
 			   k.kind, x.facts || CASE x.stage WHEN 'remind' THEN '{}' ELSE jsonb_build_object('stage_before', coalesce($3, x.stage_before)) END AS facts,
-			   x.stage <> coalesce($3, x.stage_before) AND ($3 IS NOT NULL OR x.stage IN ('remind', 'restrict', 'blocked'))
+			   x.stage <> coalesce($3, x.stage_before) AND ($3 IS NOT NULL OR NOT (x.stage_before = 'ok' AND x.stage = 'grace'))
 			   AND NOT EXISTS (SELECT FROM kbilling.notice n
 							   WHERE n.account_id = x.account_id AND n.kind = k.kind AND n.occasion = coalesce($4, x.occasion)) AS is_new
 		FROM kbilling.kb_stage_news($1, $2) x
@@ -99,7 +104,8 @@ BEGIN ATOMIC
 		SET stage_check_on = x.next_on, last_notice_no = a.last_notice_no + x.is_new::integer
 		FROM news x
 		WHERE a.account_id = x.account_id AND a.state IN ('active', 'closing')
-			-- what was paid or deferred meanwhile is told by that
+			-- what was paid or deferred meanwhile is told by that, and the rest by the next sweep
+			AND a.balance OPERATOR(kbilling.=) x.balance
 			AND a.debt_since IS NOT DISTINCT FROM x.debt_since AND a.deferred_until IS NOT DISTINCT FROM x.deferred_until
 		RETURNING a.account_id, a.last_notice_no, x.kind, x.occasion, x.facts, x.is_new
 	), written AS (
@@ -112,27 +118,25 @@ END;
 COMMENT ON FUNCTION kbilling.kb_tell_stages(bigint[], timestamptz, kbilling.kb_stage, text) IS
 'Writes a notice for each of the accounts whose stage has changed by itself, or from the one given, and notes when it will change next; how many were written (N3, N5)';
 
-CREATE FUNCTION kbilling.kb_notice_facts(account_id bigint, kind kbilling.kb_notice_kind, occasion text, facts jsonb) RETURNS jsonb
+CREATE FUNCTION kbilling.kb_notice_facts(notice kbilling.notice) RETURNS jsonb
 	LANGUAGE sql STABLE PARALLEL SAFE
-RETURN jsonb_build_object('account_id', $1) || coalesce($4, (
+RETURN jsonb_build_object('account_id', ($1).account_id) || coalesce(($1).facts, (
 	SELECT jsonb_build_object(
-			   'balance', l.balance_after, 'in_debt', l.balance_after OPERATOR(kbilling.<) 0,
-			   'amount_due', greatest(OPERATOR(kbilling.-) l.balance_after, z.zero),
-			   'stage', kbilling.kb_stage_at($1, l.seq, e.posted_at))
-		|| CASE $2
+			   'balance', l.balance_after, 'in_debt', l.balance_after OPERATOR(kbilling.<) 0, 'amount_due', kbilling.kb_amount_due(l.balance_after),
+			   'stage', ($1).stage)
+		|| CASE ($1).kind
 			WHEN 'topup_received' THEN jsonb_build_object(
-				'amount', e.amount, 'bonus', coalesce(b.amount, z.zero), 'has_bonus', b.seq IS NOT NULL,
-				'stage_before', kbilling.kb_stage_at($1, e.seq - 1, e.posted_at))
+				'amount', e.amount, 'bonus', coalesce(b.amount, z.zero), 'has_bonus', b.seq IS NOT NULL, 'stage_before', ($1).stage_before)
 			ELSE jsonb_build_object(
 				'month', to_char(e.period, 'YYYY-MM'), 'amount', OPERATOR(kbilling.-) e.amount,
 				'is_credit', e.amount OPERATOR(kbilling.>) 0, 'credit', greatest(e.amount, z.zero))
 			END
 	FROM kbilling.entry e
 	LEFT JOIN kbilling.entry b ON b.account_id = e.account_id AND b.seq = e.seq + 1 AND b.kind = 'bonus' AND b.ref_seq = e.seq
-	CROSS JOIN LATERAL (SELECT coalesce(b.seq, e.seq) AS seq, coalesce(b.balance_after, e.balance_after) AS balance_after) l
+	CROSS JOIN LATERAL (SELECT coalesce(b.balance_after, e.balance_after) AS balance_after) l
 	CROSS JOIN LATERAL (SELECT e.amount OPERATOR(kbilling.-) e.amount AS zero) z
-	WHERE e.account_id = $1 AND e.seq = $3::bigint), '{}');
-COMMENT ON FUNCTION kbilling.kb_notice_facts(bigint, kbilling.kb_notice_kind, text, jsonb) IS
+	WHERE e.account_id = ($1).account_id AND e.seq = ($1).occasion::bigint), '{}');
+COMMENT ON FUNCTION kbilling.kb_notice_facts(kbilling.notice) IS
 'What a notice''s text is made of: the facts in its row, or those of the entry that it is about, as they were then; kbilling.notice_kind lists them';
 
 CREATE FUNCTION kbilling.kb_recipients(account_id bigint, kind kbilling.kb_notice_kind) RETURNS jsonb
@@ -155,7 +159,8 @@ CREATE FUNCTION kbilling.kb_take_notices(max integer, lease interval)
 BEGIN ATOMIC
 	SELECT kbilling.kb_require_not_null('max, lease', max, lease),
 		   kbilling.kb_raise_if(max NOT BETWEEN 1 AND 1000, '22023', 'max must be from 1 to 1000', format('It is %s.', max)),
-		   kbilling.kb_raise_if(lease <= interval '0' OR lease > interval '1 day', '22023', 'a lease lasts up to a day', format('It is %s.', lease),
+		   -- a month less its days is an interval of no fixed length
+		   kbilling.kb_raise_if(kbilling.kb_now() + lease <= kbilling.kb_now() OR kbilling.kb_now() + lease > kbilling.kb_now() + interval '1 day', '22023', 'a lease lasts up to a day', format('It is %s.', lease),
 								'Give the time that delivering so many notices takes at most.');
 	-- taken ten times, and never heard of again
 	UPDATE kbilling.notice n
@@ -174,12 +179,12 @@ BEGIN ATOMIC
 		SET tries = n.tries + 1, due_at = kbilling.kb_now() + lease, leased_until = kbilling.kb_now() + lease
 		FROM due
 		WHERE n.account_id = due.account_id AND n.notice_no = due.notice_no
-		RETURNING n.*
+		RETURNING n
 	)
-	SELECT t.account_id, t.notice_no, t.kind, t.written_at, t.tries, t.leased_until,
-		   kbilling.kb_notice_facts(t.account_id, t.kind, t.occasion, t.facts), kbilling.kb_recipients(t.account_id, t.kind)
+	SELECT (t.n).account_id, (t.n).notice_no, (t.n).kind, (t.n).written_at, (t.n).tries, (t.n).leased_until,
+		   kbilling.kb_notice_facts(t.n), kbilling.kb_recipients((t.n).account_id, (t.n).kind)
 	FROM taken t
-	ORDER BY t.written_at, t.account_id, t.notice_no;
+	ORDER BY (t.n).written_at, (t.n).account_id, (t.n).notice_no;
 END;
 COMMENT ON FUNCTION kbilling.kb_take_notices(integer, interval) IS
 'Gives a worker up to max (1 to 1000) of the notices that are due, the longest due first, for the time of the lease; no other worker gets them until it ends (N2). Commit, deliver, then kb_ack_notice or kb_fail_notice. recipients is an array of member, email and language; empty where nobody has an address, and for account_purged, which the application reads. 22023 for another max or a lease that is not up to a day';
@@ -208,7 +213,7 @@ END;
 COMMENT ON FUNCTION kbilling.kb_ack_notice(bigint, bigint) IS
 'Says that a notice is delivered, also if its lease has run out; false if it was before. 22023 if there is no such notice';
 
-CREATE FUNCTION kbilling.kb_fail_notice(account_id bigint, notice_no bigint, error text) RETURNS timestamptz
+CREATE FUNCTION kbilling.kb_fail_notice(account_id bigint, notice_no bigint, error text, tries integer = NULL) RETURNS timestamptz
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
 	SELECT kbilling.kb_require_notice($1, $2), kbilling.kb_require_not_null('error', error);
@@ -216,12 +221,15 @@ BEGIN ATOMIC
 	SET due_at = CASE WHEN n.tries < 10 THEN kbilling.kb_now() + interval '1 minute' * 2 ^ (n.tries - 1) END,
 		parked_at = CASE WHEN n.tries >= 10 THEN kbilling.kb_now() END,
 		leased_until = NULL,
-		last_error = CASE WHEN kbilling.kb_has_card_number(error) THEN '(an error with a card number)' ELSE left(error, 500) END
-	WHERE n.account_id = $1 AND n.notice_no = $2 AND n.due_at IS NOT NULL AND n.tries > 0;
+		-- cut, digits may become a card number that they were not before
+		last_error = CASE WHEN kbilling.kb_has_card_number(error) OR kbilling.kb_has_card_number(left(error, 500))
+						 THEN '(an error with a card number)' ELSE left(error, 500) END
+	WHERE n.account_id = $1 AND n.notice_no = $2 AND n.due_at IS NOT NULL AND n.tries > 0
+		AND n.tries = coalesce(kb_fail_notice.tries, n.tries);
 	SELECT n.due_at FROM kbilling.notice n WHERE n.account_id = $1 AND n.notice_no = $2;
 END;
-COMMENT ON FUNCTION kbilling.kb_fail_notice(bigint, bigint, text) IS
-'Says that a notice could not be delivered, and why; gives when it is due again: after 1, 2, 4, … 256 minutes; NULL after the tenth try, when it is parked (N2), or if it is delivered or parked already. 22023 if there is no such notice';
+COMMENT ON FUNCTION kbilling.kb_fail_notice(bigint, bigint, text, integer) IS
+'Says that a notice could not be delivered, and why; gives when it is due again: after 1, 2, 4, … 256 minutes; NULL after the tenth try, when it is parked (N2), or if it is delivered or parked already. tries is what kb_take_notices gave: a worker whose lease has run out then leaves alone what another one has. 22023 if there is no such notice';
 
 CREATE FUNCTION kbilling.kb_retry_notice(account_id bigint, notice_no bigint) RETURNS boolean
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
@@ -244,14 +252,14 @@ COMMENT ON COLUMN kbilling.kb_notice_text.subject IS 'One line';
 COMMENT ON COLUMN kbilling.kb_notice_text.body IS 'Plain text';
 
 CREATE FUNCTION kbilling.kb_render_notice(account_id bigint, notice_no bigint, language text = NULL) RETURNS kbilling.kb_notice_text
-	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
 	SELECT kbilling.kb_require_notice($1, $2);
 	SELECT ROW(t.language, kbilling.kb_format_message(t.subject, t.language, f.facts), kbilling.kb_format_message(t.body, t.language, f.facts))::kbilling.kb_notice_text
 	FROM kbilling.notice n
 	JOIN kbilling.account a ON a.account_id = n.account_id
 	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, kbilling.kb_account_date(kbilling.kb_now(), a.time_zone)) p
-	CROSS JOIN LATERAL (SELECT kbilling.kb_notice_facts(n.account_id, n.kind, n.occasion, n.facts) AS facts,
+	CROSS JOIN LATERAL (SELECT kbilling.kb_notice_facts(n) AS facts,
 							   coalesce($3, kbilling.kb_recipients(n.account_id, n.kind) -> 0 ->> 'language', p.language) AS language) f
 	CROSS JOIN LATERAL kbilling.kb_template(p.policy, n.kind, f.language) t
 	WHERE n.account_id = $1 AND n.notice_no = $2;

@@ -21,7 +21,7 @@ CREATE TABLE kbilling.policy (
 	inactive_days    integer NOT NULL DEFAULT 30 CHECK (inactive_days >= 0),
 	notice_days      integer NOT NULL DEFAULT 10 CHECK (notice_days >= 1),
 	reminder_days    integer[] NOT NULL DEFAULT '{3,1}' CHECK (coalesce(0 < ALL (reminder_days), false)),
-	restore_days     integer NOT NULL DEFAULT 20 CHECK (restore_days >= 0),
+	restore_days     integer NOT NULL DEFAULT 20 CHECK (restore_days >= 1),
 	language         kbilling.kb_text NOT NULL DEFAULT 'en' CHECK (language ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$'),
 	debt_counts_from text NOT NULL DEFAULT 'due_date' CHECK (debt_counts_from IN ('due_date', 'posting_date')),
 	metadata         kbilling.kb_json NOT NULL DEFAULT '{}',

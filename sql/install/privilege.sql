@@ -86,7 +86,7 @@ REVOKE EXECUTE ON FUNCTION
 	kbilling.kb_tell_stages(bigint[], timestamptz, kbilling.kb_stage, text),
 	kbilling.kb_take_notices(integer, interval),
 	kbilling.kb_ack_notice(bigint, bigint),
-	kbilling.kb_fail_notice(bigint, bigint, text),
+	kbilling.kb_fail_notice(bigint, bigint, text, integer),
 	kbilling.kb_retry_notice(bigint, bigint),
 	kbilling.kb_render_notice(bigint, bigint, text),
 	kbilling.kb_register_purge(regclass, name),

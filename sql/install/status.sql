@@ -23,7 +23,7 @@ CREATE VIEW kbilling.account_status WITH (security_invoker) AS
 	SELECT a.account_id, a.state, a.balance, a.unspent_bonus AS bonus,
 		   kbilling.kb_stage(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS stage,
 		   a.debt_since,
-		   greatest(OPERATOR(kbilling.-) a.balance, a.balance OPERATOR(kbilling.-) a.balance) AS amount_due,
+		   kbilling.kb_amount_due(a.balance) AS amount_due,
 		   kbilling.kb_stage(a.debt_since, a.deferred_until, n.next_on, p.remind_day, p.restrict_day, p.block_day) AS next_stage,
 		   n.next_on AS next_stage_on,
 		   a.delete_on, a.last_seq
@@ -166,7 +166,7 @@ CREATE FUNCTION kbilling.kb_access(account_id bigint, role kbilling.kb_role, at 
 BEGIN ATOMIC
 	SELECT kbilling.kb_raise_if($2 IS NULL, '22004', 'role must not be null');
 	SELECT ROW(x.stage, kbilling.kb_access_for(x.stage, $2, s.deleted),
-			   greatest(OPERATOR(kbilling.-) s.balance, s.balance OPERATOR(kbilling.-) s.balance),
+			   kbilling.kb_amount_due(s.balance),
 			   kbilling.kb_stage(s.debt_since, s.deferred_until, n.next_on, s.remind_day, s.restrict_day, s.block_day),
 			   n.next_on, s.delete_on)::kbilling.kb_access_decision
 	FROM kbilling.kb_standing($1, $3) s

@@ -3,7 +3,7 @@ SET search_path = kbilling, public;
 SELECT no_plan();
 
 INSERT INTO policy (policy, min_age_days, inactive_days, notice_days, reminder_days, restore_days) VALUES
-	('brisk', 0, 2, 3, '{}', 1), ('chatty', 10, 5, 10, '{10,12,7,2,5}', 3), ('instant', 0, 0, 1, '{1}', 0);
+	('brisk', 0, 2, 3, '{}', 1), ('chatty', 10, 5, 10, '{10,12,7,2,5}', 3), ('instant', 0, 0, 1, '{1}', 1);
 SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '30.00'), kb_create_tariff('free', 'USD'),
 	kb_create_tariff('brisk', 'USD', policy => 'brisk'), kb_create_tariff('chatty', 'USD', policy => 'chatty'), kb_create_tariff('instant', 'USD', policy => 'instant')
 \g /dev/null
@@ -235,7 +235,7 @@ SELECT kb_create_account('ann', 'free', 32)
 CALL pg_temp.sweep_days('2027-05-12', '2027-07-31', '[2027-05-18,2027-05-30)');
 SELECT is(pg_temp.story(32), '05-12 scheduled for 05-22 by sweep; 05-30 reminded for 05-31 by sweep r1; 05-31 deleted for 05-31 by sweep; 06-20 purged for 05-31 by sweep',
 	'D7: all reminders missed: one is given, and the deletion put off by its days');
-SELECT is((SELECT facts FROM notice WHERE account_id = 32 AND kind = 'closure_reminder'), '{"days": 1, "in_debt": false, "delete_on": "2027-05-31", "amount_due": "0.00 USD"}',
+SELECT is((SELECT facts FROM notice WHERE account_id = 32 AND kind = 'closure_reminder'), '{"days": 1, "stage": "ok", "in_debt": false, "delete_on": "2027-05-31", "amount_due": "0.00 USD"}',
 	'D7: which the reminder says');
 SELECT pg_temp.tick('2027-08-01 00:00+00')
 \g /dev/null
@@ -269,7 +269,8 @@ SELECT is(pg_temp.story(34) ~ '; 02-20 scheduled for 03-01 by sweep$', true, 'D1
 SELECT kb_create_account('ann', 'instant', 41)
 \g /dev/null
 CALL pg_temp.sweep_days('2028-02-21', '2028-02-23');
-SELECT is(pg_temp.story(41), '02-21 scheduled for 02-22 by sweep; 02-22 deleted for 02-22 by sweep; 02-22 purged for 02-22 by sweep', 'D5, D6: with no days to restore, the purge is on the same day');
+SELECT is(pg_temp.story(41), '02-21 scheduled for 02-22 by sweep; 02-22 deleted for 02-22 by sweep; 02-23 purged for 02-22 by sweep', 'D2, D6: a day each');
+SELECT throws_ok($$INSERT INTO policy (policy, restore_days) VALUES ('wrong', 0)$$, '23514', NULL, 'D5: there is a day to restore, as there is one to be told');
 
 -- Usage of months that are never charged
 

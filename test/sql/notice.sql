@@ -31,10 +31,10 @@ BEGIN
 END $$;
 -- The notices of an account since a number: when, what, and some of the facts
 CREATE FUNCTION pg_temp.told(id bigint, after bigint = 0) RETURNS text LANGUAGE sql
-	RETURN (SELECT string_agg(concat_ws(' ', to_char(written_at, 'MM-DD'), kind, f ->> 'stage_before', '> ' || (f ->> 'stage'), f ->> 'amount_due', f ->> 'next_stage_on', f ->> 'restrict_on'), '; ' ORDER BY notice_no)
-		FROM notice, kb_notice_facts(account_id, kind, occasion, facts) AS f WHERE account_id = id AND notice_no > after);
+	RETURN (SELECT string_agg(concat_ws(' ', to_char(written_at, 'MM-DD'), kind, f ->> 'stage_before', '> ' || (f ->> 'stage'), f ->> 'amount_due', f ->> 'next_stage_on'), '; ' ORDER BY notice_no)
+		FROM notice, kb_notice_facts(notice) AS f WHERE account_id = id AND notice_no > after);
 CREATE FUNCTION pg_temp.facts(id bigint, no bigint) RETURNS jsonb LANGUAGE sql
-	RETURN (SELECT kb_notice_facts(account_id, kind, occasion, facts) FROM notice WHERE account_id = id AND notice_no = no);
+	RETURN (SELECT kb_notice_facts(notice) FROM notice WHERE account_id = id AND notice_no = no);
 
 -- Top-ups and charges: with the entry, and as it was then
 
@@ -58,7 +58,7 @@ SELECT is(pg_temp.facts(2, 2), '{"account_id": 2, "month": "2026-11", "amount": 
 CALL pg_temp.sweep_at('2026-12-02 12:00+00', '2026-12-03 12:00+00', '2026-12-04 00:00+00', '2026-12-04 01:00+00', '2026-12-05 12:00+00', '2026-12-07 00:00+00', '2026-12-09 23:59+00', '2026-12-10 00:00+00', '2026-12-20 12:00+00');
 SELECT is(pg_temp.told(2, 2), '12-04 payment_reminder 20.00 USD 2026-12-07; 12-07 stage_changed remind > restrict 20.00 USD 2026-12-10; 12-10 stage_changed restrict > blocked 20.00 USD',
 	'N5, S2: each stage once, on its day');
-SELECT is(pg_temp.facts(2, 3), '{"account_id": 2, "balance": "-20.00 USD", "amount_due": "20.00 USD", "day": 4, "days": 3, "has_restrict": true, "restrict_on": "2026-12-07"}', 'N5: payment_reminder');
+SELECT is(pg_temp.facts(2, 3), '{"account_id": 2, "balance": "-20.00 USD", "amount_due": "20.00 USD", "day": 4, "days": 3, "next_stage": "restrict", "next_stage_on": "2026-12-07"}', 'N5: payment_reminder');
 SELECT is(pg_temp.facts(2, 4), '{"account_id": 2, "balance": "-20.00 USD", "amount_due": "20.00 USD", "stage_before": "remind", "stage": "restrict", "next_stage": "blocked", "next_stage_on": "2026-12-10"}', 'N5: stage_changed');
 SELECT is(pg_temp.facts(2, 5) ->> 'next_stage', 'none', 'N5: and the last one');
 SELECT is(stage_check_on, NULL, 'W1: then it is looked at no more') FROM account WHERE account_id = 2;
@@ -103,14 +103,49 @@ SELECT is(pg_temp.told(21), '03-01 charge_posted > grace 30.00 USD; 03-25 stage_
 -- Another tariff has another policy
 
 INSERT INTO policy (policy, remind_day, restrict_day, block_day) VALUES ('patient', 30, 40, 50);
-SELECT kb_create_tariff('patient', 'USD', policy => 'patient'), pg_temp.open(22, '2027-03-01 00:00+00')
+SELECT kb_create_tariff('patient', 'USD', policy => 'patient'), pg_temp.open(22, '2027-03-01 00:00+00'), pg_temp.open(24, '2027-03-01 00:00+00', 'patient'), pg_temp.open(25, '2027-03-01 00:00+00', 'patient')
+\g /dev/null
+SELECT kb_set_price('patient', 'base', '30.00')
 \g /dev/null
 CALL pg_temp.sweep_at('2027-04-01 12:00+00');
-SELECT kb_set_tariff(22, 'patient')
+SELECT kb_set_tariff(22, 'patient'), kb_set_tariff(25, 'std', '2027-04-21')
 \g /dev/null
+CALL pg_temp.sweep_at('2027-04-01 13:00+00');
 SELECT is(stage_check_on, '2027-04-30', 'S2: the next look is by the new policy') FROM account WHERE account_id = 22;
-CALL pg_temp.sweep_at('2027-04-04 12:00+00', '2027-04-29 12:00+00', '2027-04-30 12:00+00');
+SELECT is(stage_check_on, '2027-04-21', 'S2: or on the day on which the next one comes') FROM account WHERE account_id = 25;
+CALL pg_temp.sweep_at('2027-04-04 12:00+00', '2027-04-20 12:00+00');
+SELECT kb_set_tariff(24, 'std')
+\g /dev/null
+CALL pg_temp.sweep_at('2027-04-20 13:00+00', '2027-04-21 12:00+00');
+SELECT is(pg_temp.told(24, 1), '04-20 stage_changed grace > blocked 30.00 USD', 'S2, N5: a stage that another policy has changed is told');
+SELECT is(pg_temp.told(25, 1), '04-21 stage_changed grace > blocked 30.00 USD', 'S2, N5: on the day on which it does');
+SELECT kb_set_tariff(24, 'patient')
+\g /dev/null
+CALL pg_temp.sweep_at('2027-04-22 12:00+00', '2027-04-29 12:00+00', '2027-04-30 12:00+00');
+SELECT is(pg_temp.told(24, 2), '04-22 stage_changed blocked > grace 30.00 USD 2027-04-30; 04-30 payment_reminder 30.00 USD 2027-05-10', 'S2, N5: for the better, too, and on from there');
 SELECT is(pg_temp.told(22, 1), '04-30 payment_reminder 30.00 USD 2027-05-10', 'S2, N5: and so is the reminder');
+
+-- A posting on the day of a change, before the sweep has told of it
+
+SELECT pg_temp.open(26, '2027-04-20 00:00+00'), pg_temp.open(27, '2027-04-20 00:00+00'), pg_temp.open(28, '2027-04-20 00:00+00')
+\g /dev/null
+CALL pg_temp.sweep_at('2027-05-01 12:00+00');
+SELECT pg_temp.tick('2027-05-04 00:01+00'), kb_adjust(26, '1.00 USD', 'a', 'a gift'), kb_apply_topup(27, '1.00 USD', 'card', 'a'), kb_defer(28, '2027-05-31', 'support', 'asked')
+\g /dev/null
+CALL pg_temp.sweep_at('2027-05-04 00:03+00');
+SELECT is(pg_temp.told(26, 1), '05-04 payment_reminder 10.00 USD 2027-05-07', 'N5: an adjustment on the day takes no reminder away');
+SELECT is(pg_temp.told(27, 2), '05-04 payment_reminder 10.00 USD 2027-05-07', 'N5: nor does a top-up that pays a part');
+CALL pg_temp.sweep_at('2027-06-01 12:00+00');
+SELECT is(pg_temp.told(28, 1), '05-04 stage_changed remind > grace 11.00 USD 2027-06-01; 06-01 charge_posted > blocked 41.00 USD; 06-01 stage_changed grace > blocked 41.00 USD', 'S4, N5: nor does the charge of the day on which a deferral has ended');
+SELECT is(pg_temp.told(26, 2), '06-01 charge_posted > blocked 40.00 USD; 06-01 stage_changed remind > blocked 40.00 USD', 'N5: and what a late sweep finds is told once');
+
+-- What was said stays, whatever the policy is later
+
+SELECT pg_temp.open(29, '2027-05-20 00:00+00', 'patient'), pg_temp.tick('2027-06-01 13:00+00'), (kb_month_charge(29)).stage
+\g /dev/null
+UPDATE policy SET remind_day = 1, restrict_day = 1, block_day = 1 WHERE policy = 'patient';
+SELECT is(pg_temp.told(29), '06-01 charge_posted > grace 11.61 USD', 'N4: a charge''s stage is the one that it had');
+UPDATE policy SET remind_day = 30, restrict_day = 40, block_day = 50 WHERE policy = 'patient';
 
 -- A month that comes to less than nothing, and one to nothing
 
@@ -121,7 +156,7 @@ SELECT kb_record_usage(23, 's', -5, 'b', '2027-04-15 12:00+00')
 \g /dev/null
 CALL pg_temp.sweep_at('2027-06-01 12:00+00', '2027-07-01 12:00+00');
 SELECT is((SELECT array_agg(f ->> 'month' || ' ' || (f ->> 'is_credit') || ' ' || (f ->> 'amount') || ' ' || (f ->> 'credit') ORDER BY notice_no)
-	FROM notice, kb_notice_facts(account_id, kind, occasion, facts) AS f WHERE account_id = 23 AND kind = 'charge_posted'), '{"2027-04 false 5.00 USD 0.00 USD","2027-05 true -5.00 USD 5.00 USD"}',
+	FROM notice, kb_notice_facts(notice) AS f WHERE account_id = 23 AND kind = 'charge_posted'), '{"2027-04 false 5.00 USD 0.00 USD","2027-05 true -5.00 USD 5.00 USD"}',
 	'C8: a month that comes to zero says nothing; a credit says how much');
 
 -- Who gets it
@@ -199,10 +234,18 @@ SELECT is(pg_temp.take(), '104/1#1', 'kb_retry_notice: with all its tries');
 SELECT is(kb_fail_notice(104, 1, 'card 4111 1111 1111 1111 refused') IS NOT NULL, true, 'T4: an error that has a card number does not stop the worker');
 SELECT is((SELECT last_error FROM notice WHERE account_id = 104), '(an error with a card number)', 'T4: and is not kept');
 SELECT results_eq('SELECT labels ->> ''status'', value FROM metrics WHERE name = ''kbilling_notices'' ORDER BY 1', $$VALUES ('leased', 0::numeric), ('parked', 1), ('paused', 1), ('waiting', 0)$$, 'N2: what is parked is counted in the metrics');
+SELECT is(kb_fail_notice(104, 1, repeat('x', 483) || ' 411111111111111111') IS NOT NULL, true, 'T4: nor does one that is cut to a card number');
+SELECT is((SELECT last_error FROM notice WHERE account_id = 104), '(an error with a card number)', 'T4: and that is not kept either');
+-- two workers with one notice
+SELECT pg_temp.tick(kb_now() + interval '1 day')
+\g /dev/null
+SELECT is(pg_temp.take(lease => '1 hour'), '104/1#2', 'N2: taken again');
+SELECT is(kb_fail_notice(104, 1, 'late', 1), kb_now() + interval '1 hour', 'N2: a worker whose lease has run out leaves alone what another has');
+SELECT is(kb_fail_notice(104, 1, 'now', 2), kb_now() + interval '2 minutes', 'N2: the one that has it does not');
 
 SELECT throws_ok(call, state, NULL, call) FROM (VALUES
 	('SELECT kb_take_notices(0, ''1 minute'')', '22023'), ('SELECT kb_take_notices(1001, ''1 minute'')', '22023'), ('SELECT kb_take_notices(NULL, ''1 minute'')', '22004'),
-	('SELECT kb_take_notices(1, ''0'')', '22023'), ('SELECT kb_take_notices(1, ''-1 minute'')', '22023'), ('SELECT kb_take_notices(1, ''25 hours'')', '22023'), ('SELECT kb_take_notices(1, NULL)', '22004'),
+	('SELECT kb_take_notices(1, ''0'')', '22023'), ('SELECT kb_take_notices(1, ''-1 minute'')', '22023'), ('SELECT kb_take_notices(1, ''25 hours'')', '22023'), ('SELECT kb_take_notices(1, ''1 mon -29 days'')', '22023'), ('SELECT kb_take_notices(1, NULL)', '22004'),
 	('SELECT kb_ack_notice(101, 99)', '22023'), ('SELECT kb_ack_notice(NULL, 1)', '22004'), ('SELECT kb_fail_notice(101, 99, ''x'')', '22023'), ('SELECT kb_fail_notice(101, 1, NULL)', '22004'),
 	('SELECT kb_retry_notice(999, 1)', '22023'), ('SELECT kb_render_notice(101, 99)', '22023')) AS t (call, state);
 
