@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "ascii.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -28,18 +29,6 @@
 
 /* How much of a pattern an error shows, in characters */
 #define MAX_FOUND		20
-
-static inline bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static inline bool
-is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 /*
  * Whether it looks like a tag of BCP 47: en, uk-UA, sr-Latn-RS

@@ -47,8 +47,8 @@ typedef struct Phase
 	const char *name;
 	SavedPlan	next_zone;		/* the next zone in which there is something to do */
 	SavedPlan	pick;			/* the next accounts there, and the place where they end */
+	SavedPlan	work;			/* does it, and gives how much it did; the journal posts the charges */
 	SavedPlan	progress;		/* adds what was done */
-	void		(*work) (ArrayType *account_ids, TimestampTz at, BatchResult *result);
 } Phase;
 
 /*
@@ -80,6 +80,8 @@ typedef struct Phase
 	"           AND a." column " <= kbilling.kb_account_date($4, $1) AND " states \
 	"         ORDER BY a." column ", a.account_id LIMIT $5) x"
 
+#define WORK_TYPES	{"bigint[]", "timestamptz"}
+
 #define PROGRESS_TYPES	{"bigint", "bigint", "bigint", "bigint", "date", "bigint"}
 #define PROGRESS(set) \
 	"UPDATE kbilling.sweep_run SET " set "," \
@@ -89,10 +91,6 @@ typedef struct Phase
 #define LIVING	"a.state IN ('active', 'closing')"
 #define MONTH_OVER(zone)	"< kbilling.kb_month_first_day(kbilling.kb_account_date($1, " zone ")) - 1"
 #define DAY_COME(zone)	"<= kbilling.kb_account_date($1, " zone ")"
-
-static void charge_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result);
-static void close_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result);
-static void tell_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result);
 
 static Phase phases[] = {
 	{
@@ -116,22 +114,21 @@ static Phase phases[] = {
 			"         ORDER BY a.charged_through, a.account_id LIMIT $5) x",
 			.arg_types = PICK_TYPES
 		},
-		.progress = {.sql = PROGRESS("periods_charged = periods_charged + $2, entries_posted = entries_posted + $3"), .arg_types = PROGRESS_TYPES},
-		.work = charge_accounts
+		.progress = {.sql = PROGRESS("periods_charged = periods_charged + $2, entries_posted = entries_posted + $3"), .arg_types = PROGRESS_TYPES}
 	},
 	{
 		.name = "closures",
 		.next_zone = {.sql = NEXT_ZONE("closure_check_on", "a.closure_check_on IS NOT NULL", DAY_COME), .arg_types = NEXT_ZONE_TYPES},
 		.pick = {.sql = PICK_DUE("closure_check_on", "a.closure_check_on IS NOT NULL"), .arg_types = PICK_TYPES},
-		.progress = {.sql = PROGRESS("closure_steps = closure_steps + $2 + $3"), .arg_types = PROGRESS_TYPES},
-		.work = close_accounts
+		.work = {.sql = "SELECT kbilling.kb_take_closure_steps($1, $2)", .arg_types = WORK_TYPES},
+		.progress = {.sql = PROGRESS("closure_steps = closure_steps + $2 + $3"), .arg_types = PROGRESS_TYPES}
 	},
 	{
 		.name = "notices",
 		.next_zone = {.sql = NEXT_ZONE("stage_check_on", "a.stage_check_on IS NOT NULL AND " LIVING, DAY_COME), .arg_types = NEXT_ZONE_TYPES},
 		.pick = {.sql = PICK_DUE("stage_check_on", "a.stage_check_on IS NOT NULL AND " LIVING), .arg_types = PICK_TYPES},
-		.progress = {.sql = PROGRESS("notices_written = notices_written + $2 + $3"), .arg_types = PROGRESS_TYPES},
-		.work = tell_accounts
+		.work = {.sql = "SELECT kbilling.kb_tell_stages($1, $2)", .arg_types = WORK_TYPES},
+		.progress = {.sql = PROGRESS("notices_written = notices_written + $2 + $3"), .arg_types = PROGRESS_TYPES}
 	}
 };
 
@@ -182,44 +179,25 @@ charge_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 	}
 }
 
-/* Run a statement about accounts that gives how much it did */
+/* Do a phase's work on accounts */
 static void
-work_by(SavedPlan *plan, ArrayType *account_ids, TimestampTz at, BatchResult *result)
+work_on_accounts(Phase *phase, ArrayType *account_ids, TimestampTz at, BatchResult *result)
 {
 	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
 	bool		isnull;
 
-	plan_execute(plan, values, NULL, false);
-	result->done += DatumGetInt64(plan_column(1, &isnull));
-}
-
-static SavedPlan close_plan = {
-	.sql = "SELECT kbilling.kb_take_closure_steps($1, $2)",
-	.arg_types = {"bigint[]", "timestamptz"}
-};
-
-/* Take the steps of closures that are due */
-static void
-close_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
-{
-	work_by(&close_plan, account_ids, at, result);
-}
-
-static SavedPlan tell_plan = {
-	.sql = "SELECT kbilling.kb_tell_stages($1, $2)",
-	.arg_types = {"bigint[]", "timestamptz"}
-};
-
-/* Write the notices of stages that time has changed */
-static void
-tell_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
-{
-	work_by(&tell_plan, account_ids, at, result);
+	if (phase->work.sql == NULL)
+		charge_accounts(account_ids, at, result);
+	else
+	{
+		plan_execute(&phase->work, values, NULL, false);
+		result->done += DatumGetInt64(plan_column(1, &isnull));
+	}
 }
 
 /* Work on accounts in a subtransaction; the error if that failed, else NULL */
 static ErrorData *
-try_work(const Phase *phase, ArrayType *account_ids, TimestampTz at, BatchResult *result)
+try_work(Phase *phase, ArrayType *account_ids, TimestampTz at, BatchResult *result)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -231,7 +209,7 @@ try_work(const Phase *phase, ArrayType *account_ids, TimestampTz at, BatchResult
 	{
 		BatchResult done = *result;
 
-		phase->work(account_ids, at, &done);
+		work_on_accounts(phase, account_ids, at, &done);
 		SPI_freetuptable(SPI_tuptable);
 		ReleaseCurrentSubTransaction();
 		*result = done;
@@ -268,7 +246,7 @@ report_failure(int64 run_id, int64 account_id, const ErrorData *error)
  * step: then one by one is quicker.
  */
 static void
-work_on(const Phase *phase, int64 run_id, Datum *ids, int n, TimestampTz at, BatchResult *result)
+halve_and_work(Phase *phase, int64 run_id, Datum *ids, int n, TimestampTz at, BatchResult *result)
 {
 	ErrorData  *error;
 	int			part;
@@ -284,7 +262,7 @@ work_on(const Phase *phase, int64 run_id, Datum *ids, int n, TimestampTz at, Bat
 	}
 	part = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ? 1 : (n + 1) / 2;
 	for (int i = 0; i < n; i += part)
-		work_on(phase, run_id, ids + i, Min(part, n - i), at, result);
+		halve_and_work(phase, run_id, ids + i, Min(part, n - i), at, result);
 }
 
 /* Work on what was picked, and note how far the run is */
@@ -299,7 +277,7 @@ work_on_batch(Phase *phase, int64 run_id, TimestampTz at)
 	int			n;
 
 	deconstruct_array(picked, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &ids, NULL, &n);
-	work_on(phase, run_id, ids, n, at, &result);
+	halve_and_work(phase, run_id, ids, n, at, &result);
 	progress[1] = Int64GetDatum(result.done);
 	progress[2] = Int64GetDatum(result.posted);
 	progress[3] = Int64GetDatum(result.failed);
