@@ -71,13 +71,13 @@ BEGIN
 	WHILE goes_on AND n < 20 LOOP
 		n = n + 1;
 		goes_on = kb_sweep_step(run, 2);
-		INSERT INTO step SELECT n, goes_on, format('%s/%s: %s', p.at_time_zone, p.at_account_id, p.periods_charged) FROM sweep_progress AS p WHERE run_id = run;
+		INSERT INTO step SELECT n, goes_on, format('%s %s/%s: %s', p.phase, p.at_time_zone, p.at_account_id, p.periods_charged) FROM sweep_progress AS p WHERE run_id = run;
 	END LOOP;
 END $$;
 SELECT is((SELECT array_agg(progress ORDER BY n) FROM step WHERE more),
-	'{Etc/GMT+12/: 0,Etc/GMT+12/4: 1,Pacific/Kiritimati/: 1,Pacific/Kiritimati/3: 2,UTC/: 2,UTC/2: 4,UTC/5: 5}',
-	'W3: zone by zone and in batches, each to be seen');
-SELECT is((SELECT array_agg(more ORDER BY n) FROM step WHERE n > 7), '{f}', 'W1: then it is done');
+	'{charges Etc/GMT+12/: 0,charges Etc/GMT+12/4: 1,charges Pacific/Kiritimati/: 1,charges Pacific/Kiritimati/3: 2,charges UTC/: 2,charges UTC/2: 4,charges UTC/5: 5,notices Etc/GMT+12/: 5,notices Etc/GMT+12/4: 5}',
+	'W1, W3: charges before notices, zone by zone and in batches, each to be seen');
+SELECT is((SELECT array_agg(more ORDER BY n) FROM step WHERE n > 9), '{f}', 'W1: then it is done');
 SELECT is((SELECT outcome FROM last_run), 'running', 'W3: until it is closed');
 
 CALL kb_sweep();
