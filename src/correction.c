@@ -23,7 +23,7 @@ begin_correction(FunctionCallInfo fcinfo, int reference_arg, LockedAccount *acco
 	memset(posting, 0, sizeof(Posting));
 	posting->key = journal_key(PG_GETARG_TEXT_PP(reference_arg), "reference");
 	plan_connect();
-	journal_lock(PG_GETARG_INT64(0), kb_current_time(), account);
+	journal_lock_for(PG_GETARG_INT64(0), posting->key, kb_current_time(), account);
 }
 
 /* Post them, or find that it has been done; seq of the last one */

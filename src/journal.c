@@ -83,21 +83,29 @@ static SavedPlan lock_plan = {
 	.arg_types = {"bigint", "timestamptz"}
 };
 
-void
-journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
+/* Nothing is posted to a deleted account (KB010) */
+static void
+refuse_deleted(int64 account_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_ACCOUNT_DELETED),
+			 errmsg("account %lld is deleted", (long long) account_id),
+			 errdetail("Nothing is posted to a deleted account."),
+			 errhint("Support can restore a deleted account for some days.")));
+}
+
+/* Lock the row, and copy it out; true if the account is not deleted */
+static bool
+lock_account(int64 account_id, TimestampTz at, LockedAccount *account)
 {
 	Datum		values[] = {Int64GetDatum(account_id), TimestampTzGetDatum(at)};
 	Datum		value;
 	bool		isnull;
+	bool		is_living;
 
 	if (plan_execute(&lock_plan, values, NULL, false) == 0)
 		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
-	if (DatumGetBool(required_column(11)))
-		ereport(ERROR,
-				(errcode(ERRCODE_KB_ACCOUNT_DELETED),
-				 errmsg("account %lld is deleted", (long long) account_id),
-				 errdetail("Nothing is posted to a deleted account."),
-				 errhint("Support can restore a deleted account for some days.")));
+	is_living = !DatumGetBool(required_column(11));
 
 	account->account_id = account_id;
 	account->at = at;
@@ -123,6 +131,23 @@ journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 	account->is_closing = DatumGetBool(required_column(13));
 	account->last_notice_no = DatumGetInt64(required_column(14));
 	account->knows_stage_days = false;
+	return is_living;
+}
+
+void
+journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
+{
+	if (!lock_account(account_id, at, account))
+		refuse_deleted(account_id);
+}
+
+void
+journal_lock_for(int64 account_id, const char *key, TimestampTz at, LockedAccount *account)
+{
+	Money		amount;
+
+	if (!lock_account(account_id, at, account) && !journal_knows(account, key, &amount))
+		refuse_deleted(account_id);
 }
 
 static SavedPlan past_tariff_plan = {
@@ -555,19 +580,15 @@ journal_post_charges(ArrayType *account_ids, TimestampTz at)
 	return charged;
 }
 
-/* What was used in the months counts as billed, in all slots as a charge would leave them. */
+/* The months up to a day that are not charged never will be (D5) */
 static SavedPlan skip_plan = {
 	.sql = "WITH skipped AS ("
-	"  UPDATE kbilling.account a SET charged_through = $2 WHERE a.account_id = $1 AND a.charged_through < $2 RETURNING a.account_id"
-	") UPDATE kbilling.usage_total t"
-	"     SET billed_quantity = CASE WHEN t.aggregation IN ('max', 'last')"
-	"             THEN kbilling.kb_usage_level($1, t.period, t.service, t.aggregation) ELSE t.quantity END,"
-	"         billed_events = t.events, settled = true"
-	"    FROM skipped,"
-	"         (SELECT DISTINCT o.period, o.service FROM kbilling.usage_total o"
-	"           WHERE o.account_id = $1 AND o.period <= $2 AND NOT o.settled) n"
-	"   WHERE t.account_id = $1 AND t.period = n.period AND t.service = n.service"
-	"     AND (NOT t.settled OR t.aggregation IN ('max', 'last'))",
+	"  INSERT INTO kbilling.skipped_month (account_id, period)"
+	"  SELECT a.account_id, m::date"
+	"    FROM kbilling.account a, generate_series(kbilling.kb_month_first_day(a.charged_through + 1)::timestamp, $2::timestamp, interval '1 month') m"
+	"   WHERE a.account_id = $1"
+	")"
+	"UPDATE kbilling.account a SET charged_through = $2 WHERE a.account_id = $1 AND a.charged_through < $2",
 	.arg_types = {"bigint", "date"}
 };
 

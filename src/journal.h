@@ -54,6 +54,9 @@ typedef struct Posting
 /* Locks the row; KB001 for an unknown account, KB010 for a deleted one. */
 extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *account);
 
+/* The same for a posting under the key: what a deleted account knows is replayed (J3, T3). */
+extern void journal_lock_for(int64 account_id, const char *key, TimestampTz at, LockedAccount *account);
+
 /*
  * Posts one entry for each posting, n of them, and moves the account to where
  * they bring it; the first one's notice is written with them (N1).  False, and

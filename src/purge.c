@@ -3,8 +3,8 @@
  *		The purge of deleted accounts: the application's rows, then kbilling's own.
  *
  * What the application has registered is deleted as PostgreSQL itself works on a
- * table for somebody else: with the rights of the table's owner, restricted, so
- * that a trigger on it gains nothing by it.
+ * table for somebody else: with the rights of the table's owner, restricted, and
+ * with settings that end with it, so that a trigger on it gains nothing by it.
  */
 #include "postgres.h"
 
@@ -16,6 +16,7 @@
 #include "purge.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 /* The accounts whose rows are being deleted. */
@@ -36,7 +37,7 @@ static SavedPlan begin_plan = {
 	.sql = "WITH step AS ("
 	"  UPDATE kbilling.account a"
 	"     SET state = 'purged', closure_check_on = NULL, stage_check_on = NULL, metadata = NULL, last_notice_no = a.last_notice_no + 1"
-	"   WHERE a.account_id = ANY ($1) AND a.state = 'deleted'"
+	"   WHERE a.account_id OPERATOR(pg_catalog.=) ANY ($1) AND a.state = 'deleted'"
 	"     AND coalesce(a.closure_check_on, 'infinity') <= kbilling.kb_account_date($2, a.time_zone)"
 	"  RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, kbilling.kb_account_date($2, a.time_zone) AS today"
 	"), logged AS ("
@@ -54,17 +55,17 @@ static SavedPlan tables_plan = {
 
 /* What is left of a purged account is its row, its terms, its journal and its history. */
 static SavedPlan forget_plan = {
-	.sql = "WITH event AS (DELETE FROM kbilling.usage_event e WHERE e.account_id = ANY ($1)),"
-	" value AS (DELETE FROM kbilling.usage_value v WHERE v.account_id = ANY ($1)),"
-	" total AS (DELETE FROM kbilling.usage_total t WHERE t.account_id = ANY ($1)),"
-	" activity AS (DELETE FROM kbilling.activity v WHERE v.account_id = ANY ($1)),"
-	" member AS (DELETE FROM kbilling.member m WHERE m.account_id = ANY ($1)),"
-	" payment AS (UPDATE kbilling.payment p SET failure = NULL WHERE p.account_id = ANY ($1) AND p.failure IS NOT NULL)"
+	.sql = "WITH event AS (DELETE FROM kbilling.usage_event e WHERE e.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
+	" value AS (DELETE FROM kbilling.usage_value v WHERE v.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
+	" total AS (DELETE FROM kbilling.usage_total t WHERE t.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
+	" activity AS (DELETE FROM kbilling.activity v WHERE v.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
+	" member AS (DELETE FROM kbilling.member m WHERE m.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
+	" payment AS (UPDATE kbilling.payment p SET member = '(purged)', failure = NULL WHERE p.account_id OPERATOR(pg_catalog.=) ANY ($1))"
 	/* nobody is left to get them */
 	" UPDATE kbilling.notice n"
 	"    SET last_error = CASE WHEN n.delivered_at IS NULL THEN 'the account was purged' END,"
 	"        due_at = NULL, leased_until = NULL, parked_at = NULL"
-	"  WHERE n.account_id = ANY ($1) AND (n.due_at IS NOT NULL OR n.last_error IS NOT NULL)",
+	"  WHERE n.account_id OPERATOR(pg_catalog.=) ANY ($1) AND (n.due_at IS NOT NULL OR n.last_error IS NOT NULL)",
 	.arg_types = {"bigint[]"}
 };
 
@@ -82,23 +83,33 @@ empty_table(const SPITupleTable *tables, uint64 row, ArrayType *account_ids)
 	Oid			types[] = {INT8ARRAYOID};
 	Datum		values[] = {PointerGetDatum(account_ids)};
 	char	   *name = quote_qualified_identifier(text_of(tables, row, 1), text_of(tables, row, 2));
-	char	   *statement = psprintf("DELETE FROM %s WHERE %s OPERATOR(pg_catalog.=) ANY ($1)", name,
-									 quote_identifier(text_of(tables, row, 3)));
+	char	   *rows = psprintf("%s WHERE %s OPERATOR(pg_catalog.=) ANY ($1)", name, quote_identifier(text_of(tables, row, 3)));
 	Oid			user;
 	int			context;
+	int			settings;
 	bool		isnull;
 
 	if (!DatumGetBool(SPI_getbinval(tables->vals[row], tables->tupdesc, 4, &isnull)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table %s does not exist, but is registered for the purge", name),
+				 errmsg("table %s with column %s does not exist, but is registered for the purge", name,
+						quote_identifier(text_of(tables, row, 3))),
 				 errdetail("No account is purged while rows of it might be left behind (D6)."),
 				 errhint("Take it back with kb_unregister_purge, and register the table by its new name, if it has one.")));
+	settings = NewGUCNestLevel();
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(DatumGetObjectId(SPI_getbinval(tables->vals[row], tables->tupdesc, 5, &isnull)),
 						   context | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-	if (SPI_execute_with_args(statement, 1, types, values, NULL, false, 0) != SPI_OK_DELETE)
-		elog(ERROR, "could not execute: %s", statement);
+	(void) SPI_execute_with_args(psprintf("DELETE FROM %s", rows), 1, types, values, NULL, false, 0);
+	AtEOXact_GUC(false, settings);
+	settings = NewGUCNestLevel();
+	if (SPI_execute_with_args(psprintf("SELECT FROM %s", rows), 1, types, values, NULL, false, 1) != SPI_OK_SELECT || SPI_processed > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows are left in table %s, which is registered for the purge", name),
+				 errdetail("A trigger or rule has kept them, or put them there again."),
+				 errhint("Let the table's rows be deleted, or take it back with kb_unregister_purge.")));
+	AtEOXact_GUC(false, settings);
 	SetUserIdAndSecContext(user, context);
 }
 

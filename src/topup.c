@@ -202,7 +202,7 @@ kb_apply_topup(PG_FUNCTION_ARGS)
 	row_begin(&row, fcinfo);
 	plan_connect();
 
-	journal_lock(PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time(), &account);
+	journal_lock_for(PG_GETARG_INT64(ARG_ACCOUNT_ID), posting.key, kb_current_time(), &account);
 	journal_check_currency(&account, posting.amount);
 	if (has_payment)
 		payment_check(&account, PG_GETARG_INT64(ARG_PAYMENT_ID), &posting);

@@ -92,6 +92,16 @@ COMMENT ON COLUMN kbilling.member.email IS 'Where notices go';
 COMMENT ON COLUMN kbilling.member.language IS 'The language that notices are in, such as "uk" or "pt-BR"; NULL: the policy''s';
 COMMENT ON COLUMN kbilling.member.metadata IS 'For the application''s own use';
 
+-- Beside the account's row, so that a login waits for no payment and no payment for a login.
+CREATE TABLE kbilling.activity (
+	account_id bigint PRIMARY KEY REFERENCES kbilling.account,
+	active_at  timestamptz NOT NULL
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.activity', '');
+COMMENT ON TABLE kbilling.activity IS 'When an account was last used (D1, D7); one that nobody has logged in to has no row, its creation counts';
+COMMENT ON COLUMN kbilling.activity.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.activity.active_at IS 'The last login, to the hour: it is written at most once an hour';
+
 CREATE TABLE kbilling.tariff_history (
 	account_id bigint NOT NULL REFERENCES kbilling.account,
 	from_date  date NOT NULL,

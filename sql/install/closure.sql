@@ -110,12 +110,13 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kbilling.kb_put_cancellations(bigint[], timestamptz, text, text) IS 'Cancels the closures of those of the accounts that have one';
 
+-- It is looked at each day, as the policy may be another one by then.
 CREATE FUNCTION kbilling.kb_put_reminders(account_ids bigint[], at timestamptz) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
 	WITH looked AS (
 		UPDATE kbilling.account a
-		SET delete_on = t.deletion_on, closure_check_on = t.next_on, last_notice_no = a.last_notice_no + (t.reminder IS NOT NULL)::integer
+		SET delete_on = t.deletion_on, closure_check_on = t.today + 1, last_notice_no = a.last_notice_no + (t.reminder IS NOT NULL)::integer
 		FROM kbilling.kb_closure_terms($1, $2) t
 		WHERE a.account_id = t.account_id AND a.state = 'closing' AND a.delete_on = t.delete_on AND t.next_on IS NOT NULL
 		RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, t.today, t.reminder
@@ -123,7 +124,7 @@ BEGIN ATOMIC
 	INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance, delete_on, reminder)
 	SELECT account_id, last_notice_no, 'reminded', $2, today, 'sweep', balance, delete_on, reminder FROM looked WHERE reminder IS NOT NULL;
 END;
-COMMENT ON FUNCTION kbilling.kb_put_reminders(bigint[], timestamptz) IS 'Gives the reminders that are due, and notes when to look again (D2, D7)';
+COMMENT ON FUNCTION kbilling.kb_put_reminders(bigint[], timestamptz) IS 'Gives the reminders that are due (D2, D7)';
 
 -- A login writes to activity; so of the two that meet on the day, one waits, and then sees what the other has done.
 CREATE FUNCTION kbilling.kb_put_deletions(account_ids bigint[], at timestamptz) RETURNS void
@@ -132,7 +133,7 @@ BEGIN ATOMIC
 	INSERT INTO kbilling.activity AS v (account_id, active_at)
 	SELECT t.account_id, a.created_at
 	FROM kbilling.kb_closure_terms($1, $2) t JOIN kbilling.account a ON a.account_id = t.account_id
-	WHERE a.state = 'closing' AND t.next_on IS NULL
+	WHERE a.state = 'closing' AND t.deletion_on IS NOT NULL AND t.next_on IS NULL
 	ORDER BY t.account_id
 	ON CONFLICT (account_id) DO UPDATE SET active_at = v.active_at;
 	-- an account whose months could not all be charged waits for the next sweep
@@ -140,7 +141,7 @@ BEGIN ATOMIC
 		UPDATE kbilling.account a
 		SET state = 'deleted', delete_on = t.today, closure_check_on = t.today + t.restore_days, last_notice_no = a.last_notice_no + 1
 		FROM kbilling.kb_closure_terms($1, $2) t
-		WHERE a.account_id = t.account_id AND a.state = 'closing' AND a.delete_on = t.delete_on AND t.next_on IS NULL
+		WHERE a.account_id = t.account_id AND a.state = 'closing' AND a.delete_on = t.delete_on AND t.deletion_on IS NOT NULL AND t.next_on IS NULL
 			AND a.balance OPERATOR(kbilling.<=) 0 AND t.may_close_on <= t.today AND t.is_charged
 		RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, a.closure_check_on, t.today
 	)
@@ -148,7 +149,7 @@ BEGIN ATOMIC
 	SELECT account_id, last_notice_no, 'deleted', $2, today, 'sweep', balance, delete_on, closure_check_on FROM step;
 	SELECT kbilling.kb_put_cancellations(array_agg(t.account_id), $2, 'sweep', 'conditions')
 	FROM kbilling.kb_closure_terms($1, $2) t JOIN kbilling.account a ON a.account_id = t.account_id
-	WHERE a.state = 'closing' AND t.next_on IS NULL AND (a.balance OPERATOR(kbilling.>) 0 OR t.may_close_on > t.today);
+	WHERE a.state = 'closing' AND t.deletion_on IS NOT NULL AND t.next_on IS NULL AND (a.balance OPERATOR(kbilling.>) 0 OR t.may_close_on > t.today);
 END;
 COMMENT ON FUNCTION kbilling.kb_put_deletions(bigint[], timestamptz) IS
 'Of the accounts whose day has come, deletes those for which the conditions still hold, and cancels the closure of the others (D4)';

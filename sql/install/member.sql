@@ -71,16 +71,6 @@ END;
 COMMENT ON FUNCTION kbilling.kb_set_contact(bigint, text, text, text) IS
 'Sets where a member''s notices go (NULL: nowhere), and their language (NULL: the policy''s); KB001, KB010; KB004 for an unknown member, 22023 for what is no language';
 
--- Beside the account's row, so that a login waits for no payment and no payment for a login.
-CREATE TABLE kbilling.activity (
-	account_id bigint PRIMARY KEY REFERENCES kbilling.account,
-	active_at  timestamptz NOT NULL
-);
-SELECT pg_catalog.pg_extension_config_dump('kbilling.activity', '');
-COMMENT ON TABLE kbilling.activity IS 'When an account was last used (D1, D7); one that nobody has logged in to has no row, its creation counts';
-COMMENT ON COLUMN kbilling.activity.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.activity.active_at IS 'The last login, to the hour: it is written at most once an hour';
-
 CREATE FUNCTION kbilling.kb_login(account_id bigint, member text) RETURNS kbilling.kb_access_decision
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC

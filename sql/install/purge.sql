@@ -54,20 +54,26 @@ COMMENT ON FUNCTION kbilling.kb_unregister_purge(text) IS
 
 -- Those that refer to others reach more tables than these, so that they come first.
 CREATE VIEW kbilling.purge_order WITH (security_invoker) AS
-	WITH RECURSIVE reached (from_table, to_table) AS (
+	WITH RECURSIVE reference (from_table, to_table) AS (	-- what a table's partitions and children refer to, it does
 		SELECT c.conrelid, c.confrelid FROM pg_constraint c WHERE c.contype = 'f'
 		UNION
-		SELECT r.from_table, c.confrelid FROM reached r JOIN pg_constraint c ON c.contype = 'f' AND c.conrelid = r.to_table
+		SELECT i.inhparent, i.inhrelid FROM pg_inherits i
+	), reached (from_table, to_table) AS (
+		SELECT f.from_table, f.to_table FROM reference f
+		UNION
+		SELECT r.from_table, f.to_table FROM reached r JOIN reference f ON f.from_table = r.to_table
 	)
 	SELECT t.schema_name, t.table_name, t.account_column, c.oid::regclass AS "table", c.relowner::regrole AS owner,
 		   row_number() OVER (ORDER BY (SELECT count(*) FROM reached r WHERE r.from_table = c.oid) DESC, t.schema_name, t.table_name, t.account_column) AS position
 	FROM kbilling.purge_table t
-	LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) ON n.nspname = t.schema_name AND c.relname = t.table_name;
+	LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
+		ON n.nspname = t.schema_name AND c.relname = t.table_name AND c.relkind IN ('r', 'p')
+			AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = t.account_column AND NOT a.attisdropped);
 COMMENT ON VIEW kbilling.purge_order IS 'The registered tables in the order in which a purge empties them, so that foreign keys allow it';
 COMMENT ON COLUMN kbilling.purge_order.schema_name IS 'The table''s schema';
 COMMENT ON COLUMN kbilling.purge_order.table_name IS 'The table';
 COMMENT ON COLUMN kbilling.purge_order.account_column IS 'The column that says whose row it is';
-COMMENT ON COLUMN kbilling.purge_order."table" IS 'The table as it is now; NULL if it is gone: then a purge fails until it is unregistered';
+COMMENT ON COLUMN kbilling.purge_order."table" IS 'The table as it is now; NULL if it or its column is gone: then a purge fails until it is unregistered';
 COMMENT ON COLUMN kbilling.purge_order.owner IS 'Whose rights the rows are deleted with';
 COMMENT ON COLUMN kbilling.purge_order.position IS 'Its place';
 

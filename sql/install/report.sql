@@ -216,6 +216,12 @@ CREATE VIEW kbilling.account_check WITH (security_invoker) AS
 				   THEN format('D2: it is to be deleted on %s, by its last step on %s', coalesce(a.delete_on::text, 'no day'), coalesce(c.delete_on::text, 'no day'))
 			   WHEN a.closure_check_on IS NULL AND a.state <> 'purged' AND (a.balance OPERATOR(kbilling.<=) 0 OR a.state <> 'active')
 				   THEN format('D1: no sweep looks at it, though its state is %s and its balance %s', a.state, a.balance)
+			   WHEN a.closure_check_on IS DISTINCT FROM c.purge_on AND a.state = 'deleted' OR a.closure_check_on > a.delete_on AND a.state = 'closing'
+				   THEN format('D6: the account is %s, and no sweep looks at it before %s', a.state, a.closure_check_on)
+			   WHEN a.state = 'purged' AND (m.members > 0 OR EXISTS (SELECT FROM kbilling.usage_event u WHERE u.account_id = a.account_id))
+				   THEN 'D6: the account is purged, but has members or usage'
+			   WHEN a.state <> 'purged' AND coalesce(m.owners, 0) = 0
+				   THEN 'D2: the account has no owner'
 			   WHEN a.last_notice_no < n.last_notice_no
 				   THEN format('N3: the account counts %s notices, there is number %s', a.last_notice_no, n.last_notice_no)
 		   END AS problem
@@ -223,7 +229,9 @@ CREATE VIEW kbilling.account_check WITH (security_invoker) AS
 	LEFT JOIN (SELECT x.account_id, count(*) AS entries, sum(kbilling.kb_minor(x.amount)) AS total, max(x.period) AS last_period
 			   FROM kbilling.entry x GROUP BY x.account_id) e ON e.account_id = a.account_id
 	LEFT JOIN kbilling.entry l ON l.account_id = a.account_id AND l.seq = a.last_seq
-	LEFT JOIN (SELECT DISTINCT ON (x.account_id) x.account_id, x.step, x.delete_on FROM kbilling.closure_step x
+	LEFT JOIN (SELECT x.account_id, count(*) AS members, count(*) FILTER (WHERE x.role = 'owner') AS owners
+			   FROM kbilling.member x GROUP BY x.account_id) m ON m.account_id = a.account_id
+	LEFT JOIN (SELECT DISTINCT ON (x.account_id) x.account_id, x.step, x.delete_on, x.purge_on FROM kbilling.closure_step x
 			   ORDER BY x.account_id, x.step_no DESC) c ON c.account_id = a.account_id
 	LEFT JOIN (SELECT x.account_id, max(x.notice_no) AS last_notice_no FROM kbilling.notice x GROUP BY x.account_id) n ON n.account_id = a.account_id;
 COMMENT ON VIEW kbilling.account_check IS 'Every account, and what is wrong between its row and its journal; NULL is the good answer';

@@ -61,7 +61,19 @@ RETURN (
 COMMENT ON FUNCTION kbilling.kb_stage_at(bigint, bigint, timestamptz) IS
 'The stage at the moment if entry seq (0: none) is the last one; deferrals as they stood then';
 
--- Each month is charged when it has ended, and nothing is paid; with paced, usage goes on as it does.
+CREATE FUNCTION kbilling.kb_closes_on(account_id bigint) RETURNS date
+	LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (
+	SELECT a.delete_on FROM kbilling.account a
+	LEFT JOIN kbilling.activity v ON v.account_id = a.account_id
+	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, kbilling.kb_account_date(kbilling.kb_now(), a.time_zone)) p
+	WHERE a.account_id = $1 AND a.state = 'closing' AND a.balance OPERATOR(kbilling.<=) 0
+		AND kbilling.kb_account_date(greatest(v.active_at, a.created_at), a.time_zone) + p.inactive_days <= a.delete_on
+);
+COMMENT ON FUNCTION kbilling.kb_closes_on(bigint) IS
+'The day on which the account will be deleted if nobody logs in and nothing is paid; NULL if it is not closing, or what has been since keeps it (D4)';
+
+-- Each month is charged when it has ended, and nothing is paid; with paced, usage goes on as it does, and so does the account.
 CREATE FUNCTION kbilling.kb_charges_ahead(account_id bigint, through date, paced boolean)
 	RETURNS TABLE (period date, total kbilling.kb_money, effective_on date, balance kbilling.kb_money, debt_since date)
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -82,7 +94,8 @@ BEGIN ATOMIC
 		  CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, g.last_day + 1) p
 		  CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, g.first_day, g.last_day,
 			  CASE g.period WHEN d.oldest THEN '-infinity' ELSE g.period END, CASE WHEN $3 THEN d.today END) b
-		  WHERE a.account_id = $1 AND g.last_day <= $2 AND a.state IN ('active', 'closing')) m;
+		  WHERE a.account_id = $1 AND g.last_day <= $2 AND a.state IN ('active', 'closing')
+			AND ($3 OR (g.last_day >= kbilling.kb_closes_on(a.account_id)) IS NOT TRUE)) m;
 END;
 COMMENT ON FUNCTION kbilling.kb_charges_ahead(bigint, date, boolean) IS
 'The months of an account that are not charged yet and end by a day: what each will come to, when it takes effect, and the balance and debt after it if nothing is paid';
@@ -101,7 +114,7 @@ BEGIN ATOMIC
 		   CASE WHEN d.is_past THEN granted.deferred_until ELSE a.deferred_until END,
 		   d.today, p.remind_day, p.restrict_day, p.block_day,
 		   CASE WHEN d.is_past THEN CASE WHEN c.step <> 'cancelled' THEN c.delete_on END ELSE a.delete_on END,
-		   coalesce(c.step IN ('deleted', 'purged') OR NOT d.is_past AND d.today >= a.delete_on, false)
+		   coalesce(c.step IN ('deleted', 'purged') OR NOT d.is_past AND d.today >= kbilling.kb_closes_on(a.account_id), false)
 	FROM kbilling.account a
 	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date($2, a.time_zone) AS today, $2 <= kbilling.kb_now() AS is_past) d
 	CROSS JOIN LATERAL (SELECT a.balance OPERATOR(kbilling.-) a.balance AS amount) zero

@@ -149,7 +149,7 @@ SELECT is((SELECT count(*) FROM member WHERE account_id = 31), 1::bigint, 'D6: w
 DELETE FROM "my shop".blocker;
 DROP TABLE "my shop".line;
 CALL kb_sweep();
-SELECT is(pg_temp.outcome(), '1 purged, 31: 42P01 table "my shop".line does not exist, but is registered for the purge', 'D6: nothing is purged while a registered table is gone');
+SELECT is(pg_temp.outcome(), '1 purged, 31: 42P01 table "my shop".line with column account does not exist, but is registered for the purge', 'D6: nothing is purged while a registered table is gone');
 SELECT is((SELECT array_agg(problem) FROM kb_check()), '{"D6: table \"my shop\".line is registered for the purge, but is gone"}', 'D6: kb_check() says so');
 SELECT is(kb_unregister_purge('"my shop".line'), true, 'D6: it is taken back');
 SELECT is(kb_unregister_purge('"my shop".line'), false, 'D6: once');
