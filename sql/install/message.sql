@@ -293,7 +293,7 @@ BEGIN ATOMIC
 	SELECT kbilling.kb_require_not_null('kind, language, subject, body, policy', kind, language, subject, body, policy),
 		   kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.policy p WHERE p.policy = kb_set_template.policy),
 								'22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.'),
-		   kbilling.kb_raise_if(subject = '' OR body = '', '22023', 'a notice must have a subject and a text', NULL,
+		   kbilling.kb_raise_if(subject !~ '\S' OR body !~ '\S', '22023', 'a notice must have a subject and a text', NULL,
 								'Take an own text away with kb_drop_template.'),
 		   kbilling.kb_raise_if(subject ~ '[\n\r]', '22023', 'the subject of a notice must be one line');
 	-- A slip is found now, not when the notice is due.
@@ -305,7 +305,7 @@ BEGIN ATOMIC
 	ON CONFLICT ON CONSTRAINT notice_template_pkey DO UPDATE SET subject = excluded.subject, body = excluded.body;
 END;
 COMMENT ON FUNCTION kbilling.kb_set_template(kbilling.kb_notice_kind, text, text, text, text) IS
-'Sets a service''s own text of a kind of notice in a language, for the accounts of a policy; 22023 for an unknown policy, a subject of two lines, or a pattern that is wrong or has what notice_kind does not show';
+'Sets a service''s own text of a kind of notice in a language, for the accounts of a policy; 22023 for an unknown policy, a blank subject or text, a subject of two lines, or a pattern that is wrong or has what notice_kind does not show';
 
 CREATE FUNCTION kbilling.kb_drop_template(kind kbilling.kb_notice_kind, language text, policy text = 'standard')
 	RETURNS void
