@@ -27,14 +27,14 @@ CREATE VIEW kbilling.notice_kind WITH (security_invoker) AS
 			"stage_before": "restrict", "stage": "ok"}'),
 		('charge_posted', '{"account_id": 7, "month": "2026-11", "amount": "19.00 USD", "is_credit": false, "credit": "0.00 USD", "balance": "-4.50 USD", "amount_due": "4.50 USD",
 			"in_debt": true, "stage": "grace"}'),
-		('stage_changed', '{"account_id": 7, "stage_before": "grace", "stage": "remind", "amount_due": "4.50 USD", "balance": "-4.50 USD", "next_stage": "restrict",
-			"next_stage_on": "2026-12-07"}'),
-		('payment_reminder', '{"account_id": 7, "amount_due": "4.50 USD", "balance": "-4.50 USD", "day": 5, "has_restrict": true, "restrict_on": "2026-12-07", "days": 2}'),
-		('closure_scheduled', '{"account_id": 7, "delete_on": "2026-12-26", "days": 10, "amount_due": "4.50 USD", "in_debt": true, "restore_days": 20}'),
-		('closure_reminder', '{"account_id": 7, "delete_on": "2026-12-26", "days": 3, "amount_due": "4.50 USD", "in_debt": true}'),
-		('closure_cancelled', '{"account_id": 7, "why": "member", "delete_on": "2026-12-26"}'),
+		('stage_changed', '{"account_id": 7, "stage_before": "remind", "stage": "restrict", "amount_due": "4.50 USD", "balance": "-4.50 USD", "next_stage": "blocked",
+			"next_stage_on": "2026-12-10"}'),
+		('payment_reminder', '{"account_id": 7, "amount_due": "4.50 USD", "balance": "-4.50 USD", "day": 5, "next_stage": "restrict", "next_stage_on": "2026-12-07", "days": 2}'),
+		('closure_scheduled', '{"account_id": 7, "delete_on": "2026-12-26", "days": 10, "amount_due": "4.50 USD", "in_debt": true, "stage": "blocked", "restore_days": 20}'),
+		('closure_reminder', '{"account_id": 7, "delete_on": "2026-12-26", "days": 3, "amount_due": "4.50 USD", "in_debt": true, "stage": "blocked"}'),
+		('closure_cancelled', '{"account_id": 7, "why": "member", "delete_on": "2026-12-26", "amount_due": "4.50 USD", "in_debt": true, "stage": "blocked"}'),
 		('account_deleted', '{"account_id": 7, "deleted_on": "2026-12-26", "purge_on": "2027-01-15", "restore_until": "2027-01-14", "days": 20, "amount_due": "4.50 USD", "in_debt": true}'),
-		('account_restored', '{"account_id": 7, "restored_on": "2027-01-05", "balance": "-4.50 USD", "amount_due": "4.50 USD", "in_debt": true}'),
+		('account_restored', '{"account_id": 7, "restored_on": "2027-01-05", "balance": "-4.50 USD", "amount_due": "4.50 USD", "in_debt": true, "stage": "blocked"}'),
 		('account_purged', '{"account_id": 7, "purged_on": "2027-01-15"}')
 	) AS k (kind, example);
 COMMENT ON VIEW kbilling.notice_kind IS 'The kinds of notices, each with the facts that its texts can use';
@@ -51,7 +51,7 @@ A bonus of {bonus} has been added to it.} other {}}
 The balance is now {balance}.{in_debt, select, true {
 {amount_due} is still to be paid.} other {}}{stage, select,
 restrict {
-Until then, owners and administrators can only pay; employees work on.}
+Until then, owners and administrators can only pay; employees work on for now.}
 blocked {
 Until then, nobody can get in, but you can pay at any time.}
 other {{stage_before, select, restrict {
@@ -66,7 +66,7 @@ Thank you!'),
 Тепер на балансі {balance}.{in_debt, select, true {
 Залишилося сплатити {amount_due}.} other {}}{stage, select,
 restrict {
-До повної сплати власники й адміністратори можуть лише платити, працівники працюють далі.}
+До повної сплати власники й адміністратори можуть лише платити, працівники поки що працюють далі.}
 blocked {
 До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли.}
 other {{stage_before, select, restrict {
@@ -80,7 +80,7 @@ other {{stage_before, select, restrict {
 The balance is now {balance}.
 {in_debt, select, true {Please pay {amount_due}.{stage, select,
 restrict {
-Until it is paid, owners and administrators can only pay; employees work on.}
+Until it is paid, owners and administrators can only pay; employees work on for now.}
 blocked {
 Until it is paid, nobody can get in, but you can pay at any time.}
 other {
@@ -92,18 +92,17 @@ The account can be used in full for now. Paying in time keeps it so.}}} other {T
 Тепер на балансі {balance}.
 {in_debt, select, true {Будь ласка, сплатіть {amount_due}.{stage, select,
 restrict {
-До повної сплати власники й адміністратори можуть лише платити, працівники працюють далі.}
+До повної сплати власники й адміністратори можуть лише платити, працівники поки що працюють далі.}
 blocked {
 До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли.}
 other {
 Поки що кабінетом можна користуватися без обмежень. Своєчасна сплата збереже доступ.}}} other {Зараз платити нічого не потрібно. Дякуємо!}}'),
 
 		('stage_changed', 'en',
-		 'Account {account_id, number, ::group-off}: {stage, select, ok {no debt, full access} grace {payment is due} remind {please pay {amount_due}} restrict {access is restricted} blocked {access is blocked} other {access has changed}}',
+		 'Account {account_id, number, ::group-off}: {stage, select, ok {no debt, full access} grace {payment is due} restrict {access is restricted} blocked {access is blocked} other {access has changed}}',
 '{stage, select,
 ok {The debt of the account is settled, and it can be used in full.}
 grace {The account has a debt, and can be used in full for now.}
-remind {The account has a debt. It can still be used in full; owners and administrators see a reminder.}
 restrict {The account has a debt: owners and administrators can only pay now. Employees work on.}
 blocked {The account has a debt: nobody can get in now, but you can pay at any time.}
 other {The access to the account has changed.}}
@@ -114,17 +113,21 @@ restrict {
 From {next_stage_on} on, owners and administrators will only be able to pay.}
 blocked {
 From {next_stage_on} on, nobody will be able to get in.}
-other {}}{stage, select, ok {
-Thank you!} other {
+other {}}{stage, select,
+ok {
+Thank you!}
+grace {
+Please pay {amount_due}.
+Nothing is deleted because of a debt alone.}
+other {
 Please pay {amount_due}: the account can then be used in full at once.
-Nothing is deleted because of a debt: all of your data stays.}}'),
+Nothing is deleted because of a debt alone.}}'),
 
 		('stage_changed', 'uk',
-		 'Кабінет №{account_id, number, ::group-off}: {stage, select, ok {боргу немає, доступ повний} grace {час сплатити} remind {будь ласка, сплатіть {amount_due}} restrict {доступ обмежено} blocked {доступ закрито} other {доступ змінено}}',
+		 'Кабінет №{account_id, number, ::group-off}: {stage, select, ok {боргу немає, доступ повний} grace {час сплатити} restrict {доступ обмежено} blocked {доступ закрито} other {доступ змінено}}',
 '{stage, select,
 ok {Борг кабінету погашено, ним можна користуватися без обмежень.}
 grace {У кабінеті є борг. Поки що ним можна користуватися без обмежень.}
-remind {У кабінеті є борг. Ним іще можна користуватися без обмежень; власники й адміністратори бачать нагадування.}
 restrict {У кабінеті є борг: власники й адміністратори тепер можуть лише платити. Працівники працюють далі.}
 blocked {У кабінеті є борг: увійти до нього тепер не можна, але сплатити можна будь-коли.}
 other {Доступ до кабінету змінено.}}
@@ -135,56 +138,77 @@ restrict {
 З {next_stage_on} власники й адміністратори зможуть лише платити.}
 blocked {
 З {next_stage_on} увійти до кабінету буде не можна.}
-other {}}{stage, select, ok {
-Дякуємо!} other {
+other {}}{stage, select,
+ok {
+Дякуємо!}
+grace {
+Будь ласка, сплатіть {amount_due}.
+Лише через борг нічого не видаляється.}
+other {
 Будь ласка, сплатіть {amount_due}: доступ одразу стане повним.
-Через борг нічого не видаляється: усі ваші дані збережуться.}}'),
+Лише через борг нічого не видаляється.}}'),
 
 		('payment_reminder', 'en',
 		 'Account {account_id, number, ::group-off}: please pay {amount_due}',
 'This is the {day, selectordinal, one {#st} two {#nd} few {#rd} other {#th}} day on which the account has a debt.
 The balance is {balance}.
-Please pay {amount_due}.{has_restrict, select, true {
-{days, plural, =0 {Today} one {In # day} other {In # days}}, on {restrict_on}, the account will be restricted: owners and administrators will only be able to pay; employees work on.} other {}}
-Nothing is deleted because of a debt: all of your data stays.'),
+Please pay {amount_due}.{next_stage, select,
+restrict {
+{days, plural, one {In # day} other {In # days}}, on {next_stage_on}, the account will be restricted: from then on owners and administrators will only be able to pay; employees work on.}
+blocked {
+{days, plural, one {In # day} other {In # days}}, on {next_stage_on}, the account will be blocked: from then on nobody will be able to get in.}
+other {}}
+Nothing is deleted because of a debt alone.'),
 
 		('payment_reminder', 'uk',
 		 'Кабінет №{account_id, number, ::group-off}: будь ласка, сплатіть {amount_due}',
 'Сьогодні {day}-й день, як у кабінеті є борг.
 На балансі {balance}.
-Будь ласка, сплатіть {amount_due}.{has_restrict, select, true {
-{days, plural, =0 {Сьогодні} one {Через # день} few {Через # дні} many {Через # днів} other {Через # дня}}, {restrict_on}, доступ буде обмежено: власники й адміністратори зможуть лише платити, працівники працюватимуть далі.} other {}}
-Через борг нічого не видаляється: усі ваші дані збережуться.'),
+Будь ласка, сплатіть {amount_due}.{next_stage, select,
+restrict {
+{days, plural, one {Через # день} few {Через # дні} many {Через # днів} other {Через # дня}}, {next_stage_on}, доступ буде обмежено: відтоді власники й адміністратори зможуть лише платити, працівники працюватимуть далі.}
+blocked {
+{days, plural, one {Через # день} few {Через # дні} many {Через # днів} other {Через # дня}}, {next_stage_on}, доступ буде закрито: відтоді увійти до кабінету буде не можна.}
+other {}}
+Лише через борг нічого не видаляється.'),
 
 		('closure_scheduled', 'en',
 		 'Account {account_id, number, ::group-off} will be deleted on {delete_on}',
 'The account is not in use and has no money on it, so it will be deleted {days, plural, =0 {today} one {in # day} other {in # days}}, on {delete_on}.
-Until then it works as before.
-To keep it, log in, or have an owner or administrator cancel the deletion, or pay so that the balance is above zero.{in_debt, select, true {
-The account has a debt of {amount_due}.} other {}}
+{stage, select,
+blocked {The account has a debt of {amount_due}: nobody can get in, but you can pay at any time.
+To keep the account, pay so that the balance is above zero, or have an owner or administrator cancel the deletion.}
+other {Until then it works as before{in_debt, select, true {, as far as its debt of {amount_due} allows} other {}}.
+To keep the account, log in, or pay so that the balance is above zero, or have an owner or administrator cancel the deletion.}}
 {restore_days, plural, =0 {A deleted account cannot be restored.} other {After the deletion, support can restore it for {restore_days, plural, one {# day} other {# days}}.}} Then its data is erased for good.'),
 
 		('closure_scheduled', 'uk',
 		 'Кабінет №{account_id, number, ::group-off} буде видалено {delete_on}',
 'Кабінетом не користуються, і на його балансі немає грошей, тому {days, plural, =0 {сьогодні} one {через # день} few {через # дні} many {через # днів} other {через # дня}}, {delete_on}, його буде видалено.
-До того часу він працює, як і раніше.
-Щоб його зберегти, увійдіть до нього, або нехай власник чи адміністратор скасує видалення, або поповніть баланс так, щоб він став більшим за нуль.{in_debt, select, true {
-У кабінеті є борг {amount_due}.} other {}}
+{stage, select,
+blocked {У кабінеті є борг {amount_due}: увійти до нього не можна, але сплатити можна будь-коли.
+Щоб зберегти кабінет, поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}
+other {До того часу він працює, як і раніше{in_debt, select, true {, наскільки дозволяє борг {amount_due}} other {}}.
+Щоб зберегти кабінет, увійдіть до нього, або поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}}
 {restore_days, plural, =0 {Відновити видалений кабінет не можна.} other {Після видалення служба підтримки може відновити його протягом {restore_days, plural, one {# дня} few {# днів} many {# днів} other {# дня}}.}} Потім його дані буде стерто назавжди.'),
 
 		('closure_reminder', 'en',
 		 'Reminder: account {account_id, number, ::group-off} will be deleted on {delete_on}',
 '{days, plural, =0 {Today} one {In # day} other {In # days}}, on {delete_on}, the account will be deleted, as it is not in use.
-Until then it works as before.
-To keep it, log in, or have an owner or administrator cancel the deletion, or pay so that the balance is above zero.{in_debt, select, true {
-The account has a debt of {amount_due}.} other {}}'),
+{stage, select,
+blocked {The account has a debt of {amount_due}: nobody can get in, but you can pay at any time.
+To keep the account, pay so that the balance is above zero, or have an owner or administrator cancel the deletion.}
+other {Until then it works as before{in_debt, select, true {, as far as its debt of {amount_due} allows} other {}}.
+To keep the account, log in, or pay so that the balance is above zero, or have an owner or administrator cancel the deletion.}}'),
 
 		('closure_reminder', 'uk',
 		 'Нагадування: кабінет №{account_id, number, ::group-off} буде видалено {delete_on}',
 '{days, plural, =0 {Сьогодні} one {Через # день} few {Через # дні} many {Через # днів} other {Через # дня}}, {delete_on}, кабінет буде видалено, бо ним не користуються.
-До того часу він працює, як і раніше.
-Щоб його зберегти, увійдіть до нього, або нехай власник чи адміністратор скасує видалення, або поповніть баланс так, щоб він став більшим за нуль.{in_debt, select, true {
-У кабінеті є борг {amount_due}.} other {}}'),
+{stage, select,
+blocked {У кабінеті є борг {amount_due}: увійти до нього не можна, але сплатити можна будь-коли.
+Щоб зберегти кабінет, поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}
+other {До того часу він працює, як і раніше{in_debt, select, true {, наскільки дозволяє борг {amount_due}} other {}}.
+Щоб зберегти кабінет, увійдіть до нього, або поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}}'),
 
 		('closure_cancelled', 'en',
 		 'Account {account_id, number, ::group-off} will not be deleted',
@@ -192,9 +216,15 @@ The account has a debt of {amount_due}.} other {}}'),
 {why, select,
 member {An owner or administrator has cancelled the deletion.}
 topup {A payment has brought the balance above zero.}
-conditions {It is in use again, or its balance is above zero.}
+conditions {{in_debt, select, true {It is in use again.} other {It is in use again, or its balance is above zero.}}}
 other {The deletion has been cancelled.}}
-It works as before, and there is nothing that you need to do.'),
+{in_debt, select, true {Please pay {amount_due}.{stage, select,
+restrict {
+Until it is paid, owners and administrators can only pay; employees work on for now.}
+blocked {
+Until it is paid, nobody can get in, but you can pay at any time.}
+other {
+The account can be used in full for now. Paying in time keeps it so.}}} other {It works as before, and there is nothing that you need to do.}}'),
 
 		('closure_cancelled', 'uk',
 		 'Кабінет №{account_id, number, ::group-off} не буде видалено',
@@ -202,9 +232,15 @@ It works as before, and there is nothing that you need to do.'),
 {why, select,
 member {Його скасував власник або адміністратор.}
 topup {Після платежу баланс став більшим за нуль.}
-conditions {Кабінетом знову користуються, або його баланс став більшим за нуль.}
+conditions {{in_debt, select, true {Кабінетом знову користуються.} other {Кабінетом знову користуються, або його баланс став більшим за нуль.}}}
 other {Причин для видалення більше немає.}}
-Кабінет працює, як і раніше, від вас нічого не потрібно.'),
+{in_debt, select, true {Будь ласка, сплатіть {amount_due}.{stage, select,
+restrict {
+До повної сплати власники й адміністратори можуть лише платити, працівники поки що працюють далі.}
+blocked {
+До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли.}
+other {
+Поки що кабінетом можна користуватися без обмежень. Своєчасна сплата збереже доступ.}}} other {Кабінет працює, як і раніше, від вас нічого не потрібно.}}'),
 
 		('account_deleted', 'en',
 		 'Account {account_id, number, ::group-off} has been deleted',
@@ -224,14 +260,24 @@ The account has a debt of {amount_due}.} other {}}'),
 		 'Account {account_id, number, ::group-off} has been restored',
 'The account was restored on {restored_on}, with all of its data as it was.
 The balance is {balance}.
-{in_debt, select, true {Please pay {amount_due} to keep the access full.} other {There is nothing to pay now.}}
+{in_debt, select, true {{stage, select,
+restrict {Please pay {amount_due}.
+Until it is paid, owners and administrators can only pay; employees work on for now.}
+blocked {Please pay {amount_due}.
+Until it is paid, nobody can get in, but you can pay at any time.}
+other {Please pay {amount_due} to keep the access full.}}} other {There is nothing to pay now.}}
 Welcome back!'),
 
 		('account_restored', 'uk',
 		 'Кабінет №{account_id, number, ::group-off} відновлено',
 '{restored_on} кабінет відновлено з усіма даними, як було.
 На балансі {balance}.
-{in_debt, select, true {Будь ласка, сплатіть {amount_due}, щоб доступ залишався повним.} other {Зараз платити нічого не потрібно.}}
+{in_debt, select, true {{stage, select,
+restrict {Будь ласка, сплатіть {amount_due}.
+До повної сплати власники й адміністратори можуть лише платити, працівники поки що працюють далі.}
+blocked {Будь ласка, сплатіть {amount_due}.
+До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли.}
+other {Будь ласка, сплатіть {amount_due}, щоб доступ залишався повним.}}} other {Зараз платити нічого не потрібно.}}
 З поверненням!'),
 
 		-- For the application: the account has no members left.
@@ -293,7 +339,7 @@ BEGIN ATOMIC
 	SELECT kbilling.kb_require_not_null('kind, language, subject, body, policy', kind, language, subject, body, policy),
 		   kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.policy p WHERE p.policy = kb_set_template.policy),
 								'22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.'),
-		   kbilling.kb_raise_if(subject = '' OR body = '', '22023', 'a notice must have a subject and a text', NULL,
+		   kbilling.kb_raise_if(subject !~ '\S' OR body !~ '\S', '22023', 'a notice must have a subject and a text', NULL,
 								'Take an own text away with kb_drop_template.'),
 		   kbilling.kb_raise_if(subject ~ '[\n\r]', '22023', 'the subject of a notice must be one line');
 	-- A slip is found now, not when the notice is due.
@@ -305,7 +351,7 @@ BEGIN ATOMIC
 	ON CONFLICT ON CONSTRAINT notice_template_pkey DO UPDATE SET subject = excluded.subject, body = excluded.body;
 END;
 COMMENT ON FUNCTION kbilling.kb_set_template(kbilling.kb_notice_kind, text, text, text, text) IS
-'Sets a service''s own text of a kind of notice in a language, for the accounts of a policy; 22023 for an unknown policy, a subject of two lines, or a pattern that is wrong or has what notice_kind does not show';
+'Sets a service''s own text of a kind of notice in a language, for the accounts of a policy; 22023 for an unknown policy, a blank subject or text, a subject of two lines, or a pattern that is wrong or has what notice_kind does not show';
 
 CREATE FUNCTION kbilling.kb_drop_template(kind kbilling.kb_notice_kind, language text, policy text = 'standard')
 	RETURNS void

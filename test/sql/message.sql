@@ -155,19 +155,39 @@ SELECT is((SELECT count(*) FROM standard_template), 20::bigint, 'N4: and one of 
 SELECT results_eq('SELECT kind FROM notice_kind', 'SELECT unnest(enum_range(NULL::kb_notice_kind))', 'N5: every kind has an example of its facts');
 SELECT is_empty('SELECT kind FROM notice_kind WHERE NOT example ? ''account_id''', 'N5: the account is among the facts of each');
 
--- Each text with the example's facts, and with every other value that a select or plural asks for
+-- Each text with every value that a select or plural asks for, in all combinations that can occur
+CREATE TEMP TABLE choice (n serial, fact text, among jsonb);
+INSERT INTO choice (fact, among) VALUES
+	('stage', '["ok", "grace", "remind", "restrict", "blocked"]'),
+	('stage_before', '["ok", "grace", "remind", "restrict", "blocked"]'),
+	('next_stage', '["none", "remind", "restrict", "blocked"]'),
+	('has_bonus', '[true, false]'), ('in_debt', '[true, false]'), ('is_credit', '[true, false]'),
+	('why', '["member", "topup", "conditions"]'),
+	('day', '[1, 2, 3, 5, 11, 21]'), ('days', '[0, 1, 2, 5, 11, 21]'), ('restore_days', '[0, 1, 2, 5, 11, 21]');
 CREATE TEMP TABLE variant AS
-	SELECT k.kind, k.example || s.stage || b.stage_before || n.next_stage || d.days || y.flags || w.why AS facts
-	FROM notice_kind AS k,
-		LATERAL (SELECT '{}'::jsonb AS stage UNION ALL SELECT jsonb_build_object('stage', v) FROM unnest('{ok,grace,remind,restrict,blocked}'::text[]) AS v WHERE k.example ? 'stage') AS s,
-		LATERAL (SELECT '{}'::jsonb AS stage_before UNION ALL SELECT jsonb_build_object('stage_before', v) FROM unnest('{ok,blocked}'::text[]) AS v WHERE k.example ? 'stage_before') AS b,
-		LATERAL (SELECT '{}'::jsonb AS next_stage UNION ALL SELECT jsonb_build_object('next_stage', v) || CASE v WHEN 'none' THEN '{"next_stage_on": null}' ELSE '{}'::jsonb END
-			FROM unnest('{none,remind,restrict,blocked}'::text[]) AS v WHERE k.example ? 'next_stage') AS n,
-		LATERAL (SELECT '{}'::jsonb AS days UNION ALL SELECT jsonb_build_object('days', v, 'restore_days', v, 'day', v) FROM unnest('{0,1,2,5,11,21}'::integer[]) AS v
-			WHERE k.example ?| '{day,days}') AS d,
-		LATERAL (SELECT '{}'::jsonb AS flags UNION ALL SELECT jsonb_build_object(f, v) || CASE WHEN f = 'has_restrict' AND NOT v THEN '{"restrict_on": null, "days": 0}' ELSE '{}'::jsonb END
-			FROM unnest('{has_bonus,in_debt,is_credit,has_restrict}'::text[]) AS f, unnest('{t,f}'::boolean[]) AS v WHERE k.example ? f) AS y,
-		LATERAL (SELECT '{}'::jsonb AS why UNION ALL SELECT jsonb_build_object('why', v) FROM unnest('{member,topup,conditions}'::text[]) AS v WHERE k.example ? 'why') AS w;
+	WITH RECURSIVE built AS (
+		SELECT kind, example AS facts, 0 AS n FROM notice_kind
+		UNION ALL
+		SELECT b.kind, CASE WHEN b.facts ? c.fact THEN b.facts || jsonb_build_object(c.fact, v.value) ELSE b.facts END, c.n
+		FROM built AS b JOIN choice AS c ON c.n = b.n + 1
+			JOIN LATERAL jsonb_array_elements(CASE WHEN b.facts ? c.fact THEN c.among ELSE '[null]' END) AS v ON true
+	)
+	SELECT b.kind,
+		b.facts || CASE WHEN NOT coalesce(in_debt, stage <> 'ok', true) THEN '{"balance": "6.00 USD", "amount_due": "0.00 USD"}'::jsonb
+					WHEN in_debt THEN '{"balance": "-4.50 USD", "amount_due": "4.50 USD"}' ELSE '{}' END
+			|| CASE WHEN b.facts ->> 'has_bonus' = 'false' THEN '{"bonus": "0.00 USD"}'::jsonb ELSE '{}' END
+			|| CASE WHEN b.facts ->> 'is_credit' = 'true' THEN '{"amount": "-19.00 USD", "credit": "19.00 USD"}'::jsonb ELSE '{}' END
+			|| CASE WHEN b.facts ->> 'next_stage' = 'none' THEN '{"next_stage_on": null}'::jsonb ELSE '{}' END AS facts
+	FROM built AS b, jsonb_to_record(b.facts) AS f (stage kb_stage, stage_before kb_stage, next_stage text, in_debt boolean, why text, days integer)
+	WHERE b.n = (SELECT max(n) FROM choice)
+		AND (in_debt OR stage = 'ok') IS NOT FALSE
+		AND CASE b.kind
+				WHEN 'topup_received' THEN stage <= stage_before
+				WHEN 'stage_changed' THEN stage <> 'remind' AND stage <> stage_before AND (next_stage = 'none' OR stage <> 'ok' AND next_stage::kb_stage > stage)
+				WHEN 'payment_reminder' THEN next_stage <> 'remind' AND (next_stage = 'none') = (days = 0)
+				WHEN 'closure_cancelled' THEN why <> 'topup' OR NOT in_debt
+				ELSE true
+			END;
 CREATE TEMP TABLE said AS
 	SELECT t.kind, t.language, v.facts, kb_format_message(t.subject, t.language, v.facts) AS subject, kb_format_message(t.body, t.language, v.facts) AS body
 	FROM standard_template AS t JOIN variant AS v USING (kind);
@@ -177,6 +197,7 @@ SELECT is_empty($$SELECT subject, body FROM said WHERE subject || E'\n' || body 
 SELECT is_empty($$SELECT subject, body FROM said WHERE subject ~ '\n' OR body !~ '\n.*\n' OR body ~ '(\n.*){8}'$$, 'N4: a subject is a line, a text three to eight');
 SELECT is_empty($$SELECT subject, body FROM said WHERE language = 'uk' AND subject || body ~ '[a-z]' OR language = 'en' AND subject || body ~ '[^ -~\n]'$$, 'N4: each in its own language');
 SELECT is_empty($$SELECT subject, body FROM said WHERE subject !~ '\m7\M'$$, 'N4: the account is in the subject');
+SELECT is_empty($$SELECT subject, body FROM said WHERE subject || E'\n' || body ~ '(^|[^0-9])0\.00'$$, 'N4: nobody is asked to pay, or told of, nothing');
 
 SELECT ok(position(kb_format_message('{v}', t.language, jsonb_build_object('v', k.example -> fact)) IN kb_format_message(t.body, t.language, k.example || also)) > 0,
 	format('N4: %s in %s says %s', kind, t.language, fact))
@@ -184,19 +205,67 @@ FROM (VALUES
 	('topup_received'::kb_notice_kind, 'amount', '{}'::jsonb), ('topup_received', 'bonus', '{}'), ('topup_received', 'balance', '{}'), ('topup_received', 'amount_due', '{"in_debt": true}'),
 	('charge_posted', 'month', '{}'), ('charge_posted', 'amount', '{}'), ('charge_posted', 'balance', '{}'), ('charge_posted', 'amount_due', '{}'), ('charge_posted', 'credit', '{"is_credit": true}'),
 	('stage_changed', 'amount_due', '{}'), ('stage_changed', 'balance', '{}'), ('stage_changed', 'next_stage_on', '{}'),
-	('payment_reminder', 'amount_due', '{}'), ('payment_reminder', 'balance', '{}'), ('payment_reminder', 'restrict_on', '{}'), ('payment_reminder', 'day', '{}'),
+	('payment_reminder', 'amount_due', '{}'), ('payment_reminder', 'balance', '{}'), ('payment_reminder', 'next_stage_on', '{}'), ('payment_reminder', 'days', '{}'), ('payment_reminder', 'day', '{}'),
 	('closure_scheduled', 'delete_on', '{}'), ('closure_scheduled', 'amount_due', '{}'), ('closure_scheduled', 'restore_days', '{}'), ('closure_scheduled', 'days', '{}'),
 	('closure_reminder', 'delete_on', '{}'), ('closure_reminder', 'amount_due', '{}'), ('closure_reminder', 'days', '{}'),
-	('closure_cancelled', 'delete_on', '{}'),
+	('closure_cancelled', 'delete_on', '{}'), ('closure_cancelled', 'amount_due', '{}'),
 	('account_deleted', 'deleted_on', '{}'), ('account_deleted', 'purge_on', '{}'), ('account_deleted', 'restore_until', '{}'), ('account_deleted', 'amount_due', '{}'),
 	('account_restored', 'restored_on', '{}'), ('account_restored', 'balance', '{}'), ('account_restored', 'amount_due', '{}'),
 	('account_purged', 'purged_on', '{}')
 ) AS f (kind, fact, also) JOIN notice_kind AS k USING (kind) JOIN standard_template AS t USING (kind);
 
-SELECT is(count(DISTINCT body), 5::bigint, format('N4: stage_changed in %s tells the stages apart', language)) FROM said WHERE kind = 'stage_changed' AND facts ->> 'next_stage' = 'none' GROUP BY language;
-SELECT is(count(DISTINCT body), 3::bigint, format('N4: closure_cancelled in %s says why', language)) FROM said WHERE kind = 'closure_cancelled' GROUP BY language;
-SELECT ok(position(uk IN kb_format_message(t.body, 'uk', k.example || jsonb_build_object('days', n))) > 0, format('N4: payment_reminder in uk: %s', uk))
-FROM (VALUES (0, 'Сьогодні, 7 грудня 2026 р., доступ'), (1, 'Через 1 день, 7'), (2, 'Через 2 дні, 7'), (5, 'Через 5 днів, 7'), (11, 'Через 11 днів, 7'), (21, 'Через 21 день, 7')) AS v (n, uk),
+-- What is said if, and only if, it is so
+CREATE TEMP TABLE sentence (kinds kb_notice_kind[], said_if text, en text, uk text);
+INSERT INTO sentence VALUES
+	('{stage_changed}', '$.stage == "ok"', 'The debt of the account is settled', 'Борг кабінету погашено'),
+	('{stage_changed}', '$.stage == "grace"', 'and can be used in full for now\.', 'Поки що ним можна користуватися без обмежень\.'),
+	('{stage_changed}', '$.stage == "restrict"', 'can only pay now', 'тепер можуть лише платити'),
+	('{stage_changed}', '$.stage == "blocked"', 'nobody can get in now, but you can pay at any time', 'увійти до нього тепер не можна, але сплатити можна будь-коли'),
+	('{stage_changed}', '$.stage != "ok"', 'Please pay 4\.50 USD', 'Будь ласка, сплатіть 4\.50 USD'),
+	('{stage_changed}', '$.stage == "restrict" || $.stage == "blocked"', 'can then be used in full at once', 'доступ одразу стане повним'),
+	('{stage_changed}', '$.stage != "ok"', 'Nothing is deleted because of a debt alone\.', 'Лише через борг нічого не видаляється\.'),
+	('{stage_changed}', '$.next_stage != "none"', 'From December 10, 2026 on, ', '\nЗ 10 грудня 2026 р\. '),
+	('{stage_changed}', '$.next_stage == "remind"', 'will see a reminder', 'бачитимуть нагадування'),
+	('{stage_changed}', '$.next_stage == "restrict"', 'will only be able to pay', 'зможуть лише платити'),
+	('{stage_changed}', '$.next_stage == "blocked"', 'nobody will be able to get in', 'увійти до кабінету буде не можна'),
+	('{payment_reminder}', '$.account_id == 7', 'Please pay 4\.50 USD\.', 'Будь ласка, сплатіть 4\.50 USD\.'),
+	('{payment_reminder}', '$.account_id == 7', 'Nothing is deleted because of a debt alone\.', 'Лише через борг нічого не видаляється\.'),
+	('{payment_reminder}', '$.next_stage == "restrict"', 'from then on owners and administrators will only be able to pay; employees work on', 'відтоді власники й адміністратори зможуть лише платити, працівники працюватимуть далі'),
+	('{payment_reminder}', '$.next_stage == "blocked"', 'from then on nobody will be able to get in', 'відтоді увійти до кабінету буде не можна'),
+	('{payment_reminder}', '$.next_stage != "none"', 'In \d+ days?, on December 7, 2026, the account will be', 'Через \d+ д(ень|ні|нів), 7 грудня 2026 р\., доступ буде'),
+	('{payment_reminder}', '$.next_stage == "none"', '^[^\n]*\n[^\n]*\n[^\n]*\nNothing[^\n]*$', '^[^\n]*\n[^\n]*\n[^\n]*\nЛише[^\n]*$'),
+	('{closure_scheduled,closure_reminder}', '$.stage != "blocked"', 'log in', 'увійдіть до нього'),
+	('{closure_scheduled,closure_reminder}', '$.stage != "blocked"', 'Until then it works as before', 'До того часу він працює, як і раніше'),
+	('{closure_scheduled,closure_reminder}', '$.stage != "blocked" && $.in_debt == true', 'as before, as far as its debt of 4\.50 USD allows\.', 'як і раніше, наскільки дозволяє борг 4\.50 USD\.'),
+	('{closure_scheduled,closure_reminder}', '$.stage == "blocked"', 'has a debt of 4\.50 USD: nobody can get in, but you can pay at any time', 'борг 4\.50 USD: увійти до нього не можна, але сплатити можна будь-коли'),
+	('{closure_scheduled,closure_reminder}', '$.in_debt == true', 'debt', 'борг'),
+	('{closure_scheduled,closure_reminder}', '$.account_id == 7', 'To keep the account, .*pay so that the balance is above zero', 'Щоб зберегти кабінет, .*поповніть баланс так, щоб він став більшим за нуль'),
+	('{closure_scheduled,closure_reminder}', '$.account_id == 7', ', or have an owner or administrator cancel the deletion\.', ', або нехай власник чи адміністратор скасує видалення\.'),
+	('{closure_cancelled}', '$.in_debt == false', 'It works as before, and there is nothing that you need to do', 'Кабінет працює, як і раніше, від вас нічого не потрібно'),
+	('{closure_cancelled}', '$.why == "member"', 'An owner or administrator has cancelled', 'Його скасував власник або адміністратор'),
+	('{closure_cancelled}', '$.why == "topup"', 'A payment has brought the balance above zero', 'Після платежу баланс став більшим за нуль'),
+	('{closure_cancelled}', '$.why == "conditions"', 'It is in use again', 'Кабінетом знову користуються'),
+	('{closure_cancelled}', '$.why == "conditions" && $.in_debt == false', 'or its balance is above zero', 'або його баланс став більшим за нуль'),
+	('{closure_cancelled}', '$.in_debt == true && ($.stage == "ok" || $.stage == "grace" || $.stage == "remind")', 'can be used in full for now', 'Поки що кабінетом можна користуватися без обмежень'),
+	('{account_restored}', '$.in_debt == false', 'There is nothing to pay now', 'Зараз платити нічого не потрібно'),
+	('{account_restored}', '$.in_debt == true && ($.stage == "ok" || $.stage == "grace" || $.stage == "remind")', 'to keep the access full', 'щоб доступ залишався повним'),
+	('{charge_posted,closure_cancelled,account_restored}', '$.in_debt == true', 'Please pay 4\.50 USD', 'Будь ласка, сплатіть 4\.50 USD'),
+	('{charge_posted,closure_cancelled,account_restored}', '$.stage == "restrict"', 'Until it is paid, owners and administrators can only pay', 'До повної сплати власники й адміністратори можуть лише платити'),
+	('{charge_posted,closure_cancelled,account_restored}', '$.stage == "blocked"', 'Until it is paid, nobody can get in, but you can pay at any time', 'До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли'),
+	('{topup_received}', '$.in_debt == true', '4\.50 USD is still to be paid', 'Залишилося сплатити 4\.50 USD');
+SELECT ok(count(*) FILTER (WHERE facts @@ said_if::jsonpath) > 0 AND count(*) FILTER (WHERE (body ~ CASE language WHEN 'en' THEN en ELSE uk END) <> (facts @@ said_if::jsonpath)) = 0,
+	format('N4: %s in %s says where %s: %s', kind, language, said_if, CASE language WHEN 'en' THEN en ELSE uk END))
+FROM sentence, unnest(kinds) AS kind JOIN said USING (kind)
+GROUP BY kind, language, said_if, en, uk ORDER BY kind, language, said_if, en;
+SELECT is_empty($$SELECT body FROM said WHERE kind IN ('stage_changed', 'payment_reminder') AND body ~ 'all of your data|усі ваші дані'$$,
+	'N4: no reminder promises that all data stays: an unused account may be closed the day after');
+
+SELECT is(count(DISTINCT body), 4::bigint, format('N4: stage_changed in %s tells the stages apart', language)) FROM said WHERE kind = 'stage_changed' AND facts ->> 'next_stage' = 'none' GROUP BY language;
+SELECT is(count(DISTINCT subject), 4::bigint, format('N4: and in its subject, in %s', language)) FROM said WHERE kind = 'stage_changed' GROUP BY language;
+SELECT is(count(DISTINCT body), 3::bigint, format('N4: closure_cancelled in %s says why', language)) FROM said WHERE kind = 'closure_cancelled' AND NOT (facts -> 'in_debt')::boolean GROUP BY language;
+SELECT ok(position(uk || ', 7 грудня 2026 р., доступ буде ' IN kb_format_message(t.body, 'uk', k.example || jsonb_build_object('days', n, 'next_stage', next_stage))) > 0,
+	format('N4: payment_reminder in uk before %s: %s', next_stage, uk))
+FROM (VALUES (1, 'Через 1 день'), (2, 'Через 2 дні'), (5, 'Через 5 днів'), (11, 'Через 11 днів'), (21, 'Через 21 день')) AS v (n, uk), unnest('{restrict,blocked}'::text[]) AS next_stage,
 	notice_kind AS k JOIN standard_template AS t USING (kind)
 WHERE k.kind = 'payment_reminder' AND t.language = 'uk';
 
@@ -254,6 +323,9 @@ FROM (VALUES
 	($$kb_set_template('topup_received', 'en_US', 's', 'b')$$, '22023 | "en_US" is not a language | A language is named by a tag of BCP 47, of at most 35 characters.'),
 	($$kb_set_template('topup_received', 'en', '', 'b')$$, '22023 | a notice must have a subject and a text'),
 	($$kb_set_template('topup_received', 'en', 's', '')$$, '22023 | a notice must have a subject and a text'),
+	($$kb_set_template('topup_received', 'en', ' ', 'b')$$, '22023 | a notice must have a subject and a text'),
+	($$kb_set_template('topup_received', 'en', E' \t\n', 'b')$$, '22023 | a notice must have a subject and a text'),
+	($$kb_set_template('topup_received', 'en', 's', E' \r\n\t ')$$, '22023 | a notice must have a subject and a text'),
 	($$kb_set_template('topup_received', 'en', E'two\nlines', 'b')$$, '22023 | the subject of a notice must be one line'),
 	($$kb_set_template('topup_received', 'en', E'two\rlines', 'b')$$, '22023 | the subject of a notice must be one line'),
 	($$kb_set_template('topup_received', 'en', 's {', 'b')$$, '22023 | syntax error in a message: a brace that is opened here is not closed | At character 3: "{".'),
