@@ -272,6 +272,32 @@ CALL pg_temp.sweep_days('2028-02-21', '2028-02-23');
 SELECT is(pg_temp.story(41), '02-21 scheduled for 02-22 by sweep; 02-22 deleted for 02-22 by sweep; 02-23 purged for 02-22 by sweep', 'D2, D6: a day each');
 SELECT throws_ok($$INSERT INTO policy (policy, restore_days) VALUES ('wrong', 0)$$, '23514', NULL, 'D5: there is a day to restore, as there is one to be told');
 
+-- A policy that changes meanwhile counts from the next day on
+
+INSERT INTO policy (policy, reminder_days) VALUES ('moody', '{3,1}');
+SELECT kb_create_tariff('moody', 'USD', policy => 'moody'), kb_create_account('ann', 'moody', 42, created_at => '2028-01-01 00:00+00')
+\g /dev/null
+CALL pg_temp.sweep_days('2028-02-24', '2028-02-25');
+UPDATE policy SET reminder_days = '{5,1}' WHERE policy = 'moody';
+CALL pg_temp.sweep_days('2028-02-26', '2028-03-05');
+SELECT is(pg_temp.story(42), '02-24 scheduled for 03-05 by sweep; 02-29 reminded for 03-05 by sweep r5; 03-04 reminded for 03-05 by sweep r1; 03-05 deleted for 03-05 by sweep', 'D2: reminders by the new policy, and a leap day');
+
+-- What is to come
+
+SELECT pg_temp.tick('2028-03-06 12:00+00'), kb_create_account('ann', 'std', 43, created_at => '2028-01-01 00:00+00'), kb_create_account('ann', 'std', 44, created_at => '2028-01-01 00:00+00')
+\g /dev/null
+CALL kb_sweep();
+SELECT results_eq('SELECT account_id, delete_on FROM account WHERE account_id IN (43, 44) ORDER BY 1', $$VALUES (43::bigint, '2028-03-16'::date), (44, '2028-03-16')$$, 'D1: two that are closing');
+SELECT pg_temp.tick('2028-03-07 12:00+00'), kb_cancel_closure(44, 'ann')
+\g /dev/null
+SELECT is((SELECT array_agg((kb_access(id, 'owner', at)).access ORDER BY at) FROM unnest('{2028-03-15,2028-03-17,2028-05-02}'::timestamptz[]) AS at), access::kb_access[], 'S6: account ' || id)
+FROM (VALUES (43, '{denied,denied,denied}'), (44, '{denied,denied,denied}')) AS t (id, access);
+SELECT is(kb_balance(43, '2028-06-02 12:00+00'), '-60.00 USD', 'S6, D5: months after the deletion are not charged');
+SELECT is(kb_balance(44, '2028-06-02 12:00+00'), '-150.00 USD', 'S6: those of an account that goes on are');
+SELECT is(kb_amount_for(43, 1), '90.00 USD', 'kb_amount_for: who pays keeps the account');
+SELECT kb_cancel_closure(43, 'ann')
+\g /dev/null
+
 -- Usage of months that are never charged
 
 SELECT pg_temp.tick('2028-03-01 00:00+00')
@@ -285,9 +311,12 @@ CALL pg_temp.sweep_days('2028-04-21', '2028-05-01');
 SELECT is(state, 'deleted', 'D1: usage is no login') FROM account WHERE account_id = 51;
 SELECT kb_restore_account(51, 'support'), kb_record_usage(51, 's', 3, 'c')
 \g /dev/null
-SELECT is((SELECT string_agg(format('%s %s', what, quantity), ', ' ORDER BY line_no) FROM kb_current_usage(51) WHERE service <> 'base'), 'usage 3', 'D5: what was used in a month that is never charged is not, either');
+SELECT is((SELECT string_agg(format('%s %s', what, quantity), ', ' ORDER BY line_no) FROM kb_current_usage(51) WHERE service <> 'base'), 'usage 3, late usage 2', 'D5, U3: what was used in a month that is never charged is not, either; what comes late for one that was, is');
+SELECT kb_record_usage(51, 's', -5, 'a-', '2028-04-20 12:00+00'), kb_record_usage(51, 'm', -7, 'a-', '2028-04-20 12:00+00'), kb_record_usage(51, 's', 50, 'd', '2028-04-20 12:00+00'), kb_record_usage(51, 'm', 9, 'd', '2028-04-20 12:00+00')
+\g /dev/null
+SELECT is((SELECT string_agg(format('%s %s', what, quantity), ', ' ORDER BY line_no) FROM kb_current_usage(51) WHERE service <> 'base'), 'usage 3, late usage 2', 'D5: nor is it given back, nor charged if it comes after');
 CALL pg_temp.sweep_days('2028-05-02', '2028-06-01');
-SELECT is((SELECT string_agg(format('%s %s', to_char(period, 'MM'), amount), ', ' ORDER BY seq) FROM entry WHERE account_id = 51), '03 -30.00 USD, 05 -33.00 USD', 'D5: nor on the next bill');
+SELECT is((SELECT string_agg(format('%s %s', to_char(period, 'MM'), amount), ', ' ORDER BY seq) FROM entry WHERE account_id = 51), '03 -30.00 USD, 05 -35.00 USD', 'D5: nor is any of it on the next bill');
 
 -- An account that cannot be charged is not deleted
 

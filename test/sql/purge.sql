@@ -133,16 +133,75 @@ SELECT is_empty('SELECT * FROM "my shop".guarded', 'D6: and the rows are gone');
 SELECT is((SELECT string_agg(who || ' ' || could_be_super, ', ') FROM seen), 'kbilling_purge_shop false', 'D6: triggers run with the rights of the table''s owner, a deferred one too, and gain no others');
 SELECT throws_ok('INSERT INTO "my shop".guarded VALUES (21)', 'KB003', NULL, 'E1: the guard holds for everyone else');
 
+-- A trigger that would have its owner's operators used with more rights
+
+CREATE SCHEMA trap AUTHORIZATION kbilling_purge_shop;
+SET ROLE kbilling_purge_shop;
+CREATE TABLE trap.bait (account_id bigint);
+CREATE FUNCTION trap.equal(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_user <> 'kbilling_purge_shop' THEN
+		RAISE EXCEPTION 'with the rights of %', current_user;
+	END IF;
+	RETURN $1 OPERATOR(pg_catalog.=) $2;
+END $$;
+CREATE OPERATOR trap.= (leftarg = bigint, rightarg = bigint, function = trap.equal);
+CREATE FUNCTION trap.spring() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_catalog.set_config('search_path', 'trap, pg_catalog', false);
+	RETURN OLD;
+END $$;
+CREATE TRIGGER spring BEFORE DELETE ON trap.bait FOR EACH ROW EXECUTE FUNCTION trap.spring();
+RESET ROLE;
+SELECT kb_register_purge('trap.bait', 'account_id')
+\g /dev/null
+SET kbilling.clock = '2026-11-25 12:00+00';
+SELECT pg_temp.open(22)
+\g /dev/null
+INSERT INTO trap.bait VALUES (22);
+CALL pg_temp.close('2026-11-26');
+SELECT is(pg_temp.outcome(), '1 purged', 'D6: a trigger''s search_path is not that of the purge');
+SELECT is(current_setting('search_path'), 'kbilling, public', 'D6: nor of the session afterwards');
+SELECT is_empty('SELECT * FROM trap.bait', 'D6: and the rows are gone');
+
+-- Rows that are kept
+
+CREATE FUNCTION trap.keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE OR REPLACE TRIGGER spring BEFORE DELETE ON trap.bait FOR EACH ROW EXECUTE FUNCTION trap.keep();
+SELECT pg_temp.open(23)
+\g /dev/null
+INSERT INTO trap.bait VALUES (23);
+CALL pg_temp.close('2026-11-30');
+SELECT is(pg_temp.outcome(), '0 purged, 23: 55000 rows are left in table trap.bait, which is registered for the purge', 'D6: a trigger that keeps rows is an error');
+ALTER TABLE trap.bait RENAME TO hidden;
+CREATE VIEW trap.bait AS SELECT * FROM trap.hidden WHERE false;
+CALL kb_sweep();
+SELECT is(pg_temp.outcome(), '0 purged, 23: 42P01 table trap.bait with column account_id does not exist, but is registered for the purge', 'D6: a view under the table''s name is not the table');
+DROP SCHEMA trap CASCADE;
+SELECT kb_unregister_purge('trap.bait')
+\g /dev/null
+CALL kb_sweep();
+SELECT is(pg_temp.outcome(), '1 purged', 'D6: and then it goes');
+
+-- Foreign keys of partitions count
+
+CREATE TABLE "my shop".z_parent (account_id bigint PRIMARY KEY);
+CREATE TABLE "my shop".z_sale (account_id bigint, n int) PARTITION BY RANGE (n);
+CREATE TABLE "my shop".z_sale_1 PARTITION OF "my shop".z_sale (FOREIGN KEY (account_id) REFERENCES "my shop".z_parent) FOR VALUES FROM (1) TO (9);
+SELECT kb_register_purge('"my shop".z_parent', 'account_id'), kb_register_purge('"my shop".z_sale', 'account_id')
+\g /dev/null
+SELECT cmp_ok((SELECT position FROM purge_order WHERE table_name = 'z_sale'), '<', (SELECT position FROM purge_order WHERE table_name = 'z_parent'), 'D6: what a partition refers to comes after it');
+
 -- What cannot be emptied is not purged, and nothing is half done
 
 DROP TRIGGER look ON "my shop".guarded;
 CREATE TABLE "my shop".blocker (account_id bigint REFERENCES "my shop".customer);	-- not registered
-SET kbilling.clock = '2026-11-20 12:00+00';
+SET kbilling.clock = '2026-12-10 12:00+00';
 SELECT pg_temp.open(31, 32)
 \g /dev/null
 INSERT INTO "my shop".customer VALUES (31, 'Ann'), (32, 'Ann');
 INSERT INTO "my shop".blocker VALUES (31);
-CALL pg_temp.close('2026-11-21');
+CALL pg_temp.close('2026-12-11');
 SELECT is(pg_temp.outcome(), '1 purged, 31: 23503 update or delete on table "customer" violates foreign key constraint "blocker_account_id_fkey" on table "blocker"', 'W3: the account is reported, and holds up no other');
 SELECT is(state, 'deleted', 'D6: it waits') FROM account WHERE account_id = 31;
 SELECT is((SELECT count(*) FROM member WHERE account_id = 31), 1::bigint, 'D6: whole');

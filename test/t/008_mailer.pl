@@ -204,7 +204,7 @@ sub pay_in
 		UPDATE kbilling.member SET language = 'uk' WHERE member = 'olena';
 		SELECT kbilling.kb_apply_topup(id, '25 USD', 'card', 'pay-' || id) FROM unnest('{1,3}'::bigint[]) AS id;
 		-- beyond ASCII, whatever the texts are
-		UPDATE kbilling.notice SET facts = kbilling.kb_notice_facts(account_id, kind, occasion, facts) || '{"amount": "25.00 USD від Їжачка €"}' WHERE account_id = 1});
+		UPDATE kbilling.notice SET facts = kbilling.kb_notice_facts(notice) || '{"amount": "25.00 USD від Їжачка €"}' WHERE account_id = 1});
 	my (@expected, @got);
 	for my $day (map { "($_ * interval '1 day' + timestamptz '2026-11-16 09:00+00')" } 0, 17, 19, 22, 25, 41, 48, 50, 51, 71)
 	{
