@@ -4,8 +4,8 @@ MODULE_big = kbilling
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" kbilling.control)
 
 # The install script is these parts of sql/install/, joined in this order.
-PARTS = schema money price card calendar policy access account journal \
-	topup payment correction usage charge status forecast member guard sweep schedule report cabinet metrics privilege
+PARTS = schema money price card calendar policy message access account journal topup payment correction usage charge \
+	status forecast member notice deferral purge closure guard sweep schedule report cabinet metrics privilege
 
 # The tests in test/sql/ whose output is the thing; the others there are pgTAP.
 REGRESS = install quickstart
@@ -41,7 +41,7 @@ $(filter-out $(SELF_CONTAINED),$(MAKECMDGOALS)):
 
 else
 
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+OBJS = $(sort $(patsubst %.c,%.o,$(wildcard src/*.c)) $(patsubst %.cpp,%.o,$(wildcard src/*.cpp)))
 DATA = $(sort $(wildcard sql/upgrade/kbilling--*--*.sql))
 DATA_built = sql/kbilling--$(EXTVERSION).sql
 EXTRA_CLEAN = .built-for
@@ -60,6 +60,12 @@ WARNINGS = -Wall -Wextra -Wno-unused-parameter
 # With the prefix mapped, the same source gives the same bytes in whatever folder.
 PG_CFLAGS = -std=gnu11 $(WARNINGS) '-ffile-prefix-map=$(CURDIR)=.'
 
+# C++ is for ICU alone: nothing throws, and its symbols stay in the library.
+CXX_ONLY = -std=c++17 -fno-exceptions -fvisibility=hidden -fvisibility-inlines-hidden $(WARNINGS) $(COPT)
+PG_CXXFLAGS = $(CXX_ONLY) '-ffile-prefix-map=$(CURDIR)=.'
+PG_CPPFLAGS = $(shell pkg-config --cflags-only-I icu-i18n icu-uc 2>/dev/null)
+SHLIB_LINK = $(or $(shell pkg-config --libs icu-i18n icu-uc 2>/dev/null),-licui18n -licuuc) -lstdc++
+
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 
@@ -77,12 +83,13 @@ endif
 
 # The bitcode is clang's view of the source: let it warn as well.
 BITCODE_CFLAGS += $(WARNINGS) $(COPT)
+BITCODE_CXXFLAGS += $(CXX_ONLY)
 
 # Objects are stale when a header changes, and when the server or the flags do.
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) .built-for
 
 .built-for: FORCE
-	@echo "$(CC) $(CFLAGS) $(CPPFLAGS)" | cmp -s - $@ || echo "$(CC) $(CFLAGS) $(CPPFLAGS)" > $@
+	@echo "$(CC) $(CFLAGS) $(CXX) $(CXXFLAGS) $(CPPFLAGS)" | cmp -s - $@ || echo "$(CC) $(CFLAGS) $(CXX) $(CXXFLAGS) $(CPPFLAGS)" > $@
 
 sql/kbilling--$(EXTVERSION).sql: $(PARTS:%=sql/install/%.sql) Makefile kbilling.control
 	$(if $(filter-out $(PARTS:%=sql/install/%.sql),$(wildcard sql/install/*.sql)),$(error sql/install has a part that PARTS does not list))

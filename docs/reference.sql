@@ -66,16 +66,20 @@ All names are in the schema `kbilling`. The letters M, J, T, C, S, W and so on w
 | KB008 | card data is refused |
 | KB009 | the period cannot be charged, or is charged already |
 | KB010 | the account is deleted |
+| KB011 | the account may not be closed: the detail names each condition that is not met |
 | KB012 | unknown service or tariff, or a service without a price |
-| 22003 | beyond ±(2^53 − 1) minor units; NaN; infinity |
+| 22003 | beyond ±(2^53 − 1) minor units; NaN; infinity; a fact of a notice that has more than 64 digits |
 | 22004 | null where a value is needed |
 | 22008 | an infinite date, or one in the future or past where there must be none |
 | 22023 | a value that makes no sense there |
 | 22P02 | text that is no `kb_money`, no `kb_price` |
 | 39P01 | `kb_meter` is attached to a table in a way that it does not work |
-| 42703, 42804 | a column named in a trigger''s arguments is not there, or of a type that does not fit |
+| 42809 | what is to be registered for the purge is no table of an application |
+| 42P01 | a table that is registered for the purge is gone |
+| 42703, 42804 | a column named in a trigger''s arguments, or to `kb_register_purge`, is not there, or of a type that does not fit |
 | 23505 | it exists already |
-| 55000 | a built-in row cannot be changed; pg_cron is not there for `kb_schedule` |
+| 54000 | a text of a notice is too long, or has too many braces |
+| 55000 | a built-in row cannot be changed; the account is not closing, or not deleted; pg_cron is not there for `kb_schedule` |
 
 ## Hash of an entry
 

@@ -86,6 +86,46 @@ WHERE account_id = :customer
 ORDER BY period, line_no
 LIMIT 3;
 
+\pset title 'Customers who stopped buying: steps of closures'
+SELECT step, count(*) AS steps, count(DISTINCT account_id) AS accounts,
+	coalesce(string_agg(DISTINCT reason, ', '), CASE WHEN step = 'restored' THEN 'came back within 20 days' END) AS why
+FROM closure_step
+GROUP BY step
+ORDER BY step;
+
+\pset title 'Where the accounts are now'
+SELECT state, count(account_id) AS accounts, count(account_id) FILTER (WHERE nth > 1) AS "opened after a purge",
+	coalesce(sum(kb_amount(amount_due)), 0.00) AS "debt, USD"
+FROM unnest(enum_range(NULL::kb_account_state)) AS state
+LEFT JOIN (SELECT *, 1 + account_id / 1000000 AS nth FROM account_status) AS a USING (state)
+GROUP BY state
+ORDER BY state;
+
+\pset title 'Notices written'
+SELECT kind, count(*) AS notices FROM notice GROUP BY kind ORDER BY kind;
+
+-- Somebody who was warned, deleted, restored and at last purged, and did as little else as possible.
+SELECT account_id AS returner FROM closure_step
+GROUP BY account_id
+HAVING bool_or(step = 'restored') AND bool_or(step = 'purged')
+ORDER BY count(*), account_id
+LIMIT 1 \gset
+
+\set title 'The whole story of account ' :returner ', as it was told'
+\pset title :title
+SELECT n.written_at::date AS day, n.kind, coalesce(f.facts->>'amount', f.facts->>'delete_on', f.facts->>'stage') AS "amount, date or stage",
+	f.facts->>'balance' AS balance, (kb_render_notice(n.account_id, n.notice_no, 'en')).subject
+FROM notice AS n
+CROSS JOIN LATERAL kb_notice_facts(n) AS f (facts)
+WHERE n.account_id = :returner
+ORDER BY n.notice_no;
+
+\set title 'The notice of the deletion in full'
+\pset title :title
+SELECT (r).subject, (r).body
+FROM (SELECT kb_render_notice(account_id, notice_no, 'uk') AS r FROM notice
+	WHERE account_id = :returner AND kind = 'account_deleted' ORDER BY notice_no LIMIT 1) AS rendered;
+
 -- The customer with the most orders on the log's last day.
 SELECT account_id AS shopper FROM last_preview WHERE service = 'orders' ORDER BY quantity DESC, account_id LIMIT 1 \gset
 
@@ -137,14 +177,15 @@ SELECT * FROM kb_check();
 \pset footer off
 
 \ir second_computation.sql
-\pset title 'The same bills, computed from the log without kbilling'
+\pset title 'The same bills and closures, computed from the log without kbilling'
 SELECT count(*) FILTER (WHERE agrees) AS "accounts that agree", count(*) AS "of",
-	sum(agreeing_months) AS "months that agree", sum(months) AS "of"
+	sum(agreeing_months) AS "months that agree", sum(months) AS "of",
+	sum(agreeing_steps) AS "steps of closures that agree", sum(steps) AS "of"
 FROM agreement;
 
 \pset title 'What it took'
 WITH step AS (
-	SELECT CASE WHEN what = 'charges' AND n = 0 THEN 'sweeps with nothing due' ELSE what END AS what,
+	SELECT CASE WHEN what = 'charges' AND n = 0 THEN 'sweeps without charges' ELSE what END AS what,
 		CASE WHEN what = 'charges' AND n = 0 THEN 1 ELSE n END AS n,
 		extract(epoch FROM at - lag(at) OVER (ORDER BY at)) AS seconds
 	FROM played

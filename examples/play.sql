@@ -1,6 +1,7 @@
--- Plays a log of purchases through kbilling, day by day: a customer is an
--- account, a purchase a top-up, what was bought is metered, and the sweep runs
--- once a day.
+-- Plays a log of purchases through kbilling, day by day: a customer has an
+-- account, a purchase is a top-up, what was bought is metered, and the sweep runs
+-- once a day.  Who stops buying is warned and deleted; who comes back in time is
+-- restored, and who comes back too late opens a new account.
 --
 -- Wants the psql variable log: the path of a tab-separated file with customer,
 -- date, quantity and dollars.
@@ -18,6 +19,24 @@ CREATE TABLE purchase (
 CREATE INDEX ON purchase (day);
 ANALYZE purchase;
 
+-- Which accounts a customer has had; the last one is in use.  The first has the
+-- customer's number, the next ones a million more.
+CREATE TABLE cabinet (
+	customer   bigint NOT NULL,
+	account_id bigint PRIMARY KEY
+);
+CREATE INDEX ON cabinet (customer);
+
+-- Who buys on a day, and with which account.
+CREATE FUNCTION buyer(on_day date) RETURNS TABLE (customer bigint, account_id bigint, state kb_account_state, purge_on date)
+	LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT p.customer, c.account_id, a.state, a.closure_check_on
+	FROM (SELECT DISTINCT customer FROM purchase WHERE day = on_day) AS p
+	LEFT JOIN LATERAL (SELECT max(account_id) AS account_id FROM cabinet WHERE cabinet.customer = p.customer) AS c ON true
+	LEFT JOIN account AS a ON a.account_id = c.account_id;
+END;
+
 -- 19.00 a month, 0.50 for each order beyond three, and a bonus for those who
 -- pay three or six months ahead; \gset, as there is no result to show.
 SELECT kb_create_tariff('monthly', 'USD'),
@@ -28,13 +47,16 @@ SELECT kb_create_tariff('monthly', 'USD'),
 	kb_set_bonus('monthly', '114.00 USD', 10) \gset
 
 -- The shop's own table: whatever is inserted into it is usage of its customer.
+-- A purge of the account takes its rows along.
 CREATE TABLE ordered (
-	line_no  integer PRIMARY KEY,
-	customer bigint NOT NULL,
-	quantity integer NOT NULL
+	line_no    integer PRIMARY KEY,
+	account_id bigint NOT NULL,
+	quantity   integer NOT NULL
 );
+CREATE INDEX ON ordered (account_id);
 CREATE TRIGGER ordered_is_metered AFTER INSERT ON ordered REFERENCING NEW TABLE AS added
-	FOR EACH STATEMENT EXECUTE FUNCTION kb_meter('orders', 'customer', 'quantity');
+	FOR EACH STATEMENT EXECUTE FUNCTION kb_meter('orders', 'account_id', 'quantity');
+SELECT kb_register_purge('ordered', 'account_id') \gset
 
 -- What was done on each day, and when it was done.
 CREATE TABLE played (
@@ -50,37 +72,50 @@ INSERT INTO played VALUES (NULL, 'start', 0);
 SELECT
 	format('SET kbilling.clock = %L', day || ' 12:00+00') AS clock,
 
-	-- a customer's first purchase opens the account
+	-- the first purchase opens an account, and so does one that is too late to restore the last
+	format($$WITH opened AS (
+			INSERT INTO cabinet
+			SELECT customer, coalesce(account_id + 1000000, customer) FROM buyer(%1$L)
+			WHERE account_id IS NULL OR state = 'purged' OR state = 'deleted' AND purge_on <= %1$L
+			RETURNING customer, account_id)
+		INSERT INTO played
+		SELECT %1$L, 'accounts', count(kb_create_account('customer ' || customer, 'monthly', account_id, email => format('customer-%%s@example.org', customer)))
+		FROM opened$$, day) AS accounts,
+
+	-- who was deleted and comes back in time has the account restored, then pays
 	format($$INSERT INTO played
-		SELECT %1$L, 'accounts', count(*)
-		FROM (SELECT kb_create_account('customer ' || customer, 'monthly', customer)
-			FROM (SELECT DISTINCT customer FROM purchase WHERE day = %1$L) AS p
-			WHERE NOT EXISTS (SELECT FROM account WHERE account_id = customer)) AS opened$$, day) AS accounts,
+		SELECT %1$L, 'restored', count(*)
+		FROM (SELECT kb_restore_account(account_id, 'support') FROM buyer(%1$L) WHERE state = 'deleted') AS restored$$, day) AS restored,
 
 	-- a purchase of nothing is no top-up: kb_apply_topup would refuse it
 	format($$INSERT INTO played
 		SELECT %1$L, 'top-ups', count(*)
-		FROM (SELECT kb_apply_topup(customer, kb_money(dollars, 'USD'), 'card', 'cdnow-' || line_no)
-			FROM purchase WHERE day = %1$L AND dollars > 0 ORDER BY line_no) AS paid$$, day) AS topups,
+		FROM (SELECT kb_apply_topup(account_id, kb_money(dollars, 'USD'), 'card', 'cdnow-' || line_no)
+			FROM purchase JOIN buyer(%1$L) USING (customer) WHERE day = %1$L AND dollars > 0 ORDER BY line_no) AS paid$$, day) AS topups,
+
+	format($$INSERT INTO played
+		SELECT %1$L, 'logins', count(*) FILTER (WHERE (d).access <> 'denied')
+		FROM (SELECT kb_login(account_id, 'customer ' || customer) AS d FROM buyer(%1$L)) AS login$$, day) AS logins,
 
 	format($$WITH shopping AS (
-			INSERT INTO ordered SELECT line_no, customer, quantity FROM purchase WHERE day = %1$L RETURNING 1)
+			INSERT INTO ordered SELECT line_no, account_id, quantity FROM purchase JOIN buyer(%1$L) USING (customer) WHERE day = %1$L RETURNING 1)
 		INSERT INTO played SELECT %1$L, 'orders', count(*) FROM shopping$$, day) AS orders,
+
+	-- what is due: on the 1st, every account's month; each day, steps of closures and notices
+	'CALL kb_sweep()' AS sweep,
+
+	format($$INSERT INTO played
+		SELECT %1$L, v.what, v.n FROM sweep_run, LATERAL (VALUES ('charges', entries_posted), ('steps of closures', closure_steps)) AS v (what, n)
+		WHERE run_id = (SELECT max(run_id) FROM sweep_run)$$, day) AS charges,
 
 	-- what the last day of the log shows of its month, to lay beside the charge
 	CASE day WHEN '1998-06-30' THEN 'CREATE TABLE last_preview AS SELECT * FROM current_usage' END AS preview,
 
-	-- what is due: on the 1st, every account's month
-	'CALL kb_sweep()' AS sweep,
-
-	format($$INSERT INTO played
-		SELECT %1$L, 'charges', entries_posted FROM sweep_run ORDER BY run_id DESC LIMIT 1$$, day) AS charges,
-
 	-- progress, at the end of a month and of the log
 	CASE WHEN day IN (date_trunc('month', day) + interval '1 month - 1 day', '1998-07-01') THEN
-		format($$SELECT format('%1$s %%9s accounts %%9s top-ups %%9s charges %%8s s',
-				sum(n) FILTER (WHERE what = 'accounts'), sum(n) FILTER (WHERE what = 'top-ups'),
-				sum(n) FILTER (WHERE what = 'charges'), round(extract(epoch FROM max(at) - min(at)), 1))
+		format($$SELECT format('%1$s %%7s accounts %%7s top-ups %%8s charges %%7s steps of closures %%7s s',
+				sum(n) FILTER (WHERE what = 'accounts'), sum(n) FILTER (WHERE what = 'top-ups'), sum(n) FILTER (WHERE what = 'charges'),
+				sum(n) FILTER (WHERE what = 'steps of closures'), round(extract(epoch FROM max(at) - min(at)), 1))
 			FROM played$$, day) END AS progress
 FROM (SELECT generate_series(min(day)::timestamp, '1998-07-01', '1 day')::date AS day FROM purchase) AS days
 ORDER BY day

@@ -58,8 +58,8 @@ stage_with_deferral(OptionalDate debt_since, OptionalDate deferred_until,
  * The next day on which the stage is another one than today, if nothing is
  * paid: the stage can only change where a stage of S2 begins or a deferral ends.
  */
-static OptionalDate
-next_stage_change(OptionalDate debt_since, OptionalDate deferred_until,
+OptionalDate
+stage_next_change(OptionalDate debt_since, OptionalDate deferred_until,
 				  DateADT today, const StageDays *days)
 {
 	Stage		stage = stage_with_deferral(debt_since, deferred_until, today, days);
@@ -157,7 +157,7 @@ kb_next_stage_on(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(2) || !stage_days_args(fcinfo, 3, &days))
 		PG_RETURN_NULL();
-	next = next_stage_change(arg_date(fcinfo, 0), arg_date(fcinfo, 1),
+	next = stage_next_change(arg_date(fcinfo, 0), arg_date(fcinfo, 1),
 							 PG_GETARG_DATEADT(2), &days);
 	if (!next.exists)
 		PG_RETURN_NULL();

@@ -39,6 +39,10 @@ extern Stage stage_of_debt(OptionalDate debt_since, DateADT today, const StageDa
 extern Stage stage_with_deferral(OptionalDate debt_since, OptionalDate deferred_until,
 								 DateADT today, const StageDays *days);
 
+/* The next day on which the stage is another one than today, if nothing is paid; none if it stays. */
+extern OptionalDate stage_next_change(OptionalDate debt_since, OptionalDate deferred_until,
+									  DateADT today, const StageDays *days);
+
 extern const char *stage_label(Stage stage);
 
 #endif

@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "ascii.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -190,19 +191,6 @@ typedef struct CardCandidate
 	int			group;			/* length of the last group */
 	char		digits[CARD_MAX_DIGITS];
 } CardCandidate;
-
-/* ASCII only: the locale has no say in what a card number is. */
-static inline bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static inline bool
-is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 static inline bool
 is_hex(char c)

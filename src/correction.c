@@ -11,6 +11,7 @@
 #include "fmgr.h"
 #include "journal.h"
 #include "kbilling.h"
+#include "notice.h"
 #include "plan.h"
 
 /* Lock the account that a correction is for */
@@ -22,15 +23,19 @@ begin_correction(FunctionCallInfo fcinfo, int reference_arg, LockedAccount *acco
 	memset(posting, 0, sizeof(Posting));
 	posting->key = journal_key(PG_GETARG_TEXT_PP(reference_arg), "reference");
 	plan_connect();
-	journal_lock(PG_GETARG_INT64(0), kb_current_time(), account);
+	journal_lock_for(PG_GETARG_INT64(0), posting->key, kb_current_time(), account);
 }
 
 /* Post them, or find that it has been done; seq of the last one */
 static int64
 post_or_replay(LockedAccount *account, const Posting *postings, int n)
 {
+	Stage		before = journal_stage(account);
+
 	if (!journal_post(account, postings, n))
 		return journal_replayed(account, &postings[n - 1]);
+	if (journal_stage(account) != before)
+		notice_stage_changed(account, before);
 	return account->last_seq;
 }
 

@@ -22,6 +22,7 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
 #include "plan.h"
+#include "purge.h"
 #include "rowtrigger.h"
 #include "session.h"
 #include "utils/builtins.h"
@@ -186,6 +187,8 @@ check_row(TupleTableSlot *slot, void *state)
 	int64		account_id = trigger_integer(trigger_value(guard->trigger, slot, &guard->account), guard->account.type);
 
 	if (guard->has_last && guard->last == account_id)
+		return;
+	if (purge_is_emptying(account_id))
 		return;
 	if (hash_search(guard->allowed, &account_id, HASH_FIND, NULL) == NULL)
 	{

@@ -77,26 +77,35 @@ static SavedPlan lock_plan = {
 	.sql = "SELECT a.balance, a.unspent_bonus, a.last_seq, a.last_hash, a.debt_since, a.deferred_until,"
 	"       a.charged_through, kbilling.kb_account_date($2, a.time_zone),"
 	"       a.tariff, a.tariff_from <= kbilling.kb_account_date($2, a.time_zone),"
-	"       a.state IN ('deleted', 'purged'), kbilling.kb_account_date(a.created_at, a.time_zone)"
+	"       a.state IN ('deleted', 'purged'), kbilling.kb_account_date(a.created_at, a.time_zone),"
+	"       a.state = 'closing', a.last_notice_no"
 	"  FROM kbilling.account a WHERE a.account_id = $1 FOR NO KEY UPDATE",
 	.arg_types = {"bigint", "timestamptz"}
 };
 
-void
-journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
+/* Nothing is posted to a deleted account (KB010) */
+static void
+refuse_deleted(int64 account_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_ACCOUNT_DELETED),
+			 errmsg("account %lld is deleted", (long long) account_id),
+			 errdetail("Nothing is posted to a deleted account."),
+			 errhint("Support can restore a deleted account for some days.")));
+}
+
+/* Lock the row, and copy it out; true if the account is not deleted */
+static bool
+lock_account(int64 account_id, TimestampTz at, LockedAccount *account)
 {
 	Datum		values[] = {Int64GetDatum(account_id), TimestampTzGetDatum(at)};
 	Datum		value;
 	bool		isnull;
+	bool		is_living;
 
 	if (plan_execute(&lock_plan, values, NULL, false) == 0)
 		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
-	if (DatumGetBool(required_column(11)))
-		ereport(ERROR,
-				(errcode(ERRCODE_KB_ACCOUNT_DELETED),
-				 errmsg("account %lld is deleted", (long long) account_id),
-				 errdetail("Nothing is posted to a deleted account."),
-				 errhint("Support can restore a deleted account for some days.")));
+	is_living = !DatumGetBool(required_column(11));
 
 	account->account_id = account_id;
 	account->at = at;
@@ -119,7 +128,26 @@ journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 	account->tariff = text_to_cstring(DatumGetTextPP(required_column(9)));
 	account->tariff_holds = DatumGetBool(required_column(10));
 	account->created_on = DatumGetDateADT(required_column(12));
+	account->is_closing = DatumGetBool(required_column(13));
+	account->last_notice_no = DatumGetInt64(required_column(14));
 	account->knows_stage_days = false;
+	return is_living;
+}
+
+void
+journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
+{
+	if (!lock_account(account_id, at, account))
+		refuse_deleted(account_id);
+}
+
+void
+journal_lock_for(int64 account_id, const char *key, TimestampTz at, LockedAccount *account)
+{
+	Money		amount;
+
+	if (!lock_account(account_id, at, account) && !journal_knows(account, key, &amount))
+		refuse_deleted(account_id);
 }
 
 static SavedPlan past_tariff_plan = {
@@ -145,25 +173,48 @@ static SavedPlan stage_days_plan = {
 	.arg_types = {"text"}
 };
 
-Stage
-journal_stage(LockedAccount *account)
+/* The days of the policy, which only an account in debt needs */
+static const StageDays *
+stage_days(LockedAccount *account)
 {
 	Datum		tariff;
 
-	if (!account->debt_since.exists)
+	if (account->knows_stage_days)
+		return &account->stage_days;
+	tariff = CStringGetTextDatum(journal_tariff(account));
+	if (plan_execute(&stage_days_plan, &tariff, NULL, false) == 0)
+		elog(ERROR, "tariff \"%s\" is gone", account->tariff);
+	account->stage_days.remind_day = DatumGetInt32(required_column(1));
+	account->stage_days.restrict_day = DatumGetInt32(required_column(2));
+	account->stage_days.block_day = DatumGetInt32(required_column(3));
+	account->knows_stage_days = true;
+	return &account->stage_days;
+}
+
+/* The stage at the moment of the posting, of a debt that the account may have */
+static Stage
+stage_of(LockedAccount *account, OptionalDate debt_since)
+{
+	if (!debt_since.exists)
 		return STAGE_OK;
-	if (!account->knows_stage_days)
-	{
-		tariff = CStringGetTextDatum(journal_tariff(account));
-		if (plan_execute(&stage_days_plan, &tariff, NULL, false) == 0)
-			elog(ERROR, "tariff \"%s\" is gone", account->tariff);
-		account->stage_days.remind_day = DatumGetInt32(required_column(1));
-		account->stage_days.restrict_day = DatumGetInt32(required_column(2));
-		account->stage_days.block_day = DatumGetInt32(required_column(3));
-		account->knows_stage_days = true;
-	}
-	return stage_with_deferral(account->debt_since, account->deferred_until,
-							   account->today, &account->stage_days);
+	return stage_with_deferral(debt_since, account->deferred_until, account->today, stage_days(account));
+}
+
+Stage
+journal_stage(LockedAccount *account)
+{
+	return stage_of(account, account->debt_since);
+}
+
+/* When the stage of a debt changes by itself, from the account's local date on */
+static OptionalDate
+next_stage_check(LockedAccount *account, OptionalDate debt_since)
+{
+	OptionalDate never = {false, 0};
+
+	if (!debt_since.exists)
+		return never;
+	return stage_next_change(debt_since, account->deferred_until, account->today, stage_days(account));
 }
 
 static SavedPlan stage_then_plan = {
@@ -245,22 +296,33 @@ make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
 	"         $11::kbilling.kb_payment_method, $12, $13, $14, $15, $16)" \
 	" ON CONFLICT (account_id, key) DO NOTHING"
 #define ENTRY_TYPES \
-	{"bigint", "bigint", "text", "kbilling.kb_money", "kbilling.kb_money", "kbilling.kb_money", "date", \
-		"date", "timestamptz", "text", "text", "bigint", "text", "text", "jsonb", "bytea"}
+	"bigint", "bigint", "text", "kbilling.kb_money", "kbilling.kb_money", "kbilling.kb_money", "date", \
+		"date", "timestamptz", "text", "text", "bigint", "text", "text", "jsonb", "bytea"
+#define NUM_ENTRY_TYPES 16
 
 /* An entry alone */
 static SavedPlan append_plan = {
 	.sql = INSERT_ENTRY,
-	.arg_types = ENTRY_TYPES
+	.arg_types = {ENTRY_TYPES}
 };
 
-/* The last entry of a posting, and the account's row with it (J2) */
+/*
+ * The last entry of a posting, and with it the account's row (J2) and, where it
+ * has one, the notice (N1).
+ */
 static SavedPlan append_and_store_plan = {
-	.sql = "WITH e AS (" INSERT_ENTRY " RETURNING seq)"
+	.sql = "WITH e AS (" INSERT_ENTRY " RETURNING seq),"
+	" n AS (INSERT INTO kbilling.notice (account_id, notice_no, written_at, due_at, kind, occasion, stage_before, stage)"
+	"       SELECT $1, $17, $9, $9, $19::kbilling.kb_notice_kind, $20, $21::kbilling.kb_stage, $22::kbilling.kb_stage"
+	"         FROM e WHERE $19 IS NOT NULL)"
 	" UPDATE kbilling.account a"
-	"    SET balance = $5, unspent_bonus = $6, last_seq = $2, last_hash = $16, debt_since = $7"
+	"    SET balance = $5, unspent_bonus = $6, last_seq = $2, last_hash = $16, debt_since = $7,"
+	/* a change of the stage that is due, but not told of yet, stays so while the debt does */
+	"        stage_check_on = CASE WHEN a.debt_since = $7 AND a.stage_check_on <= $8 THEN a.stage_check_on ELSE $18 END,"
+	"        last_notice_no = $17,"
+	"        closure_check_on = coalesce(a.closure_check_on, CASE WHEN $5 OPERATOR(kbilling.<=) 0 THEN $8 END)"
 	"   FROM e WHERE a.account_id = $1",
-	.arg_types = ENTRY_TYPES
+	.arg_types = {ENTRY_TYPES, "bigint", "date", "text", "text", "text", "text"}
 };
 
 /* A text parameter that may be missing */
@@ -279,18 +341,16 @@ date_value(OptionalDate d, char *null)
 	return DateADTGetDatum(d.date);
 }
 
-/* Write an entry by either plan; false if its key is known */
-static bool
-write_entry(SavedPlan *plan, const Entry *entry, const uint8 *hash)
+/* The parameters of either plan that are the entry's columns */
+static void
+entry_values(const Entry *entry, const uint8 *hash, Datum *values, char *nulls)
 {
-	Datum		values[16];
-	char		nulls[16];
 	bytea	   *hash_value = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 
 	SET_VARSIZE(hash_value, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 	memcpy(VARDATA(hash_value), hash, PG_SHA256_DIGEST_LENGTH);
 
-	memset(nulls, ' ', sizeof(nulls));
+	memset(nulls, ' ', NUM_ENTRY_TYPES);
 	values[0] = Int64GetDatum(entry->account_id);
 	values[1] = Int64GetDatum(entry->seq);
 	values[2] = text_value(entry->kind, &nulls[2]);
@@ -309,19 +369,52 @@ write_entry(SavedPlan *plan, const Entry *entry, const uint8 *hash)
 	values[14] = PointerGetDatum(entry->lines);
 	nulls[14] = entry->lines ? ' ' : 'n';
 	values[15] = PointerGetDatum(hash_value);
-	return write_journal(plan, values, nulls) > 0;
 }
 
-/* Append an entry; the last one of a posting moves the account's row too */
-static bool
-append_entry(LockedAccount *account, const Posting *posting, bool last)
+/* The notice that is written with a posting; kind is NULL if there is none. */
+typedef struct EntryNotice
 {
+	const char *kind;
+	int64		seq;			/* of the entry that it is about */
+	Stage		stage_before;
+} EntryNotice;
+
+/* Write the last entry, and with it the account's row and the notice; false if the entry's key is known */
+static bool
+write_last_entry(LockedAccount *account, const Entry *entry, const EntryNotice *notice, Datum *values, char *nulls)
+{
+	bool		has_notice = notice->kind != NULL;
+	int64		notice_no = account->last_notice_no + has_notice;
+
+	values[16] = Int64GetDatum(notice_no);
+	nulls[16] = ' ';
+	values[17] = date_value(next_stage_check(account, entry->debt_since), &nulls[17]);
+	values[18] = text_value(notice->kind, &nulls[18]);
+	values[19] = text_value(has_notice ? psprintf("%lld", (long long) notice->seq) : NULL, &nulls[19]);
+	values[20] = text_value(has_notice ? stage_label(notice->stage_before) : NULL, &nulls[20]);
+	values[21] = text_value(has_notice ? stage_label(stage_of(account, entry->debt_since)) : NULL, &nulls[21]);
+	if (write_journal(&append_and_store_plan, values, nulls) == 0)
+		return false;
+	account->last_notice_no = notice_no;
+	if (has_notice)
+		kb_wake_workers();
+	return true;
+}
+
+/* Append an entry; the last one of a posting moves the account's row too, and writes the notice */
+static bool
+append_entry(LockedAccount *account, const Posting *posting, bool last, const EntryNotice *notice)
+{
+	Datum		values[PLAN_MAX_ARGS];
+	char		nulls[PLAN_MAX_ARGS];
 	Entry		entry;
 	uint8		hash[PG_SHA256_DIGEST_LENGTH];
 
 	make_entry(account, posting, &entry);
 	posting_hash(account->has_hash ? account->last_hash : NULL, &entry, hash);
-	if (!write_entry(last ? &append_and_store_plan : &append_plan, &entry, hash))
+	entry_values(&entry, hash, values, nulls);
+	if (last ? !write_last_entry(account, &entry, notice, values, nulls) :
+		write_journal(&append_plan, values, nulls) == 0)
 		return false;
 
 	account->balance = entry.balance_after;
@@ -366,9 +459,13 @@ is_known_beyond_range(const LockedAccount *account, const Posting *posting)
 bool
 journal_post(LockedAccount *account, const Posting *postings, int n)
 {
+	EntryNotice notice = {postings[0].notice, account->last_seq + 1, STAGE_OK};
+
+	if (notice.kind != NULL)
+		notice.stage_before = journal_stage(account);
 	for (int i = 0; i < n; i++)
 		if (is_known_beyond_range(account, &postings[i]) ||
-			!append_entry(account, &postings[i], i == n - 1))
+			!append_entry(account, &postings[i], i == n - 1, &notice))
 		{
 			if (i > 0)
 				elog(ERROR, "key \"%s\" is in use", postings[i].key);
@@ -429,18 +526,31 @@ static SavedPlan post_charges_plan = {
 	"                                     a.balance OPERATOR(kbilling.-) c.total),"
 	"             kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on),"
 	"             c.effective_on, $2, c.key, c.period, NULL, NULL, NULL, NULL, c.lines) END,"
-	"         charged_through = c.last_day"
+	"         charged_through = c.last_day,"
+	"         stage_check_on = CASE WHEN a.stage_check_on <= c.today"
+	"             AND a.debt_since = kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on)"
+	"           THEN a.stage_check_on"
+	"           ELSE kbilling.kb_next_stage_on("
+	"             kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on),"
+	"             a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day) END,"
+	"         closure_check_on = coalesce(a.closure_check_on,"
+	"             CASE WHEN a.balance OPERATOR(kbilling.-) c.total OPERATOR(kbilling.<=) 0 THEN c.effective_on END),"
+	"         last_notice_no = a.last_notice_no + c.entries"
 	"    FROM kbilling.kb_charges($1, $2) c"
 	"   WHERE a.account_id = c.account_id AND a.charged_through = c.charged_through"
 	"     AND a.terms_version = c.terms_version AND a.state IN ('active', 'closing')"
-	"  RETURNING a.account_id, a.last_seq, a.balance, a.unspent_bonus, a.debt_since, a.last_hash,"
-	"            c.effective_on, c.key, c.period, c.total, c.lines, c.entries"
+	"  RETURNING a.account_id, a.last_seq, a.balance, a.unspent_bonus, a.debt_since, a.last_hash, a.last_notice_no,"
+	"            c.effective_on, c.key, c.period, c.total, c.lines, c.entries,"
+	"            kbilling.kb_stage(a.debt_since, a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day) AS stage"
 	"), written AS ("
 	"  INSERT INTO kbilling.entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since,"
 	"                              effective_on, posted_at, key, period, lines, hash)"
 	"  SELECT account_id, last_seq, 'charge', OPERATOR(kbilling.-) total, balance, unspent_bonus, debt_since,"
 	"         effective_on, $2, key, period, lines, last_hash"
 	"    FROM posted WHERE entries = 1"
+	"), told AS ("
+	"  INSERT INTO kbilling.notice (account_id, notice_no, written_at, due_at, kind, occasion, stage)"
+	"  SELECT account_id, last_notice_no, $2, $2, 'charge_posted', last_seq::text, stage FROM posted WHERE entries = 1"
 	"), settled AS ("
 	/* what the bill has read is billed; what a total has got meanwhile is left for the next one */
 	"  UPDATE kbilling.usage_total t"
@@ -463,8 +573,38 @@ uint64
 journal_post_charges(ArrayType *account_ids, TimestampTz at)
 {
 	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
+	uint64		charged = write_journal(&post_charges_plan, values, NULL);
 
-	return write_journal(&post_charges_plan, values, NULL);
+	if (charged > 0)
+		kb_wake_workers();
+	return charged;
+}
+
+/* The months up to a day that are not charged never will be (D5) */
+static SavedPlan skip_plan = {
+	.sql = "WITH skipped AS ("
+	"  INSERT INTO kbilling.skipped_month (account_id, period)"
+	"  SELECT a.account_id, m::date"
+	"    FROM kbilling.account a, generate_series(kbilling.kb_month_first_day(a.charged_through + 1)::timestamp, $2::timestamp, interval '1 month') m"
+	"   WHERE a.account_id = $1"
+	")"
+	"UPDATE kbilling.account a SET charged_through = $2 WHERE a.account_id = $1 AND a.charged_through < $2",
+	.arg_types = {"bigint", "date"}
+};
+
+/* kb_skip_months(account_id, through) */
+PG_FUNCTION_INFO_V1(kb_skip_months);
+Datum
+kb_skip_months(PG_FUNCTION_ARGS)
+{
+	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+
+	arg_required(fcinfo, 0, "account_id");
+	arg_required(fcinfo, 1, "through");
+	plan_connect();
+	write_journal(&skip_plan, values, NULL);
+	SPI_finish();
+	PG_RETURN_VOID();
 }
 
 /* Trigger of the journal's tables (J1, J2) */

@@ -28,6 +28,8 @@ typedef struct LockedAccount
 	OptionalDate deferred_until;
 	DateADT		created_on;
 	DateADT		charged_through;
+	bool		is_closing;
+	int64		last_notice_no;
 	char	   *tariff;			/* see journal_tariff */
 	bool		tariff_holds;	/* it is the one in force today */
 	bool		knows_stage_days;
@@ -46,15 +48,19 @@ typedef struct Posting
 	const char *member;
 	const char *memo;
 	Jsonb	   *lines;
+	const char *notice;			/* label of kb_notice_kind; of the first of several */
 } Posting;
 
 /* Locks the row; KB001 for an unknown account, KB010 for a deleted one. */
 extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *account);
 
+/* The same for a posting under the key: what a deleted account knows is replayed (J3, T3). */
+extern void journal_lock_for(int64 account_id, const char *key, TimestampTz at, LockedAccount *account);
+
 /*
  * Posts one entry for each posting, n of them, and moves the account to where
- * they bring it.  False, and nothing done, if the key of the first is known
- * already: see journal_replayed.
+ * they bring it; the first one's notice is written with them (N1).  False, and
+ * nothing done, if the key of the first is known already: see journal_replayed.
  */
 extern bool journal_post(LockedAccount *account, const Posting *postings, int n);
 

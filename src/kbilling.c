@@ -1,12 +1,14 @@
 /*
  * kbilling.c
- *		The module: its settings, its clock, and the SQL way to raise an error.
+ *		The module: its settings, its clock, the SQL way to raise an error, and
+ *		the call to the notices' workers.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "args.h"
 #include "card.h"
+#include "commands/async.h"
 #include "compat.h"
 #include "fmgr.h"
 #include "kbilling.h"
@@ -21,6 +23,7 @@ bool		kb_allow_drop = false;
 
 extern PGDLLEXPORT void _PG_init(void);
 
+static bool notify = true;
 static char *clock_setting = NULL;
 static TimestampTz clock_time = 0;
 
@@ -105,8 +108,35 @@ _PG_init(void)
 							   0,
 							   check_clock, assign_clock, NULL);
 
+	DefineCustomBoolVariable("kbilling.notify",
+							 "Sends NOTIFY kbilling with each notice, which wakes the workers.",
+							 "Without it they find a notice when they look by themselves.",
+							 &notify,
+							 true,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+
 	MarkGUCPrefixReserved("kbilling");
 	session_init();
+}
+
+void
+kb_wake_workers(void)
+{
+	if (notify)
+		Async_Notify("kbilling", "");
+}
+
+/* kb_wake(n): wakes the workers if there are any notices, and passes their number on */
+PG_FUNCTION_INFO_V1(kb_wake);
+Datum
+kb_wake(PG_FUNCTION_ARGS)
+{
+	arg_required(fcinfo, 0, "notices");
+	if (PG_GETARG_INT64(0) > 0)
+		kb_wake_workers();
+	PG_RETURN_INT64(PG_GETARG_INT64(0));
 }
 
 PG_FUNCTION_INFO_V1(kb_now);

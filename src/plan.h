@@ -8,7 +8,7 @@
 #include "postgres.h"
 #include "executor/spi.h"
 
-#define PLAN_MAX_ARGS 20
+#define PLAN_MAX_ARGS 22
 
 /* A statement and the types of its parameters; the rest is set at first use. */
 typedef struct SavedPlan

@@ -1,6 +1,6 @@
 /*
  * sweep.c
- *		The sweep: month charges of all accounts, batch by batch (W1, W3).
+ *		The sweep: what is due of all accounts, batch by batch (W1, W3).
  *
  * The procedure commits, so it has the rights and the search_path of its
  * caller; what it calls has the owner's.  Where a run has got to stands in its
@@ -33,51 +33,114 @@
 /* What a batch did */
 typedef struct BatchResult
 {
-	int64		charged;
+	int64		done;
 	int64		posted;
 	int64		failed;
 } BatchResult;
 
 /*
- * The next accounts that are due in the zone where the run is, oldest month
- * first.  A batch is of one month: so the charge takes its accounts to a place
- * ahead of the run, and one with more months to charge comes up again.
+ * What a run does, one after the other: so a closure sees what was charged, and
+ * a notice what was closed.  The names are those in kbilling.sweep_run.
  */
-static SavedPlan pick_plan = {
-	.sql = "SELECT array_agg(x.account_id ORDER BY x.charged_through, x.account_id), max(x.charged_through),"
-	"       (array_agg(x.account_id ORDER BY x.charged_through DESC, x.account_id DESC))[1]"
-	"  FROM (SELECT a.account_id, a.charged_through FROM kbilling.account a"
-	"         WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3)"
-	"           AND a.charged_through < least(kbilling.kb_month_first_day(kbilling.kb_account_date($4, $1)) - 1,"
-	"                 kbilling.kb_month_last_day(1 + (SELECT min(b.charged_through) FROM kbilling.account b"
-	"                    WHERE b.time_zone = $1 AND (b.charged_through, b.account_id) > ($2, $3)"
-	"                      AND b.state IN ('active', 'closing'))))"
-	"           AND a.state IN ('active', 'closing')"
-	"         ORDER BY a.charged_through, a.account_id LIMIT $5) x",
-	.arg_types = {"text", "date", "bigint", "timestamptz", "integer"}
+typedef struct Phase
+{
+	const char *name;
+	SavedPlan	next_zone;		/* the next zone in which there is something to do */
+	SavedPlan	pick;			/* the next accounts there, and the place where they end */
+	SavedPlan	work;			/* does it, and gives how much it did; the journal posts the charges */
+	SavedPlan	progress;		/* adds what was done */
+} Phase;
+
+/*
+ * A zone with something due, found by a step in the index for each zone.  $1 the
+ * run's moment, $2 the zone where it is; the empty name is before all others.
+ */
+#define NEXT_ZONE(column, states, due) \
+	"WITH RECURSIVE zone(time_zone) AS (" \
+	"  SELECT min(a.time_zone) FROM kbilling.account a WHERE a.time_zone > $2 AND " states \
+	"  UNION ALL" \
+	"  SELECT (SELECT min(a.time_zone) FROM kbilling.account a WHERE a.time_zone > zone.time_zone AND " states ")" \
+	"    FROM zone WHERE zone.time_zone IS NOT NULL" \
+	"     AND NOT EXISTS (SELECT FROM kbilling.account a WHERE a.time_zone = zone.time_zone AND " states \
+	"                        AND a." column " " due("zone.time_zone") ")" \
+	")" \
+	"SELECT max(zone.time_zone) FROM zone HAVING count(*) = count(zone.time_zone)"
+
+#define NEXT_ZONE_TYPES	{"timestamptz", "text"}
+
+/* $1 the zone, $2 and $3 where the run is in it, $4 the moment, $5 how many */
+#define PICK_TYPES	{"text", "date", "bigint", "timestamptz", "integer"}
+
+/* The next accounts by a date that has come */
+#define PICK_DUE(column, states) \
+	"SELECT array_agg(x.account_id ORDER BY x.at, x.account_id), max(x.at)," \
+	"       (array_agg(x.account_id ORDER BY x.at DESC, x.account_id DESC))[1]" \
+	"  FROM (SELECT a.account_id, a." column " AS at FROM kbilling.account a" \
+	"         WHERE a.time_zone = $1 AND (a." column ", a.account_id) > ($2, $3)" \
+	"           AND a." column " <= kbilling.kb_account_date($4, $1) AND " states \
+	"         ORDER BY a." column ", a.account_id LIMIT $5) x"
+
+#define WORK_TYPES	{"bigint[]", "timestamptz"}
+
+#define PROGRESS_TYPES	{"bigint", "bigint", "bigint", "bigint", "date", "bigint"}
+#define PROGRESS(set) \
+	"UPDATE kbilling.sweep_run SET " set "," \
+	"       accounts_failed = accounts_failed + $4, at_date = $5, at_account_id = $6" \
+	" WHERE run_id = $1"
+
+#define LIVING	"a.state IN ('active', 'closing')"
+#define MONTH_OVER(zone)	"< kbilling.kb_month_first_day(kbilling.kb_account_date($1, " zone ")) - 1"
+#define DAY_COME(zone)	"<= kbilling.kb_account_date($1, " zone ")"
+
+static Phase phases[] = {
+	{
+		.name = "charges",
+		.next_zone = {.sql = NEXT_ZONE("charged_through", LIVING, MONTH_OVER), .arg_types = NEXT_ZONE_TYPES},
+		/*
+		 * Oldest month first.  A batch is of one month: so the charge takes its
+		 * accounts to a place ahead of the run, and one with more months to charge
+		 * comes up again.
+		 */
+		.pick = {
+			.sql = "SELECT array_agg(x.account_id ORDER BY x.charged_through, x.account_id), max(x.charged_through),"
+			"       (array_agg(x.account_id ORDER BY x.charged_through DESC, x.account_id DESC))[1]"
+			"  FROM (SELECT a.account_id, a.charged_through FROM kbilling.account a"
+			"         WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3)"
+			"           AND a.charged_through < least(kbilling.kb_month_first_day(kbilling.kb_account_date($4, $1)) - 1,"
+			"                 kbilling.kb_month_last_day(1 + (SELECT min(b.charged_through) FROM kbilling.account b"
+			"                    WHERE b.time_zone = $1 AND (b.charged_through, b.account_id) > ($2, $3)"
+			"                      AND b.state IN ('active', 'closing'))))"
+			"           AND a.state IN ('active', 'closing')"
+			"         ORDER BY a.charged_through, a.account_id LIMIT $5) x",
+			.arg_types = PICK_TYPES
+		},
+		.progress = {.sql = PROGRESS("periods_charged = periods_charged + $2, entries_posted = entries_posted + $3"), .arg_types = PROGRESS_TYPES}
+	},
+	{
+		.name = "closures",
+		.next_zone = {.sql = NEXT_ZONE("closure_check_on", "a.closure_check_on IS NOT NULL", DAY_COME), .arg_types = NEXT_ZONE_TYPES},
+		.pick = {.sql = PICK_DUE("closure_check_on", "a.closure_check_on IS NOT NULL"), .arg_types = PICK_TYPES},
+		.work = {.sql = "SELECT kbilling.kb_take_closure_steps($1, $2)", .arg_types = WORK_TYPES},
+		.progress = {.sql = PROGRESS("closure_steps = closure_steps + $2 + $3"), .arg_types = PROGRESS_TYPES}
+	},
+	{
+		.name = "notices",
+		.next_zone = {.sql = NEXT_ZONE("stage_check_on", "a.stage_check_on IS NOT NULL AND " LIVING, DAY_COME), .arg_types = NEXT_ZONE_TYPES},
+		.pick = {.sql = PICK_DUE("stage_check_on", "a.stage_check_on IS NOT NULL AND " LIVING), .arg_types = PICK_TYPES},
+		.work = {.sql = "SELECT kbilling.kb_tell_stages($1, $2)", .arg_types = WORK_TYPES},
+		.progress = {.sql = PROGRESS("notices_written = notices_written + $2 + $3"), .arg_types = PROGRESS_TYPES}
+	}
 };
 
 static SavedPlan position_plan = {
-	.sql = "SELECT r.as_of, r.at_time_zone, coalesce(r.at_charged_through, '-infinity'), coalesce(r.at_account_id, 0)"
+	.sql = "SELECT r.as_of, r.at_time_zone, coalesce(r.at_date, '-infinity'), coalesce(r.at_account_id, 0), r.phase"
 	"  FROM kbilling.sweep_run r WHERE r.run_id = $1 AND r.outcome = 'running' FOR UPDATE",
 	.arg_types = {"bigint"}
 };
 
-static SavedPlan next_zone_plan = {
-	.sql = "UPDATE kbilling.sweep_run r"
-	"   SET at_time_zone = n.time_zone, at_charged_through = NULL, at_account_id = NULL"
-	"  FROM (SELECT min(a.time_zone) AS time_zone FROM kbilling.account a"
-	"         WHERE a.time_zone > $2 AND a.state IN ('active', 'closing')) n"
-	" WHERE r.run_id = $1 AND n.time_zone IS NOT NULL",
-	.arg_types = {"bigint", "text"}
-};
-
-static SavedPlan progress_plan = {
-	.sql = "UPDATE kbilling.sweep_run"
-	"   SET periods_charged = periods_charged + $2, entries_posted = entries_posted + $3,"
-	"       accounts_failed = accounts_failed + $4, at_charged_through = $5, at_account_id = $6"
-	" WHERE run_id = $1",
-	.arg_types = {"bigint", "bigint", "bigint", "bigint", "date", "bigint"}
+static SavedPlan move_plan = {
+	.sql = "UPDATE kbilling.sweep_run r SET phase = $2, at_time_zone = $3, at_date = NULL, at_account_id = NULL WHERE r.run_id = $1",
+	.arg_types = {"bigint", "text", "text"}
 };
 
 static SavedPlan failure_plan = {
@@ -100,9 +163,41 @@ concerns_server(int sqlstate)
 		sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION;
 }
 
-/* Charge accounts in a subtransaction; the error if that failed, else NULL */
+/* Post the charges of accounts */
+static void
+charge_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
+{
+	uint64		charged = journal_post_charges(account_ids, at);
+
+	result->done += charged;
+	for (uint64 i = 0; i < charged; i++)
+	{
+		bool		nothing_due;
+
+		(void) SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &nothing_due);
+		result->posted += !nothing_due;
+	}
+}
+
+/* Do a phase's work on accounts */
+static void
+work_on_accounts(Phase *phase, ArrayType *account_ids, TimestampTz at, BatchResult *result)
+{
+	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
+	bool		isnull;
+
+	if (phase->work.sql == NULL)
+		charge_accounts(account_ids, at, result);
+	else
+	{
+		plan_execute(&phase->work, values, NULL, false);
+		result->done += DatumGetInt64(plan_column(1, &isnull));
+	}
+}
+
+/* Work on accounts in a subtransaction; the error if that failed, else NULL */
 static ErrorData *
-try_charges(ArrayType *account_ids, TimestampTz at, BatchResult *result)
+try_work(Phase *phase, ArrayType *account_ids, TimestampTz at, BatchResult *result)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -112,18 +207,12 @@ try_charges(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		uint64		charged = journal_post_charges(account_ids, at);
+		BatchResult done = *result;
 
-		result->charged += charged;
-		for (uint64 i = 0; i < charged; i++)
-		{
-			bool		nothing_due;
-
-			(void) SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &nothing_due);
-			result->posted += !nothing_due;
-		}
+		work_on_accounts(phase, account_ids, at, &done);
 		SPI_freetuptable(SPI_tuptable);
 		ReleaseCurrentSubTransaction();
+		*result = done;
 	}
 	PG_CATCH();
 	{
@@ -140,55 +229,45 @@ try_charges(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 	return error;
 }
 
-/* Note an account that could not be charged */
-static void
+/* Note an account that was passed over; false if it has been before in this run */
+static bool
 report_failure(int64 run_id, int64 account_id, const ErrorData *error)
 {
 	Datum		values[] = {Int64GetDatum(account_id), Int64GetDatum(run_id),
 		CStringGetTextDatum(unpack_sql_state(error->sqlerrcode)), CStringGetTextDatum(error->message)
 	};
 
-	plan_execute(&failure_plan, values, NULL, false);
+	return plan_execute(&failure_plan, values, NULL, false) > 0;
 }
 
 /*
- * Charge accounts; halve them around one that fails, so that it is found in few
+ * Work on accounts; halve them around one that fails, so that it is found in few
  * steps and holds up no other.  One that is locked costs its time-out at each
  * step: then one by one is quicker.
  */
 static void
-charge_accounts(int64 run_id, Datum *ids, int n, TimestampTz at, BatchResult *result)
+halve_and_work(Phase *phase, int64 run_id, Datum *ids, int n, TimestampTz at, BatchResult *result)
 {
 	ErrorData  *error;
 	int			part;
 
 	CHECK_FOR_INTERRUPTS();
-	error = try_charges(construct_array(ids, n, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE), at, result);
+	error = try_work(phase, construct_array(ids, n, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE), at, result);
 	if (error == NULL)
 		return;
 	if (n == 1)
 	{
-		report_failure(run_id, DatumGetInt64(ids[0]), error);
-		result->failed++;
+		result->failed += report_failure(run_id, DatumGetInt64(ids[0]), error);
 		return;
 	}
 	part = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ? 1 : (n + 1) / 2;
 	for (int i = 0; i < n; i += part)
-		charge_accounts(run_id, ids + i, Min(part, n - i), at, result);
+		halve_and_work(phase, run_id, ids + i, Min(part, n - i), at, result);
 }
 
-/* Go on to the next zone; false if there is none */
-static bool
-next_zone(int64 run_id, Datum zone)
-{
-	Datum		values[] = {Int64GetDatum(run_id), zone};
-
-	return plan_execute(&next_zone_plan, values, NULL, false) > 0;
-}
-
-/* Charge what was picked, and note how far the run is */
+/* Work on what was picked, and note how far the run is */
 static void
-charge_batch(int64 run_id, TimestampTz at)
+work_on_batch(Phase *phase, int64 run_id, TimestampTz at)
 {
 	BatchResult result = {0};
 	bool		isnull;
@@ -198,11 +277,44 @@ charge_batch(int64 run_id, TimestampTz at)
 	int			n;
 
 	deconstruct_array(picked, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &ids, NULL, &n);
-	charge_accounts(run_id, ids, n, at, &result);
-	progress[1] = Int64GetDatum(result.charged);
+	halve_and_work(phase, run_id, ids, n, at, &result);
+	progress[1] = Int64GetDatum(result.done);
 	progress[2] = Int64GetDatum(result.posted);
 	progress[3] = Int64GetDatum(result.failed);
-	plan_execute(&progress_plan, progress, NULL, false);
+	plan_execute(&phase->progress, progress, NULL, false);
+}
+
+/* Go on to the next zone with something due, of this phase or of a later one; false if there is none */
+static bool
+move_on(int phase, int64 run_id, Datum at, Datum zone)
+{
+	Datum		values[] = {at, zone};
+	Datum		move[] = {Int64GetDatum(run_id), 0, 0};
+	bool		isnull = true;
+
+	for (; phase < (int) lengthof(phases); phase++)
+	{
+		if (plan_execute(&phases[phase].next_zone, values, NULL, false) > 0)
+			move[2] = plan_column(1, &isnull);
+		if (!isnull)
+			break;
+		values[1] = CStringGetTextDatum("");
+	}
+	if (isnull)
+		return false;
+	move[1] = CStringGetTextDatum(phases[phase].name);
+	plan_execute(&move_plan, move, NULL, false);
+	return true;
+}
+
+/* The number of a phase by its name */
+static int
+phase_number(const char *name)
+{
+	for (int i = 0; i < (int) lengthof(phases); i++)
+		if (strcmp(phases[i].name, name) == 0)
+			return i;
+	elog(ERROR, "a sweep has no phase \"%s\"", name);
 }
 
 /* kb_sweep_step(run_id, batch_size) */
@@ -211,6 +323,7 @@ Datum
 kb_sweep_step(PG_FUNCTION_ARGS)
 {
 	int64		run_id;
+	int			phase;
 	Datum		pick[5];
 	bool		isnull;
 	bool		more = true;
@@ -229,19 +342,19 @@ kb_sweep_step(PG_FUNCTION_ARGS)
 	pick[2] = plan_column(4, &isnull);
 	pick[3] = plan_column(1, &isnull);
 	pick[4] = Int32GetDatum(Max(PG_GETARG_INT32(1), 1));
+	phase = phase_number(TextDatumGetCString(plan_column(5, &isnull)));
 
 	/* the first position is before every zone */
-	if (VARSIZE_ANY_EXHDR(DatumGetPointer(pick[0])) == 0)
-		more = next_zone(run_id, pick[0]);
-	else
+	isnull = VARSIZE_ANY_EXHDR(DatumGetPointer(pick[0])) == 0;
+	if (!isnull)
 	{
-		plan_execute(&pick_plan, pick, NULL, false);
+		plan_execute(&phases[phase].pick, pick, NULL, false);
 		(void) plan_column(1, &isnull);
-		if (isnull)
-			more = next_zone(run_id, pick[0]);
-		else
-			charge_batch(run_id, DatumGetTimestampTz(pick[3]));
 	}
+	if (isnull)
+		more = move_on(phase, run_id, pick[3], pick[0]);
+	else
+		work_on_batch(&phases[phase], run_id, DatumGetTimestampTz(pick[3]));
 	SPI_finish();
 	PG_RETURN_BOOL(more);
 }

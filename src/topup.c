@@ -6,6 +6,7 @@
 
 #include "args.h"
 #include "card.h"
+#include "closure.h"
 #include "currency.h"
 #include "errors.h"
 #include "fmgr.h"
@@ -132,13 +133,15 @@ post_topup(LockedAccount *account, const Posting *topup, Row *row)
 	Stage		stage_before = journal_stage(account);
 	Money		bonus = bonus_for(account, topup->amount);
 	bool		has_bonus = money_minor(bonus) > 0;
+	int64		seq;
 
 	if (has_bonus)
 		make_bonus(account, bonus, &postings[1]);
 	if (!journal_post(account, postings, has_bonus ? 2 : 1))
 		return 0;
 
-	row_set(row, TOPUP_ENTRY_SEQ, Int64GetDatum(account->last_seq - has_bonus));
+	seq = account->last_seq - has_bonus;
+	row_set(row, TOPUP_ENTRY_SEQ, Int64GetDatum(seq));
 	if (has_bonus)
 		row_set(row, TOPUP_BONUS_SEQ, Int64GetDatum(account->last_seq));
 	row_set(row, TOPUP_BONUS, MoneyGetDatum(bonus));
@@ -146,7 +149,9 @@ post_topup(LockedAccount *account, const Posting *topup, Row *row)
 	row_set_enum(row, TOPUP_STAGE_BEFORE, stage_label(stage_before));
 	row_set_enum(row, TOPUP_STAGE_AFTER, stage_label(journal_stage(account)));
 	row_set(row, TOPUP_REPLAYED, BoolGetDatum(false));
-	return account->last_seq - has_bonus;
+	if (account->is_closing && money_minor(account->balance) > 0)
+		closure_cancel_for_topup(account, topup->member);
+	return seq;
 }
 
 /* Only money paid in is a top-up */
@@ -171,6 +176,7 @@ read_posting(FunctionCallInfo fcinfo, Posting *posting)
 	arg_required(fcinfo, ARG_REFERENCE, "reference");
 	memset(posting, 0, sizeof(Posting));
 	posting->kind = "topup";
+	posting->notice = "topup_received";
 	posting->amount = PG_GETARG_MONEY(ARG_AMOUNT);
 	posting->method = DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(ARG_METHOD)));
 	posting->key = journal_key(PG_GETARG_TEXT_PP(ARG_REFERENCE), "reference");
@@ -196,7 +202,7 @@ kb_apply_topup(PG_FUNCTION_ARGS)
 	row_begin(&row, fcinfo);
 	plan_connect();
 
-	journal_lock(PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time(), &account);
+	journal_lock_for(PG_GETARG_INT64(ARG_ACCOUNT_ID), posting.key, kb_current_time(), &account);
 	journal_check_currency(&account, posting.amount);
 	if (has_payment)
 		payment_check(&account, PG_GETARG_INT64(ARG_PAYMENT_ID), &posting);

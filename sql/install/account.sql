@@ -1,6 +1,6 @@
 /*
  * Accounts, their members, and what they have agreed to: tariff, switched-on
- * services, deferrals.
+ * services, deferrals; and the history of their closures.
  *
  * The account row is the only hot row; what changes once in a while stands in
  * tables beside it.
@@ -23,6 +23,9 @@ CREATE TABLE kbilling.account (
 	charged_through date NOT NULL,
 	tariff_from     date NOT NULL,
 	delete_on       date,
+	stage_check_on  date,
+	closure_check_on date,
+	last_notice_no  bigint NOT NULL DEFAULT 0,
 	terms_version   integer NOT NULL DEFAULT 1,
 	state           kbilling.kb_account_state NOT NULL DEFAULT 'active',
 	last_hash       bytea,
@@ -42,7 +45,10 @@ COMMENT ON COLUMN kbilling.account.debt_since IS 'Local date on which the debt t
 COMMENT ON COLUMN kbilling.account.deferred_until IS 'Until the end of this day the stage is at most grace (S4)';
 COMMENT ON COLUMN kbilling.account.charged_through IS 'Last day of the last period that was charged; the next period begins the day after';
 COMMENT ON COLUMN kbilling.account.tariff_from IS 'First day of the tariff; earlier ones are in kbilling.tariff_history';
-COMMENT ON COLUMN kbilling.account.delete_on IS 'The day of the deletion, of an account that is closing';
+COMMENT ON COLUMN kbilling.account.delete_on IS 'The day of the deletion, of an account that is closing or deleted';
+COMMENT ON COLUMN kbilling.account.stage_check_on IS 'Local date on which the sweep looks whether the stage has changed, to tell of it; NULL if it will not, by itself';
+COMMENT ON COLUMN kbilling.account.closure_check_on IS 'Local date on which the sweep looks again: whether the account may be closed (D1), for the next step of its closure, or for its purge; NULL while the balance is above zero, and of a purged account';
+COMMENT ON COLUMN kbilling.account.last_notice_no IS 'notice_no of the last notice, and step_no of the last step of a closure; 0 before the first';
 COMMENT ON COLUMN kbilling.account.terms_version IS 'Counts changes of tariff and services, so that a charge that has read old ones is not posted';
 COMMENT ON COLUMN kbilling.account.state IS 'How far the account is on the way of a closure';
 COMMENT ON COLUMN kbilling.account.last_hash IS 'Hash of the last entry (J5)';
@@ -56,6 +62,14 @@ CREATE INDEX account_due ON kbilling.account (time_zone, charged_through, accoun
 	WHERE state IN ('active', 'closing');
 COMMENT ON INDEX kbilling.account_due IS 'Finds the accounts with a month to charge without a look at the others (W1)';
 
+-- What the sweep has to look at besides, by the day.
+CREATE INDEX account_stage_check ON kbilling.account (time_zone, stage_check_on, account_id)
+	WHERE stage_check_on IS NOT NULL AND state IN ('active', 'closing');
+COMMENT ON INDEX kbilling.account_stage_check IS 'Finds the accounts whose stage has changed by itself (N5)';
+CREATE INDEX account_closure_check ON kbilling.account (time_zone, closure_check_on, account_id)
+	WHERE closure_check_on IS NOT NULL;
+COMMENT ON INDEX kbilling.account_closure_check IS 'Finds the accounts that may be closed, and those with a step of their closure due (D1 to D6)';
+
 CREATE SEQUENCE kbilling.account_id_seq;
 SELECT pg_catalog.pg_extension_config_dump('kbilling.account_id_seq', '');
 COMMENT ON SEQUENCE kbilling.account_id_seq IS 'Numbers of accounts for applications that bring none';
@@ -65,6 +79,7 @@ CREATE TABLE kbilling.member (
 	member     kbilling.kb_text NOT NULL CHECK (member <> ''),
 	role       kbilling.kb_role NOT NULL,
 	email      kbilling.kb_text,
+	language   kbilling.kb_text CHECK (language ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$'),
 	metadata   kbilling.kb_json,
 	PRIMARY KEY (account_id, member)
 );
@@ -74,7 +89,18 @@ COMMENT ON COLUMN kbilling.member.account_id IS 'The account';
 COMMENT ON COLUMN kbilling.member.member IS 'The application''s name for the person';
 COMMENT ON COLUMN kbilling.member.role IS 'owner, admin or employee';
 COMMENT ON COLUMN kbilling.member.email IS 'Where notices go';
+COMMENT ON COLUMN kbilling.member.language IS 'The language that notices are in, such as "uk" or "pt-BR"; NULL: the policy''s';
 COMMENT ON COLUMN kbilling.member.metadata IS 'For the application''s own use';
+
+-- Beside the account's row, so that a login waits for no payment and no payment for a login.
+CREATE TABLE kbilling.activity (
+	account_id bigint PRIMARY KEY REFERENCES kbilling.account,
+	active_at  timestamptz NOT NULL
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.activity', '');
+COMMENT ON TABLE kbilling.activity IS 'When an account was last used (D1, D7); one that nobody has logged in to has no row, its creation counts';
+COMMENT ON COLUMN kbilling.activity.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.activity.active_at IS 'The last login, to the hour: it is written at most once an hour';
 
 CREATE TABLE kbilling.tariff_history (
 	account_id bigint NOT NULL REFERENCES kbilling.account,
@@ -126,6 +152,37 @@ COMMENT ON COLUMN kbilling.deferral.deferred_until IS 'Last day on which the sta
 COMMENT ON COLUMN kbilling.deferral.granted_by IS 'Who granted it';
 COMMENT ON COLUMN kbilling.deferral.reason IS 'Why';
 
+CREATE TYPE kbilling.kb_closure_step AS ENUM ('scheduled', 'reminded', 'cancelled', 'deleted', 'restored', 'purged');
+COMMENT ON TYPE kbilling.kb_closure_step IS 'A step on the way of a closure';
+
+CREATE TABLE kbilling.closure_step (
+	account_id bigint NOT NULL REFERENCES kbilling.account,
+	step_no    bigint NOT NULL,
+	taken_at   timestamptz NOT NULL,
+	balance    kbilling.kb_money NOT NULL,
+	taken_on   date NOT NULL,
+	delete_on  date,
+	purge_on   date,
+	reminder   integer,
+	step       kbilling.kb_closure_step NOT NULL,
+	taken_by   kbilling.kb_text NOT NULL CHECK (taken_by <> ''),
+	reason     kbilling.kb_text,
+	PRIMARY KEY (account_id, step_no)
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.closure_step', '');
+COMMENT ON TABLE kbilling.closure_step IS 'Every step of every closure, with who and when; each has a notice of its number';
+COMMENT ON COLUMN kbilling.closure_step.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.closure_step.step_no IS 'Rises within the account; the number of the notice that tells of it';
+COMMENT ON COLUMN kbilling.closure_step.taken_at IS 'When it was taken';
+COMMENT ON COLUMN kbilling.closure_step.balance IS 'The balance then';
+COMMENT ON COLUMN kbilling.closure_step.taken_on IS 'The local date of that';
+COMMENT ON COLUMN kbilling.closure_step.delete_on IS 'The day of the deletion that it set, cancelled or carried out';
+COMMENT ON COLUMN kbilling.closure_step.purge_on IS 'The day of the purge, of a deletion';
+COMMENT ON COLUMN kbilling.closure_step.reminder IS 'Which of the policy''s reminder_days a reminder was for; it stands for earlier ones that were missed';
+COMMENT ON COLUMN kbilling.closure_step.step IS 'What was done';
+COMMENT ON COLUMN kbilling.closure_step.taken_by IS 'Who did it: a member, support, or "sweep"';
+COMMENT ON COLUMN kbilling.closure_step.reason IS 'Why; of a cancellation "member", "topup", or "conditions" that no longer held';
+
 CREATE VIEW kbilling.account_tariff WITH (security_invoker) AS
 	SELECT account_id, tariff_from AS from_date, 'infinity'::date AS to_date, tariff
 	FROM kbilling.account
@@ -150,10 +207,13 @@ COMMENT ON FUNCTION kbilling.kb_tariff_on(bigint, text, date, date) IS
 'The tariff that the account, with this tariff in its row, has on the day; before its first day that one';
 
 CREATE FUNCTION kbilling.kb_policy_on(account_id bigint, tariff text, tariff_from date, day date)
-	RETURNS TABLE (remind_day integer, restrict_day integer, block_day integer, debt_counts_from text)
+	RETURNS TABLE (remind_day integer, restrict_day integer, block_day integer, debt_counts_from text,
+				   min_age_days integer, inactive_days integer, notice_days integer, reminder_days integer[], restore_days integer,
+				   policy text, language text)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-	SELECT p.remind_day, p.restrict_day, p.block_day, p.debt_counts_from
+	SELECT p.remind_day, p.restrict_day, p.block_day, p.debt_counts_from,
+		   p.min_age_days, p.inactive_days, p.notice_days, p.reminder_days, p.restore_days, p.policy, p.language
 	FROM kbilling.kb_tariff_on($1, $2, $3, $4) x
 	JOIN kbilling.tariff t ON t.tariff = x.tariff
 	JOIN kbilling.policy p ON p.policy = t.policy;
@@ -213,14 +273,16 @@ BEGIN ATOMIC
 	), new AS (
 		SELECT pick.id, t.tariff, kbilling.kb_money(0, t.currency) AS zero,
 			   kbilling.kb_time_zone(coalesce(kb_create_account.time_zone, 'UTC')) AS zone,
-			   coalesce(kb_create_account.created_at, kbilling.kb_now()) AS since
+			   coalesce(kb_create_account.created_at, kbilling.kb_now()) AS since, p.min_age_days
 		FROM pick, kbilling.tariff t
+		JOIN kbilling.policy p ON p.policy = t.policy
 		WHERE t.tariff = kb_create_account.tariff
 			AND (pick.id = kb_create_account.account_id
 				 OR (SELECT a.account_id FROM kbilling.account a WHERE a.account_id = pick.id) IS NULL)
 	), made AS (
-		INSERT INTO kbilling.account (account_id, created_at, currency, balance, unspent_bonus, tariff, tariff_from, charged_through, time_zone)
-		SELECT id, since, kbilling.kb_currency(zero), zero, zero, new.tariff, kbilling.kb_account_date(since, zone), kbilling.kb_account_date(since, zone) - 1, zone
+		INSERT INTO kbilling.account (account_id, created_at, currency, balance, unspent_bonus, tariff, tariff_from, charged_through, closure_check_on, time_zone)
+		SELECT id, since, kbilling.kb_currency(zero), zero, zero, new.tariff, kbilling.kb_account_date(since, zone), kbilling.kb_account_date(since, zone) - 1,
+			   kbilling.kb_account_date(since, zone) + min_age_days + 1, zone
 		FROM new
 		RETURNING account.account_id
 	)
@@ -288,6 +350,9 @@ BEGIN ATOMIC
 	UPDATE kbilling.account a
 	SET tariff = kb_put_tariff.tariff, tariff_from = kb_put_tariff.from_date, terms_version = a.terms_version + 1
 	WHERE a.account_id = kb_put_tariff.account_id;
+	-- its policy may have other days: the sweep looks on the first
+	UPDATE kbilling.account a SET stage_check_on = least(a.stage_check_on, kb_put_tariff.from_date)
+	WHERE a.account_id = kb_put_tariff.account_id AND a.debt_since IS NOT NULL;
 END;
 COMMENT ON FUNCTION kbilling.kb_put_tariff(bigint, text, date) IS 'Writes what kb_set_tariff has resolved; the account is locked';
 
@@ -346,20 +411,3 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kbilling.kb_switch_off(bigint, text, date) IS
 'Switches a recurring service off from a local date on (NULL: today), which is the first day not charged. KB001, KB010, KB012; KB009 if the day is charged already';
-
-CREATE FUNCTION kbilling.kb_defer(account_id bigint, until date, granted_by text, reason text) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
-BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('until, granted_by, reason', until, granted_by, reason),
-		   kbilling.kb_raise_if(granted_by = '' OR reason = '', '22023', 'a deferral says who granted it, and why'),
-		   kbilling.kb_lock_account(account_id),
-		   kbilling.kb_raise_if(NOT isfinite(until), '22008', 'until must be finite'),
-		   kbilling.kb_raise_if(until < kbilling.kb_today(account_id), '22008',
-								'a deferral cannot end in the past', format('Today is %s.', to_char(kbilling.kb_today(account_id), 'YYYY-MM-DD')));
-	INSERT INTO kbilling.deferral (account_id, deferral_no, granted_at, deferred_until, granted_by, reason)
-	SELECT kb_defer.account_id, coalesce(max(d.deferral_no), 0) + 1, kbilling.kb_now(), kb_defer.until, kb_defer.granted_by, kb_defer.reason
-	FROM kbilling.deferral d WHERE d.account_id = kb_defer.account_id;
-	UPDATE kbilling.account a SET deferred_until = kb_defer.until WHERE a.account_id = kb_defer.account_id;
-END;
-COMMENT ON FUNCTION kbilling.kb_defer(bigint, date, text, text) IS
-'Until the end of the local date the stage is at most grace (S4); a later call replaces an earlier one. KB001, KB010; 22008 for a date in the past or at infinity';

@@ -76,13 +76,15 @@ COMMENT ON FUNCTION kbilling.kb_bill_for(bigint, text, text, date, date, date, d
 
 CREATE FUNCTION kbilling.kb_charges(account_ids bigint[], at timestamptz)
 	RETURNS TABLE (account_id bigint, charged_through date, terms_version integer, period date, last_day date,
-				   effective_on date, key text, total kbilling.kb_money, lines jsonb, entries integer)
+				   effective_on date, key text, total kbilling.kb_money, lines jsonb, entries integer,
+				   today date, remind_day integer, restrict_day integer, block_day integer)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT a.account_id, a.charged_through, a.terms_version, d.period, d.last_day,
 		   CASE p.debt_counts_from WHEN 'due_date' THEN kbilling.kb_month_first_day(d.today) ELSE d.today END,
 		   'kb:charge:' || to_char(d.period, 'YYYY-MM-DD'),
-		   b.total, b.lines, CASE WHEN b.total OPERATOR(kbilling.=) 0 THEN 0 ELSE 1 END
+		   b.total, b.lines, CASE WHEN b.total OPERATOR(kbilling.=) 0 THEN 0 ELSE 1 END,
+		   d.today, p.remind_day, p.restrict_day, p.block_day
 	FROM unnest($1) i (account_id)
 	JOIN kbilling.account a ON a.account_id = i.account_id
 	CROSS JOIN LATERAL (SELECT kbilling.kb_month_first_day(a.charged_through + 1) AS period,

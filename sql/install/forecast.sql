@@ -27,7 +27,7 @@ COMMENT ON FUNCTION kbilling.kb_forecast(bigint, integer) IS
 CREATE FUNCTION kbilling.kb_amount_for(account_id bigint, months integer) RETURNS kbilling.kb_money
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
-	SELECT coalesce((SELECT greatest(OPERATOR(kbilling.-) f.balance, f.balance OPERATOR(kbilling.-) f.balance)
+	SELECT coalesce((SELECT kbilling.kb_amount_due(f.balance)
 					 FROM kbilling.kb_forecast($1, $2) f ORDER BY f.period DESC LIMIT 1),
 					-- a deleted account owes nothing more
 					(SELECT a.balance OPERATOR(kbilling.-) a.balance FROM kbilling.account a WHERE a.account_id = $1));

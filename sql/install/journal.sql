@@ -65,6 +65,11 @@ CREATE FUNCTION kbilling.kb_debt_since(before date, balance_after kbilling.kb_mo
 COMMENT ON FUNCTION kbilling.kb_debt_since(date, kbilling.kb_money, date) IS
 'Since when there is a debt after an entry (S1): what it was before, or the day on which the entry takes effect; NULL if there is none';
 
+CREATE FUNCTION kbilling.kb_amount_due(balance kbilling.kb_money) RETURNS kbilling.kb_money
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN greatest(OPERATOR(kbilling.-) balance, balance OPERATOR(kbilling.-) balance);
+COMMENT ON FUNCTION kbilling.kb_amount_due(kbilling.kb_money) IS 'The debt of a balance, zero or more';
+
 CREATE FUNCTION kbilling.kb_entry_hash(
 		previous bytea, account_id bigint, seq bigint, kind text,
 		amount kbilling.kb_money, balance_after kbilling.kb_money, bonus_after kbilling.kb_money,
@@ -106,6 +111,13 @@ ALTER TABLE kbilling.deferral ENABLE ALWAYS TRIGGER deferral_immutable;
 CREATE TRIGGER deferral_immutable_row BEFORE UPDATE OR DELETE ON kbilling.deferral
 	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
 ALTER TABLE kbilling.deferral ENABLE ALWAYS TRIGGER deferral_immutable_row;
+
+CREATE TRIGGER closure_step_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON kbilling.closure_step
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.closure_step ENABLE ALWAYS TRIGGER closure_step_immutable;
+CREATE TRIGGER closure_step_immutable_row BEFORE UPDATE OR DELETE ON kbilling.closure_step
+	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.closure_step ENABLE ALWAYS TRIGGER closure_step_immutable_row;
 
 -- J7
 CREATE FUNCTION kbilling.kb_refuse_drop() RETURNS event_trigger

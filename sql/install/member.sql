@@ -1,5 +1,5 @@
 /*
- * Members: who uses an account, in which role, and when somebody did.
+ * Members: who uses an account, in which role, where notices go, and when somebody was there.
  */
 
 CREATE FUNCTION kbilling.kb_add_member(account_id bigint, member text, role kbilling.kb_role, email text = NULL)
@@ -58,15 +58,18 @@ END;
 COMMENT ON FUNCTION kbilling.kb_remove_member(bigint, text) IS
 'Takes a member off the account; KB001, KB010; KB004 for an unknown member, or the only owner';
 
--- Beside the account's row, so that a login waits for no payment and no payment for a login.
-CREATE TABLE kbilling.activity (
-	account_id bigint PRIMARY KEY REFERENCES kbilling.account,
-	active_at  timestamptz NOT NULL
-);
-SELECT pg_catalog.pg_extension_config_dump('kbilling.activity', '');
-COMMENT ON TABLE kbilling.activity IS 'When an account was last used (D1, D7); one that nobody has logged in to has no row, its creation counts';
-COMMENT ON COLUMN kbilling.activity.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.activity.active_at IS 'The last login, to the hour: it is written at most once an hour';
+CREATE FUNCTION kbilling.kb_set_contact(account_id bigint, member text, email text, language text = NULL) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_lock_account(account_id);
+	SELECT kbilling.kb_require_member(account_id, member),
+		   kbilling.kb_raise_if(language !~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$', '22023', format('"%s" is no language', language), NULL,
+								'Give a tag such as "en", "uk" or "pt-BR".');
+	UPDATE kbilling.member m SET email = kb_set_contact.email, language = kb_set_contact.language
+	WHERE m.account_id = kb_set_contact.account_id AND m.member = kb_set_contact.member;
+END;
+COMMENT ON FUNCTION kbilling.kb_set_contact(bigint, text, text, text) IS
+'Sets where a member''s notices go (NULL: nowhere), and their language (NULL: the policy''s); KB001, KB010; KB004 for an unknown member, 22023 for what is no language';
 
 CREATE FUNCTION kbilling.kb_login(account_id bigint, member text) RETURNS kbilling.kb_access_decision
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp

@@ -84,6 +84,13 @@ BEGIN ATOMIC
 			('kbilling_sweep_duration_seconds', coalesce(extract(epoch FROM s.duration), 0)),
 			('kbilling_sweep_last_finished_timestamp_seconds', coalesce(extract(epoch FROM s.finished_at), 0))) x (name, value)
 		UNION ALL
+		SELECT 'kbilling_notices', jsonb_build_object('status', status), count(q.notice_no)
+		FROM unnest('{waiting,leased,paused,parked}'::text[]) status LEFT JOIN kbilling.notice_queue q USING (status)
+		GROUP BY status
+		UNION ALL
+		SELECT 'kbilling_notice_lag_seconds', '{}', coalesce(extract(epoch FROM kbilling.kb_now() - min(n.due_at)), 0)
+		FROM kbilling.notice n WHERE n.due_at <= kbilling.kb_now()
+		UNION ALL
 		SELECT 'kbilling_sweep_periods_charged_total', '{}', coalesce(sum(r.periods_charged), 0) FROM kbilling.sweep_run r
 	)
 	SELECT m.name, s.labels, s.value, m.type, m.help
@@ -93,6 +100,8 @@ BEGIN ATOMIC
 		('kbilling_debt', 'gauge', 'What customers owe, by the debt''s age in days'),
 		('kbilling_debtors', 'gauge', 'Accounts in debt, by the debt''s age in days'),
 		('kbilling_mrr', 'gauge', 'Monthly recurring revenue: base fees and recurring services of today at full-month prices'),
+		('kbilling_notice_lag_seconds', 'gauge', 'How long the longest due notice has waited for a worker; 0 if none waits'),
+		('kbilling_notices', 'gauge', 'Notices that are not delivered, by status'),
 		('kbilling_sweep_duration_seconds', 'gauge', 'How long the last sweep that finished took; 0 before the first'),
 		('kbilling_sweep_failed_accounts', 'gauge', 'Accounts that the last sweep that finished passed over'),
 		('kbilling_sweep_lag_seconds', 'gauge', 'How long the oldest month that ended has waited for its charge; 0 if none waits'),
@@ -111,7 +120,7 @@ CREATE VIEW kbilling.metrics WITH (security_invoker) AS
 COMMENT ON VIEW kbilling.metrics IS
 'Numbers for monitoring, as Prometheus names them. Debts, debtors and balances count accounts of every state, so that they agree with the ledger: what customers have less what they owe is kbilling_balance - kbilling_debt. kbilling_mrr is what the accounts that are charged (active, closing; blocked ones too) would owe for a whole month of base fees and recurring services on the terms of their local date: the tariff, prices and switched-on quantities of today, each line rounded, no usage, and no bonus taken off. A series is there, at zero, for every state and stage, and for every currency and tariff of kbilling.tariff';
 COMMENT ON COLUMN kbilling.metrics.name IS 'Name of the metric; amounts are in the currency''s major unit';
-COMMENT ON COLUMN kbilling.metrics.labels IS 'Its labels: state and stage; age (in days, the first day is 1) and currency; currency and tariff; currency and part (paid, bonus)';
+COMMENT ON COLUMN kbilling.metrics.labels IS 'Its labels: state and stage; age (in days, the first day is 1) and currency; currency and tariff; currency and part (paid, bonus); status of notices (waiting, leased, paused, parked)';
 COMMENT ON COLUMN kbilling.metrics.value IS 'The number; never NULL';
 COMMENT ON COLUMN kbilling.metrics.type IS 'gauge or counter';
 COMMENT ON COLUMN kbilling.metrics.help IS 'What it counts';

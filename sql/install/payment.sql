@@ -99,7 +99,7 @@ BEGIN ATOMIC
 	FROM kbilling.account a
 	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS today,
 							   a.balance OPERATOR(kbilling.-) a.balance AS zero) d
-	CROSS JOIN LATERAL (SELECT greatest(OPERATOR(kbilling.-) a.balance, d.zero) AS due) x
+	CROSS JOIN LATERAL (SELECT kbilling.kb_amount_due(a.balance) AS due) x
 	CROSS JOIN LATERAL kbilling.kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.today) t
 	CROSS JOIN LATERAL (
 		SELECT x.due AS amount, d.zero AS bonus WHERE x.due OPERATOR(kbilling.>) 0

@@ -17,11 +17,12 @@ CREATE TABLE kbilling.policy (
 	remind_day       integer NOT NULL DEFAULT 4,
 	restrict_day     integer NOT NULL DEFAULT 7,
 	block_day        integer NOT NULL DEFAULT 10,
-	min_age_days     integer NOT NULL DEFAULT 40 CHECK (min_age_days >= 0),
-	inactive_days    integer NOT NULL DEFAULT 30 CHECK (inactive_days >= 0),
-	notice_days      integer NOT NULL DEFAULT 10 CHECK (notice_days >= 1),
-	reminder_days    integer[] NOT NULL DEFAULT '{3,1}',
-	restore_days     integer NOT NULL DEFAULT 20 CHECK (restore_days >= 0),
+	min_age_days     integer NOT NULL DEFAULT 40 CHECK (min_age_days BETWEEN 0 AND 36500),
+	inactive_days    integer NOT NULL DEFAULT 30 CHECK (inactive_days BETWEEN 0 AND 36500),
+	notice_days      integer NOT NULL DEFAULT 10 CHECK (notice_days BETWEEN 1 AND 36500),
+	reminder_days    integer[] NOT NULL DEFAULT '{3,1}' CHECK (coalesce(0 < ALL (reminder_days), false)),
+	restore_days     integer NOT NULL DEFAULT 20 CHECK (restore_days BETWEEN 1 AND 36500),
+	language         kbilling.kb_text NOT NULL DEFAULT 'en' CHECK (language ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$'),
 	debt_counts_from text NOT NULL DEFAULT 'due_date' CHECK (debt_counts_from IN ('due_date', 'posting_date')),
 	metadata         kbilling.kb_json NOT NULL DEFAULT '{}',
 	payment_hours    integer NOT NULL DEFAULT 24 CHECK (payment_hours >= 1),
@@ -37,6 +38,7 @@ COMMENT ON COLUMN kbilling.policy.min_age_days IS 'An account may be closed when
 COMMENT ON COLUMN kbilling.policy.inactive_days IS 'An account may be closed when nobody has logged in for so many days (D1)';
 COMMENT ON COLUMN kbilling.policy.notice_days IS 'Days from the notice of a closure to the deletion (D2)';
 COMMENT ON COLUMN kbilling.policy.reminder_days IS 'Days before the deletion on which the owner is reminded (D2)';
+COMMENT ON COLUMN kbilling.policy.language IS 'The language of notices to members who have none of their own, such as "uk"';
 COMMENT ON COLUMN kbilling.policy.restore_days IS 'Days after the deletion in which support can restore the account (D5)';
 COMMENT ON COLUMN kbilling.policy.payment_hours IS 'Hours for which a payment that was begun is waited for';
 COMMENT ON COLUMN kbilling.policy.debt_counts_from IS 'When a charge takes effect: due_date, the 1st of the month in which it is posted, or posting_date, the day of posting (C5)';

@@ -108,9 +108,9 @@ COMMENT ON COLUMN kbilling.trial_balance.balance IS 'Debits less credits';
 CREATE VIEW kbilling.sweep_progress WITH (security_invoker) AS
 	SELECT r.run_id, r.outcome, r.started_at, r.as_of,
 		   coalesce(r.finished_at, clock_timestamp()) - r.started_at AS duration,
-		   r.periods_due, r.periods_charged, r.entries_posted, r.accounts_failed,
+		   r.periods_due, r.periods_charged, r.entries_posted, r.closure_steps, r.notices_written, r.accounts_failed,
 		   round(100.0 * r.periods_charged / nullif(r.periods_due, 0), 1) AS percent,
-		   r.at_time_zone, r.at_charged_through, r.at_account_id
+		   r.phase, r.at_time_zone, r.at_date, r.at_account_id
 	FROM kbilling.sweep_run r
 	ORDER BY r.run_id DESC;
 COMMENT ON VIEW kbilling.sweep_progress IS 'How far each sweep is, or got, the newest first (W3)';
@@ -122,10 +122,13 @@ COMMENT ON COLUMN kbilling.sweep_progress.duration IS 'How long it took, or has 
 COMMENT ON COLUMN kbilling.sweep_progress.periods_due IS 'Periods to charge when it started';
 COMMENT ON COLUMN kbilling.sweep_progress.periods_charged IS 'Periods charged so far';
 COMMENT ON COLUMN kbilling.sweep_progress.entries_posted IS 'Those of them that came to more than zero';
+COMMENT ON COLUMN kbilling.sweep_progress.closure_steps IS 'Steps of closures taken so far';
+COMMENT ON COLUMN kbilling.sweep_progress.notices_written IS 'Notices written so far of stages that time has changed';
 COMMENT ON COLUMN kbilling.sweep_progress.accounts_failed IS 'Accounts passed over; see kbilling.sweep_failure';
 COMMENT ON COLUMN kbilling.sweep_progress.percent IS 'Of the periods due; NULL if none were';
+COMMENT ON COLUMN kbilling.sweep_progress.phase IS 'What it is at: charges, then closures, then notices';
 COMMENT ON COLUMN kbilling.sweep_progress.at_time_zone IS 'How far it is';
-COMMENT ON COLUMN kbilling.sweep_progress.at_charged_through IS 'How far it is';
+COMMENT ON COLUMN kbilling.sweep_progress.at_date IS 'How far it is';
 COMMENT ON COLUMN kbilling.sweep_progress.at_account_id IS 'How far it is';
 
 -- The sum of a charge's lines, or NULL if they are not as kb_bill writes them: a check must not fail on what it looks for.
@@ -206,11 +209,31 @@ CREATE VIEW kbilling.account_check WITH (security_invoker) AS
 			   WHEN a.deferred_until IS DISTINCT FROM (SELECT f.deferred_until FROM kbilling.deferral f
 													   WHERE f.account_id = a.account_id ORDER BY f.deferral_no DESC LIMIT 1)
 				   THEN format('S4: deferred until %s, which is not the last deferral', coalesce(a.deferred_until::text, 'never'))
+			   WHEN a.state IS DISTINCT FROM CASE c.step WHEN 'scheduled' THEN 'closing' WHEN 'reminded' THEN 'closing' WHEN 'deleted' THEN 'deleted'
+														 WHEN 'purged' THEN 'purged' ELSE 'active' END::kbilling.kb_account_state
+				   THEN format('D2: the account is %s, its last step is %s', a.state, coalesce(c.step::text, 'none'))
+			   WHEN a.delete_on IS DISTINCT FROM CASE WHEN c.step IN ('scheduled', 'reminded', 'deleted', 'purged') THEN c.delete_on END
+				   THEN format('D2: it is to be deleted on %s, by its last step on %s', coalesce(a.delete_on::text, 'no day'), coalesce(c.delete_on::text, 'no day'))
+			   WHEN a.closure_check_on IS NULL AND a.state <> 'purged' AND (a.balance OPERATOR(kbilling.<=) 0 OR a.state <> 'active')
+				   THEN format('D1: no sweep looks at it, though its state is %s and its balance %s', a.state, a.balance)
+			   WHEN a.closure_check_on IS DISTINCT FROM c.purge_on AND a.state = 'deleted' OR a.closure_check_on > a.delete_on AND a.state = 'closing'
+				   THEN format('D6: the account is %s, and no sweep looks at it before %s', a.state, a.closure_check_on)
+			   WHEN a.state = 'purged' AND (m.members > 0 OR EXISTS (SELECT FROM kbilling.usage_event u WHERE u.account_id = a.account_id))
+				   THEN 'D6: the account is purged, but has members or usage'
+			   WHEN a.state <> 'purged' AND coalesce(m.owners, 0) = 0
+				   THEN 'D2: the account has no owner'
+			   WHEN a.last_notice_no < n.last_notice_no
+				   THEN format('N3: the account counts %s notices, there is number %s', a.last_notice_no, n.last_notice_no)
 		   END AS problem
 	FROM kbilling.account a
 	LEFT JOIN (SELECT x.account_id, count(*) AS entries, sum(kbilling.kb_minor(x.amount)) AS total, max(x.period) AS last_period
 			   FROM kbilling.entry x GROUP BY x.account_id) e ON e.account_id = a.account_id
-	LEFT JOIN kbilling.entry l ON l.account_id = a.account_id AND l.seq = a.last_seq;
+	LEFT JOIN kbilling.entry l ON l.account_id = a.account_id AND l.seq = a.last_seq
+	LEFT JOIN (SELECT x.account_id, count(*) AS members, count(*) FILTER (WHERE x.role = 'owner') AS owners
+			   FROM kbilling.member x GROUP BY x.account_id) m ON m.account_id = a.account_id
+	LEFT JOIN (SELECT DISTINCT ON (x.account_id) x.account_id, x.step, x.delete_on, x.purge_on FROM kbilling.closure_step x
+			   ORDER BY x.account_id, x.step_no DESC) c ON c.account_id = a.account_id
+	LEFT JOIN (SELECT x.account_id, max(x.notice_no) AS last_notice_no FROM kbilling.notice x GROUP BY x.account_id) n ON n.account_id = a.account_id;
 COMMENT ON VIEW kbilling.account_check IS 'Every account, and what is wrong between its row and its journal; NULL is the good answer';
 COMMENT ON COLUMN kbilling.account_check.account_id IS 'The account';
 COMMENT ON COLUMN kbilling.account_check.seq IS 'Its last entry';
@@ -280,6 +303,16 @@ BEGIN ATOMIC
 	SELECT e.account_id, min(e.seq), format('J2: %s entries without an account', count(*)) FROM kbilling.entry e
 	WHERE NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = e.account_id)
 	GROUP BY e.account_id
+	UNION ALL
+	SELECT n.account_id, NULL, format('N1: %s notices without an account', count(*)) FROM kbilling.notice n
+	WHERE NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = n.account_id)
+	GROUP BY n.account_id
+	UNION ALL
+	SELECT s.account_id, NULL, format('N1: step %s, %s, has no notice', s.step_no, s.step) FROM kbilling.closure_step s
+	WHERE NOT EXISTS (SELECT FROM kbilling.notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
+	UNION ALL
+	SELECT NULL, NULL, format('D6: table %I.%I is registered for the purge, but is gone', o.schema_name, o.table_name) FROM kbilling.purge_order o
+	WHERE o."table" IS NULL
 	UNION ALL
 	SELECT u.account_id, NULL, u.problem FROM kbilling.usage_check u WHERE u.problem IS NOT NULL
 	UNION ALL

@@ -23,7 +23,7 @@ CREATE VIEW kbilling.account_status WITH (security_invoker) AS
 	SELECT a.account_id, a.state, a.balance, a.unspent_bonus AS bonus,
 		   kbilling.kb_stage(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS stage,
 		   a.debt_since,
-		   greatest(OPERATOR(kbilling.-) a.balance, a.balance OPERATOR(kbilling.-) a.balance) AS amount_due,
+		   kbilling.kb_amount_due(a.balance) AS amount_due,
 		   kbilling.kb_stage(a.debt_since, a.deferred_until, n.next_on, p.remind_day, p.restrict_day, p.block_day) AS next_stage,
 		   n.next_on AS next_stage_on,
 		   a.delete_on, a.last_seq
@@ -61,7 +61,19 @@ RETURN (
 COMMENT ON FUNCTION kbilling.kb_stage_at(bigint, bigint, timestamptz) IS
 'The stage at the moment if entry seq (0: none) is the last one; deferrals as they stood then';
 
--- Each month is charged when it has ended, and nothing is paid; with paced, usage goes on as it does.
+CREATE FUNCTION kbilling.kb_closes_on(account_id bigint) RETURNS date
+	LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (
+	SELECT a.delete_on FROM kbilling.account a
+	LEFT JOIN kbilling.activity v ON v.account_id = a.account_id
+	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, kbilling.kb_account_date(kbilling.kb_now(), a.time_zone)) p
+	WHERE a.account_id = $1 AND a.state = 'closing' AND a.balance OPERATOR(kbilling.<=) 0
+		AND kbilling.kb_account_date(greatest(v.active_at, a.created_at), a.time_zone) + p.inactive_days <= a.delete_on
+);
+COMMENT ON FUNCTION kbilling.kb_closes_on(bigint) IS
+'The day on which the account will be deleted if nobody logs in and nothing is paid; NULL if it is not closing, or what has been since keeps it (D4)';
+
+-- Each month is charged when it has ended, and nothing is paid; with paced, usage goes on as it does, and so does the account.
 CREATE FUNCTION kbilling.kb_charges_ahead(account_id bigint, through date, paced boolean)
 	RETURNS TABLE (period date, total kbilling.kb_money, effective_on date, balance kbilling.kb_money, debt_since date)
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -82,7 +94,8 @@ BEGIN ATOMIC
 		  CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, g.last_day + 1) p
 		  CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, g.first_day, g.last_day,
 			  CASE g.period WHEN d.oldest THEN '-infinity' ELSE g.period END, CASE WHEN $3 THEN d.today END) b
-		  WHERE a.account_id = $1 AND g.last_day <= $2 AND a.state IN ('active', 'closing')) m;
+		  WHERE a.account_id = $1 AND g.last_day <= $2 AND a.state IN ('active', 'closing')
+			AND ($3 OR (g.last_day >= kbilling.kb_closes_on(a.account_id)) IS NOT TRUE)) m;
 END;
 COMMENT ON FUNCTION kbilling.kb_charges_ahead(bigint, date, boolean) IS
 'The months of an account that are not charged yet and end by a day: what each will come to, when it takes effect, and the balance and debt after it if nothing is paid';
@@ -100,7 +113,8 @@ BEGIN ATOMIC
 		   CASE WHEN d.is_past THEN past.debt_since ELSE coalesce(ahead.debt_since, a.debt_since) END,
 		   CASE WHEN d.is_past THEN granted.deferred_until ELSE a.deferred_until END,
 		   d.today, p.remind_day, p.restrict_day, p.block_day,
-		   a.delete_on, a.state IN ('deleted', 'purged')
+		   CASE WHEN d.is_past THEN CASE WHEN c.step <> 'cancelled' THEN c.delete_on END ELSE a.delete_on END,
+		   coalesce(c.step IN ('deleted', 'purged') OR NOT d.is_past AND d.today >= kbilling.kb_closes_on(a.account_id), false)
 	FROM kbilling.account a
 	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date($2, a.time_zone) AS today, $2 <= kbilling.kb_now() AS is_past) d
 	CROSS JOIN LATERAL (SELECT a.balance OPERATOR(kbilling.-) a.balance AS amount) zero
@@ -114,6 +128,11 @@ BEGIN ATOMIC
 		SELECT f.deferred_until FROM kbilling.deferral f
 		WHERE f.account_id = a.account_id AND f.granted_at <= $2
 		ORDER BY f.deferral_no DESC LIMIT 1) granted ON true
+	-- the past of closures; ahead, one that is under way is carried out
+	LEFT JOIN LATERAL (
+		SELECT x.step, x.delete_on FROM kbilling.closure_step x
+		WHERE x.account_id = a.account_id AND x.taken_at <= $2
+		ORDER BY x.step_no DESC LIMIT 1) c ON true
 	-- S6, ahead: the months that end until then are charged, and nothing is paid
 	LEFT JOIN LATERAL (
 		SELECT m.balance, m.debt_since FROM kbilling.kb_charges_ahead(a.account_id, d.today - 1, false) m
@@ -160,7 +179,7 @@ CREATE FUNCTION kbilling.kb_access(account_id bigint, role kbilling.kb_role, at 
 BEGIN ATOMIC
 	SELECT kbilling.kb_raise_if($2 IS NULL, '22004', 'role must not be null');
 	SELECT ROW(x.stage, kbilling.kb_access_for(x.stage, $2, s.deleted),
-			   greatest(OPERATOR(kbilling.-) s.balance, s.balance OPERATOR(kbilling.-) s.balance),
+			   kbilling.kb_amount_due(s.balance),
 			   kbilling.kb_stage(s.debt_since, s.deferred_until, n.next_on, s.remind_day, s.restrict_day, s.block_day),
 			   n.next_on, s.delete_on)::kbilling.kb_access_decision
 	FROM kbilling.kb_standing($1, $3) s

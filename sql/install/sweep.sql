@@ -11,9 +11,12 @@ CREATE TABLE kbilling.sweep_run (
 	periods_due      bigint NOT NULL,
 	periods_charged  bigint NOT NULL DEFAULT 0,
 	entries_posted   bigint NOT NULL DEFAULT 0,
+	closure_steps    bigint NOT NULL DEFAULT 0,
+	notices_written  bigint NOT NULL DEFAULT 0,
 	accounts_failed  bigint NOT NULL DEFAULT 0,
+	phase            text NOT NULL DEFAULT 'charges' CHECK (phase IN ('charges', 'closures', 'notices')),
 	at_time_zone     text NOT NULL DEFAULT '',
-	at_charged_through date,
+	at_date          date,
 	at_account_id    bigint
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.sweep_run', '');
@@ -28,9 +31,12 @@ COMMENT ON COLUMN kbilling.sweep_run.outcome IS 'running, finished, or interrupt
 COMMENT ON COLUMN kbilling.sweep_run.periods_due IS 'Periods to charge when it started';
 COMMENT ON COLUMN kbilling.sweep_run.periods_charged IS 'Periods charged so far';
 COMMENT ON COLUMN kbilling.sweep_run.entries_posted IS 'Those of them that came to more than zero (C8)';
+COMMENT ON COLUMN kbilling.sweep_run.closure_steps IS 'Steps of closures taken so far, purges among them';
+COMMENT ON COLUMN kbilling.sweep_run.notices_written IS 'Notices written so far of stages that time has changed';
 COMMENT ON COLUMN kbilling.sweep_run.accounts_failed IS 'Accounts passed over; see kbilling.sweep_failure';
+COMMENT ON COLUMN kbilling.sweep_run.phase IS 'What it is at: charges, then closures, then notices';
 COMMENT ON COLUMN kbilling.sweep_run.at_time_zone IS 'How far it is: zones go by name';
-COMMENT ON COLUMN kbilling.sweep_run.at_charged_through IS 'How far it is: within a zone the oldest month goes first';
+COMMENT ON COLUMN kbilling.sweep_run.at_date IS 'How far it is: within a zone the oldest goes first, by the last day that is charged or the day of the check';
 COMMENT ON COLUMN kbilling.sweep_run.at_account_id IS 'How far it is: then by account';
 
 CREATE TABLE kbilling.sweep_failure (
@@ -87,7 +93,7 @@ CREATE FUNCTION kbilling.kb_sweep_step(run_id bigint, batch_size integer = 4000)
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp SET lock_timeout = '2s'
 	AS 'MODULE_PATHNAME', 'kb_sweep_step';
 COMMENT ON FUNCTION kbilling.kb_sweep_step(bigint, integer) IS
-'Charges the next accounts of a run that are due, at most batch_size of them; false when there are none left. Part of kb_sweep';
+'Does what is due about the next accounts of a run, at most batch_size of them; false when there are none left. Part of kb_sweep';
 
 CREATE FUNCTION kbilling.kb_sweep_end(run_id bigint) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp

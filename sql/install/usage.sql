@@ -99,6 +99,16 @@ COMMENT ON COLUMN kbilling.usage_value.change IS 'By how much the last statement
 COMMENT ON COLUMN kbilling.usage_value.service IS 'The metered service';
 COMMENT ON COLUMN kbilling.usage_value.value IS 'The value';
 
+CREATE TABLE kbilling.skipped_month (
+	account_id bigint NOT NULL REFERENCES kbilling.account,
+	period     date NOT NULL,
+	PRIMARY KEY (account_id, period)
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.skipped_month', '');
+COMMENT ON TABLE kbilling.skipped_month IS 'Months that ended while an account was deleted: they are never charged, nor is what was used in them, whenever it is recorded or taken back (D5)';
+COMMENT ON COLUMN kbilling.skipped_month.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.skipped_month.period IS 'The month, by its first day';
+
 -- Inlined; a key's revisions take turns: even ones count, odd ones take back.
 CREATE FUNCTION kbilling.kb_last_revision(account_id bigint, service text, key text)
 	RETURNS TABLE (revision integer, at timestamptz, quantity numeric, events bigint, value text, metered_table text)
@@ -207,7 +217,8 @@ BEGIN ATOMIC
 				UNION ALL
 				SELECT l.period, l.service, l.aggregation, l.quantity, l.events, l.billed_quantity, l.billed_events
 				FROM (SELECT DISTINCT o.period, o.service FROM kbilling.usage_total o
-					  WHERE o.account_id = $1 AND o.period >= $2 AND o.period < $3 AND NOT o.settled) n
+					  WHERE o.account_id = $1 AND o.period >= $2 AND o.period < $3 AND NOT o.settled
+						AND NOT EXISTS (SELECT FROM kbilling.skipped_month k WHERE k.account_id = $1 AND k.period = o.period)) n
 				JOIN kbilling.usage_total l ON l.account_id = $1 AND l.period = n.period AND l.service = n.service) t
 		  GROUP BY t.period, t.service, t.aggregation) u
 	WHERE u.quantity <> u.billed_quantity OR u.events <> u.billed_events AND (u.period = $3 OR u.aggregation = 'sum');

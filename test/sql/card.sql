@@ -313,10 +313,13 @@ SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM wr
 	('account.time_zone', 'a name of the IANA database: kb_create_account'),
 	('entry.hash', 'a hash'),
 	('entry.lines', 'kbilling''s own lines: names of services, which are kb_text, and numbers'),
+	('notice.facts', 'kbilling''s own: money, dates, names of stages'),
+	('notice.occasion', 'a number, or kbilling''s own words and dates'),
 	('policy.debt_counts_from', 'one of two words: CHECK'),
 	('service.aggregation', 'one of five words: CHECK'),
 	('service.kind', 'one of two words: CHECK'),
 	('sweep_failure.state', 'an SQLSTATE'),
+	('sweep_run.phase', 'one of three words: CHECK'),
 	('sweep_run.at_time_zone', 'an account''s'),
 	('sweep_run.outcome', 'one of kbilling''s own words'),
 	('tariff.currency', 'three letters: CHECK'),
@@ -345,7 +348,7 @@ SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '10'), kb_cre
 CREATE FUNCTION pg_temp.plausible(type regtype) RETURNS text LANGUAGE sql AS $$
 	SELECT format('%L::%s', CASE type::text WHEN 'text' THEN 'std' WHEN 'jsonb' THEN '{}' WHEN 'bigint' THEN '1' WHEN 'integer' THEN '1' WHEN 'numeric' THEN '1'
 		WHEN 'boolean' THEN 'true' WHEN 'date' THEN '2026-11-01' WHEN 'timestamp with time zone' THEN '2026-11-01 00:00+00' WHEN 'kb_money' THEN '1 USD'
-		WHEN 'kb_price' THEN '1.00 each' WHEN 'kb_role' THEN 'owner' WHEN 'kb_payment_method' THEN 'card' WHEN 'kb_stage' THEN 'ok' END, type)
+		WHEN 'kb_price' THEN '1.00 each' WHEN 'kb_role' THEN 'owner' WHEN 'kb_payment_method' THEN 'card' WHEN 'kb_stage' THEN 'ok' WHEN 'kb_notice_kind' THEN 'charge_posted' END, type)
 $$;
 CREATE TEMP TABLE call AS
 SELECT p.proname, a.i,

@@ -3,6 +3,7 @@ DROP ROLE IF EXISTS kbilling_metrics_exporter;
 CREATE ROLE kbilling_metrics_exporter;
 SET search_path = kbilling, public;
 SELECT no_plan();
+\ir ../include/state.sql
 
 CREATE FUNCTION pg_temp.metric(name text) RETURNS TABLE (labels text, value numeric) LANGUAGE sql
 	BEGIN ATOMIC SELECT string_agg(l.value, ' ' ORDER BY l.key), m.value FROM metrics AS m LEFT JOIN jsonb_each_text(m.labels) AS l ON true WHERE m.name = $1 GROUP BY m.labels, m.value; END;
@@ -19,7 +20,7 @@ SET kbilling.clock = '2026-09-01 00:30+00';
 SELECT is(pg_temp.status(), 'running f, interrupted f, run -, 0 charged, 0 failed {}, 0 overdue since -, lag 00:00:00', 'W3: no sweep yet, no account: zeros');
 SELECT is((SELECT count(*) FROM kb_sweep_status() WHERE started_at IS NULL AND finished_at IS NULL AND duration IS NULL), 1::bigint, 'W3: one row, without a last run');
 SELECT results_eq('SELECT name, count(*), sum(value) FROM metrics GROUP BY name ORDER BY name COLLATE "C"', $$VALUES
-	('kbilling_accounts', 20::bigint, 0::numeric), ('kbilling_sweep_duration_seconds', 1, 0), ('kbilling_sweep_failed_accounts', 1, 0), ('kbilling_sweep_lag_seconds', 1, 0),
+	('kbilling_accounts', 20::bigint, 0::numeric), ('kbilling_notice_lag_seconds', 1, 0), ('kbilling_notices', 4, 0), ('kbilling_sweep_duration_seconds', 1, 0), ('kbilling_sweep_failed_accounts', 1, 0), ('kbilling_sweep_lag_seconds', 1, 0),
 	('kbilling_sweep_last_finished_timestamp_seconds', 1, 0), ('kbilling_sweep_overdue_accounts', 1, 0), ('kbilling_sweep_periods_charged_total', 1, 0), ('kbilling_sweep_running', 1, 0)$$,
 	'an empty database has its series, at zero');
 
@@ -65,8 +66,10 @@ SELECT kb_switch_on(3, 'seat', from_date => '2026-12-10'), kb_switch_off(3, 'sea
 	kb_set_tariff(212, 'swift', '2027-01-01'), kb_defer(110, '2026-12-25', 'support', 'asked'),
 	kb_apply_topup(1, '100.00 USD', 'card', 'a'), kb_adjust(1, '-4.00 USD', 'fee', 'a fee'), kb_apply_topup(6, '20.00 USD', 'card', 'a'), kb_apply_topup(7, '40.00 USD', 'card', 'a'), kb_apply_topup(202, '5000 JPY', 'card', 'a')
 \g /dev/null
-UPDATE account SET state = 'closing', delete_on = '2026-12-30' WHERE account_id = 6;
-UPDATE account SET state = 'deleted' WHERE account_id IN (7, 301);
+SELECT pg_temp.put_state(6, 'closing', '2027-12-30'), pg_temp.put_state(7, 'deleted'), pg_temp.put_state(301, 'deleted')
+\g /dev/null
+-- Somebody is always there, so that none is closed.
+INSERT INTO activity SELECT account_id, '2099-01-01' FROM account ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at;
 
 SELECT results_eq('SELECT * FROM pg_temp.metric(''kbilling_accounts'') WHERE value <> 0 ORDER BY labels COLLATE "C"', $$VALUES
 	('blocked active', 4::numeric),	-- 130, 131, 190, 191

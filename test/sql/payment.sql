@@ -2,6 +2,7 @@
 BEGIN;
 SET LOCAL search_path = kbilling, public;
 SELECT no_plan();
+\ir ../include/state.sql
 
 SET LOCAL kbilling.clock = '2026-11-01 10:00+00';
 INSERT INTO policy (policy, payment_hours) VALUES ('brief', 1);
@@ -43,7 +44,8 @@ SELECT kb_create_account('other', 'pro', 9)
 SELECT pg_temp.clock((debt_since || ' 10:00+00')::timestamptz), kb_adjust(account_id, '-5.00 USD', 'debt', 'debt') FROM stage_account WHERE debt_since IS NOT NULL ORDER BY debt_since
 \g /dev/null
 SET LOCAL kbilling.clock = '2026-11-20 10:00+00';
-UPDATE account SET state = stage::kb_account_state FROM stage_account s WHERE account.account_id = s.account_id AND stage IN ('closing', 'deleted', 'purged');
+SELECT pg_temp.put_state(account_id, stage::kb_account_state) FROM stage_account WHERE stage IN ('closing', 'deleted', 'purged')
+\g /dev/null
 SELECT is((SELECT string_agg(stage || ' ' || pg_temp.outcome(format('(kb_begin_topup(%s, %L, ''10 USD'', ''card'')).payment_id', account_id, member)), ', ' ORDER BY account_id) FROM stage_account WHERE account_id <= 8),
 	expected, format('T1: %s begins a payment', member)) FROM (VALUES
 	('own', 'ok 1, grace 1, remind 1, restrict 1, blocked 1, closing 1, deleted KB010, purged KB010'),
@@ -264,7 +266,8 @@ SELECT is((SELECT bonus FROM payment WHERE account_id = 20 AND payment_id = 5) |
 	'T5: what an expired payment earns is decided when it is credited');
 SELECT is(pg_temp.status(20, 5), 'settled/12', 'T2: it is credited all the same');
 SELECT is((SELECT string_agg(payment_id || ' ' || status, ', ' ORDER BY payment_id) FROM payment_status WHERE account_id = 20), '1 settled, 2 settled, 3 settled, 4 settled, 5 settled, 6 expired, 7 expired, 8 expired', 'where all of them stand');
-UPDATE account SET state = 'deleted' WHERE account_id = 20;
+SELECT pg_temp.put_state(20, 'deleted')
+\g /dev/null
 SELECT is(pg_temp.outcome('kb_apply_topup(20, ''100 USD'', ''card'', ''six'', payment_id => 6)'), 'KB010', 'T1: until the account is deleted');
 SELECT is_empty('SELECT * FROM kb_check()', 'J2: the books are right');
 

@@ -4,7 +4,7 @@ SELECT no_plan();
 
 -- Policy
 
-SELECT is(p, ROW('standard', 4, 7, 10, 40, 30, 10, '{3,1}', 20, 'due_date', '{}', 24)::policy,
+SELECT is(p, ROW('standard', 4, 7, 10, 40, 30, 10, '{3,1}', 20, 'en', 'due_date', '{}', 24)::policy,
 	'S2, D1, D2, D5, C5: the policy "standard" has the values of the rules')
 FROM policy p WHERE policy = 'standard';
 

@@ -95,7 +95,7 @@ FROM own_relation WHERE relkind = 'S' ORDER BY name;
 SELECT throws_ok('SELECT ' || call, '42501', NULL, 'refused to a role without rights: ' || call)
 FROM unnest(ARRAY['kb_balance(1)', 'kb_balance(1, now())', 'kb_access_stage(1::bigint)', 'kb_access(1, ''owner'')', 'kb_access(1, ''owner'', now())',
 	'kb_current_usage(1)', 'kb_forecast(1, 1)', 'kb_amount_for(1, 1)', 'kb_check()', 'kb_verify(1)']) AS call;
-SELECT lives_ok($$SELECT kb_access_stage(date '2026-11-01', '2026-11-05'), '1.00 USD'::kb_money + '2.00 USD', kb_rate('0.05 each', 3, 'USD'), kb_now()$$,
+SELECT lives_ok($$SELECT kb_access_stage(date '2026-11-01', '2026-11-05'), '1.00 USD'::kb_money + '2.00 USD', kb_rate('0.05 each', 3, 'USD'), kb_now(), kb_format_message('{a}', 'en', '{"a": 1}')$$,
 	'what only computes is for everyone');
 RESET ROLE;
 
@@ -145,6 +145,7 @@ SELECT pg_temp.grants('kb_grant', role, granted_as) FROM granted
 \g /dev/null
 SELECT pg_temp.expect(role, format('%s has what the documentation says, and nothing else', granted_as), granted_as) FROM granted;
 SELECT is_empty('SELECT pg_temp.rights_of(''kbilling_privilege_nobody'')', 'who is granted nothing has nothing');
+SELECT is_empty($$SELECT object FROM documented WHERE granted_as = 'app' AND object ~ 'template|notice_kind'$$, 'N4: an app has nothing to do with the texts of notices');
 SELECT is_empty($$SELECT role FROM granted WHERE has_schema_privilege(role, 'kbilling', 'CREATE')$$, 'nobody can plant an object in the schema');
 SELECT set_eq('SELECT granted_as, privilege, CASE kind WHEN ''ROUTINE'' THEN object::regprocedure::text ELSE object::regclass::text END FROM role_right',
 	'SELECT granted_as, privilege, object FROM documented', 'role_right is what is documented');
@@ -168,12 +169,15 @@ INSERT INTO call (granted_as, call) VALUES
 	('operator', 'kb_create_tariff(''work'', ''USD'')'), ('operator', 'kb_create_service(''desk'', ''recurring'')'), ('operator', 'kb_create_service(''calls'', ''metered'')'),
 	('operator', 'kb_set_price(''work'', ''base'', ''30.00'')'), ('operator', 'kb_set_price(''work'', ''desk'', ''4.00 each'')'), ('operator', 'kb_set_price(''work'', ''calls'', ''1.00 each'')'),
 	('operator', 'kb_set_bonus(''work'', ''50 USD'', 10)'), ('operator', 'kb_check()'),
+	('operator', 'kb_set_template(''charge_posted'', ''de'', ''{month}'', ''{amount}'')'), ('operator', 'kb_template(''standard'', ''charge_posted'', ''de'')'), ('operator', 'kb_drop_template(''charge_posted'', ''de'')'),
 	('app', 'kb_create_account(''own'', ''work'', 901)'), ('app', 'kb_add_member(901, ''emp'', ''admin'')'), ('app', 'kb_set_role(901, ''emp'', ''employee'')'), ('app', 'kb_login(901, ''emp'')'), ('app', 'kb_act_as(901, ''own'')'),
 	('app', 'kb_switch_on(901, ''desk'', 2)'), ('app', 'kb_switch_off(901, ''desk'', ''2026-11-11'')'), ('app', 'kb_record_usage(901, ''calls'', 3, ''a'')'),
 	('app', 'kb_record_usage_batch(''[{"account_id": 901, "service": "calls", "quantity": 1, "key": "b"}]'')'), ('app', 'kb_begin_topup(901, ''own'', ''100 USD'', ''card'')'), ('app', 'kb_begin_topup(901, ''own'', ''10 USD'', ''card'')'),
 	('app', 'kb_apply_topup(901, ''100 USD'', ''card'', ''p'', payment_id => 1)'), ('app', 'kb_fail_topup(901, 2, ''declined'')'), ('app', 'kb_topup_offers(901)'), ('app', 'kb_balance(901)'), ('app', 'kb_balance(901, now())'),
 	('app', 'kb_access_stage(901::bigint)'), ('app', 'kb_access_stage(901::bigint, now())'), ('app', 'kb_access(901, ''owner'')'), ('app', 'kb_access(901, ''owner'', now())'), ('app', 'kb_current_usage(901)'), ('app', 'kb_forecast(901, 3)'),
-	('app', 'kb_amount_for(901, 3)'), ('app', 'kb_cabinet(901, ''own'')'), ('app', 'kb_set_tariff(901, ''work'')'), ('app', 'kb_remove_member(901, ''emp'')'),
+	('app', 'kb_amount_for(901, 3)'), ('app', 'kb_cabinet(901, ''own'')'), ('app', 'kb_set_tariff(901, ''work'')'), ('app', 'kb_set_contact(901, ''own'', ''own@example.org'')'), ('app', 'kb_take_notices(10, ''1 minute'')'), ('app', 'kb_render_notice(901, 1)'), ('app', 'kb_fail_notice(901, 1, ''no'')'), ('app', 'kb_ack_notice(901, 1)'),
+	('app', 'kb_create_account(''own'', ''work'', 902, created_at => ''2026-09-01 00:00+00'')'), ('support', 'kb_schedule_closure(902, ''sue'')'), ('app', 'kb_cancel_closure(902, ''own'')'), ('operator', 'kb_retry_notice(901, 1)'),
+	('app', 'kb_remove_member(901, ''emp'')'),
 	('support', 'kb_add_member(901, ''two'', ''admin'')'), ('support', 'kb_set_role(901, ''two'', ''owner'')'), ('support', 'kb_remove_member(901, ''two'')'), ('support', 'kb_switch_on(901, ''desk'', 1, ''2026-11-20'')'),
 	('support', 'kb_defer(901, ''2026-11-20'', ''sue'', ''asked'')'), ('support', 'kb_apply_topup(901, ''10 USD'', ''manual'', ''q'')'), ('support', 'kb_refund(901, ''1 USD'', ''back'')'), ('support', 'kb_adjust(901, ''1 USD'', ''gift'', ''gift'')'),
 	('support', 'kb_reverse(901, 5, ''undo'', ''undo'')'), ('support', 'kb_chargeback(901, ''p'', ''dispute'')'), ('support', 'kb_adjust(901, ''-50 USD'', ''fee'', ''fee'')'), ('support', 'kb_write_off(901, ''gone'', ''gone'')'), ('support', 'kb_verify(901)'), ('support', 'kb_cabinet(901, ''own'')'),

@@ -2,6 +2,7 @@
 BEGIN;
 SET LOCAL search_path = kbilling, public;
 SELECT no_plan();
+\ir ../include/state.sql
 
 SET LOCAL kbilling.clock = '2026-11-01 12:00+00';
 INSERT INTO policy (policy, remind_day, restrict_day, block_day) VALUES ('swift', 2, 3, 5);
@@ -218,7 +219,8 @@ SELECT is((SELECT array_agg(deferred_until ORDER BY deferral_no) FROM deferral W
 SELECT throws_ok($$SELECT kb_defer(11, '2026-12-01', 'support', 'too late')$$, '22008', NULL, 'S4: a deferral cannot end in the past');
 SELECT throws_ok($$UPDATE deferral SET reason = 'none'$$, 'KB007', NULL, 'S4: nor be rewritten');
 
-UPDATE account SET state = 'deleted' WHERE account_id IN (11, 12);
+SELECT pg_temp.put_state(id, 'deleted') FROM unnest('{11,12}'::int[]) AS id
+\g /dev/null
 SELECT is(array(SELECT DISTINCT (kb_access(id, role)).access FROM unnest('{11,12}'::int[]) AS id, unnest(enum_range(NULL::kb_role)) AS role),
 	'{denied}', 'S3: nobody may use a deleted account, in debt or not');
 

@@ -1,6 +1,7 @@
 -- The sweep (W1 to W3)
 SET search_path = kbilling, public;
 SELECT no_plan();
+\ir ../include/state.sql
 
 SET kbilling.clock = '2026-11-01 12:00+00';
 SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '30.00'), kb_create_tariff('free', 'USD')
@@ -10,7 +11,10 @@ SELECT kb_create_account('olena', 'std', id, zone, created_at => '2026-11-01 12:
 \g /dev/null
 SELECT kb_create_account('olena', 'free', 5, created_at => '2026-11-01 12:00+00'), kb_create_account('olena', 'std', 6, created_at => '2026-11-01 12:00+00')
 \g /dev/null
-UPDATE account SET state = 'deleted' WHERE account_id = 6;
+SELECT pg_temp.put_state(6, 'deleted')
+\g /dev/null
+-- Somebody is always there, so that none is closed.
+INSERT INTO activity SELECT account_id, '2099-01-01' FROM account ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at;
 
 -- The last run: how it ended and what it did
 CREATE VIEW last_run AS
@@ -67,13 +71,13 @@ BEGIN
 	WHILE goes_on AND n < 20 LOOP
 		n = n + 1;
 		goes_on = kb_sweep_step(run, 2);
-		INSERT INTO step SELECT n, goes_on, format('%s/%s: %s', p.at_time_zone, p.at_account_id, p.periods_charged) FROM sweep_progress AS p WHERE run_id = run;
+		INSERT INTO step SELECT n, goes_on, format('%s %s/%s: %s', p.phase, p.at_time_zone, p.at_account_id, p.periods_charged) FROM sweep_progress AS p WHERE run_id = run;
 	END LOOP;
 END $$;
 SELECT is((SELECT array_agg(progress ORDER BY n) FROM step WHERE more),
-	'{Etc/GMT+12/: 0,Etc/GMT+12/4: 1,Pacific/Kiritimati/: 1,Pacific/Kiritimati/3: 2,UTC/: 2,UTC/2: 4,UTC/5: 5}',
-	'W3: zone by zone and in batches, each to be seen');
-SELECT is((SELECT array_agg(more ORDER BY n) FROM step WHERE n > 7), '{f}', 'W1: then it is done');
+	'{charges Etc/GMT+12/: 0,charges Etc/GMT+12/4: 1,charges Pacific/Kiritimati/: 1,charges Pacific/Kiritimati/3: 2,charges UTC/: 2,charges UTC/2: 4,charges UTC/5: 5,notices Etc/GMT+12/: 5,notices Etc/GMT+12/4: 5}',
+	'W1, W3: charges before notices, zone by zone and in batches, each to be seen');
+SELECT is((SELECT array_agg(more ORDER BY n) FROM step WHERE n > 9), '{f}', 'W1: then it is done');
 SELECT is((SELECT outcome FROM last_run), 'running', 'W3: until it is closed');
 
 CALL kb_sweep();

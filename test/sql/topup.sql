@@ -2,6 +2,7 @@ BEGIN;
 SET LOCAL search_path = kbilling, public;
 SET LOCAL kbilling.clock = '2026-11-01 10:00+00';
 SELECT no_plan();
+\ir ../include/state.sql
 
 SELECT kb_create_tariff('pro', 'USD'), kb_create_tariff('plain', 'USD'), kb_create_tariff('yen', 'JPY'), kb_create_tariff('euro', 'EUR');
 SELECT kb_set_bonus('pro', '100 USD', 5), kb_set_bonus('pro', '500 USD', 10), kb_set_bonus('yen', '1000 JPY', 2.5);
@@ -114,9 +115,11 @@ FROM (VALUES
 ) AS s (at, stage), unnest('{owner,admin,employee,stranger,nobody}'::text[]) AS member;
 SELECT is((SELECT string_agg(member, ' ' ORDER BY member) FROM entry WHERE account_id = 2000 AND kind = 'topup'),
 	'admin admin admin admin owner owner owner owner', 'T1: the entry keeps who paid');
-UPDATE account SET state = 'closing' WHERE account_id = 2000;
+SELECT pg_temp.put_state(2000, 'closing')
+\g /dev/null
 SELECT is(pg_temp.pay('owner', '2026-11-10 13:00+00'), 'blocked', 'T1: paying is possible until the account is deleted');
-UPDATE account SET state = 'deleted' WHERE account_id = 2000;
+SELECT pg_temp.put_state(2000, 'deleted')
+\g /dev/null
 SELECT throws_ok($$SELECT kb_apply_topup(2000, '1 USD', 'card', 'late', 'owner')$$, 'KB010', NULL, 'T1: and no longer');
 
 -- T2

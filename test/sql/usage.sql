@@ -1,6 +1,7 @@
 -- Usage (rules U1 to U5, C2, C3, C6 to C8)
 SET search_path = kbilling, public;
 SELECT no_plan();
+\ir ../include/state.sql
 BEGIN;
 
 SET LOCAL kbilling.clock = '2026-11-20 12:00+00';
@@ -525,11 +526,13 @@ SELECT throws_ok($$SELECT kb_record_usage(221, 'sum', 1, 'e', '2026-11-16 23:59+
 
 SELECT pg_temp.open(222), kb_record_usage(222, 'sum', 5, 'k')
 \g /dev/null
-UPDATE account SET state = 'deleted' WHERE account_id = 222;
+SELECT pg_temp.put_state(222, 'deleted')
+\g /dev/null
 SELECT throws_ok($$SELECT kb_record_usage(222, 'sum', 5, 'k2')$$, 'KB010', 'account 222 is deleted', 'D5: a deleted account uses nothing');
 SELECT throws_ok($$SELECT kb_record_usage(222, 'sum', 5, 'k')$$, 'KB010', 'account 222 is deleted', 'D5: nor does it hear of what is known');
 SELECT is(pg_temp.running(222), NULL, 'D5: and has no running month');
-UPDATE account SET state = 'closing' WHERE account_id = 222;
+SELECT pg_temp.put_state(222, 'closing')
+\g /dev/null
 SELECT is(kb_record_usage(222, 'sum', 6, 'k2'), true, 'D3: one that is closing does');
 SELECT is(pg_temp.running(222), '{sum usage 11-01..11-20 11/2 x 1.00 each = 11.00 USD}', 'D5: and what there was is there again');
 

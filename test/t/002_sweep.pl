@@ -30,6 +30,17 @@ $node->safe_psql('busy', q{
 	SELECT kbilling.kb_apply_topup(id, '25 USD', 'card', 'pay-' || id) FROM generate_series(1, 2400, 3) AS id;
 	SELECT kbilling.kb_switch_on(id, 'seat', 2, '2025-11-11') FROM generate_series(1, 2400, 5) AS id;
 });
+# Accounts with nothing to charge: closures alone are due, to be scheduled, reminded of, carried out, and purged after.
+ask('busy', q{
+	SELECT kbilling.kb_create_tariff('free', 'USD');
+	SELECT kbilling.kb_create_account('owner', 'free', id, created_at => '2025-09-05 12:00+00') FROM generate_series(3001, 3400) AS id;
+	SELECT kbilling.kb_month_charge(id) FROM generate_series(3001, 3400) AS id, generate_series(1, 3)});
+ask('busy', qq{
+	SET kbilling.clock = '2025-$_->[0] 12:00+00';
+	SELECT kbilling.kb_take_closure_steps(array_agg(id), kbilling.kb_now()) FROM generate_series($_->[1], $_->[1] + 99) AS id})
+	for (map { [ $_, 3301 ] } '10-20', '10-27', '10-29', '10-30'), (map { [ $_, 3201 ] } '11-20', '11-27', '11-29'), [ '11-26', 3101 ];
+is(ask('busy', 'SELECT state, delete_on, count(*) FROM kbilling.account WHERE account_id > 3000 GROUP BY 1, 2 ORDER BY 1, 2'),
+	"active||100\nclosing|2025-11-30|100\nclosing|2025-12-06|100\ndeleted|2025-10-30|100", 'D: accounts at each step of a closure');
 my $periods = 4800;
 my $held = 1302;	# somewhere in Europe/Kyiv, the third of four zones
 
@@ -88,16 +99,18 @@ sub sweep_locks
 		WHERE l.locktype = 'advisory' AND d.datname = current_database()});
 }
 
-# All that the accounts and their journal say; the clock stands still, so hashes and times are the same too.
+# All that the accounts, their journal, closures and notices say; the clock stands still, so hashes and times are the same too.
 sub books
 {
 	my ($database) = @_;
 	return ask($database, q{
 		SELECT count(*), md5(string_agg(e::text, ';' ORDER BY e.account_id, e.seq)) FROM kbilling.entry e;
-		SELECT count(*), md5(string_agg(a::text, ';' ORDER BY a.account_id)) FROM kbilling.account a});
+		SELECT count(*), md5(string_agg(a::text, ';' ORDER BY a.account_id)) FROM kbilling.account a;
+		SELECT count(*), md5(string_agg(s::text, ';' ORDER BY s.account_id, s.step_no)) FROM kbilling.closure_step s;
+		SELECT count(*), md5(string_agg(n::text, ';' ORDER BY n.account_id, n.notice_no)) FROM kbilling.notice n});
 }
 
-my @databases = qw(undisturbed crash terminate cancel timeout lock_timeout crossing other);
+my @databases = qw(undisturbed closures crash terminate cancel timeout lock_timeout crossing other);
 $node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE busy") for @databases;
 
 # Where something else is to end the wait, the sweep's own time-out must not come first.
@@ -107,6 +120,9 @@ ask('undisturbed', 'CALL kbilling.kb_sweep()');
 my $right = books('undisturbed');
 is(ask('undisturbed', 'SELECT outcome, periods_due, periods_charged, entries_posted FROM kbilling.sweep_run'),
 	"finished|$periods|$periods|$periods", 'W3: undisturbed, a run charges all that is due');
+is(ask('undisturbed', 'SELECT phase, closure_steps, notices_written, accounts_failed FROM kbilling.sweep_run'), 'closures|2800|0|0', 'W1: charges first, then closures');
+is(ask('undisturbed', 'SELECT state, delete_on, count(*) FROM kbilling.account WHERE account_id > 3000 GROUP BY 1, 2 ORDER BY 1, 2'),
+	"closing|2025-12-06|100\nclosing|2025-12-13|100\ndeleted|2025-12-03|100\npurged|2025-10-30|100", 'D: each is a step further');
 is(ask('undisturbed', 'SELECT * FROM kbilling.kb_check()'), '', 'and the books are right');
 
 # What must hold after a sweep that was stopped, and again after the next one.
@@ -131,6 +147,20 @@ sub resumed
 		"interrupted|$periods|2400\nfinished|2400|2400", "$how: W3: the run is known as interrupted");
 	is(ask($database, 'SELECT * FROM kbilling.kb_check()'), '', "$how: and the books are right");
 	return;
+}
+
+# In the midst of closures.
+{
+	my @psql = (hold_up('closures', 'SELECT FROM kbilling.account WHERE account_id = 3250 FOR UPDATE'), sweep_half('closures'));
+	is(ask('closures', 'SELECT s.running, p.phase, p.periods_charged, p.closure_steps FROM kbilling.kb_sweep_status() s, kbilling.sweep_progress p'), "t|closures|$periods|1800",
+		'closures: W3: how far it is can be seen from another session');
+	$node->stop('immediate');
+	finish($_) for @psql;
+	$node->start;
+	is(ask('closures', 'SELECT * FROM kbilling.kb_check()'), '', 'closures: half-way the books are right, too');
+	ask('closures', 'CALL kbilling.kb_sweep()');
+	is(books('closures'), $right, 'closures: W1: the next run leads to the same state');
+	is(ask('closures', 'SELECT outcome, periods_charged, closure_steps FROM kbilling.sweep_run ORDER BY run_id'), "interrupted|$periods|1800\nfinished|0|1000", 'closures: W3: and has counted');
 }
 
 # The machine goes down.

@@ -35,6 +35,7 @@ ask('busy', q{
 		kb_set_price('reseller', 'seat', '4'), kb_set_price('lviv', 'base', '800.00'), kb_set_price('lviv', 'seat', '200 per 2 min 250');
 	SELECT kb_set_bonus('start', '100 USD', 10), kb_set_bonus('start', '20 USD', 2.5, to_date => '2025-09-01'),
 		kb_set_bonus('lviv', '1000 UAH', 5);
+	SELECT kb_set_template('charge_posted', 'uk', 'Рахунок за {month}', '{amount}'), kb_set_template('charge_posted', 'en', 'Bill for {month}', '{amount}', 'strict');
 	SELECT kb_create_account('owner', ('{lviv,start,reseller}'::text[])[1 + n % 3], email => 'owner@example.org',
 		time_zone => ('{Europe/Kyiv,Asia/Tokyo}'::text[])[1 + n % 2]) FROM generate_series(1, 120) AS n;
 	SELECT kb_create_account('owner', 'start', 1000, created_at => '2025-01-31 12:00+00');

@@ -1,0 +1,257 @@
+/*
+ * The closure of unused accounts: notice, reminders, deletion, restore (rules D).
+ *
+ * Where an account is on the way stands in its row, and when the sweep has to
+ * look at it next; how it came there, in kbilling.closure_step.
+ */
+
+CREATE FUNCTION kbilling.kb_next_reminder(scheduled_on date, delete_on date, today date, reminder_days integer[], reminded integer,
+										  OUT reminder integer, OUT deletion_on date, OUT next_on date)
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_next_reminder';
+COMMENT ON FUNCTION kbilling.kb_next_reminder(date, date, date, integer[], integer) IS
+'What is to be done about a closure today (D2, D7), if the smallest of the reminders given so far is reminded (NULL: none): the reminder to give now, the day of the deletion, moved if the last reminder comes too late for it, and when to look again; next_on is NULL when the deletion is due';
+
+CREATE FUNCTION kbilling.kb_closure_terms(account_ids bigint[], at timestamptz)
+	RETURNS TABLE (account_id bigint, delete_on date, today date, created_on date, active_on date, may_close_on date, is_charged boolean,
+				   min_age_days integer, inactive_days integer, notice_days integer, restore_days integer,
+				   reminder integer, deletion_on date, next_on date)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT a.account_id, a.delete_on, d.today, d.created_on, d.active_on,
+		   greatest(d.created_on + p.min_age_days + 1, d.active_on + p.inactive_days),
+		   a.charged_through >= kbilling.kb_month_first_day(d.today) - 1,
+		   p.min_age_days, p.inactive_days, p.notice_days, p.restore_days,
+		   r.reminder, r.deletion_on, r.next_on
+	FROM unnest($1) i (account_id)
+	JOIN kbilling.account a ON a.account_id = i.account_id
+	LEFT JOIN kbilling.activity v ON v.account_id = a.account_id
+	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date($2, a.time_zone) AS today,
+							   kbilling.kb_account_date(a.created_at, a.time_zone) AS created_on,
+							   kbilling.kb_account_date(greatest(v.active_at, a.created_at), a.time_zone) AS active_on) d
+	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
+	LEFT JOIN LATERAL (SELECT s.step_no, s.taken_on FROM kbilling.closure_step s
+					   WHERE s.account_id = a.account_id AND s.step = 'scheduled' AND a.state = 'closing'
+					   ORDER BY s.step_no DESC LIMIT 1) begun ON true
+	LEFT JOIN LATERAL kbilling.kb_next_reminder(begun.taken_on, a.delete_on, d.today, p.reminder_days,
+		(SELECT min(s.reminder) FROM kbilling.closure_step s WHERE s.account_id = a.account_id AND s.step_no > begun.step_no AND s.step = 'reminded')) r
+		ON begun.taken_on IS NOT NULL;
+END;
+COMMENT ON FUNCTION kbilling.kb_closure_terms(bigint[], timestamptz) IS
+'What the rules D ask of accounts, on their local dates: since when age and idleness allow a closure (may_close_on), whether all months that have ended are charged, and of a closing account what kb_next_reminder says';
+
+-- A step's notice has its number, so that those without one are told of.
+CREATE FUNCTION kbilling.kb_tell_closures(account_ids bigint[], at timestamptz) RETURNS bigint
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	WITH written AS (
+		INSERT INTO kbilling.notice (account_id, notice_no, written_at, due_at, kind, occasion, facts)
+		SELECT s.account_id, s.step_no, s.taken_at, s.taken_at,
+			   CASE s.step
+				   WHEN 'scheduled' THEN 'closure_scheduled'
+				   WHEN 'reminded' THEN 'closure_reminder'
+				   WHEN 'cancelled' THEN 'closure_cancelled'
+				   WHEN 'deleted' THEN 'account_deleted'
+				   WHEN 'restored' THEN 'account_restored'
+				   WHEN 'purged' THEN 'account_purged'
+			   END::kbilling.kb_notice_kind, s.step_no::text,
+			   CASE s.step
+				   WHEN 'scheduled' THEN f.debt || f.stage || jsonb_build_object('delete_on', s.delete_on, 'days', s.delete_on - s.taken_on, 'restore_days', p.restore_days)
+				   WHEN 'reminded' THEN f.debt || f.stage || jsonb_build_object('delete_on', s.delete_on, 'days', s.delete_on - s.taken_on)
+				   WHEN 'cancelled' THEN f.debt || f.stage || jsonb_build_object('why', s.reason, 'delete_on', s.delete_on)
+				   WHEN 'deleted' THEN f.debt || jsonb_build_object('deleted_on', s.taken_on, 'purge_on', s.purge_on, 'restore_until', s.purge_on - 1,
+																	'days', s.purge_on - s.taken_on)
+				   WHEN 'restored' THEN f.debt || f.stage || jsonb_build_object('restored_on', s.taken_on, 'balance', s.balance)
+				   WHEN 'purged' THEN jsonb_build_object('purged_on', s.taken_on)
+			   END
+		FROM kbilling.closure_step s
+		JOIN kbilling.account a ON a.account_id = s.account_id
+		CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, s.taken_on) p
+		CROSS JOIN LATERAL (
+			SELECT jsonb_build_object('in_debt', s.balance OPERATOR(kbilling.<) 0, 'amount_due', kbilling.kb_amount_due(s.balance)) AS debt,
+				   jsonb_build_object('stage', kbilling.kb_stage(a.debt_since, a.deferred_until, s.taken_on, p.remind_day, p.restrict_day, p.block_day)) AS stage) f
+		WHERE s.account_id = ANY ($1) AND s.taken_at = $2
+			AND NOT EXISTS (SELECT FROM kbilling.notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
+		RETURNING notice_no
+	)
+	SELECT kbilling.kb_wake(count(*)) FROM written;
+END;
+COMMENT ON FUNCTION kbilling.kb_tell_closures(bigint[], timestamptz) IS
+'Writes the notices of the steps that were taken at the moment; how many (D2, N1)';
+
+CREATE FUNCTION kbilling.kb_put_closures(account_ids bigint[], at timestamptz, taken_by text, reason text) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	WITH step AS (
+		UPDATE kbilling.account a
+		SET state = 'closing', delete_on = t.today + t.notice_days, closure_check_on = t.today + 1, last_notice_no = a.last_notice_no + 1
+		FROM kbilling.kb_closure_terms($1, $2) t
+		WHERE a.account_id = t.account_id AND a.state = 'active' AND a.balance OPERATOR(kbilling.<=) 0 AND t.may_close_on <= t.today
+		RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, t.today
+	)
+	INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, reason, balance, delete_on)
+	SELECT account_id, last_notice_no, 'scheduled', $2, today, $3, $4, balance, delete_on FROM step;
+END;
+COMMENT ON FUNCTION kbilling.kb_put_closures(bigint[], timestamptz, text, text) IS 'Schedules the closure of those of the accounts that D1 allows';
+
+CREATE FUNCTION kbilling.kb_put_cancellations(account_ids bigint[], at timestamptz, taken_by text, reason text) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	WITH step AS (
+		UPDATE kbilling.account a
+		SET state = 'active', delete_on = NULL, last_notice_no = a.last_notice_no + 1,
+			closure_check_on = CASE WHEN a.balance OPERATOR(kbilling.<=) 0 THEN greatest(t.may_close_on, t.today + 1) END
+		FROM kbilling.kb_closure_terms($1, $2) t
+		WHERE a.account_id = t.account_id AND a.state = 'closing'
+		RETURNING a.account_id, a.last_notice_no, a.balance, t.delete_on, t.today
+	)
+	INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, reason, balance, delete_on)
+	SELECT account_id, last_notice_no, 'cancelled', $2, today, $3, $4, balance, delete_on FROM step;
+END;
+COMMENT ON FUNCTION kbilling.kb_put_cancellations(bigint[], timestamptz, text, text) IS 'Cancels the closures of those of the accounts that have one';
+
+-- It is looked at each day, as the policy may be another one by then.
+CREATE FUNCTION kbilling.kb_put_reminders(account_ids bigint[], at timestamptz) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	WITH looked AS (
+		UPDATE kbilling.account a
+		SET delete_on = t.deletion_on, closure_check_on = t.today + 1, last_notice_no = a.last_notice_no + (t.reminder IS NOT NULL)::integer
+		FROM kbilling.kb_closure_terms($1, $2) t
+		WHERE a.account_id = t.account_id AND a.state = 'closing' AND a.delete_on = t.delete_on AND t.next_on IS NOT NULL
+		RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, t.today, t.reminder
+	)
+	INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance, delete_on, reminder)
+	SELECT account_id, last_notice_no, 'reminded', $2, today, 'sweep', balance, delete_on, reminder FROM looked WHERE reminder IS NOT NULL;
+END;
+COMMENT ON FUNCTION kbilling.kb_put_reminders(bigint[], timestamptz) IS 'Gives the reminders that are due (D2, D7)';
+
+-- A login writes to activity; so of the two that meet on the day, one waits, and then sees what the other has done.
+CREATE FUNCTION kbilling.kb_put_deletions(account_ids bigint[], at timestamptz) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	INSERT INTO kbilling.activity AS v (account_id, active_at)
+	SELECT t.account_id, a.created_at
+	FROM kbilling.kb_closure_terms($1, $2) t JOIN kbilling.account a ON a.account_id = t.account_id
+	WHERE a.state = 'closing' AND t.deletion_on IS NOT NULL AND t.next_on IS NULL
+	ORDER BY t.account_id
+	ON CONFLICT (account_id) DO UPDATE SET active_at = v.active_at;
+	-- an account whose months could not all be charged waits for the next sweep
+	WITH step AS (
+		UPDATE kbilling.account a
+		SET state = 'deleted', delete_on = t.today, closure_check_on = t.today + t.restore_days, last_notice_no = a.last_notice_no + 1
+		FROM kbilling.kb_closure_terms($1, $2) t
+		WHERE a.account_id = t.account_id AND a.state = 'closing' AND a.delete_on = t.delete_on AND t.deletion_on IS NOT NULL AND t.next_on IS NULL
+			AND a.balance OPERATOR(kbilling.<=) 0 AND t.may_close_on <= t.today AND t.is_charged
+		RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, a.closure_check_on, t.today
+	)
+	INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance, delete_on, purge_on)
+	SELECT account_id, last_notice_no, 'deleted', $2, today, 'sweep', balance, delete_on, closure_check_on FROM step;
+	SELECT kbilling.kb_put_cancellations(array_agg(t.account_id), $2, 'sweep', 'conditions')
+	FROM kbilling.kb_closure_terms($1, $2) t JOIN kbilling.account a ON a.account_id = t.account_id
+	WHERE a.state = 'closing' AND t.deletion_on IS NOT NULL AND t.next_on IS NULL AND (a.balance OPERATOR(kbilling.>) 0 OR t.may_close_on > t.today);
+END;
+COMMENT ON FUNCTION kbilling.kb_put_deletions(bigint[], timestamptz) IS
+'Of the accounts whose day has come, deletes those for which the conditions still hold, and cancels the closure of the others (D4)';
+
+CREATE FUNCTION kbilling.kb_take_closure_steps(account_ids bigint[], at timestamptz) RETURNS bigint
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	SELECT kbilling.kb_put_deletions($1, $2);
+	SELECT kbilling.kb_put_reminders($1, $2);
+	SELECT kbilling.kb_put_closures($1, $2, 'sweep', NULL);
+	-- those that are used, or have money, for now; coalesce, so that they are not looked for in the index on that column, which may
+	-- have been empty when statistics were made
+	UPDATE kbilling.account a
+	SET closure_check_on = CASE WHEN a.balance OPERATOR(kbilling.<=) 0 THEN greatest(t.may_close_on, t.today + 1) END
+	FROM kbilling.kb_closure_terms($1, $2) t
+	WHERE a.account_id = t.account_id AND a.state = 'active' AND coalesce(a.closure_check_on, 'infinity') <= t.today;
+	SELECT kbilling.kb_purge_accounts($1, $2);
+	SELECT kbilling.kb_tell_closures($1, $2);
+END;
+COMMENT ON FUNCTION kbilling.kb_take_closure_steps(bigint[], timestamptz) IS
+'Does what is due about the accounts: closures are scheduled, reminded of, carried out or cancelled, and deleted accounts purged; how many steps were taken';
+
+CREATE FUNCTION kbilling.kb_schedule_closure(account_id bigint, by text, reason text = NULL) RETURNS date
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_require_not_null('account_id, by', account_id, "by"), kbilling.kb_raise_if("by" = '', '22023', 'by must not be empty'),
+		   kbilling.kb_lock_account(account_id);
+	SELECT kbilling.kb_raise_if(a.balance OPERATOR(kbilling.>) 0 OR t.may_close_on > t.today, 'KB011',
+			   format('account %s may not be closed', a.account_id),
+			   concat_ws(' ',
+				   CASE WHEN t.today - t.created_on <= t.min_age_days
+					   THEN format('It was created %s days ago, and must be older than %s days.', t.today - t.created_on, t.min_age_days) END,
+				   CASE WHEN t.today - t.active_on < t.inactive_days
+					   THEN format('It was in use %s days ago, and must be idle for %s days.', t.today - t.active_on, t.inactive_days) END,
+				   CASE WHEN a.balance OPERATOR(kbilling.>) 0
+					   THEN format('Its balance is %s, and must be zero or less.', a.balance) END),
+			   CASE WHEN t.may_close_on > t.today
+				   THEN format('It may be closed from %s on, if nobody logs in and nothing is on the balance then (D1).', to_char(t.may_close_on, 'YYYY-MM-DD'))
+				   ELSE 'Pay the balance back with kb_refund first, or take it off with kb_adjust (D1).' END)
+	FROM kbilling.kb_closure_terms(ARRAY[$1], kbilling.kb_now()) t JOIN kbilling.account a ON a.account_id = t.account_id
+	WHERE a.state = 'active';
+	SELECT kbilling.kb_put_closures(ARRAY[$1], kbilling.kb_now(), $2, $3);
+	SELECT kbilling.kb_tell_closures(ARRAY[$1], kbilling.kb_now());
+	SELECT a.delete_on FROM kbilling.account a WHERE a.account_id = $1;
+END;
+COMMENT ON FUNCTION kbilling.kb_schedule_closure(bigint, text, text) IS
+'Schedules the closure of an unused account, sends the owner a notice, and gives the day of the deletion (D1, D2); of an account that is closing it gives that day and changes nothing. KB001, KB010; KB011 names each condition that is not met';
+
+CREATE FUNCTION kbilling.kb_cancel_closure(account_id bigint, member text) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_require_not_null('account_id, member', account_id, member), kbilling.kb_lock_account(account_id);
+	SELECT kbilling.kb_require_member(account_id, member);
+	SELECT kbilling.kb_raise_if(m.role = 'employee', 'KB004', format('member "%s" may not cancel the closure of account %s', $2, $1),
+								'Only an owner or admin does so (D4).', 'Ask an owner or admin, or log in: the closure is not carried out then.'),
+		   kbilling.kb_raise_if(a.state <> 'closing', '55000', format('account %s is not closing', $1), format('It is %s.', a.state),
+								'There is nothing to cancel.')
+	FROM kbilling.account a JOIN kbilling.member m ON m.account_id = a.account_id AND m.member = $2
+	WHERE a.account_id = $1;
+	-- who cancels uses the account; else the next sweep would begin anew
+	INSERT INTO kbilling.activity (account_id, active_at) VALUES ($1, kbilling.kb_now())
+	ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at;
+	SELECT kbilling.kb_put_cancellations(ARRAY[$1], kbilling.kb_now(), $2, 'member');
+	SELECT kbilling.kb_tell_closures(ARRAY[$1], kbilling.kb_now());
+END;
+COMMENT ON FUNCTION kbilling.kb_cancel_closure(bigint, text) IS
+'An owner or admin cancels the closure of the account, which counts as activity (D4). KB001, KB010; KB004 for another member; 55000 if the account is not closing';
+
+CREATE FUNCTION kbilling.kb_skip_months(account_id bigint, through date) RETURNS void
+	LANGUAGE c VOLATILE
+	AS 'MODULE_PATHNAME', 'kb_skip_months';
+COMMENT ON FUNCTION kbilling.kb_skip_months(bigint, date) IS
+'Months through that day which are not charged never will be, nor is what was used in them (D5); part of kb_restore_account';
+
+CREATE FUNCTION kbilling.kb_restore_account(account_id bigint, by text) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kbilling.kb_require_not_null('account_id, by', account_id, "by"), kbilling.kb_raise_if("by" = '', '22023', 'by must not be empty');
+	SELECT FROM kbilling.account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
+	SELECT kbilling.kb_require_account($1);
+	SELECT kbilling.kb_raise_if(a.state IN ('active', 'closing'), '55000', format('account %s is not deleted', $1), format('It is %s.', a.state),
+								'There is nothing to restore.'),
+		   kbilling.kb_raise_if(a.state = 'purged' OR a.closure_check_on <= d.today, 'KB010', format('account %s cannot be restored', $1),
+								CASE a.state WHEN 'purged' THEN 'Its data is gone (D6).'
+								ELSE format('It could be restored until %s (D5).', to_char(a.closure_check_on - 1, 'YYYY-MM-DD')) END,
+								'Create a new account.')
+	FROM kbilling.account a CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS today) d
+	WHERE a.account_id = $1;
+	SELECT kbilling.kb_skip_months($1, kbilling.kb_month_first_day(kbilling.kb_today($1)) - 1);
+	INSERT INTO kbilling.activity (account_id, active_at) VALUES ($1, kbilling.kb_now())
+	ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at;
+	WITH step AS (
+		UPDATE kbilling.account a
+		SET state = 'active', delete_on = NULL, last_notice_no = a.last_notice_no + 1,
+			closure_check_on = CASE WHEN a.balance OPERATOR(kbilling.<=) 0 THEN greatest(t.may_close_on, t.today + 1) END
+		FROM kbilling.kb_closure_terms(ARRAY[$1], kbilling.kb_now()) t
+		WHERE a.account_id = t.account_id AND a.state = 'deleted'
+		RETURNING a.account_id, a.last_notice_no, a.balance, t.today
+	)
+	INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance)
+	SELECT step.account_id, last_notice_no, 'restored', kbilling.kb_now(), today, kb_restore_account."by", balance FROM step;
+	SELECT kbilling.kb_tell_closures(ARRAY[$1], kbilling.kb_now());
+END;
+COMMENT ON FUNCTION kbilling.kb_restore_account(bigint, text) IS
+'Restores a deleted account as it was, which counts as activity; months that ended while it was deleted are never charged (D5). KB001; KB010 if it is purged or the days for it are over; 55000 if it is not deleted';

@@ -1,0 +1,67 @@
+/*
+ * message.h
+ *		Messages in the syntax of ICU's MessageFormat (rule N4).
+ *
+ * What message.c, which knows PostgreSQL, and message_icu.cpp, which knows ICU,
+ * say to each other.  All texts are UTF-8.
+ */
+#ifndef KBILLING_MESSAGE_H
+#define KBILLING_MESSAGE_H
+
+/* Bounds on what one call may take of stack and memory. */
+#define MESSAGE_MAX_BRACES	200
+#define MESSAGE_MAX_PATTERN	(1 << 20)
+#define MESSAGE_MAX_LENGTH	(1 << 28)
+
+typedef enum MessageFactKind
+{
+	MESSAGE_TEXT,
+	MESSAGE_NUMBER,
+	MESSAGE_DATE,
+	MESSAGE_MONTH
+} MessageFactKind;
+
+typedef struct MessageFact
+{
+	MessageFactKind kind;
+	const char *name;
+	const char *value;			/* of a number, its digits */
+	int			days;			/* of a date or month, its first day: days from 1970-01-01 */
+} MessageFact;
+
+typedef enum MessageOutcome
+{
+	MESSAGE_DONE,
+	MESSAGE_SYNTAX_ERROR,		/* at offset */
+	MESSAGE_NO_FACT,			/* text: its name */
+	MESSAGE_WRONG_KIND,			/* text: the fact's name */
+	MESSAGE_WRONG_FORMAT,		/* text: what is no format of a number */
+	MESSAGE_NO_LANGUAGE,
+	MESSAGE_TOO_MANY_BRACES,
+	MESSAGE_TOO_LONG,
+	MESSAGE_NO_MEMORY,
+	MESSAGE_FAILED				/* text: what ICU says */
+} MessageOutcome;
+
+typedef struct MessageResult
+{
+	MessageOutcome outcome;
+	char	   *text;			/* from malloc, or null */
+	int			offset;			/* in bytes */
+	const char *reason;			/* of a syntax error */
+} MessageResult;
+
+#ifdef __cplusplus
+extern "C"
+{
+#endif
+
+/* The pattern with the facts filled in, or what is wrong. */
+extern void message_format(const char *pattern, const char *language,
+						   const MessageFact *facts, int nfacts, MessageResult *result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
