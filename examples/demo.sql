@@ -192,7 +192,7 @@ WITH step AS (
 )
 SELECT what, sum(n) AS n, round(sum(seconds), 1) AS seconds, round(sum(n) / sum(seconds)) AS "a second"
 FROM step
-WHERE what <> 'start'
+WHERE what NOT IN ('start', 'steps of closures')	-- these were counted with the charges
 GROUP BY what
 UNION ALL
 SELECT 'the play in all', NULL, round(sum(seconds), 1), NULL FROM step
