@@ -75,15 +75,17 @@ ask('busy', q{
 	CREATE TRIGGER meter AFTER INSERT ON public.sale REFERENCING NEW TABLE AS added
 		FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('orders', 'account_id', '', 'sale_no');
 	INSERT INTO public.sale SELECT 1 + n % 120, n FROM generate_series(1, 500) n;
+	SELECT kbilling.kb_register_purge('public.sale', 'account_id');
 	CREATE VIEW public.debtors AS SELECT account_id, stage, amount_due FROM kbilling.account_status WHERE stage <> 'ok';
 });
 is(ask('busy', q{
 	SELECT count(DISTINCT kind), count(DISTINCT kbilling.kb_currency(amount)) FROM kbilling.entry;
 	SELECT string_agg(DISTINCT outcome, ',' ORDER BY outcome), sum(accounts_failed) FROM kbilling.sweep_run;
 	SELECT count(*) > 0 FROM kbilling.tariff_history;
+	SELECT (SELECT count(*) FROM kbilling.closure_step) > 20, (SELECT count(DISTINCT kind) FROM kbilling.notice) > 3, (SELECT count(*) FROM kbilling.purge_order WHERE "table" IS NOT NULL);
 	SET kbilling.clock = '2025-09-05 12:00+00';
 	SELECT string_agg(DISTINCT stage::text, ',' ORDER BY stage::text) FROM kbilling.account_status}),
-	"8|2\nfinished,running|1\nt\nblocked,grace,ok,remind,restrict", 'the database has been busy')
+	"8|2\nfinished,running|1\nt\nt|t|1\nblocked,grace,ok,remind,restrict", 'the database has been busy')
 	or diag(ask('busy', 'SELECT * FROM kbilling.sweep_failure'));
 
 # Everything in every table and sequence of the extension, as text.
