@@ -5,7 +5,7 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" kbilling.contr
 
 # The install script is these parts of sql/install/, joined in this order.
 PARTS = schema money price card calendar policy message access account journal topup payment correction usage charge \
-	status forecast member notice deferral purge closure guard sweep schedule report cabinet metrics privilege
+	status forecast member notice deferral tariff purge closure guard sweep schedule report cabinet metrics privilege
 
 # The tests in test/sql/ whose output is the thing; the others there are pgTAP.
 REGRESS = install quickstart

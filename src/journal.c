@@ -318,7 +318,9 @@ static SavedPlan append_and_store_plan = {
 	" UPDATE kbilling.account a"
 	"    SET balance = $5, unspent_bonus = $6, last_seq = $2, last_hash = $16, debt_since = $7,"
 	/* a change of the stage that is due, but not told of yet, stays so while the debt does */
-	"        stage_check_on = CASE WHEN a.debt_since = $7 AND a.stage_check_on <= $8 THEN a.stage_check_on ELSE $18 END,"
+	"        stage_check_on = CASE WHEN a.debt_since = $7 AND a.stage_check_on <= $8 THEN a.stage_check_on"
+	/* and while another tariff is to come, whose policy may be another, it is looked at each day */
+	"            ELSE least($18, CASE WHEN $7 IS NOT NULL AND a.tariff_from > $8 THEN $8 + 1 END) END,"
 	"        last_notice_no = $17,"
 	"        closure_check_on = coalesce(a.closure_check_on, CASE WHEN $5 OPERATOR(kbilling.<=) 0 THEN $8 END)"
 	"   FROM e WHERE a.account_id = $1",
@@ -530,9 +532,10 @@ static SavedPlan post_charges_plan = {
 	"         stage_check_on = CASE WHEN a.stage_check_on <= c.today"
 	"             AND a.debt_since = kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on)"
 	"           THEN a.stage_check_on"
-	"           ELSE kbilling.kb_next_stage_on("
-	"             kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on),"
-	"             a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day) END,"
+	"           ELSE least(kbilling.kb_next_stage_on("
+	"               kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on),"
+	"               a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day),"
+	"             CASE WHEN a.balance OPERATOR(kbilling.<) c.total AND a.tariff_from > c.today THEN c.today + 1 END) END,"
 	"         closure_check_on = coalesce(a.closure_check_on,"
 	"             CASE WHEN a.balance OPERATOR(kbilling.-) c.total OPERATOR(kbilling.<=) 0 THEN c.effective_on END),"
 	"         last_notice_no = a.last_notice_no + c.entries"

@@ -9,14 +9,18 @@
 #include "postgres.h"
 
 #include "args.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "plan.h"
 #include "purge.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 /* The accounts whose rows are being deleted. */
@@ -49,7 +53,7 @@ static SavedPlan begin_plan = {
 };
 
 static SavedPlan tables_plan = {
-	.sql = "SELECT o.schema_name::text, o.table_name::text, o.account_column::text, o.\"table\" IS NOT NULL, o.owner::oid"
+	.sql = "SELECT o.schema_name::text, o.table_name::text, o.account_column::text, o.\"table\" IS NOT NULL"
 	"  FROM kbilling.purge_order o ORDER BY o.position"
 };
 
@@ -76,64 +80,133 @@ text_of(const SPITupleTable *table, uint64 row, int column)
 	return SPI_getvalue(table->vals[row], table->tupdesc, column);
 }
 
-/* Delete the accounts' rows from one registered table */
+/*
+ * Delete rows.  What a trigger raises is its account's trouble, also if it says
+ * that it is the server's, which would end the sweep.
+ */
 static void
-empty_table(const SPITupleTable *tables, uint64 row, ArrayType *account_ids)
+delete_rows(const char *rows, Datum account_ids)
 {
+	MemoryContext context = CurrentMemoryContext;
 	Oid			types[] = {INT8ARRAYOID};
-	Datum		values[] = {PointerGetDatum(account_ids)};
-	char	   *name = quote_qualified_identifier(text_of(tables, row, 1), text_of(tables, row, 2));
-	char	   *rows = psprintf("%s WHERE %s OPERATOR(pg_catalog.=) ANY ($1)", name, quote_identifier(text_of(tables, row, 3)));
-	Oid			user;
-	int			context;
-	int			settings;
-	bool		isnull;
 
-	if (!DatumGetBool(SPI_getbinval(tables->vals[row], tables->tupdesc, 4, &isnull)))
+	PG_TRY();
+	{
+		(void) SPI_execute_with_args(psprintf("DELETE FROM %s", rows), 1, types, &account_ids, NULL, false, 0);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES ||
+			error->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION)
+			error->sqlerrcode = ERRCODE_TRIGGERED_ACTION_EXCEPTION;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+}
+
+/* The owner of a registered table, which is locked: what it is just now, as triggers on others may have put another in its place */
+static Oid
+lock_table(const SPITupleTable *tables, uint64 row)
+{
+	char	   *schema = text_of(tables, row, 1);
+	char	   *name = text_of(tables, row, 2);
+	Oid			table = RangeVarGetRelid(makeRangeVar(schema, name, -1), RowExclusiveLock, true);
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	bool		isnull;
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		if (form->relkind == RELKIND_RELATION || form->relkind == RELKIND_PARTITIONED_TABLE)
+			owner = form->relowner;
+		ReleaseSysCache(tuple);
+	}
+	if (!OidIsValid(owner) || !DatumGetBool(SPI_getbinval(tables->vals[row], tables->tupdesc, 4, &isnull)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table %s with column %s does not exist, but is registered for the purge", name,
-						quote_identifier(text_of(tables, row, 3))),
+				 errmsg("table %s with column %s does not exist, but is registered for the purge",
+						quote_qualified_identifier(schema, name), quote_identifier(text_of(tables, row, 3))),
 				 errdetail("No account is purged while rows of it might be left behind (D6)."),
 				 errhint("Take it back with kb_unregister_purge, and register the table by its new name, if it has one.")));
-	settings = NewGUCNestLevel();
+	return owner;
+}
+
+/* Do something to the accounts' rows of a registered table, as its owner; settings end with it */
+static void
+as_owner(const SPITupleTable *tables, uint64 row, Datum account_ids, void (*what) (const char *rows, Datum account_ids))
+{
+	char	   *rows = psprintf("%s WHERE %s OPERATOR(pg_catalog.=) ANY ($1)",
+								quote_qualified_identifier(text_of(tables, row, 1), text_of(tables, row, 2)),
+								quote_identifier(text_of(tables, row, 3)));
+	Oid			owner = lock_table(tables, row);
+	int			settings = NewGUCNestLevel();
+	Oid			user;
+	int			context;
+
 	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(DatumGetObjectId(SPI_getbinval(tables->vals[row], tables->tupdesc, 5, &isnull)),
-						   context | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-	(void) SPI_execute_with_args(psprintf("DELETE FROM %s", rows), 1, types, values, NULL, false, 0);
-	AtEOXact_GUC(false, settings);
-	settings = NewGUCNestLevel();
-	if (SPI_execute_with_args(psprintf("SELECT FROM %s", rows), 1, types, values, NULL, false, 1) != SPI_OK_SELECT || SPI_processed > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("rows are left in table %s, which is registered for the purge", name),
-				 errdetail("A trigger or rule has kept them, or put them there again."),
-				 errhint("Let the table's rows be deleted, or take it back with kb_unregister_purge.")));
+	SetUserIdAndSecContext(owner, context | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	what(rows, account_ids);
 	AtEOXact_GUC(false, settings);
 	SetUserIdAndSecContext(user, context);
 }
 
-/* Delete the accounts' rows from all registered tables, in order */
+/* There must be no rows left */
 static void
-empty_tables(ArrayType *account_ids)
+refuse_rows(const char *rows, Datum account_ids)
 {
-	uint64		n = plan_execute(&tables_plan, NULL, NULL, false);
-	SPITupleTable *tables = SPI_tuptable;
+	Oid			types[] = {INT8ARRAYOID};
 
+	if (SPI_execute_with_args(psprintf("SELECT FROM %s", rows), 1, types, &account_ids, NULL, false, 1) != SPI_OK_SELECT ||
+		SPI_processed > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows are left in a table that is registered for the purge"),
+				 errdetail("They are those of %s. A trigger or rule has kept them, or put them there again.", rows),
+				 errhint("Let the table's rows be deleted, or take it back with kb_unregister_purge.")));
+}
+
+/*
+ * Delete the accounts' rows from all registered tables, in order; twice, as
+ * triggers on the later ones may write to the earlier.
+ */
+static void
+empty_tables(const SPITupleTable *tables, uint64 n, ArrayType *account_ids)
+{
 	/* nothing is put off to the commit, when the rights are other ones */
 	if (n > 0 && SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not set constraints");
 	deconstruct_array(account_ids, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &emptied, NULL, &num_emptied);
 	PG_TRY();
 	{
-		for (uint64 i = 0; i < n; i++)
-			empty_table(tables, i, account_ids);
+		for (uint64 i = 0; i < 2 * n; i++)
+			as_owner(tables, i % n, PointerGetDatum(account_ids), delete_rows);
 	}
 	PG_FINALLY();
 	{
 		num_emptied = 0;
 	}
 	PG_END_TRY();
+}
+
+/* Purge accounts that are marked already */
+static void
+purge(ArrayType *account_ids)
+{
+	Datum		values[] = {PointerGetDatum(account_ids)};
+	uint64		n = plan_execute(&tables_plan, NULL, NULL, false);
+	SPITupleTable *tables = SPI_tuptable;
+
+	empty_tables(tables, n, account_ids);
+	plan_execute(&forget_plan, values, NULL, false);
+	for (uint64 i = 0; i < n; i++)
+		as_owner(tables, i, values[0], refuse_rows);
 }
 
 /* kb_purge_accounts(account_ids, at) */
@@ -154,9 +227,7 @@ kb_purge_accounts(PG_FUNCTION_ARGS)
 	if (!isnull)
 	{
 		account_ids = DatumGetArrayTypePCopy(values[0]);
-		values[0] = PointerGetDatum(account_ids);
-		empty_tables(account_ids);
-		plan_execute(&forget_plan, values, NULL, false);
+		purge(account_ids);
 		n = ArrayGetNItems(ARR_NDIM(account_ids), ARR_DIMS(account_ids));
 	}
 	SPI_finish();

@@ -55,11 +55,11 @@ COMMENT ON INDEX kbilling.notice_parked IS 'Finds what was given up';
 
 -- What an account's stage is on a local date, and what it was just before: the sweep comes on the day of the change, or later.
 CREATE FUNCTION kbilling.kb_stage_news(account_ids bigint[], at timestamptz)
-	RETURNS TABLE (account_id bigint, balance kbilling.kb_money, debt_since date, deferred_until date,
+	RETURNS TABLE (account_id bigint, balance kbilling.kb_money, debt_since date, deferred_until date, today date,
 				   stage_before kbilling.kb_stage, stage kbilling.kb_stage, next_on date, occasion text, facts jsonb)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT a.account_id, a.balance, a.debt_since, a.deferred_until,
+	SELECT a.account_id, a.balance, a.debt_since, a.deferred_until, d.today,
 		   kbilling.kb_stage(a.debt_since, a.deferred_until, b.day, o.remind_day, o.restrict_day, o.block_day),
 		   s.stage, least(n.next_on, t.next_on),
 		   concat_ws(' ', s.stage, 'since', to_char(a.debt_since, 'YYYY-MM-DD'), 'by', p.policy, 'deferred until ' || to_char(a.deferred_until, 'YYYY-MM-DD')),
@@ -92,7 +92,7 @@ CREATE FUNCTION kbilling.kb_tell_stages(account_ids bigint[], at timestamptz, st
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
 	WITH news AS (
-		SELECT x.account_id, x.balance, x.debt_since, x.deferred_until, x.next_on, coalesce($4, x.occasion) AS occasion,
+		SELECT x.account_id, x.balance, x.debt_since, x.deferred_until, x.today, x.next_on, coalesce($4, x.occasion) AS occasion,
 			   k.kind, x.facts || CASE x.stage WHEN 'remind' THEN '{}' ELSE jsonb_build_object('stage_before', coalesce($3, x.stage_before)) END AS facts,
 			   x.stage <> coalesce($3, x.stage_before) AND ($3 IS NOT NULL OR NOT (x.stage_before = 'ok' AND x.stage = 'grace'))
 			   AND NOT EXISTS (SELECT FROM kbilling.notice n
@@ -101,7 +101,9 @@ BEGIN ATOMIC
 		CROSS JOIN LATERAL (SELECT CASE x.stage WHEN 'remind' THEN 'payment_reminder' ELSE 'stage_changed' END::kbilling.kb_notice_kind AS kind) k
 	), looked AS (
 		UPDATE kbilling.account a
-		SET stage_check_on = x.next_on, last_notice_no = a.last_notice_no + x.is_new::integer
+		-- what time has changed, and is not told of here, the sweep still tells
+		SET stage_check_on = CASE WHEN $3 IS NOT NULL AND NOT x.is_new AND a.stage_check_on <= x.today THEN a.stage_check_on ELSE x.next_on END,
+			last_notice_no = a.last_notice_no + x.is_new::integer
 		FROM news x
 		WHERE a.account_id = x.account_id AND a.state IN ('active', 'closing')
 			-- what was paid or deferred meanwhile is told by that, and the rest by the next sweep

@@ -75,7 +75,7 @@ REVOKE EXECUTE ON FUNCTION
 	kbilling.kb_may_use(),
 	kbilling.kb_check_access(bigint, boolean),
 	kbilling.kb_guard(),
-	kbilling.kb_put_tariff(bigint, text, date),
+	kbilling.kb_put_tariff(bigint, text, date, kbilling.kb_stage),
 	kbilling.kb_set_tariff(bigint, text, date),
 	kbilling.kb_put_subscription(bigint, text, numeric, date),
 	kbilling.kb_switch_on(bigint, text, numeric, date),

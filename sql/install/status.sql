@@ -66,8 +66,9 @@ CREATE FUNCTION kbilling.kb_closes_on(account_id bigint) RETURNS date
 RETURN (
 	SELECT a.delete_on FROM kbilling.account a
 	LEFT JOIN kbilling.activity v ON v.account_id = a.account_id
-	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, kbilling.kb_account_date(kbilling.kb_now(), a.time_zone)) p
+	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, a.delete_on) p
 	WHERE a.account_id = $1 AND a.state = 'closing' AND a.balance OPERATOR(kbilling.<=) 0
+		AND kbilling.kb_account_date(a.created_at, a.time_zone) + p.min_age_days < a.delete_on
 		AND kbilling.kb_account_date(greatest(v.active_at, a.created_at), a.time_zone) + p.inactive_days <= a.delete_on
 );
 COMMENT ON FUNCTION kbilling.kb_closes_on(bigint) IS

@@ -122,8 +122,27 @@ SELECT is(pg_temp.told(25, 1), '04-21 stage_changed grace > blocked 30.00 USD', 
 SELECT kb_set_tariff(24, 'patient')
 \g /dev/null
 CALL pg_temp.sweep_at('2027-04-22 12:00+00', '2027-04-29 12:00+00', '2027-04-30 12:00+00');
-SELECT is(pg_temp.told(24, 2), '04-22 stage_changed blocked > grace 30.00 USD 2027-04-30; 04-30 payment_reminder 30.00 USD 2027-05-10', 'S2, N5: for the better, too, and on from there');
+SELECT is(pg_temp.told(24, 2), '04-21 stage_changed blocked > grace 30.00 USD 2027-04-30; 04-30 payment_reminder 30.00 USD 2027-05-10', 'S2, N5: for the better, too, and on from there');
 SELECT is(pg_temp.told(22, 1), '04-30 payment_reminder 30.00 USD 2027-05-10', 'S2, N5: and so is the reminder');
+
+-- A switch that is dated back, and one to come, met by a posting and by the charge that makes the debt
+
+INSERT INTO policy (policy, remind_day, restrict_day, block_day) VALUES ('quick', 2, 3, 20), ('same', 4, 7, 10), ('slow', 14, 17, 20);
+SELECT kb_create_tariff(p, 'USD', policy => p), kb_set_price(p, 'base', '30.00'), pg_temp.open(id, '2027-04-01 00:00+00') FROM (VALUES ('quick', 51), ('same', 52), ('slow', 53)) AS t (p, id)
+\g /dev/null
+SELECT pg_temp.open(54, '2027-04-01 00:00+00'), kb_set_tariff(54, 'quick', '2027-05-03')
+\g /dev/null
+CALL pg_temp.sweep_at('2027-05-01 12:00+00');
+SELECT kb_set_tariff(51, 'quick', '2027-05-03'), kb_adjust(51, '1.00 USD', 'a', 'a gift')
+\g /dev/null
+CALL pg_temp.sweep_at('2027-05-02 12:00+00', '2027-05-03 12:00+00', '2027-05-04 12:00+00', '2027-05-07 12:00+00');
+SELECT is(pg_temp.told(51, 1), '05-03 stage_changed grace > restrict 29.00 USD 2027-05-20', 'S2, N5: a posting does not hide a switch that is to come');
+SELECT is(pg_temp.told(54, 1), '05-03 stage_changed grace > restrict 30.00 USD 2027-05-20', 'S2, N5: nor does the charge that makes the debt');
+SELECT pg_temp.tick('2027-05-08 12:00+00'), kb_set_tariff(52, 'same', '2027-05-02'), kb_set_tariff(53, 'slow', '2027-05-02')
+\g /dev/null
+CALL pg_temp.sweep_at('2027-05-08 13:00+00', '2027-05-09 12:00+00');
+SELECT is(pg_temp.told(52, 3), NULL, 'N3: where another policy changes nothing, nothing is said again');
+SELECT is(pg_temp.told(53, 3), '05-08 stage_changed restrict > grace 30.00 USD 2027-05-14', 'N5: what it makes better is told, also if it is dated back');
 
 -- A posting on the day of a change, before the sweep has told of it
 

@@ -164,15 +164,61 @@ SELECT is(pg_temp.outcome(), '1 purged', 'D6: a trigger''s search_path is not th
 SELECT is(current_setting('search_path'), 'kbilling, public', 'D6: nor of the session afterwards');
 SELECT is_empty('SELECT * FROM trap.bait', 'D6: and the rows are gone');
 
+-- One that puts a table of its own in the place of another's
+
+CREATE TABLE trap.cage (account_id bigint);	-- another's
+CREATE FUNCTION trap.swap() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	DROP TABLE IF EXISTS trap.cage;
+	CREATE TABLE trap.cage (account_id bigint);
+	INSERT INTO trap.cage VALUES (OLD.account_id);
+	CREATE TRIGGER spring BEFORE DELETE ON trap.cage FOR EACH ROW EXECUTE FUNCTION trap.tell();
+	RETURN OLD;
+END $$;
+CREATE FUNCTION trap.tell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO kbilling.seen VALUES (current_user, true);
+	RETURN OLD;
+END $$;
+CREATE OR REPLACE TRIGGER spring BEFORE DELETE ON trap.bait FOR EACH ROW EXECUTE FUNCTION trap.swap();
+SELECT kb_register_purge('trap.cage', 'account_id')
+\g /dev/null
+TRUNCATE seen;
+SELECT pg_temp.open(25)
+\g /dev/null
+INSERT INTO trap.bait VALUES (25);
+CALL pg_temp.close('2026-11-29');
+SELECT is(pg_temp.outcome(), '1 purged', 'D6: a table is taken for what it is when its turn comes');
+SELECT is((SELECT string_agg(DISTINCT who, ', ') FROM seen), 'kbilling_purge_shop', 'D6: with the rights of its owner of that moment');
+SELECT kb_unregister_purge('trap.cage')
+\g /dev/null
+
+-- Tables that are written to by triggers on later ones
+
+CREATE TABLE "my shop".audit (account_id bigint, what text);
+CREATE TABLE "my shop".zebra (account_id bigint);
+CREATE FUNCTION "my shop".note() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO "my shop".audit VALUES (OLD.account_id, 'deleted'); RETURN OLD; END$$;
+CREATE TRIGGER note AFTER DELETE ON "my shop".zebra FOR EACH ROW EXECUTE FUNCTION "my shop".note();
+SELECT kb_register_purge('"my shop".audit', 'account_id'), kb_register_purge('"my shop".zebra', 'account_id'), pg_temp.open(26)
+\g /dev/null
+INSERT INTO "my shop".zebra VALUES (26);
+CALL pg_temp.close('2026-12-02');
+SELECT is(pg_temp.outcome(), '1 purged', 'D6: purged');
+SELECT is_empty('SELECT * FROM "my shop".audit', 'D6: also what a trigger has written of it meanwhile');
+
 -- Rows that are kept
 
 CREATE FUNCTION trap.keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE OR REPLACE TRIGGER spring BEFORE DELETE ON trap.bait FOR EACH ROW EXECUTE FUNCTION trap.keep();
+TRUNCATE trap.bait;
 SELECT pg_temp.open(23)
 \g /dev/null
 INSERT INTO trap.bait VALUES (23);
-CALL pg_temp.close('2026-11-30');
-SELECT is(pg_temp.outcome(), '0 purged, 23: 55000 rows are left in table trap.bait, which is registered for the purge', 'D6: a trigger that keeps rows is an error');
+CALL pg_temp.close('2026-12-05');
+SELECT is(pg_temp.outcome(), '0 purged, 23: 55000 rows are left in a table that is registered for the purge', 'D6: a trigger that keeps rows is an error');
+CREATE OR REPLACE FUNCTION trap.keep() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'as if the server were out of something' USING ERRCODE = '53000'; END$$;
+CALL kb_sweep();
+SELECT is(pg_temp.outcome(), '0 purged, 23: 09000 as if the server were out of something', 'W3: what a trigger raises is one account''s trouble, whatever it says');
 ALTER TABLE trap.bait RENAME TO hidden;
 CREATE VIEW trap.bait AS SELECT * FROM trap.hidden WHERE false;
 CALL kb_sweep();
