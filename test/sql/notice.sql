@@ -289,6 +289,14 @@ BEGIN;
 SELECT is(pg_temp.take(), NULL, 'N2: nothing is due');
 SELECT is(pg_stat_get_xact_numscans('notice'::regclass), 0::bigint, 'N2: which is found without a look at what was delivered');
 COMMIT;
+UPDATE notice SET due_at = kb_now(), delivered_at = NULL, facts = '{}' WHERE account_id > 1000;
+VACUUM ANALYZE notice;
+SELECT pg_stat_force_next_flush()
+\g /dev/null
+BEGIN;
+SELECT is((SELECT count(*) FROM kb_take_notices(10, '1 minute')), 10::bigint, 'N2: of many, ten');
+SELECT is(pg_stat_get_xact_numscans('notice'::regclass), 0::bigint, 'N2: are taken without a look at the others');
+ROLLBACK;
 SELECT is((SELECT bool_and(problem ~ '^N3') FROM kb_check()), true, 'N3: kb_check() names numbers that the account has not given');
 DELETE FROM notice WHERE account_id > 1000;
 SELECT is_empty('SELECT * FROM kb_check()', 'J2: the books are right');
