@@ -88,17 +88,20 @@ WITH RECURSIVE account AS (
 )
 SELECT customer + 1000000 * (nth - 1) AS account_id, * FROM account WHERE step > 0;
 
--- An account that is over may still have its evenings with nothing in them; a month without an entry is none.
-CREATE TEMP VIEW second_month AS
-SELECT account_id, date_trunc('month', day)::date AS month,
-	(count(*) FILTER (WHERE paid > 0) + count(*) FILTER (WHERE bonus > 0) + count(*) FILTER (WHERE charged > 0)) AS entries,
+-- What it came to, by month and, where the month is NULL, in all.
+CREATE TEMP VIEW second_total AS
+SELECT account_id, month,
+	count(*) FILTER (WHERE paid > 0) + count(*) FILTER (WHERE bonus > 0) + count(*) FILTER (WHERE charged > 0) AS entries,
 	sum(paid) AS topups, sum(bonus) AS bonuses, sum(charged) AS charges,
 	(array_agg(balance ORDER BY step DESC))[1] AS balance,
 	(array_agg(unspent_bonus ORDER BY step DESC))[1] AS unspent_bonus,
 	(array_agg(debt_since ORDER BY step DESC))[1] AS debt_since
-FROM second_step
-GROUP BY account_id, month
-HAVING bool_or(paid > 0 OR charged > 0);
+FROM second_step, LATERAL (SELECT date_trunc('month', day)::date AS month) AS m
+GROUP BY GROUPING SETS ((account_id, month), (account_id));
+
+-- An account that is over may still have its evenings with nothing in them; a month without an entry is none.
+CREATE TEMP VIEW second_month AS
+SELECT * FROM second_total WHERE month IS NOT NULL AND entries > 0;
 
 CREATE TEMP VIEW second_account AS
 SELECT account_id, entries, topups, bonuses, charges, balance, unspent_bonus, debt_since,
@@ -109,14 +112,8 @@ SELECT account_id, entries, topups, bonuses, charges, balance, unspent_bonus, de
 		WHEN date '1998-07-01' - debt_since < 9 THEN 'restrict'
 		ELSE 'blocked'
 	END AS stage
-FROM (SELECT account_id,
-		(count(*) FILTER (WHERE paid > 0) + count(*) FILTER (WHERE bonus > 0) + count(*) FILTER (WHERE charged > 0)) AS entries,
-		sum(paid) AS topups, sum(bonus) AS bonuses, sum(charged) AS charges,
-		(array_agg(balance ORDER BY step DESC))[1] AS balance,
-		(array_agg(unspent_bonus ORDER BY step DESC))[1] AS unspent_bonus,
-		(array_agg(debt_since ORDER BY step DESC))[1] AS debt_since
-	FROM second_step
-	GROUP BY account_id) AS in_all;
+FROM second_total
+WHERE month IS NULL;
 
 -- An account that the customer has left behind is purged on the day on which it is too late to restore it.
 CREATE TEMP VIEW second_closure AS

@@ -79,7 +79,7 @@ CREATE TABLE kbilling.member (
 	member     kbilling.kb_text NOT NULL CHECK (member <> ''),
 	role       kbilling.kb_role NOT NULL,
 	email      kbilling.kb_text,
-	language   kbilling.kb_text CHECK (language ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$'),
+	language   kbilling.kb_text CHECK (kbilling.kb_is_language(language)),
 	metadata   kbilling.kb_json,
 	PRIMARY KEY (account_id, member)
 );

@@ -63,7 +63,7 @@ CREATE FUNCTION kbilling.kb_set_contact(account_id bigint, member text, email te
 BEGIN ATOMIC
 	SELECT kbilling.kb_lock_account(account_id);
 	SELECT kbilling.kb_require_member(account_id, member),
-		   kbilling.kb_raise_if(language !~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$', '22023', format('"%s" is no language', language), NULL,
+		   kbilling.kb_raise_if(NOT kbilling.kb_is_language(language), '22023', format('"%s" is no language', language), NULL,
 								'Give a tag such as "en", "uk" or "pt-BR".');
 	UPDATE kbilling.member m SET email = kb_set_contact.email, language = kb_set_contact.language
 	WHERE m.account_id = kb_set_contact.account_id AND m.member = kb_set_contact.member;

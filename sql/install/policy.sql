@@ -12,6 +12,11 @@ CREATE FUNCTION kbilling.kb_refuse_change() RETURNS trigger
 COMMENT ON FUNCTION kbilling.kb_refuse_change() IS
 'Trigger of built-in rows: raises 55000, with the trigger''s argument as hint';
 
+CREATE FUNCTION kbilling.kb_is_language(language text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN language ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$';
+COMMENT ON FUNCTION kbilling.kb_is_language(text) IS 'Whether it looks like a tag of BCP 47, such as "uk" or "pt-BR"';
+
 CREATE TABLE kbilling.policy (
 	policy           kbilling.kb_text PRIMARY KEY CHECK (policy <> ''),
 	remind_day       integer NOT NULL DEFAULT 4,
@@ -22,7 +27,7 @@ CREATE TABLE kbilling.policy (
 	notice_days      integer NOT NULL DEFAULT 10 CHECK (notice_days BETWEEN 1 AND 36500),
 	reminder_days    integer[] NOT NULL DEFAULT '{3,1}' CHECK (coalesce(0 < ALL (reminder_days), false)),
 	restore_days     integer NOT NULL DEFAULT 20 CHECK (restore_days BETWEEN 1 AND 36500),
-	language         kbilling.kb_text NOT NULL DEFAULT 'en' CHECK (language ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$'),
+	language         kbilling.kb_text NOT NULL DEFAULT 'en' CHECK (kbilling.kb_is_language(language)),
 	debt_counts_from text NOT NULL DEFAULT 'due_date' CHECK (debt_counts_from IN ('due_date', 'posting_date')),
 	metadata         kbilling.kb_json NOT NULL DEFAULT '{}',
 	payment_hours    integer NOT NULL DEFAULT 24 CHECK (payment_hours >= 1),

@@ -9,18 +9,7 @@ SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '30.00')
 SELECT kb_create_account('own', 'std', id, created_at => '2026-11-01 00:00+00') FROM generate_series(1, 9) AS id
 \g /dev/null
 CREATE FUNCTION pg_temp.clock(at timestamptz) RETURNS void LANGUAGE sql AS 'SELECT set_config(''kbilling.clock'', at::text, true)';
--- An error as "SQLSTATE message | detail | hint", '' if there is none
-CREATE FUNCTION pg_temp.error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-	hint text;
-BEGIN
-	EXECUTE statement;
-	RETURN '';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(' | ', SQLSTATE || ' ' || SQLERRM, nullif(detail, ''), nullif(hint, ''));
-END $$;
+\ir ../include/error.sql
 CREATE FUNCTION pg_temp.members(account bigint) RETURNS text LANGUAGE sql AS
 	$$SELECT string_agg(format('%s %s', member, role), ', ' ORDER BY member) FROM kbilling.member WHERE account_id = account$$;
 

@@ -11,17 +11,7 @@ SELECT kb_create_tariff('pro', 'USD'), kb_create_tariff('plain', 'USD'), kb_crea
 SELECT setval('account_id_seq', 100), kb_set_bonus('pro', '100 USD', 5), kb_set_bonus('pro', '500 USD', 10), kb_set_bonus('yen', '1000 JPY', 2.5), kb_set_bonus('brief', '10 USD', 50)
 \g /dev/null
 CREATE FUNCTION pg_temp.clock(at timestamptz) RETURNS void LANGUAGE sql AS 'SELECT set_config(''kbilling.clock'', at::text, true)';
-CREATE FUNCTION pg_temp.error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-	hint text;
-BEGIN
-	EXECUTE statement;
-	RETURN '';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(' | ', SQLSTATE || ' ' || SQLERRM, nullif(detail, ''), nullif(hint, ''));
-END $$;
+\ir ../include/error.sql
 -- The first column of a call as text, or the SQLSTATE
 CREATE FUNCTION pg_temp.outcome(call text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
