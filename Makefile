@@ -4,8 +4,10 @@ MODULE_big = kbilling
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" kbilling.control)
 
 # The install script is these parts of sql/install/, joined in this order.
-PARTS = schema money price card calendar policy message access account journal topup payment correction usage charge \
-	status forecast member notice deferral tariff purge closure guard sweep schedule report cabinet metrics privilege
+PARTS = schema money price card calendar message access reminder posting bill event policy \
+	catalogue account tariff member outbox template journal bonus notice deferral status terms \
+	usage charge purge closure payment topup correction forecast session guard batch meter \
+	sweep schedule report portal metrics privilege
 
 # The tests in test/sql/ whose output is the thing; the others there are pgTAP.
 REGRESS = install quickstart

@@ -47,9 +47,3 @@ RETURN CASE
 END;
 COMMENT ON FUNCTION kbilling.kb_access_for(kbilling.kb_stage, kbilling.kb_role, boolean) IS
 'What a member of the role may do at the stage (S3)';
-
-CREATE FUNCTION kbilling.kb_access_stage(debt_since date, today date, policy kbilling.policy) RETURNS kbilling.kb_stage
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN kbilling.kb_stage(debt_since, NULL, today, (policy).remind_day, (policy).restrict_day, (policy).block_day);
-COMMENT ON FUNCTION kbilling.kb_access_stage(date, date, kbilling.policy) IS
-'Stage of a debt by a row of kbilling.policy (S2); no debt (NULL) is ok';

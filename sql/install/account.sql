@@ -1,6 +1,5 @@
 /*
- * Accounts, their members, and what they have agreed to: tariff, switched-on
- * services, deferrals; and the history of their closures.
+ * Accounts and their members.
  *
  * The account row is the only hot row; what changes once in a while stands in
  * tables beside it.
@@ -66,6 +65,7 @@ COMMENT ON INDEX kbilling.account_due IS 'Finds the accounts with a month to cha
 CREATE INDEX account_stage_check ON kbilling.account (time_zone, stage_check_on, account_id)
 	WHERE stage_check_on IS NOT NULL AND state IN ('active', 'closing');
 COMMENT ON INDEX kbilling.account_stage_check IS 'Finds the accounts whose stage has changed by itself (N5)';
+
 CREATE INDEX account_closure_check ON kbilling.account (time_zone, closure_check_on, account_id)
 	WHERE closure_check_on IS NOT NULL;
 COMMENT ON INDEX kbilling.account_closure_check IS 'Finds the accounts that may be closed, and those with a step of their closure due (D1 to D6)';
@@ -101,125 +101,6 @@ SELECT pg_catalog.pg_extension_config_dump('kbilling.activity', '');
 COMMENT ON TABLE kbilling.activity IS 'When an account was last used (D1, D7); one that nobody has logged in to has no row, its creation counts';
 COMMENT ON COLUMN kbilling.activity.account_id IS 'The account';
 COMMENT ON COLUMN kbilling.activity.active_at IS 'The last login, to the hour: it is written at most once an hour';
-
-CREATE TABLE kbilling.tariff_history (
-	account_id bigint NOT NULL REFERENCES kbilling.account,
-	from_date  date NOT NULL,
-	to_date    date NOT NULL,
-	tariff     kbilling.kb_text NOT NULL REFERENCES kbilling.tariff,
-	PRIMARY KEY (account_id, from_date),
-	CHECK (from_date < to_date)
-);
-SELECT pg_catalog.pg_extension_config_dump('kbilling.tariff_history', '');
-COMMENT ON TABLE kbilling.tariff_history IS 'Tariffs that an account had before the one in its row; written by kb_set_tariff';
-COMMENT ON COLUMN kbilling.tariff_history.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.tariff_history.from_date IS 'First day of the tariff';
-COMMENT ON COLUMN kbilling.tariff_history.to_date IS 'The day after its last';
-COMMENT ON COLUMN kbilling.tariff_history.tariff IS 'The tariff';
-
-CREATE TABLE kbilling.subscription (
-	account_id bigint NOT NULL REFERENCES kbilling.account,
-	service    kbilling.kb_text NOT NULL REFERENCES kbilling.service,
-	from_date  date NOT NULL,
-	to_date    date NOT NULL DEFAULT 'infinity',
-	quantity   numeric NOT NULL CHECK (quantity > 0 AND quantity < 'infinity'),
-	PRIMARY KEY (account_id, service, from_date),
-	CHECK (from_date < to_date)
-);
-SELECT pg_catalog.pg_extension_config_dump('kbilling.subscription', '');
-COMMENT ON TABLE kbilling.subscription IS 'When a recurring service was on; written by kb_switch_on and kb_switch_off';
-COMMENT ON COLUMN kbilling.subscription.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.subscription.service IS 'The recurring service';
-COMMENT ON COLUMN kbilling.subscription.from_date IS 'First day on';
-COMMENT ON COLUMN kbilling.subscription.to_date IS 'First day off again';
-COMMENT ON COLUMN kbilling.subscription.quantity IS 'How many units are on';
-
-CREATE TABLE kbilling.deferral (
-	account_id     bigint NOT NULL REFERENCES kbilling.account,
-	deferral_no    integer NOT NULL,
-	granted_at     timestamptz NOT NULL,
-	deferred_until date NOT NULL CHECK (isfinite(deferred_until)),
-	granted_by     kbilling.kb_text NOT NULL CHECK (granted_by <> ''),
-	reason         kbilling.kb_text NOT NULL CHECK (reason <> ''),
-	PRIMARY KEY (account_id, deferral_no)
-);
-SELECT pg_catalog.pg_extension_config_dump('kbilling.deferral', '');
-COMMENT ON TABLE kbilling.deferral IS 'Every deferral that support granted (S4); the last one holds';
-COMMENT ON COLUMN kbilling.deferral.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.deferral.deferral_no IS 'Runs 1, 2, 3, … within the account';
-COMMENT ON COLUMN kbilling.deferral.granted_at IS 'When it was granted';
-COMMENT ON COLUMN kbilling.deferral.deferred_until IS 'Last day on which the stage is at most grace';
-COMMENT ON COLUMN kbilling.deferral.granted_by IS 'Who granted it';
-COMMENT ON COLUMN kbilling.deferral.reason IS 'Why';
-
-CREATE TYPE kbilling.kb_closure_step AS ENUM ('scheduled', 'reminded', 'cancelled', 'deleted', 'restored', 'purged');
-COMMENT ON TYPE kbilling.kb_closure_step IS 'A step on the way of a closure';
-
-CREATE TABLE kbilling.closure_step (
-	account_id bigint NOT NULL REFERENCES kbilling.account,
-	step_no    bigint NOT NULL,
-	taken_at   timestamptz NOT NULL,
-	balance    kbilling.kb_money NOT NULL,
-	taken_on   date NOT NULL,
-	delete_on  date,
-	purge_on   date,
-	reminder   integer,
-	step       kbilling.kb_closure_step NOT NULL,
-	taken_by   kbilling.kb_text NOT NULL CHECK (taken_by <> ''),
-	reason     kbilling.kb_text,
-	PRIMARY KEY (account_id, step_no)
-);
-SELECT pg_catalog.pg_extension_config_dump('kbilling.closure_step', '');
-COMMENT ON TABLE kbilling.closure_step IS 'Every step of every closure, with who and when; each has a notice of its number';
-COMMENT ON COLUMN kbilling.closure_step.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.closure_step.step_no IS 'Rises within the account; the number of the notice that tells of it';
-COMMENT ON COLUMN kbilling.closure_step.taken_at IS 'When it was taken';
-COMMENT ON COLUMN kbilling.closure_step.balance IS 'The balance then';
-COMMENT ON COLUMN kbilling.closure_step.taken_on IS 'The local date of that';
-COMMENT ON COLUMN kbilling.closure_step.delete_on IS 'The day of the deletion that it set, cancelled or carried out';
-COMMENT ON COLUMN kbilling.closure_step.purge_on IS 'The day of the purge, of a deletion';
-COMMENT ON COLUMN kbilling.closure_step.reminder IS 'Which of the policy''s reminder_days a reminder was for; it stands for earlier ones that were missed';
-COMMENT ON COLUMN kbilling.closure_step.step IS 'What was done';
-COMMENT ON COLUMN kbilling.closure_step.taken_by IS 'Who did it: a member, support, or "sweep"';
-COMMENT ON COLUMN kbilling.closure_step.reason IS 'Why; of a cancellation "member", "topup", or "conditions" that no longer held';
-
-CREATE VIEW kbilling.account_tariff WITH (security_invoker) AS
-	SELECT account_id, tariff_from AS from_date, 'infinity'::date AS to_date, tariff
-	FROM kbilling.account
-	UNION ALL
-	SELECT account_id, from_date, to_date, tariff
-	FROM kbilling.tariff_history;
-COMMENT ON VIEW kbilling.account_tariff IS 'Every account''s tariffs by date';
-COMMENT ON COLUMN kbilling.account_tariff.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.account_tariff.from_date IS 'First day of the tariff';
-COMMENT ON COLUMN kbilling.account_tariff.to_date IS 'The day after its last';
-COMMENT ON COLUMN kbilling.account_tariff.tariff IS 'The tariff';
-
--- These take what they need of the account's row, so as not to read that again.
-CREATE FUNCTION kbilling.kb_tariff_on(account_id bigint, tariff text, tariff_from date, day date) RETURNS TABLE (tariff text)
-	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
-BEGIN ATOMIC
-	SELECT CASE WHEN $3 <= $4 THEN $2
-		ELSE coalesce((SELECT h.tariff FROM kbilling.tariff_history h
-					   WHERE h.account_id = $1 AND h.from_date <= $4 AND h.to_date > $4), $2) END;
-END;
-COMMENT ON FUNCTION kbilling.kb_tariff_on(bigint, text, date, date) IS
-'The tariff that the account, with this tariff in its row, has on the day; before its first day that one';
-
-CREATE FUNCTION kbilling.kb_policy_on(account_id bigint, tariff text, tariff_from date, day date)
-	RETURNS TABLE (remind_day integer, restrict_day integer, block_day integer, debt_counts_from text,
-				   min_age_days integer, inactive_days integer, notice_days integer, reminder_days integer[], restore_days integer,
-				   policy text, language text)
-	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
-BEGIN ATOMIC
-	SELECT p.remind_day, p.restrict_day, p.block_day, p.debt_counts_from,
-		   p.min_age_days, p.inactive_days, p.notice_days, p.reminder_days, p.restore_days, p.policy, p.language
-	FROM kbilling.kb_tariff_on($1, $2, $3, $4) x
-	JOIN kbilling.tariff t ON t.tariff = x.tariff
-	JOIN kbilling.policy p ON p.policy = t.policy;
-END;
-COMMENT ON FUNCTION kbilling.kb_policy_on(bigint, text, date, date) IS
-'The policy of the tariff that the account has on the day; before its first day that of its tariff';
 
 CREATE FUNCTION kbilling.kb_no_account(account_id bigint, like_type anyelement) RETURNS anyelement
 	LANGUAGE c STABLE PARALLEL SAFE
@@ -316,63 +197,3 @@ BEGIN ATOMIC
 	SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) FROM kbilling.account a WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kbilling.kb_today(bigint) IS 'Today''s date in the account''s time zone; NULL for an unknown account';
-
-CREATE FUNCTION kbilling.kb_require_price(tariff text, service text, on_date date, quantity numeric) RETURNS void
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT kbilling.kb_raise_if(count(p.price) = 0, 'KB012', format('tariff "%s" has no price for service "%s"', $1, $2),
-								format('It has none on %s, nor later.', to_char($3, 'YYYY-MM-DD')), 'Set one with kb_set_price.'),
-		   max(kbilling.kb_minor(kbilling.kb_rate(p.price, $4, t.currency)))
-	FROM kbilling.tariff t
-	LEFT JOIN kbilling.price p ON p.tariff = t.tariff AND p.service = $2 AND p.to_date > $3
-	WHERE t.tariff = $1;
-END;
-COMMENT ON FUNCTION kbilling.kb_require_price(text, text, date, numeric) IS
-'Raises KB012 if the tariff has no price for the service on the day or later, 22003 if the quantity costs more than a kb_money can say';
-
-CREATE FUNCTION kbilling.kb_put_subscription(account_id bigint, service text, quantity numeric, from_date date) RETURNS void
-	LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-	SELECT kbilling.kb_require_open(account_id, from_date),
-		   kbilling.kb_raise_if(s.kind <> 'recurring' OR s.service = 'base', '22023',
-								format('service "%s" cannot be switched', s.service),
-								CASE s.service WHEN 'base' THEN 'The base fee is always due.'
-								ELSE 'A metered service is billed by its usage.' END)
-	FROM kbilling.service s WHERE s.service = kb_put_subscription.service;
-	DELETE FROM kbilling.subscription u
-	WHERE u.account_id = kb_put_subscription.account_id AND u.service = kb_put_subscription.service
-		AND u.from_date >= kb_put_subscription.from_date;
-	UPDATE kbilling.subscription u SET to_date = kb_put_subscription.from_date
-	WHERE u.account_id = kb_put_subscription.account_id AND u.service = kb_put_subscription.service
-		AND u.to_date > kb_put_subscription.from_date;
-	INSERT INTO kbilling.subscription (account_id, service, from_date, quantity)
-	SELECT kb_put_subscription.account_id, kb_put_subscription.service, kb_put_subscription.from_date, kb_put_subscription.quantity
-	WHERE kb_put_subscription.quantity IS DISTINCT FROM 0;
-	UPDATE kbilling.account a SET terms_version = a.terms_version + 1
-	WHERE a.account_id = kb_put_subscription.account_id;
-END;
-COMMENT ON FUNCTION kbilling.kb_put_subscription(bigint, text, numeric, date) IS
-'Writes what kb_switch_on and kb_switch_off (quantity 0) have resolved; the account is locked';
-
-CREATE FUNCTION kbilling.kb_switch_on(account_id bigint, service text, quantity numeric = 1, from_date date = NULL) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
-BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('quantity', quantity), kbilling.kb_lock_account(account_id), kbilling.kb_require_service(service),
-		   kbilling.kb_raise_if(NOT (quantity > 0 AND quantity < 'infinity'), '22003', 'quantity must be finite and above zero',
-								format('It is %s.', quantity), 'Use kb_switch_off to switch a service off.');
-	SELECT kbilling.kb_put_subscription(account_id, service, quantity, coalesce(from_date, kbilling.kb_today(account_id)));
-	SELECT kbilling.kb_require_price(t.tariff, service, d.day, quantity)
-	FROM (SELECT coalesce(kb_switch_on.from_date, kbilling.kb_today($1)) AS day) d
-	JOIN kbilling.account_tariff t ON t.account_id = $1 AND t.from_date <= d.day AND t.to_date > d.day;
-END;
-COMMENT ON FUNCTION kbilling.kb_switch_on(bigint, text, numeric, date) IS
-'Switches a recurring service on, or changes its quantity, from a local date on (NULL: today), and drops later switches. KB001, KB010; KB012 for an unknown service or one without a price in the account''s tariff; KB009 if the day is charged already; 22003 for a quantity that is not finite and above zero';
-
-CREATE FUNCTION kbilling.kb_switch_off(account_id bigint, service text, from_date date = NULL) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
-BEGIN ATOMIC
-	SELECT kbilling.kb_lock_account(account_id), kbilling.kb_require_service(service);
-	SELECT kbilling.kb_put_subscription(account_id, service, 0, coalesce(from_date, kbilling.kb_today(account_id)));
-END;
-COMMENT ON FUNCTION kbilling.kb_switch_off(bigint, text, date) IS
-'Switches a recurring service off from a local date on (NULL: today), which is the first day not charged. KB001, KB010, KB012; KB009 if the day is charged already';

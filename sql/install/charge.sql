@@ -1,38 +1,6 @@
 /*
- * The month charge: the bill of a period, and what is due.
+ * The month charge: what is due, and the running month.
  */
-
-CREATE TYPE kbilling.kb_bill_result AS (total kbilling.kb_money, lines jsonb);
-COMMENT ON TYPE kbilling.kb_bill_result IS 'What an account owes for a period, and the lines that it is the sum of';
-COMMENT ON COLUMN kbilling.kb_bill_result.total IS 'Sum of the lines';
-COMMENT ON COLUMN kbilling.kb_bill_result.lines IS 'As in kbilling.entry';
-
-CREATE FUNCTION kbilling.kb_bill_add(state internal, service text, from_date date, to_date date, quantity numeric, events bigint,
-									 billed_quantity numeric, billed_events bigint, price kbilling.kb_price, prorate boolean,
-									 currency text, first_day date, last_day date)
-	RETURNS internal
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'kb_bill_add';
-COMMENT ON FUNCTION kbilling.kb_bill_add(internal, text, date, date, numeric, bigint, numeric, bigint, kbilling.kb_price, boolean, text, date, date) IS
-'Transition function of kb_bill';
-
-CREATE FUNCTION kbilling.kb_bill_final(state internal) RETURNS kbilling.kb_bill_result
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'kb_bill_final';
-COMMENT ON FUNCTION kbilling.kb_bill_final(internal) IS 'Final function of kb_bill';
-
-CREATE AGGREGATE kbilling.kb_bill(service text, from_date date, to_date date, quantity numeric, events bigint,
-								  billed_quantity numeric, billed_events bigint, price kbilling.kb_price, prorate boolean,
-								  currency text, first_day date, last_day date) (
-	SFUNC = kbilling.kb_bill_add,
-	STYPE = internal,
-	SSPACE = 1024,
-	FINALFUNC = kbilling.kb_bill_final,
-	FINALFUNC_MODIFY = READ_WRITE,
-	PARALLEL = SAFE
-);
-COMMENT ON AGGREGATE kbilling.kb_bill(text, date, date, numeric, bigint, numeric, bigint, kbilling.kb_price, boolean, text, date, date) IS
-'The bill of a period from its billable parts: lines in order, each rounded once, and their sum (C2, C3, M4); NULL if there is no part. events is NULL for what is charged by day; else the part is the usage of a month, of which billed_quantity and billed_events were billed before';
 
 -- One row for each part in which nothing changes: what the account had, on which tariff, at which price; and for usage, which the
 -- month's last day prices, one for each month that it is of.  usage_from is the first such month, paced_on NULL, or a day whose pace

@@ -5,12 +5,44 @@
  * look at it next; how it came there, in kbilling.closure_step.
  */
 
-CREATE FUNCTION kbilling.kb_next_reminder(scheduled_on date, delete_on date, today date, reminder_days integer[], reminded integer,
-										  OUT reminder integer, OUT deletion_on date, OUT next_on date)
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'kb_next_reminder';
-COMMENT ON FUNCTION kbilling.kb_next_reminder(date, date, date, integer[], integer) IS
-'What is to be done about a closure today (D2, D7), if the smallest of the reminders given so far is reminded (NULL: none): the reminder to give now, the day of the deletion, moved if the last reminder comes too late for it, and when to look again; next_on is NULL when the deletion is due';
+CREATE TYPE kbilling.kb_closure_step AS ENUM ('scheduled', 'reminded', 'cancelled', 'deleted', 'restored', 'purged');
+COMMENT ON TYPE kbilling.kb_closure_step IS 'A step on the way of a closure';
+
+CREATE TABLE kbilling.closure_step (
+	account_id bigint NOT NULL REFERENCES kbilling.account,
+	step_no    bigint NOT NULL,
+	taken_at   timestamptz NOT NULL,
+	balance    kbilling.kb_money NOT NULL,
+	taken_on   date NOT NULL,
+	delete_on  date,
+	purge_on   date,
+	reminder   integer,
+	step       kbilling.kb_closure_step NOT NULL,
+	taken_by   kbilling.kb_text NOT NULL CHECK (taken_by <> ''),
+	reason     kbilling.kb_text,
+	PRIMARY KEY (account_id, step_no)
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.closure_step', '');
+COMMENT ON TABLE kbilling.closure_step IS 'Every step of every closure, with who and when; each has a notice of its number';
+COMMENT ON COLUMN kbilling.closure_step.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.closure_step.step_no IS 'Rises within the account; the number of the notice that tells of it';
+COMMENT ON COLUMN kbilling.closure_step.taken_at IS 'When it was taken';
+COMMENT ON COLUMN kbilling.closure_step.balance IS 'The balance then';
+COMMENT ON COLUMN kbilling.closure_step.taken_on IS 'The local date of that';
+COMMENT ON COLUMN kbilling.closure_step.delete_on IS 'The day of the deletion that it set, cancelled or carried out';
+COMMENT ON COLUMN kbilling.closure_step.purge_on IS 'The day of the purge, of a deletion';
+COMMENT ON COLUMN kbilling.closure_step.reminder IS 'Which of the policy''s reminder_days a reminder was for; it stands for earlier ones that were missed';
+COMMENT ON COLUMN kbilling.closure_step.step IS 'What was done';
+COMMENT ON COLUMN kbilling.closure_step.taken_by IS 'Who did it: a member, support, or "sweep"';
+COMMENT ON COLUMN kbilling.closure_step.reason IS 'Why; of a cancellation "member", "topup", or "conditions" that no longer held';
+
+CREATE TRIGGER closure_step_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON kbilling.closure_step
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.closure_step ENABLE ALWAYS TRIGGER closure_step_immutable;
+
+CREATE TRIGGER closure_step_immutable_row BEFORE UPDATE OR DELETE ON kbilling.closure_step
+	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.closure_step ENABLE ALWAYS TRIGGER closure_step_immutable_row;
 
 CREATE FUNCTION kbilling.kb_closure_terms(account_ids bigint[], at timestamptz)
 	RETURNS TABLE (account_id bigint, delete_on date, today date, created_on date, active_on date, may_close_on date, is_charged boolean,

@@ -2,6 +2,32 @@
  * Deferrals: support gives a debtor time (S4).
  */
 
+CREATE TABLE kbilling.deferral (
+	account_id     bigint NOT NULL REFERENCES kbilling.account,
+	deferral_no    integer NOT NULL,
+	granted_at     timestamptz NOT NULL,
+	deferred_until date NOT NULL CHECK (isfinite(deferred_until)),
+	granted_by     kbilling.kb_text NOT NULL CHECK (granted_by <> ''),
+	reason         kbilling.kb_text NOT NULL CHECK (reason <> ''),
+	PRIMARY KEY (account_id, deferral_no)
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.deferral', '');
+COMMENT ON TABLE kbilling.deferral IS 'Every deferral that support granted (S4); the last one holds';
+COMMENT ON COLUMN kbilling.deferral.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.deferral.deferral_no IS 'Runs 1, 2, 3, … within the account';
+COMMENT ON COLUMN kbilling.deferral.granted_at IS 'When it was granted';
+COMMENT ON COLUMN kbilling.deferral.deferred_until IS 'Last day on which the stage is at most grace';
+COMMENT ON COLUMN kbilling.deferral.granted_by IS 'Who granted it';
+COMMENT ON COLUMN kbilling.deferral.reason IS 'Why';
+
+CREATE TRIGGER deferral_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON kbilling.deferral
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.deferral ENABLE ALWAYS TRIGGER deferral_immutable;
+
+CREATE TRIGGER deferral_immutable_row BEFORE UPDATE OR DELETE ON kbilling.deferral
+	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
+ALTER TABLE kbilling.deferral ENABLE ALWAYS TRIGGER deferral_immutable_row;
+
 CREATE FUNCTION kbilling.kb_defer(account_id bigint, until date, granted_by text, reason text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC

@@ -1,23 +1,6 @@
 /*
- * Enforcement in the application's own tables: the member that a transaction
- * acts for, the guard, and row security (rules E).
+ * Enforcement in the application's own tables: the guard, and row security (E1, E2).
  */
-
-CREATE FUNCTION kbilling.kb_act_as(account_id bigint, member text) RETURNS void
-	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
-	AS 'MODULE_PATHNAME', 'kb_act_as';
-COMMENT ON FUNCTION kbilling.kb_act_as(bigint, text) IS
-'Makes the member the one that the transaction acts for, until it ends or a savepoint before it is rolled back to (E4). KB001; KB004 for an unknown member';
-
-CREATE FUNCTION kbilling.kb_acting_account() RETURNS bigint
-	LANGUAGE c STABLE PARALLEL RESTRICTED
-	AS 'MODULE_PATHNAME', 'kb_acting_account';
-COMMENT ON FUNCTION kbilling.kb_acting_account() IS 'The account of the member that the transaction acts for; NULL if kb_act_as has named none';
-
-CREATE FUNCTION kbilling.kb_acting_member() RETURNS text
-	LANGUAGE c STABLE PARALLEL RESTRICTED
-	AS 'MODULE_PATHNAME', 'kb_acting_member';
-COMMENT ON FUNCTION kbilling.kb_acting_member() IS 'The member that the transaction acts for; NULL if kb_act_as has named none';
 
 CREATE FUNCTION kbilling.kb_may_use() RETURNS boolean
 	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
@@ -25,6 +8,7 @@ CREATE FUNCTION kbilling.kb_may_use() RETURNS boolean
 COMMENT ON FUNCTION kbilling.kb_may_use() IS 'Whether the member that the transaction acts for may use the account now; part of kb_can_use';
 
 -- With its caller's rights, as those of the owner would be taken on for each row; what it has to look up, kb_may_use does, once.
+
 CREATE FUNCTION kbilling.kb_can_use_support(internal) RETURNS internal
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_can_use_support';

@@ -1,5 +1,5 @@
 /*
- * The journal: entries, the rules of a posting, and what keeps both whole.
+ * The journal: entries, and what keeps them whole.
  */
 
 CREATE TYPE kbilling.kb_entry_kind AS ENUM
@@ -52,35 +52,6 @@ COMMENT ON COLUMN kbilling.entry.memo IS 'Why, in words';
 COMMENT ON COLUMN kbilling.entry.hash IS 'SHA-256 over the entry and the hash before it (J5)';
 COMMENT ON COLUMN kbilling.entry.lines IS 'A charge''s breakdown (C7), see kbilling.charge_line; a reversed charge''s with opposite amounts';
 
-CREATE FUNCTION kbilling.kb_bonus_after(bonus kbilling.kb_money, delta kbilling.kb_money, balance_after kbilling.kb_money)
-	RETURNS kbilling.kb_money
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'kb_bonus_after';
-COMMENT ON FUNCTION kbilling.kb_bonus_after(kbilling.kb_money, kbilling.kb_money, kbilling.kb_money) IS
-'bonus + delta, kept between nothing and what is on the balance: bonus is spent first (T6)';
-
-CREATE FUNCTION kbilling.kb_debt_since(before date, balance_after kbilling.kb_money, effective_on date) RETURNS date
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'kb_debt_since';
-COMMENT ON FUNCTION kbilling.kb_debt_since(date, kbilling.kb_money, date) IS
-'Since when there is a debt after an entry (S1): what it was before, or the day on which the entry takes effect; NULL if there is none';
-
-CREATE FUNCTION kbilling.kb_amount_due(balance kbilling.kb_money) RETURNS kbilling.kb_money
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN greatest(OPERATOR(kbilling.-) balance, balance OPERATOR(kbilling.-) balance);
-COMMENT ON FUNCTION kbilling.kb_amount_due(kbilling.kb_money) IS 'The debt of a balance, zero or more';
-
-CREATE FUNCTION kbilling.kb_entry_hash(
-		previous bytea, account_id bigint, seq bigint, kind text,
-		amount kbilling.kb_money, balance_after kbilling.kb_money, bonus_after kbilling.kb_money,
-		debt_since date, effective_on date, posted_at timestamptz, key text, period date, method text,
-		ref_seq bigint, member text, memo text, lines jsonb)
-	RETURNS bytea
-	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 50
-	AS 'MODULE_PATHNAME', 'kb_entry_hash';
-COMMENT ON FUNCTION kbilling.kb_entry_hash(bytea, bigint, bigint, text, kbilling.kb_money, kbilling.kb_money, kbilling.kb_money, date, date, timestamptz, text, date, text, bigint, text, text, jsonb) IS
-'SHA-256 of an entry and the hash before it (J5); docs/reference.md says over which bytes';
-
 -- J1, J2: statement-level, so that they cost nothing per row, and for each row where that costs nothing
 -- either, as a statement on a table's parent fires no other; ALWAYS, so that session_replication_role does
 -- not lift them.
@@ -92,6 +63,7 @@ COMMENT ON FUNCTION kbilling.kb_refuse_rewrite() IS 'Trigger: raises KB007 unles
 CREATE TRIGGER entry_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON kbilling.entry
 	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
 ALTER TABLE kbilling.entry ENABLE ALWAYS TRIGGER entry_immutable;
+
 CREATE TRIGGER entry_immutable_row BEFORE UPDATE OR DELETE ON kbilling.entry
 	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
 ALTER TABLE kbilling.entry ENABLE ALWAYS TRIGGER entry_immutable_row;
@@ -101,23 +73,10 @@ CREATE TRIGGER account_ledger
 	OR DELETE OR TRUNCATE ON kbilling.account
 	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
 ALTER TABLE kbilling.account ENABLE ALWAYS TRIGGER account_ledger;
+
 CREATE TRIGGER account_ledger_row BEFORE DELETE ON kbilling.account
 	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
 ALTER TABLE kbilling.account ENABLE ALWAYS TRIGGER account_ledger_row;
-
-CREATE TRIGGER deferral_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON kbilling.deferral
-	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
-ALTER TABLE kbilling.deferral ENABLE ALWAYS TRIGGER deferral_immutable;
-CREATE TRIGGER deferral_immutable_row BEFORE UPDATE OR DELETE ON kbilling.deferral
-	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
-ALTER TABLE kbilling.deferral ENABLE ALWAYS TRIGGER deferral_immutable_row;
-
-CREATE TRIGGER closure_step_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON kbilling.closure_step
-	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
-ALTER TABLE kbilling.closure_step ENABLE ALWAYS TRIGGER closure_step_immutable;
-CREATE TRIGGER closure_step_immutable_row BEFORE UPDATE OR DELETE ON kbilling.closure_step
-	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
-ALTER TABLE kbilling.closure_step ENABLE ALWAYS TRIGGER closure_step_immutable_row;
 
 -- J7
 CREATE FUNCTION kbilling.kb_refuse_drop() RETURNS event_trigger

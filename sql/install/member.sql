@@ -70,20 +70,3 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kbilling.kb_set_contact(bigint, text, text, text) IS
 'Sets where a member''s notices go (NULL: nowhere), and their language (NULL: the policy''s); KB001, KB010; KB004 for an unknown member, 22023 for what is no language';
-
-CREATE FUNCTION kbilling.kb_login(account_id bigint, member text) RETURNS kbilling.kb_access_decision
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
-BEGIN ATOMIC
-	SELECT kbilling.kb_require_member(account_id, member);
-	-- looked at before it is written: the conflict alone would lock the row at each login
-	INSERT INTO kbilling.activity AS v (account_id, active_at)
-	SELECT m.account_id, kbilling.kb_now() FROM kbilling.member m
-	WHERE m.account_id = kb_login.account_id AND m.member = kb_login.member
-		AND (kbilling.kb_access(m.account_id, m.role)).access <> 'denied'
-		AND NOT EXISTS (SELECT FROM kbilling.activity x WHERE x.account_id = m.account_id AND x.active_at > kbilling.kb_now() - interval '1 hour')
-	ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at WHERE v.active_at <= excluded.active_at - interval '1 hour';
-	SELECT kbilling.kb_access(m.account_id, m.role) FROM kbilling.member m
-	WHERE m.account_id = kb_login.account_id AND m.member = kb_login.member;
-END;
-COMMENT ON FUNCTION kbilling.kb_login(bigint, text) IS
-'What the member may do now (S3); a login that is let in, with any access but denied, counts as activity (D7). KB001; KB004 for an unknown member';

@@ -16,6 +16,7 @@ COMMENT ON COLUMN kbilling.purge_table.schema_name IS 'The table''s schema';
 COMMENT ON COLUMN kbilling.purge_table.table_name IS 'The table';
 COMMENT ON COLUMN kbilling.purge_table.account_column IS 'The column that says whose row it is';
 
+
 CREATE FUNCTION kbilling.kb_register_purge("table" regclass, account_column name) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
@@ -38,6 +39,7 @@ END;
 COMMENT ON FUNCTION kbilling.kb_register_purge(regclass, name) IS
 'Has each purge delete the account''s rows from a table, in the transaction of the purge (D6), with the rights of the table''s owner; tables that refer to others come first. For the owner of the extension. 42809 if it is no table of an application; 42703 and 42804 if it has no such column, of integers';
 
+
 CREATE FUNCTION kbilling.kb_unregister_purge("table" text) RETURNS boolean
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
 BEGIN ATOMIC
@@ -53,6 +55,7 @@ COMMENT ON FUNCTION kbilling.kb_unregister_purge(text) IS
 'Takes back kb_register_purge, of a table that may be gone, by its name with the schema; false if it is not registered. For the owner of the extension';
 
 -- Those that refer to others reach more tables than these, so that they come first.
+
 CREATE VIEW kbilling.purge_order WITH (security_invoker) AS
 	WITH RECURSIVE reference (from_table, to_table) AS (	-- what a table's partitions and children refer to, it does
 		SELECT c.conrelid, c.confrelid FROM pg_constraint c WHERE c.contype = 'f'

@@ -105,32 +105,6 @@ COMMENT ON COLUMN kbilling.trial_balance.debit IS 'Sum of the debits';
 COMMENT ON COLUMN kbilling.trial_balance.credit IS 'Sum of the credits';
 COMMENT ON COLUMN kbilling.trial_balance.balance IS 'Debits less credits';
 
-CREATE VIEW kbilling.sweep_progress WITH (security_invoker) AS
-	SELECT r.run_id, r.outcome, r.started_at, r.as_of,
-		   coalesce(r.finished_at, clock_timestamp()) - r.started_at AS duration,
-		   r.periods_due, r.periods_charged, r.entries_posted, r.closure_steps, r.notices_written, r.accounts_failed,
-		   round(100.0 * r.periods_charged / nullif(r.periods_due, 0), 1) AS percent,
-		   r.phase, r.at_time_zone, r.at_date, r.at_account_id
-	FROM kbilling.sweep_run r
-	ORDER BY r.run_id DESC;
-COMMENT ON VIEW kbilling.sweep_progress IS 'How far each sweep is, or got, the newest first (W3)';
-COMMENT ON COLUMN kbilling.sweep_progress.run_id IS 'Number of the run';
-COMMENT ON COLUMN kbilling.sweep_progress.outcome IS 'running, finished, or interrupted';
-COMMENT ON COLUMN kbilling.sweep_progress.started_at IS 'When it started, by the machine''s clock';
-COMMENT ON COLUMN kbilling.sweep_progress.as_of IS 'The moment for which it looked what is due';
-COMMENT ON COLUMN kbilling.sweep_progress.duration IS 'How long it took, or has taken so far';
-COMMENT ON COLUMN kbilling.sweep_progress.periods_due IS 'Periods to charge when it started';
-COMMENT ON COLUMN kbilling.sweep_progress.periods_charged IS 'Periods charged so far';
-COMMENT ON COLUMN kbilling.sweep_progress.entries_posted IS 'Those of them that came to more than zero';
-COMMENT ON COLUMN kbilling.sweep_progress.closure_steps IS 'Steps of closures taken so far';
-COMMENT ON COLUMN kbilling.sweep_progress.notices_written IS 'Notices written so far of stages that time has changed';
-COMMENT ON COLUMN kbilling.sweep_progress.accounts_failed IS 'Accounts passed over; see kbilling.sweep_failure';
-COMMENT ON COLUMN kbilling.sweep_progress.percent IS 'Of the periods due; NULL if none were';
-COMMENT ON COLUMN kbilling.sweep_progress.phase IS 'What it is at: charges, then closures, then notices';
-COMMENT ON COLUMN kbilling.sweep_progress.at_time_zone IS 'How far it is';
-COMMENT ON COLUMN kbilling.sweep_progress.at_date IS 'How far it is';
-COMMENT ON COLUMN kbilling.sweep_progress.at_account_id IS 'How far it is';
-
 -- The sum of a charge's lines, or NULL if they are not as kb_bill writes them: a check must not fail on what it looks for.
 CREATE FUNCTION kbilling.kb_lines_total(lines jsonb, currency text) RETURNS numeric
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE

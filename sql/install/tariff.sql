@@ -1,39 +1,56 @@
 /*
- * Another tariff for an account, and with it, maybe, another policy.
+ * The tariff, and with it the policy, that an account has on a day.
  */
 
-CREATE FUNCTION kbilling.kb_put_tariff(account_id bigint, tariff text, from_date date, stage_before kbilling.kb_stage) RETURNS void
-	LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-	SELECT kbilling.kb_require_open(account_id, from_date),
-		   kbilling.kb_raise_if(t.currency <> a.currency, 'KB002',
-								format('tariff "%s" is in %s, account %s in %s', t.tariff, t.currency, a.account_id, a.currency),
-								'An account keeps its currency.', 'Choose a tariff in that currency.')
-	FROM kbilling.account a, kbilling.tariff t
-	WHERE a.account_id = kb_put_tariff.account_id AND t.tariff = kb_put_tariff.tariff;
-	-- The tariff so far ends there; what was to come after it is dropped.
-	INSERT INTO kbilling.tariff_history (account_id, from_date, to_date, tariff)
-	SELECT a.account_id, a.tariff_from, kb_put_tariff.from_date, a.tariff FROM kbilling.account a
-	WHERE a.account_id = kb_put_tariff.account_id AND a.tariff_from < kb_put_tariff.from_date;
-	DELETE FROM kbilling.tariff_history h
-	WHERE h.account_id = kb_put_tariff.account_id AND h.from_date >= kb_put_tariff.from_date;
-	UPDATE kbilling.tariff_history h SET to_date = kb_put_tariff.from_date
-	WHERE h.account_id = kb_put_tariff.account_id AND h.to_date > kb_put_tariff.from_date;
-	UPDATE kbilling.account a
-	SET tariff = kb_put_tariff.tariff, tariff_from = kb_put_tariff.from_date, terms_version = a.terms_version + 1
-	WHERE a.account_id = kb_put_tariff.account_id;
-	-- its policy may have other days
-	SELECT kbilling.kb_tell_stages(ARRAY[a.account_id], kbilling.kb_now(), kb_put_tariff.stage_before, 'terms ' || a.terms_version)
-	FROM kbilling.account a WHERE a.account_id = kb_put_tariff.account_id;
-END;
-COMMENT ON FUNCTION kbilling.kb_put_tariff(bigint, text, date, kbilling.kb_stage) IS 'Writes what kb_set_tariff has resolved, and tells of a stage that is another than before by it; the account is locked';
+CREATE TABLE kbilling.tariff_history (
+	account_id bigint NOT NULL REFERENCES kbilling.account,
+	from_date  date NOT NULL,
+	to_date    date NOT NULL,
+	tariff     kbilling.kb_text NOT NULL REFERENCES kbilling.tariff,
+	PRIMARY KEY (account_id, from_date),
+	CHECK (from_date < to_date)
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.tariff_history', '');
+COMMENT ON TABLE kbilling.tariff_history IS 'Tariffs that an account had before the one in its row; written by kb_set_tariff';
+COMMENT ON COLUMN kbilling.tariff_history.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.tariff_history.from_date IS 'First day of the tariff';
+COMMENT ON COLUMN kbilling.tariff_history.to_date IS 'The day after its last';
+COMMENT ON COLUMN kbilling.tariff_history.tariff IS 'The tariff';
 
-CREATE FUNCTION kbilling.kb_set_tariff(account_id bigint, tariff text, from_date date = NULL) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+CREATE VIEW kbilling.account_tariff WITH (security_invoker) AS
+	SELECT account_id, tariff_from AS from_date, 'infinity'::date AS to_date, tariff
+	FROM kbilling.account
+	UNION ALL
+	SELECT account_id, from_date, to_date, tariff
+	FROM kbilling.tariff_history;
+COMMENT ON VIEW kbilling.account_tariff IS 'Every account''s tariffs by date';
+COMMENT ON COLUMN kbilling.account_tariff.account_id IS 'The account';
+COMMENT ON COLUMN kbilling.account_tariff.from_date IS 'First day of the tariff';
+COMMENT ON COLUMN kbilling.account_tariff.to_date IS 'The day after its last';
+COMMENT ON COLUMN kbilling.account_tariff.tariff IS 'The tariff';
+
+-- These take what they need of the account's row, so as not to read that again.
+CREATE FUNCTION kbilling.kb_tariff_on(account_id bigint, tariff text, tariff_from date, day date) RETURNS TABLE (tariff text)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-	SELECT kbilling.kb_lock_account(account_id), kbilling.kb_require_tariff(tariff);
-	SELECT kbilling.kb_put_tariff(s.account_id, kb_set_tariff.tariff, coalesce(kb_set_tariff.from_date, kbilling.kb_today(s.account_id)), s.stage)
-	FROM kbilling.account_status s WHERE s.account_id = kb_set_tariff.account_id;
+	SELECT CASE WHEN $3 <= $4 THEN $2
+		ELSE coalesce((SELECT h.tariff FROM kbilling.tariff_history h
+					   WHERE h.account_id = $1 AND h.from_date <= $4 AND h.to_date > $4), $2) END;
 END;
-COMMENT ON FUNCTION kbilling.kb_set_tariff(bigint, text, date) IS
-'Puts the account on a tariff of its currency from a local date on (NULL: today) and drops later switches. What it has no price for is not billed. KB001, KB010, KB012, KB002; KB009 if the day is charged already';
+COMMENT ON FUNCTION kbilling.kb_tariff_on(bigint, text, date, date) IS
+'The tariff that the account, with this tariff in its row, has on the day; before its first day that one';
+
+CREATE FUNCTION kbilling.kb_policy_on(account_id bigint, tariff text, tariff_from date, day date)
+	RETURNS TABLE (remind_day integer, restrict_day integer, block_day integer, debt_counts_from text,
+				   min_age_days integer, inactive_days integer, notice_days integer, reminder_days integer[], restore_days integer,
+				   policy text, language text)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT p.remind_day, p.restrict_day, p.block_day, p.debt_counts_from,
+		   p.min_age_days, p.inactive_days, p.notice_days, p.reminder_days, p.restore_days, p.policy, p.language
+	FROM kbilling.kb_tariff_on($1, $2, $3, $4) x
+	JOIN kbilling.tariff t ON t.tariff = x.tariff
+	JOIN kbilling.policy p ON p.policy = t.policy;
+END;
+COMMENT ON FUNCTION kbilling.kb_policy_on(bigint, text, date, date) IS
+'The policy of the tariff that the account has on the day; before its first day that of its tariff';

@@ -22,12 +22,6 @@ COMMENT ON COLUMN kbilling.kb_topup_result.stage_before IS 'The stage before it'
 COMMENT ON COLUMN kbilling.kb_topup_result.stage_after IS 'The stage after it';
 COMMENT ON COLUMN kbilling.kb_topup_result.replayed IS 'True if the reference had been credited before: nothing was changed';
 
-CREATE FUNCTION kbilling.kb_bonus(amount kbilling.kb_money, percent numeric) RETURNS kbilling.kb_money
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN amount OPERATOR(kbilling.*) (percent / 100);
-COMMENT ON FUNCTION kbilling.kb_bonus(kbilling.kb_money, numeric) IS
-'percent of the amount, rounded half away from zero (T5, M4)';
-
 CREATE FUNCTION kbilling.kb_apply_topup(account_id bigint, amount kbilling.kb_money, method kbilling.kb_payment_method,
 										reference text, member text = NULL, payment_id bigint = NULL)
 	RETURNS kbilling.kb_topup_result

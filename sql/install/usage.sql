@@ -42,10 +42,13 @@ COMMENT ON COLUMN kbilling.usage_event.value IS 'What is counted once in a month
 COMMENT ON COLUMN kbilling.usage_event.metered_table IS 'The table, with its schema, whose row has the key; NULL if it was recorded by a call, or without a key';
 COMMENT ON COLUMN kbilling.usage_event.properties IS 'Whatever the application says of it';
 
+
 CREATE INDEX usage_level ON kbilling.usage_event (account_id, service, period) WHERE is_level;
 COMMENT ON INDEX kbilling.usage_level IS 'Finds the events of a month whose highest or last quantity has been corrected';
+
 CREATE INDEX usage_level_correction ON kbilling.usage_event (account_id, service, period) WHERE is_level AND events < 0;
 COMMENT ON INDEX kbilling.usage_level_correction IS 'Tells whether it has';
+
 
 CREATE TABLE kbilling.usage_total (
 	account_id      bigint NOT NULL,
@@ -78,8 +81,10 @@ COMMENT ON COLUMN kbilling.usage_total.quantity IS 'This slot''s part of the qua
 COMMENT ON COLUMN kbilling.usage_total.billed_quantity IS 'The part of it that is billed; for "max" and "last" that of the whole month';
 
 -- settled changes only with a charge and with what comes after it, so that counting stays a heap-only update.
+
 CREATE INDEX usage_unbilled ON kbilling.usage_total (account_id, period) WHERE NOT settled;
 COMMENT ON INDEX kbilling.usage_unbilled IS 'Finds what is to bill among all months';
+
 
 CREATE TABLE kbilling.usage_value (
 	account_id bigint NOT NULL,
@@ -99,6 +104,7 @@ COMMENT ON COLUMN kbilling.usage_value.change IS 'By how much the last statement
 COMMENT ON COLUMN kbilling.usage_value.service IS 'The metered service';
 COMMENT ON COLUMN kbilling.usage_value.value IS 'The value';
 
+
 CREATE TABLE kbilling.skipped_month (
 	account_id bigint NOT NULL REFERENCES kbilling.account,
 	period     date NOT NULL,
@@ -110,6 +116,7 @@ COMMENT ON COLUMN kbilling.skipped_month.account_id IS 'The account';
 COMMENT ON COLUMN kbilling.skipped_month.period IS 'The month, by its first day';
 
 -- Inlined; a key's revisions take turns: even ones count, odd ones take back.
+
 CREATE FUNCTION kbilling.kb_last_revision(account_id bigint, service text, key text)
 	RETURNS TABLE (revision integer, at timestamptz, quantity numeric, events bigint, value text, metered_table text)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
@@ -121,29 +128,6 @@ END;
 COMMENT ON FUNCTION kbilling.kb_last_revision(bigint, text, text) IS 'The last that was recorded under a key; no row if nothing was';
 
 -- What recording calls for each event, and for each total.
-
-CREATE FUNCTION kbilling.kb_usage_period(source text, n bigint, account_id bigint, service text, key text, quantity numeric,
-										 at timestamptz, now timestamptz, created_at timestamptz, time_zone text, deleted boolean,
-										 kind text, lacks_value boolean)
-	RETURNS date
-	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 50
-	AS 'MODULE_PATHNAME', 'kb_usage_period';
-COMMENT ON FUNCTION kbilling.kb_usage_period(text, bigint, bigint, text, text, numeric, timestamptz, timestamptz, timestamptz, text, boolean, text, boolean) IS
-'The month that an event belongs to, in the account''s time zone, if the event may be recorded: KB001, KB010, KB012, 22003, 22008, 22023 (U1, U4)';
-
-CREATE FUNCTION kbilling.kb_usage_value(unit text, properties jsonb) RETURNS text
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'kb_usage_value';
-COMMENT ON FUNCTION kbilling.kb_usage_value(text, jsonb) IS
-'The property of an event that counts once in a month (U2): the one that is named as the service''s unit, else the only one; NULL if there is none such, or it is no text, number or boolean of at most 255 bytes';
-
-CREATE FUNCTION kbilling.kb_usage_is_priced(account_id bigint, service text, tariff text, day date, currency text,
-											price kbilling.kb_price, quantity numeric, events bigint)
-	RETURNS boolean
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'kb_usage_is_priced';
-COMMENT ON FUNCTION kbilling.kb_usage_is_priced(bigint, text, text, date, text, kbilling.kb_price, numeric, bigint) IS
-'True; KB012 if there is no price, 22003 if the quantity costs more than a kb_money can say (U4)';
 
 -- The aggregations "max" and "last", whose slots do not add up.
 
@@ -273,16 +257,3 @@ CREATE FUNCTION kbilling.kb_record_usage(account_id bigint, service text, quanti
 	AS 'MODULE_PATHNAME', 'kb_record_usage';
 COMMENT ON FUNCTION kbilling.kb_record_usage(bigint, text, numeric, text, timestamptz, jsonb) IS
 'Records usage of a metered service, at a moment (NULL: now); true if it counts, false if the account has the key for the service already (U1). A quantity below zero takes back what was recorded, of the month of its time. KB001, KB010; KB012 for an unknown service or one without a price; 22003 for a quantity that is not finite or too large; 22008 for more than an hour ahead or before the account''s first day; 22023 for a service that is not metered, or a wrong key';
-
--- Without JIT: compiling takes longer than most batches do.
-CREATE FUNCTION kbilling.kb_record_usage_batch(events jsonb) RETURNS bigint
-	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp SET jit = off
-	AS 'MODULE_PATHNAME', 'kb_record_usage_batch';
-COMMENT ON FUNCTION kbilling.kb_record_usage_batch(jsonb) IS
-'Records an array of objects with the arguments of kb_record_usage as fields, all of them or none; how many count. Errors as there, and say which event it is; "at" is a text with an offset from UTC';
-
-CREATE FUNCTION kbilling.kb_meter() RETURNS trigger
-	LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp SET jit = off
-	AS 'MODULE_PATHNAME', 'kb_meter';
-COMMENT ON FUNCTION kbilling.kb_meter() IS
-'Trigger: turns the rows of an application''s table into usage (E3). Arguments: service, account column, quantity column (or '''': 1 each; for "unique" the column whose values count), key column (or none: each row counts). AFTER INSERT, UPDATE or DELETE, FOR EACH STATEMENT, with transition tables; an UPDATE or DELETE corrects what was recorded';
