@@ -260,7 +260,7 @@ BEGIN
 	LOOP
 		FOR round IN 1..5 LOOP
 			begun := clock_timestamp();
-			PERFORM count(kbilling.kb_refuse_card_number(left(kind.column2, -1) || (i % 10))) FROM generate_series(1, 1000000) i;
+			PERFORM count(kbilling_internal.kb_refuse_card_number(left(kind.column2, -1) || (i % 10))) FROM generate_series(1, 1000000) i;
 			took[1] := least(took[1], extract(epoch FROM clock_timestamp() - begun) * 1000);
 			begun := clock_timestamp();
 			PERFORM count(octet_length(left(kind.column2, -1) || (i % 10))) FROM generate_series(1, 1000000) i;

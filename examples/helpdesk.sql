@@ -141,7 +141,7 @@ PREPARE send_messages (bigint, bigint, text[]) AS
 
 -- The payment page, at every stage: what is due, what is in use, what to pay for which bonus.  Then begin the payment, and pass
 -- account and payment_id on to the provider, who takes the card's number: none of it is kept here.
-PREPARE payment_page (bigint, text) AS SELECT kbilling.kb_cabinet($1, $2);
+PREPARE payment_page (bigint, text) AS SELECT kbilling.kb_portal($1, $2);
 PREPARE offers (bigint) AS SELECT amount, bonus FROM kbilling.kb_topup_offers($1);
 PREPARE pay (bigint, text, kbilling.kb_money, kbilling.kb_payment_method) AS
 	SELECT payment_id, bonus, expires_at FROM kbilling.kb_begin_topup($1, $2, $3, $4);

@@ -15,7 +15,7 @@ static SavedPlan cancel_plan = {
 };
 
 static SavedPlan tell_plan = {
-	.sql = "SELECT kbilling.kb_tell_closures(ARRAY[$1], $2)",
+	.sql = "SELECT kbilling.kb_notify_closures(ARRAY[$1], $2)",
 	.arg_types = {"bigint", "timestamptz"}
 };
 

@@ -127,7 +127,7 @@ static Phase phases[] = {
 		.name = "notices",
 		.next_zone = {.sql = NEXT_ZONE("stage_check_on", "a.stage_check_on IS NOT NULL AND " LIVING, DAY_COME), .arg_types = NEXT_ZONE_TYPES},
 		.pick = {.sql = PICK_DUE("stage_check_on", "a.stage_check_on IS NOT NULL AND " LIVING), .arg_types = PICK_TYPES},
-		.work = {.sql = "SELECT kbilling.kb_tell_stages($1, $2)", .arg_types = WORK_TYPES},
+		.work = {.sql = "SELECT kbilling.kb_notify_stages($1, $2)", .arg_types = WORK_TYPES},
 		.progress = {.sql = PROGRESS("notices_written = notices_written + $2"), .arg_types = PROGRESS_TYPES}
 	}
 };

@@ -2,48 +2,48 @@
  * Stages of a debt and what a member may do in each: rules S1 to S4 over values.
  */
 
-CREATE TYPE kbilling.kb_stage AS ENUM ('ok', 'grace', 'remind', 'restrict', 'blocked');
-COMMENT ON TYPE kbilling.kb_stage IS 'How far the consequences of a debt have got, in rising order (S2)';
+CREATE TYPE kbilling_internal.kb_stage AS ENUM ('ok', 'grace', 'remind', 'restrict', 'blocked');
+COMMENT ON TYPE kb_stage IS 'How far the consequences of a debt have got, in rising order (S2)';
 
 CREATE TYPE kbilling.kb_access AS ENUM ('full', 'full_with_reminder', 'payment_only', 'denied');
-COMMENT ON TYPE kbilling.kb_access IS 'What a member may do now, in falling order (S3)';
+COMMENT ON TYPE kb_access IS 'What a member may do now, in falling order (S3)';
 
 CREATE TYPE kbilling.kb_role AS ENUM ('employee', 'admin', 'owner');
-COMMENT ON TYPE kbilling.kb_role IS 'A member''s role; an owner may do all that an admin may';
+COMMENT ON TYPE kb_role IS 'A member''s role; an owner may do all that an admin may';
 
-CREATE FUNCTION kbilling.kb_access_stage(debt_since date, today date) RETURNS kbilling.kb_stage
+CREATE FUNCTION kbilling.kb_access_stage(debt_since date, today date) RETURNS kb_stage
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1
 	AS 'MODULE_PATHNAME', 'kb_access_stage';
-COMMENT ON FUNCTION kbilling.kb_access_stage(date, date) IS
+COMMENT ON FUNCTION kb_access_stage(date, date) IS
 'Stage of a debt by the policy "standard" (S2): its first day is day 1; no debt (NULL) is ok';
 
-CREATE FUNCTION kbilling.kb_stage(debt_since date, deferred_until date, today date,
-								  remind_day integer, restrict_day integer, block_day integer)
-	RETURNS kbilling.kb_stage
+CREATE FUNCTION kbilling_internal.kb_stage(debt_since date, deferred_until date, today date,
+										   remind_day integer, restrict_day integer, block_day integer)
+	RETURNS kb_stage
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1
 	AS 'MODULE_PATHNAME', 'kb_stage';
-COMMENT ON FUNCTION kbilling.kb_stage(date, date, date, integer, integer, integer) IS
+COMMENT ON FUNCTION kb_stage(date, date, date, integer, integer, integer) IS
 'Stage of a debt by the days of a policy (S2); at most grace until the end of deferred_until (S4)';
 
-CREATE FUNCTION kbilling.kb_next_stage_on(debt_since date, deferred_until date, today date,
-										  remind_day integer, restrict_day integer, block_day integer)
+CREATE FUNCTION kbilling_internal.kb_next_stage_on(debt_since date, deferred_until date, today date,
+												   remind_day integer, restrict_day integer, block_day integer)
 	RETURNS date
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1
 	AS 'MODULE_PATHNAME', 'kb_next_stage_on';
-COMMENT ON FUNCTION kbilling.kb_next_stage_on(date, date, date, integer, integer, integer) IS
+COMMENT ON FUNCTION kb_next_stage_on(date, date, date, integer, integer, integer) IS
 'The next day on which the stage differs from today''s if nothing is paid; NULL if it stays';
 
 -- Not STRICT, so that it is inlined.
-CREATE FUNCTION kbilling.kb_access_for(stage kbilling.kb_stage, role kbilling.kb_role, deleted boolean = false)
-	RETURNS kbilling.kb_access
+CREATE FUNCTION kbilling_internal.kb_access_for(stage kb_stage, role kb_role, deleted boolean = false)
+	RETURNS kb_access
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
 	WHEN stage IS NULL OR role IS NULL THEN NULL
-	WHEN deleted OR stage = 'blocked' THEN 'denied'::kbilling.kb_access
+	WHEN deleted OR stage = 'blocked' THEN 'denied'::kb_access
 	WHEN role = 'employee' THEN 'full'
 	WHEN stage = 'restrict' THEN 'payment_only'
 	WHEN stage = 'remind' THEN 'full_with_reminder'
 	ELSE 'full'
 END;
-COMMENT ON FUNCTION kbilling.kb_access_for(kbilling.kb_stage, kbilling.kb_role, boolean) IS
+COMMENT ON FUNCTION kb_access_for(kb_stage, kb_role, boolean) IS
 'What a member of the role may do at the stage (S3)';

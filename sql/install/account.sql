@@ -6,7 +6,7 @@
  */
 
 CREATE TYPE kbilling.kb_account_state AS ENUM ('active', 'closing', 'deleted', 'purged');
-COMMENT ON TYPE kbilling.kb_account_state IS 'How far an account is on the way of a closure';
+COMMENT ON TYPE kb_account_state IS 'How far an account is on the way of a closure';
 
 -- Room on each page lets a top-up stay a heap-only update.  No CHECK on the hot
 -- tables: each statement would parse it anew; account_ledger keeps other hands
@@ -15,8 +15,8 @@ CREATE TABLE kbilling.account (
 	account_id      bigint PRIMARY KEY,
 	created_at      timestamptz NOT NULL,
 	last_seq        bigint NOT NULL DEFAULT 0,
-	balance         kbilling.kb_money NOT NULL,
-	unspent_bonus   kbilling.kb_money NOT NULL,
+	balance         kb_money NOT NULL,
+	unspent_bonus   kb_money NOT NULL,
 	debt_since      date,
 	deferred_until  date,
 	charged_through date NOT NULL,
@@ -26,123 +26,123 @@ CREATE TABLE kbilling.account (
 	closure_check_on date,
 	last_notice_no  bigint NOT NULL DEFAULT 0,
 	terms_version   integer NOT NULL DEFAULT 1,
-	state           kbilling.kb_account_state NOT NULL DEFAULT 'active',
+	state           kb_account_state NOT NULL DEFAULT 'active',
 	last_hash       bytea,
 	currency        text NOT NULL,
-	tariff          kbilling.kb_text NOT NULL REFERENCES kbilling.tariff,
+	tariff          kb_text NOT NULL REFERENCES tariff,
 	time_zone       text NOT NULL,
-	metadata        kbilling.kb_json
+	metadata        kb_json
 ) WITH (fillfactor = 80);
 SELECT pg_catalog.pg_extension_config_dump('kbilling.account', '');
-COMMENT ON TABLE kbilling.account IS 'Paying customers; the balance and what follows from the journal is moved by the journal alone (J2)';
-COMMENT ON COLUMN kbilling.account.account_id IS 'The application''s own number, or one of kbilling.account_id_seq';
-COMMENT ON COLUMN kbilling.account.created_at IS 'The first day, in the account''s time zone, is the first that is charged';
-COMMENT ON COLUMN kbilling.account.last_seq IS 'seq of the last entry; 0 before the first';
-COMMENT ON COLUMN kbilling.account.balance IS 'Sum of the entries; below zero it is a debt';
-COMMENT ON COLUMN kbilling.account.unspent_bonus IS 'The part of the balance that is bonus: spent first, never refunded (T6)';
-COMMENT ON COLUMN kbilling.account.debt_since IS 'Local date on which the debt took effect (S1)';
-COMMENT ON COLUMN kbilling.account.deferred_until IS 'Until the end of this day the stage is at most grace (S4)';
-COMMENT ON COLUMN kbilling.account.charged_through IS 'Last day of the last period that was charged; the next period begins the day after';
-COMMENT ON COLUMN kbilling.account.tariff_from IS 'First day of the tariff; earlier ones are in kbilling.tariff_history';
-COMMENT ON COLUMN kbilling.account.delete_on IS 'The day of the deletion, of an account that is closing or deleted';
-COMMENT ON COLUMN kbilling.account.stage_check_on IS 'Local date on which the sweep looks whether the stage has changed, to tell of it; NULL if it will not, by itself';
-COMMENT ON COLUMN kbilling.account.closure_check_on IS 'Local date on which the sweep looks again: whether the account may be closed (D1), for the next step of its closure, or for its purge; NULL while the balance is above zero, and of a purged account';
-COMMENT ON COLUMN kbilling.account.last_notice_no IS 'notice_no of the last notice, and step_no of the last step of a closure; 0 before the first';
-COMMENT ON COLUMN kbilling.account.terms_version IS 'Counts changes of tariff and services, so that a charge that has read old ones is not posted';
-COMMENT ON COLUMN kbilling.account.state IS 'How far the account is on the way of a closure';
-COMMENT ON COLUMN kbilling.account.last_hash IS 'Hash of the last entry (J5)';
-COMMENT ON COLUMN kbilling.account.currency IS 'ISO 4217 code; that of the balance and of the tariff';
-COMMENT ON COLUMN kbilling.account.tariff IS 'The tariff from tariff_from on';
-COMMENT ON COLUMN kbilling.account.time_zone IS 'IANA name; it decides when a month ends';
-COMMENT ON COLUMN kbilling.account.metadata IS 'For the application''s own use';
+COMMENT ON TABLE account IS 'Paying customers; the balance and what follows from the journal is moved by the journal alone (J2)';
+COMMENT ON COLUMN account.account_id IS 'The application''s own number, or one of kbilling.account_id_seq';
+COMMENT ON COLUMN account.created_at IS 'The first day, in the account''s time zone, is the first that is charged';
+COMMENT ON COLUMN account.last_seq IS 'seq of the last entry; 0 before the first';
+COMMENT ON COLUMN account.balance IS 'Sum of the entries; below zero it is a debt';
+COMMENT ON COLUMN account.unspent_bonus IS 'The part of the balance that is bonus: spent first, never refunded (T6)';
+COMMENT ON COLUMN account.debt_since IS 'Local date on which the debt took effect (S1)';
+COMMENT ON COLUMN account.deferred_until IS 'Until the end of this day the stage is at most grace (S4)';
+COMMENT ON COLUMN account.charged_through IS 'Last day of the last period that was charged; the next period begins the day after';
+COMMENT ON COLUMN account.tariff_from IS 'First day of the tariff; earlier ones are in kbilling.tariff_history';
+COMMENT ON COLUMN account.delete_on IS 'The day of the deletion, of an account that is closing or deleted';
+COMMENT ON COLUMN account.stage_check_on IS 'Local date on which the sweep looks whether the stage has changed, to tell of it; NULL if it will not, by itself';
+COMMENT ON COLUMN account.closure_check_on IS 'Local date on which the sweep looks again: whether the account may be closed (D1), for the next step of its closure, or for its purge; NULL while the balance is above zero, and of a purged account';
+COMMENT ON COLUMN account.last_notice_no IS 'notice_no of the last notice, and step_no of the last step of a closure; 0 before the first';
+COMMENT ON COLUMN account.terms_version IS 'Counts changes of tariff and services, so that a charge that has read old ones is not posted';
+COMMENT ON COLUMN account.state IS 'How far the account is on the way of a closure';
+COMMENT ON COLUMN account.last_hash IS 'Hash of the last entry (J5)';
+COMMENT ON COLUMN account.currency IS 'ISO 4217 code; that of the balance and of the tariff';
+COMMENT ON COLUMN account.tariff IS 'The tariff from tariff_from on';
+COMMENT ON COLUMN account.time_zone IS 'IANA name; it decides when a month ends';
+COMMENT ON COLUMN account.metadata IS 'For the application''s own use';
 
 -- What is due, zone by zone, oldest first, in the order in which the sweep goes.
-CREATE INDEX account_due ON kbilling.account (time_zone, charged_through, account_id)
+CREATE INDEX account_due ON account (time_zone, charged_through, account_id)
 	WHERE state IN ('active', 'closing');
-COMMENT ON INDEX kbilling.account_due IS 'Finds the accounts with a month to charge without a look at the others (W1)';
+COMMENT ON INDEX account_due IS 'Finds the accounts with a month to charge without a look at the others (W1)';
 
 -- What the sweep has to look at besides, by the day.
-CREATE INDEX account_stage_check ON kbilling.account (time_zone, stage_check_on, account_id)
+CREATE INDEX account_stage_check ON account (time_zone, stage_check_on, account_id)
 	WHERE stage_check_on IS NOT NULL AND state IN ('active', 'closing');
-COMMENT ON INDEX kbilling.account_stage_check IS 'Finds the accounts whose stage has changed by itself (N5)';
+COMMENT ON INDEX account_stage_check IS 'Finds the accounts whose stage has changed by itself (N5)';
 
-CREATE INDEX account_closure_check ON kbilling.account (time_zone, closure_check_on, account_id)
+CREATE INDEX account_closure_check ON account (time_zone, closure_check_on, account_id)
 	WHERE closure_check_on IS NOT NULL;
-COMMENT ON INDEX kbilling.account_closure_check IS 'Finds the accounts that may be closed, and those with a step of their closure due (D1 to D6)';
+COMMENT ON INDEX account_closure_check IS 'Finds the accounts that may be closed, and those with a step of their closure due (D1 to D6)';
 
 CREATE SEQUENCE kbilling.account_id_seq;
 SELECT pg_catalog.pg_extension_config_dump('kbilling.account_id_seq', '');
-COMMENT ON SEQUENCE kbilling.account_id_seq IS 'Numbers of accounts for applications that bring none';
+COMMENT ON SEQUENCE account_id_seq IS 'Numbers of accounts for applications that bring none';
 
 CREATE TABLE kbilling.member (
-	account_id bigint NOT NULL REFERENCES kbilling.account,
-	member     kbilling.kb_text NOT NULL CHECK (member <> ''),
-	role       kbilling.kb_role NOT NULL,
-	email      kbilling.kb_text,
-	language   kbilling.kb_text CHECK (kbilling.kb_is_language(language)),
-	metadata   kbilling.kb_json,
+	account_id bigint NOT NULL REFERENCES account,
+	member     kb_text NOT NULL CHECK (member <> ''),
+	role       kb_role NOT NULL,
+	email      kb_text,
+	language   kb_text CHECK (kb_is_language(language)),
+	metadata   kb_json,
 	PRIMARY KEY (account_id, member)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.member', '');
-COMMENT ON TABLE kbilling.member IS 'Who uses an account, in which role';
-COMMENT ON COLUMN kbilling.member.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.member.member IS 'The application''s name for the person';
-COMMENT ON COLUMN kbilling.member.role IS 'owner, admin or employee';
-COMMENT ON COLUMN kbilling.member.email IS 'Where notices go';
-COMMENT ON COLUMN kbilling.member.language IS 'The language that notices are in, such as "uk" or "pt-BR"; NULL: the policy''s';
-COMMENT ON COLUMN kbilling.member.metadata IS 'For the application''s own use';
+COMMENT ON TABLE member IS 'Who uses an account, in which role';
+COMMENT ON COLUMN member.account_id IS 'The account';
+COMMENT ON COLUMN member.member IS 'The application''s name for the person';
+COMMENT ON COLUMN member.role IS 'owner, admin or employee';
+COMMENT ON COLUMN member.email IS 'Where notices go';
+COMMENT ON COLUMN member.language IS 'The language that notices are in, such as "uk" or "pt-BR"; NULL: the policy''s';
+COMMENT ON COLUMN member.metadata IS 'For the application''s own use';
 
 -- Beside the account's row, so that a login waits for no payment and no payment for a login.
 CREATE TABLE kbilling.activity (
-	account_id bigint PRIMARY KEY REFERENCES kbilling.account,
+	account_id bigint PRIMARY KEY REFERENCES account,
 	active_at  timestamptz NOT NULL
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.activity', '');
-COMMENT ON TABLE kbilling.activity IS 'When an account was last used (D1, D7); one that nobody has logged in to has no row, its creation counts';
-COMMENT ON COLUMN kbilling.activity.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.activity.active_at IS 'The last login, to the hour: it is written at most once an hour';
+COMMENT ON TABLE activity IS 'When an account was last used (D1, D7); one that nobody has logged in to has no row, its creation counts';
+COMMENT ON COLUMN activity.account_id IS 'The account';
+COMMENT ON COLUMN activity.active_at IS 'The last login, to the hour: it is written at most once an hour';
 
-CREATE FUNCTION kbilling.kb_no_account(account_id bigint, like_type anyelement) RETURNS anyelement
+CREATE FUNCTION kbilling_internal.kb_no_account(account_id bigint, like_type anyelement) RETURNS anyelement
 	LANGUAGE c STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_no_account';
-COMMENT ON FUNCTION kbilling.kb_no_account(bigint, anyelement) IS
+COMMENT ON FUNCTION kb_no_account(bigint, anyelement) IS
 'Raises KB001 for the account, or 22004 for a null one; its result type is that of the second argument, so that it can stand in coalesce()';
 
-CREATE FUNCTION kbilling.kb_require_account(account_id bigint) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_require_account(account_id bigint) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kbilling.kb_no_account($1, NULL::text)
-	WHERE NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = $1);
+	SELECT kb_no_account($1, NULL::text)
+	WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = $1);
 END;
-COMMENT ON FUNCTION kbilling.kb_require_account(bigint) IS 'Raises KB001 if there is no such account';
+COMMENT ON FUNCTION kb_require_account(bigint) IS 'Raises KB001 if there is no such account';
 
-CREATE FUNCTION kbilling.kb_lock_account(account_id bigint) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_lock_account(account_id bigint) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	SELECT FROM kbilling.account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
-	SELECT kbilling.kb_require_account($1),
-		   kbilling.kb_raise_if(EXISTS (SELECT FROM kbilling.account a
-										WHERE a.account_id = $1 AND a.state IN ('deleted', 'purged')),
-								'KB010', format('account %s is deleted', $1), 'Nothing about a deleted account is changed.',
-								'Support can restore a deleted account for some days.');
+	SELECT FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
+	SELECT kb_require_account($1),
+		   kb_raise_if(EXISTS (SELECT FROM account a
+							   WHERE a.account_id = $1 AND a.state IN ('deleted', 'purged')),
+					   'KB010', format('account %s is deleted', $1), 'Nothing about a deleted account is changed.',
+					   'Support can restore a deleted account for some days.');
 END;
-COMMENT ON FUNCTION kbilling.kb_lock_account(bigint) IS
+COMMENT ON FUNCTION kb_lock_account(bigint) IS
 'Locks the account''s row until the end of the transaction; KB001 if there is none, KB010 if it is deleted';
 
 CREATE FUNCTION kbilling.kb_create_account(owner text, tariff text, account_id bigint = NULL, time_zone text = NULL,
 										   email text = NULL, created_at timestamptz = NULL)
 	RETURNS bigint
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_tariff(tariff),
-		   kbilling.kb_raise_if(owner IS NULL OR owner = '', '22004', 'owner must not be null or empty'),
-		   kbilling.kb_raise_if(NOT isfinite(created_at) OR created_at < '1970-01-01 00:00+00', '22008',
-								'created_at must be a moment since 1970', format('It is %s.', created_at)),
-		   kbilling.kb_raise_if(created_at > kbilling.kb_now(), '22008',
-								'an account cannot be created in the future', format('created_at is %s.', created_at)),
-		   kbilling.kb_raise_if(account_id <= 0, '22023', 'account_id must be above zero'),
-		   kbilling.kb_raise_if(EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = kb_create_account.account_id),
-								'23505', format('account %s exists already', account_id));
+	SELECT kb_require_tariff(tariff),
+		   kb_raise_if(owner IS NULL OR owner = '', '22004', 'owner must not be null or empty'),
+		   kb_raise_if(NOT isfinite(created_at) OR created_at < '1970-01-01 00:00+00', '22008',
+					   'created_at must be a moment since 1970', format('It is %s.', created_at)),
+		   kb_raise_if(created_at > kb_now(), '22008',
+					   'an account cannot be created in the future', format('created_at is %s.', created_at)),
+		   kb_raise_if(account_id <= 0, '22023', 'account_id must be above zero'),
+		   kb_raise_if(EXISTS (SELECT FROM account a WHERE a.account_id = kb_create_account.account_id),
+					   '23505', format('account %s exists already', account_id));
 	WITH RECURSIVE pick(id) AS (
 		-- a number that the application has brought itself is passed over; looked up
 		-- as a value, because EXISTS becomes a join that reads all accounts
@@ -150,50 +150,50 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT nextval('kbilling.account_id_seq'::regclass) FROM pick
 		WHERE kb_create_account.account_id IS NULL
-			AND (SELECT a.account_id FROM kbilling.account a WHERE a.account_id = pick.id) IS NOT NULL
+			AND (SELECT a.account_id FROM account a WHERE a.account_id = pick.id) IS NOT NULL
 	), new AS (
-		SELECT pick.id, t.tariff, kbilling.kb_money(0, t.currency) AS zero,
-			   kbilling.kb_time_zone(coalesce(kb_create_account.time_zone, 'UTC')) AS zone,
-			   coalesce(kb_create_account.created_at, kbilling.kb_now()) AS since, p.min_age_days
-		FROM pick, kbilling.tariff t
-		JOIN kbilling.policy p ON p.policy = t.policy
+		SELECT pick.id, t.tariff, kb_money(0, t.currency) AS zero,
+			   kb_time_zone(coalesce(kb_create_account.time_zone, 'UTC')) AS zone,
+			   coalesce(kb_create_account.created_at, kb_now()) AS since, p.min_age_days
+		FROM pick, tariff t
+		JOIN policy p ON p.policy = t.policy
 		WHERE t.tariff = kb_create_account.tariff
 			AND (pick.id = kb_create_account.account_id
-				 OR (SELECT a.account_id FROM kbilling.account a WHERE a.account_id = pick.id) IS NULL)
+				 OR (SELECT a.account_id FROM account a WHERE a.account_id = pick.id) IS NULL)
 	), made AS (
-		INSERT INTO kbilling.account (account_id, created_at, currency, balance, unspent_bonus, tariff, tariff_from, charged_through, closure_check_on, time_zone)
-		SELECT id, since, kbilling.kb_currency(zero), zero, zero, new.tariff, kbilling.kb_account_date(since, zone), kbilling.kb_account_date(since, zone) - 1,
-			   kbilling.kb_account_date(since, zone) + min_age_days + 1, zone
+		INSERT INTO account (account_id, created_at, currency, balance, unspent_bonus, tariff, tariff_from, charged_through, closure_check_on, time_zone)
+		SELECT id, since, kb_currency(zero), zero, zero, new.tariff, kb_account_date(since, zone), kb_account_date(since, zone) - 1,
+			   kb_account_date(since, zone) + min_age_days + 1, zone
 		FROM new
 		RETURNING account.account_id
 	)
-	INSERT INTO kbilling.member (account_id, member, role, email)
+	INSERT INTO member (account_id, member, role, email)
 	SELECT made.account_id, kb_create_account.owner, 'owner', kb_create_account.email FROM made
 	RETURNING member.account_id;
 END;
-COMMENT ON FUNCTION kbilling.kb_create_account(text, text, bigint, text, text, timestamptz) IS
+COMMENT ON FUNCTION kb_create_account(text, text, bigint, text, text, timestamptz) IS
 'Creates an account with its owner, in the tariff''s currency, time zone UTC unless given, and gives its number. KB012 for an unknown tariff, 23505 if the account exists, 22023 for an unknown time zone, 22008 for a moment in the future or before 1970';
 
-CREATE FUNCTION kbilling.kb_require_open(account_id bigint, from_date date) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_require_open(account_id bigint, from_date date) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kbilling.kb_raise_if(NOT isfinite(from_date), '22008', 'from_date must be finite'),
-		   kbilling.kb_raise_if(from_date < kbilling.kb_account_date(a.created_at, a.time_zone), 'KB009',
-								format('account %s begins on %s', a.account_id,
-									   to_char(kbilling.kb_account_date(a.created_at, a.time_zone), 'YYYY-MM-DD')),
-								'Nothing can hold before its first day.', 'Let it begin that day, or later.'),
-		   kbilling.kb_raise_if(a.charged_through >= from_date, 'KB009',
-								format('account %s is charged through %s', a.account_id, to_char(a.charged_through, 'YYYY-MM-DD')),
-								format('A change from %s on would alter what is charged already.', to_char(from_date, 'YYYY-MM-DD')),
-								'Let it begin later, and put what was charged right with kb_adjust.')
-	FROM kbilling.account a WHERE a.account_id = $1;
+	SELECT kb_raise_if(NOT isfinite(from_date), '22008', 'from_date must be finite'),
+		   kb_raise_if(from_date < kb_account_date(a.created_at, a.time_zone), 'KB009',
+					   format('account %s begins on %s', a.account_id,
+							  to_char(kb_account_date(a.created_at, a.time_zone), 'YYYY-MM-DD')),
+					   'Nothing can hold before its first day.', 'Let it begin that day, or later.'),
+		   kb_raise_if(a.charged_through >= from_date, 'KB009',
+					   format('account %s is charged through %s', a.account_id, to_char(a.charged_through, 'YYYY-MM-DD')),
+					   format('A change from %s on would alter what is charged already.', to_char(from_date, 'YYYY-MM-DD')),
+					   'Let it begin later, and put what was charged right with kb_adjust.')
+	FROM account a WHERE a.account_id = $1;
 END;
-COMMENT ON FUNCTION kbilling.kb_require_open(bigint, date) IS
+COMMENT ON FUNCTION kb_require_open(bigint, date) IS
 'Raises KB009 if the day is in a period that is charged already, 22008 if it is infinite';
 
-CREATE FUNCTION kbilling.kb_today(account_id bigint) RETURNS date
+CREATE FUNCTION kbilling_internal.kb_today(account_id bigint) RETURNS date
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) FROM kbilling.account a WHERE a.account_id = $1;
+	SELECT kb_account_date(kb_now(), a.time_zone) FROM account a WHERE a.account_id = $1;
 END;
-COMMENT ON FUNCTION kbilling.kb_today(bigint) IS 'Today''s date in the account''s time zone; NULL for an unknown account';
+COMMENT ON FUNCTION kb_today(bigint) IS 'Today''s date in the account''s time zone; NULL for an unknown account';

@@ -2,34 +2,34 @@
  * The bill of a period, as an aggregate over its billable parts (C2, C3).
  */
 
-CREATE TYPE kbilling.kb_bill_result AS (total kbilling.kb_money, lines jsonb);
-COMMENT ON TYPE kbilling.kb_bill_result IS 'What an account owes for a period, and the lines that it is the sum of';
-COMMENT ON COLUMN kbilling.kb_bill_result.total IS 'Sum of the lines';
-COMMENT ON COLUMN kbilling.kb_bill_result.lines IS 'As in kbilling.entry';
+CREATE TYPE kbilling_internal.kb_bill_result AS (total kb_money, lines jsonb);
+COMMENT ON TYPE kb_bill_result IS 'What an account owes for a period, and the lines that it is the sum of';
+COMMENT ON COLUMN kb_bill_result.total IS 'Sum of the lines';
+COMMENT ON COLUMN kb_bill_result.lines IS 'As in kbilling.entry';
 
-CREATE FUNCTION kbilling.kb_bill_add(state internal, service text, from_date date, to_date date, quantity numeric, events bigint,
-									 billed_quantity numeric, billed_events bigint, price kbilling.kb_price, prorate boolean,
-									 currency text, first_day date, last_day date)
+CREATE FUNCTION kbilling_internal.kb_bill_add(state internal, service text, from_date date, to_date date, quantity numeric, events bigint,
+											  billed_quantity numeric, billed_events bigint, price kb_price, prorate boolean,
+											  currency text, first_day date, last_day date)
 	RETURNS internal
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_bill_add';
-COMMENT ON FUNCTION kbilling.kb_bill_add(internal, text, date, date, numeric, bigint, numeric, bigint, kbilling.kb_price, boolean, text, date, date) IS
+COMMENT ON FUNCTION kb_bill_add(internal, text, date, date, numeric, bigint, numeric, bigint, kb_price, boolean, text, date, date) IS
 'Transition function of kb_bill';
 
-CREATE FUNCTION kbilling.kb_bill_final(state internal) RETURNS kbilling.kb_bill_result
+CREATE FUNCTION kbilling_internal.kb_bill_final(state internal) RETURNS kb_bill_result
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_bill_final';
-COMMENT ON FUNCTION kbilling.kb_bill_final(internal) IS 'Final function of kb_bill';
+COMMENT ON FUNCTION kb_bill_final(internal) IS 'Final function of kb_bill';
 
-CREATE AGGREGATE kbilling.kb_bill(service text, from_date date, to_date date, quantity numeric, events bigint,
-								  billed_quantity numeric, billed_events bigint, price kbilling.kb_price, prorate boolean,
-								  currency text, first_day date, last_day date) (
-	SFUNC = kbilling.kb_bill_add,
+CREATE AGGREGATE kbilling_internal.kb_bill(service text, from_date date, to_date date, quantity numeric, events bigint,
+										   billed_quantity numeric, billed_events bigint, price kb_price, prorate boolean,
+										   currency text, first_day date, last_day date) (
+	SFUNC = kb_bill_add,
 	STYPE = internal,
 	SSPACE = 1024,
-	FINALFUNC = kbilling.kb_bill_final,
+	FINALFUNC = kb_bill_final,
 	FINALFUNC_MODIFY = READ_WRITE,
 	PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE kbilling.kb_bill(text, date, date, numeric, bigint, numeric, bigint, kbilling.kb_price, boolean, text, date, date) IS
+COMMENT ON AGGREGATE kb_bill(text, date, date, numeric, bigint, numeric, bigint, kb_price, boolean, text, date, date) IS
 'The bill of a period from its billable parts: lines in order, each rounded once, and their sum (C2, C3, M4); NULL if there is no part. events is NULL for what is charged by day; else the part is the usage of a month, of which billed_quantity and billed_events were billed before';

@@ -6,149 +6,149 @@
  */
 
 CREATE TABLE kbilling.tariff (
-	tariff     kbilling.kb_text PRIMARY KEY CHECK (tariff <> ''),
-	currency   text NOT NULL CHECK (kbilling.kb_minor_units(currency) IS NOT NULL),
-	name       kbilling.kb_text,
-	policy     kbilling.kb_text NOT NULL DEFAULT 'standard' REFERENCES kbilling.policy,
-	metadata   kbilling.kb_json NOT NULL DEFAULT '{}'
+	tariff     kb_text PRIMARY KEY CHECK (tariff <> ''),
+	currency   text NOT NULL CHECK (kb_minor_units(currency) IS NOT NULL),
+	name       kb_text,
+	policy     kb_text NOT NULL DEFAULT 'standard' REFERENCES policy,
+	metadata   kb_json NOT NULL DEFAULT '{}'
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.tariff', '');
-COMMENT ON TABLE kbilling.tariff IS 'Price lists';
-COMMENT ON COLUMN kbilling.tariff.tariff IS 'Code of the tariff';
-COMMENT ON COLUMN kbilling.tariff.currency IS 'ISO 4217 code of all its prices, and of the accounts that use it';
-COMMENT ON COLUMN kbilling.tariff.name IS 'What customers call it';
-COMMENT ON COLUMN kbilling.tariff.policy IS 'The numbers of the rules for its accounts';
-COMMENT ON COLUMN kbilling.tariff.metadata IS 'For the application''s own use';
+COMMENT ON TABLE tariff IS 'Price lists';
+COMMENT ON COLUMN tariff.tariff IS 'Code of the tariff';
+COMMENT ON COLUMN tariff.currency IS 'ISO 4217 code of all its prices, and of the accounts that use it';
+COMMENT ON COLUMN tariff.name IS 'What customers call it';
+COMMENT ON COLUMN tariff.policy IS 'The numbers of the rules for its accounts';
+COMMENT ON COLUMN tariff.metadata IS 'For the application''s own use';
 
 CREATE TABLE kbilling.service (
-	service     kbilling.kb_text PRIMARY KEY CHECK (service <> ''),
+	service     kb_text PRIMARY KEY CHECK (service <> ''),
 	kind        text NOT NULL CHECK (kind IN ('recurring', 'metered')),
-	unit        kbilling.kb_text,
+	unit        kb_text,
 	aggregation text NOT NULL DEFAULT 'sum' CHECK (aggregation IN ('sum', 'count', 'max', 'unique', 'last')),
-	metadata    kbilling.kb_json NOT NULL DEFAULT '{}'
+	metadata    kb_json NOT NULL DEFAULT '{}'
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.service', $$WHERE service <> 'base'$$);
-COMMENT ON TABLE kbilling.service IS 'What is priced; "base", the base fee, is built in';
-COMMENT ON COLUMN kbilling.service.service IS 'Code of the service';
-COMMENT ON COLUMN kbilling.service.kind IS 'recurring: billed while it is switched on; metered: billed by usage';
-COMMENT ON COLUMN kbilling.service.unit IS 'What one unit is called';
-COMMENT ON COLUMN kbilling.service.aggregation IS 'How the usage events of a period become its quantity (U2)';
-COMMENT ON COLUMN kbilling.service.metadata IS 'For the application''s own use';
+COMMENT ON TABLE service IS 'What is priced; "base", the base fee, is built in';
+COMMENT ON COLUMN service.service IS 'Code of the service';
+COMMENT ON COLUMN service.kind IS 'recurring: billed while it is switched on; metered: billed by usage';
+COMMENT ON COLUMN service.unit IS 'What one unit is called';
+COMMENT ON COLUMN service.aggregation IS 'How the usage events of a period become its quantity (U2)';
+COMMENT ON COLUMN service.metadata IS 'For the application''s own use';
 
-INSERT INTO kbilling.service (service, kind, unit) VALUES ('base', 'recurring', 'month');
+INSERT INTO service (service, kind, unit) VALUES ('base', 'recurring', 'month');
 
-CREATE TRIGGER service_base BEFORE UPDATE OR DELETE ON kbilling.service
+CREATE TRIGGER service_base BEFORE UPDATE OR DELETE ON service
 	FOR EACH ROW WHEN (OLD.service = 'base')
-	EXECUTE FUNCTION kbilling.kb_refuse_change('Give the base fee a price in each tariff with kb_set_price, or create a service of your own.');
+	EXECUTE FUNCTION kb_refuse_change('Give the base fee a price in each tariff with kb_set_price, or create a service of your own.');
 
-CREATE TRIGGER service_truncate BEFORE TRUNCATE ON kbilling.service
-	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_change('Delete the rows that are your own.');
+CREATE TRIGGER service_truncate BEFORE TRUNCATE ON service
+	FOR EACH STATEMENT EXECUTE FUNCTION kb_refuse_change('Delete the rows that are your own.');
 
 CREATE TABLE kbilling.price (
-	tariff    kbilling.kb_text NOT NULL REFERENCES kbilling.tariff,
-	service   kbilling.kb_text NOT NULL REFERENCES kbilling.service,
+	tariff    kb_text NOT NULL REFERENCES tariff,
+	service   kb_text NOT NULL REFERENCES service,
 	from_date date NOT NULL DEFAULT '-infinity',
 	to_date   date NOT NULL DEFAULT 'infinity',
-	price     kbilling.kb_price NOT NULL,
+	price     kb_price NOT NULL,
 	prorate   boolean NOT NULL DEFAULT true,
 	PRIMARY KEY (tariff, service, from_date),
 	CHECK (from_date < to_date)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.price', '');
-COMMENT ON TABLE kbilling.price IS 'The price of a service in a tariff, by date; written by kb_set_price';
-COMMENT ON COLUMN kbilling.price.tariff IS 'The tariff';
-COMMENT ON COLUMN kbilling.price.service IS 'The service';
-COMMENT ON COLUMN kbilling.price.from_date IS 'First day on which the price holds';
-COMMENT ON COLUMN kbilling.price.to_date IS 'The day after the last on which it holds: the next price''s from_date';
-COMMENT ON COLUMN kbilling.price.price IS 'For a whole period, in the tariff''s currency';
-COMMENT ON COLUMN kbilling.price.prorate IS 'Whether a part of a month costs its part of the price (C3)';
+COMMENT ON TABLE price IS 'The price of a service in a tariff, by date; written by kb_set_price';
+COMMENT ON COLUMN price.tariff IS 'The tariff';
+COMMENT ON COLUMN price.service IS 'The service';
+COMMENT ON COLUMN price.from_date IS 'First day on which the price holds';
+COMMENT ON COLUMN price.to_date IS 'The day after the last on which it holds: the next price''s from_date';
+COMMENT ON COLUMN price.price IS 'For a whole period, in the tariff''s currency';
+COMMENT ON COLUMN price.prorate IS 'Whether a part of a month costs its part of the price (C3)';
 
-CREATE FUNCTION kbilling.kb_require_tariff(tariff text) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_require_tariff(tariff text) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kbilling.kb_raise_if(tariff IS NULL, '22004', 'tariff must not be null'),
-		   kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.tariff t WHERE t.tariff = $1),
-								'KB012', format('tariff "%s" does not exist', $1), 'kbilling.tariff has no such row.',
-								'Create it with kb_create_tariff, or look it up in kbilling.tariff.');
+	SELECT kb_raise_if(tariff IS NULL, '22004', 'tariff must not be null'),
+		   kb_raise_if(NOT EXISTS (SELECT FROM tariff t WHERE t.tariff = $1),
+					   'KB012', format('tariff "%s" does not exist', $1), 'kbilling.tariff has no such row.',
+					   'Create it with kb_create_tariff, or look it up in kbilling.tariff.');
 END;
-COMMENT ON FUNCTION kbilling.kb_require_tariff(text) IS 'Raises KB012 if there is no such tariff';
+COMMENT ON FUNCTION kb_require_tariff(text) IS 'Raises KB012 if there is no such tariff';
 
-CREATE FUNCTION kbilling.kb_require_service(service text) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_require_service(service text) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kbilling.kb_raise_if(service IS NULL, '22004', 'service must not be null'),
-		   kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.service s WHERE s.service = $1),
-								'KB012', format('service "%s" does not exist', $1), 'kbilling.service has no such row.',
-								'Create it with kb_create_service, or look it up in kbilling.service.');
+	SELECT kb_raise_if(service IS NULL, '22004', 'service must not be null'),
+		   kb_raise_if(NOT EXISTS (SELECT FROM service s WHERE s.service = $1),
+					   'KB012', format('service "%s" does not exist', $1), 'kbilling.service has no such row.',
+					   'Create it with kb_create_service, or look it up in kbilling.service.');
 END;
-COMMENT ON FUNCTION kbilling.kb_require_service(text) IS 'Raises KB012 if there is no such service';
+COMMENT ON FUNCTION kb_require_service(text) IS 'Raises KB012 if there is no such service';
 
 CREATE FUNCTION kbilling.kb_create_tariff(tariff text, currency text, name text = NULL, policy text = 'standard')
 	RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('tariff, currency, policy', tariff, currency, policy),
-		   kbilling.kb_raise_if(kbilling.kb_minor_units(currency) IS NULL, '22023',
-								format('%s is not a currency of payment', upper(currency))),
-		   kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.policy p WHERE p.policy = kb_create_tariff.policy),
-								'22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.');
-	INSERT INTO kbilling.tariff (tariff, currency, name, policy)
+	SELECT kb_require_not_null('tariff, currency, policy', tariff, currency, policy),
+		   kb_raise_if(kb_minor_units(currency) IS NULL, '22023',
+					   format('%s is not a currency of payment', upper(currency))),
+		   kb_raise_if(NOT EXISTS (SELECT FROM policy p WHERE p.policy = kb_create_tariff.policy),
+					   '22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.');
+	INSERT INTO tariff (tariff, currency, name, policy)
 	VALUES (kb_create_tariff.tariff, pg_catalog.upper(kb_create_tariff.currency),
 			kb_create_tariff.name, kb_create_tariff.policy);
 END;
-COMMENT ON FUNCTION kbilling.kb_create_tariff(text, text, text, text) IS
+COMMENT ON FUNCTION kb_create_tariff(text, text, text, text) IS
 'Creates a tariff in a currency of ISO 4217; 22023 for an unknown currency or policy, 23505 if it exists';
 
 CREATE FUNCTION kbilling.kb_create_service(service text, kind text, unit text = NULL, aggregation text = 'sum')
 	RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('service, kind, aggregation', service, kind, aggregation),
-		   kbilling.kb_raise_if(kind NOT IN ('recurring', 'metered'), '22023', format('there is no kind of service "%s"', kind), NULL,
-								'A service is "recurring" or "metered".'),
-		   kbilling.kb_raise_if(aggregation NOT IN ('sum', 'count', 'max', 'unique', 'last'), '22023',
-								format('there is no aggregation "%s"', aggregation), NULL, 'It is sum, count, max, unique or last.');
-	INSERT INTO kbilling.service (service, kind, unit, aggregation)
+	SELECT kb_require_not_null('service, kind, aggregation', service, kind, aggregation),
+		   kb_raise_if(kind NOT IN ('recurring', 'metered'), '22023', format('there is no kind of service "%s"', kind), NULL,
+					   'A service is "recurring" or "metered".'),
+		   kb_raise_if(aggregation NOT IN ('sum', 'count', 'max', 'unique', 'last'), '22023',
+					   format('there is no aggregation "%s"', aggregation), NULL, 'It is sum, count, max, unique or last.');
+	INSERT INTO service (service, kind, unit, aggregation)
 	VALUES (kb_create_service.service, kb_create_service.kind, kb_create_service.unit, kb_create_service.aggregation);
 END;
-COMMENT ON FUNCTION kbilling.kb_create_service(text, text, text, text) IS
+COMMENT ON FUNCTION kb_create_service(text, text, text, text) IS
 'Creates a service, "recurring" or "metered"; 22023 for another kind or an unknown aggregation, 23505 if it exists';
 
-CREATE FUNCTION kbilling.kb_set_price(tariff text, service text, price kbilling.kb_price,
+CREATE FUNCTION kbilling.kb_set_price(tariff text, service text, price kb_price,
 									  from_date date = '-infinity', prorate boolean = true)
 	RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('price, from_date, prorate', price, from_date, prorate),
-		   kbilling.kb_require_tariff(tariff), kbilling.kb_require_service(service),
-		   kbilling.kb_raise_if(from_date = 'infinity', '22008', 'a price must begin some day');
+	SELECT kb_require_not_null('price, from_date, prorate', price, from_date, prorate),
+		   kb_require_tariff(tariff), kb_require_service(service),
+		   kb_raise_if(from_date = 'infinity', '22008', 'a price must begin some day');
 	-- A price that is beyond a kb_money is refused here, not on the 1st.
-	SELECT kbilling.kb_require_price_range(price, t.currency) FROM kbilling.tariff t WHERE t.tariff = kb_set_price.tariff;
+	SELECT kb_require_price_range(price, t.currency) FROM tariff t WHERE t.tariff = kb_set_price.tariff;
 	-- Two that set prices of one tariff take turns.
-	SELECT FROM kbilling.tariff t WHERE t.tariff = kb_set_price.tariff FOR NO KEY UPDATE;
-	UPDATE kbilling.price p SET to_date = kb_set_price.from_date
+	SELECT FROM tariff t WHERE t.tariff = kb_set_price.tariff FOR NO KEY UPDATE;
+	UPDATE price p SET to_date = kb_set_price.from_date
 	WHERE p.tariff = kb_set_price.tariff AND p.service = kb_set_price.service
 		AND p.from_date < kb_set_price.from_date AND p.to_date > kb_set_price.from_date;
-	INSERT INTO kbilling.price (tariff, service, from_date, to_date, price, prorate)
+	INSERT INTO price (tariff, service, from_date, to_date, price, prorate)
 	SELECT kb_set_price.tariff, kb_set_price.service, kb_set_price.from_date,
-		   coalesce((SELECT min(p.from_date) FROM kbilling.price p
+		   coalesce((SELECT min(p.from_date) FROM price p
 					 WHERE p.tariff = kb_set_price.tariff AND p.service = kb_set_price.service
 						AND p.from_date > kb_set_price.from_date), 'infinity'),
 		   kb_set_price.price, kb_set_price.prorate
 	ON CONFLICT (tariff, service, from_date) DO UPDATE SET price = excluded.price, prorate = excluded.prorate;
 END;
-COMMENT ON FUNCTION kbilling.kb_set_price(text, text, kbilling.kb_price, date, boolean) IS
+COMMENT ON FUNCTION kb_set_price(text, text, kb_price, date, boolean) IS
 'Sets the price of a service in a tariff from a date on, until the next price; what is charged already stays. KB012 for an unknown tariff or service, 22003 for a price beyond kb_money';
 
-CREATE FUNCTION kbilling.kb_require_price(tariff text, service text, on_date date, quantity numeric) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_require_price(tariff text, service text, on_date date, quantity numeric) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kbilling.kb_raise_if(count(p.price) = 0, 'KB012', format('tariff "%s" has no price for service "%s"', $1, $2),
-								format('It has none on %s, nor later.', to_char($3, 'YYYY-MM-DD')), 'Set one with kb_set_price.'),
-		   max(kbilling.kb_minor(kbilling.kb_rate(p.price, $4, t.currency)))
-	FROM kbilling.tariff t
-	LEFT JOIN kbilling.price p ON p.tariff = t.tariff AND p.service = $2 AND p.to_date > $3
+	SELECT kb_raise_if(count(p.price) = 0, 'KB012', format('tariff "%s" has no price for service "%s"', $1, $2),
+					   format('It has none on %s, nor later.', to_char($3, 'YYYY-MM-DD')), 'Set one with kb_set_price.'),
+		   max(kb_minor(kb_rate(p.price, $4, t.currency)))
+	FROM tariff t
+	LEFT JOIN price p ON p.tariff = t.tariff AND p.service = $2 AND p.to_date > $3
 	WHERE t.tariff = $1;
 END;
-COMMENT ON FUNCTION kbilling.kb_require_price(text, text, date, numeric) IS
+COMMENT ON FUNCTION kb_require_price(text, text, date, numeric) IS
 'Raises KB012 if the tariff has no price for the service on the day or later, 22003 if the quantity costs more than a kb_money can say';

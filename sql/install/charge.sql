@@ -6,127 +6,127 @@
 -- month's last day prices, one for each month that it is of.  usage_from is the first such month, paced_on NULL, or a day whose pace
 -- goes on.
 -- It takes what it needs of the account's row, so as not to read that again; as a whole row it would be built anew for each field.
-CREATE FUNCTION kbilling.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date, first_day date, last_day date,
-									 usage_from date, paced_on date)
-	RETURNS TABLE (total kbilling.kb_money, lines jsonb)
+CREATE FUNCTION kbilling_internal.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date, first_day date, last_day date,
+											  usage_from date, paced_on date)
+	RETURNS TABLE (total kb_money, lines jsonb)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-	SELECT coalesce((b.bill).total, kbilling.kb_money(0, $2)), coalesce((b.bill).lines, '[]')
-	FROM (SELECT kbilling.kb_bill(s.service,
-								  coalesce(s.used_in, greatest(s.from_date, t.from_date, p.from_date)),
-								  coalesce(kbilling.kb_month_last_day(s.used_in) + 1, least(s.to_date, t.to_date, p.to_date)),
-								  s.quantity, s.events, s.billed_quantity, s.billed_events, p.price, p.prorate, $2, $5, $6) AS bill
+	SELECT coalesce((b.bill).total, kb_money(0, $2)), coalesce((b.bill).lines, '[]')
+	FROM (SELECT kb_bill(s.service,
+						 coalesce(s.used_in, greatest(s.from_date, t.from_date, p.from_date)),
+						 coalesce(kb_month_last_day(s.used_in) + 1, least(s.to_date, t.to_date, p.to_date)),
+						 s.quantity, s.events, s.billed_quantity, s.billed_events, p.price, p.prorate, $2, $5, $6) AS bill
 		  FROM (SELECT 'base' AS service, $5 AS from_date, $6 + 1 AS to_date, 1::numeric AS quantity,
 					   NULL::bigint AS events, NULL::numeric AS billed_quantity, NULL::bigint AS billed_events, NULL::date AS used_in
 				UNION ALL
-				SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity, NULL, NULL, NULL, NULL FROM kbilling.subscription u
+				SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity, NULL, NULL, NULL, NULL FROM subscription u
 				WHERE u.account_id = $1 AND u.from_date <= $6 AND u.to_date > $5
 				UNION ALL
-				SELECT u.service, kbilling.kb_month_last_day($6), kbilling.kb_month_last_day($6) + 1, u.quantity, u.events,
+				SELECT u.service, kb_month_last_day($6), kb_month_last_day($6) + 1, u.quantity, u.events,
 					   u.billed_quantity, u.billed_events, u.period
-				FROM kbilling.kb_unbilled_usage($1, $7, kbilling.kb_month_first_day($6)) u
+				FROM kb_unbilled_usage($1, $7, kb_month_first_day($6)) u
 				WHERE $8 IS NULL
 				UNION ALL
-				SELECT u.service, kbilling.kb_month_last_day($6), kbilling.kb_month_last_day($6) + 1, u.quantity, u.events,
+				SELECT u.service, kb_month_last_day($6), kb_month_last_day($6) + 1, u.quantity, u.events,
 					   u.billed_quantity, u.billed_events, u.period
-				FROM kbilling.kb_paced_usage($1, $7, kbilling.kb_month_first_day($6), $8) u
+				FROM kb_paced_usage($1, $7, kb_month_first_day($6), $8) u
 				WHERE $8 IS NOT NULL) s
 		  JOIN (SELECT $3 AS tariff, $4 AS from_date, date 'infinity' AS to_date
 				UNION ALL
-				SELECT h.tariff, h.from_date, h.to_date FROM kbilling.tariff_history h
-				WHERE h.account_id = $1 AND h.from_date <= kbilling.kb_month_last_day($6) AND h.to_date > $5) t
+				SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
+				WHERE h.account_id = $1 AND h.from_date <= kb_month_last_day($6) AND h.to_date > $5) t
 			ON t.from_date < s.to_date AND t.to_date > s.from_date
-		  JOIN kbilling.price p ON p.tariff = t.tariff AND p.service = s.service
+		  JOIN price p ON p.tariff = t.tariff AND p.service = s.service
 		  WHERE greatest(s.from_date, t.from_date, p.from_date) < least(s.to_date, t.to_date, p.to_date)) b;
 END;
-COMMENT ON FUNCTION kbilling.kb_bill_for(bigint, text, text, date, date, date, date, date) IS
+COMMENT ON FUNCTION kb_bill_for(bigint, text, text, date, date, date, date, date) IS
 'What the account owes for the days of one month, and the lines: the one rating path of charge, preview and forecast (C2, C3)';
 
-CREATE FUNCTION kbilling.kb_charges(account_ids bigint[], at timestamptz)
+CREATE FUNCTION kbilling_internal.kb_charges(account_ids bigint[], at timestamptz)
 	RETURNS TABLE (account_id bigint, charged_through date, terms_version integer, period date, last_day date,
-				   effective_on date, key text, total kbilling.kb_money, lines jsonb, entries integer,
+				   effective_on date, key text, total kb_money, lines jsonb, entries integer,
 				   today date, remind_day integer, restrict_day integer, block_day integer)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT a.account_id, a.charged_through, a.terms_version, d.period, d.last_day,
-		   CASE p.debt_counts_from WHEN 'due_date' THEN kbilling.kb_month_first_day(d.today) ELSE d.today END,
+		   CASE p.debt_counts_from WHEN 'due_date' THEN kb_month_first_day(d.today) ELSE d.today END,
 		   'kb:charge:' || to_char(d.period, 'YYYY-MM-DD'),
-		   b.total, b.lines, CASE WHEN b.total OPERATOR(kbilling.=) 0 THEN 0 ELSE 1 END,
+		   b.total, b.lines, CASE WHEN b.total = 0 THEN 0 ELSE 1 END,
 		   d.today, p.remind_day, p.restrict_day, p.block_day
 	FROM unnest($1) i (account_id)
-	JOIN kbilling.account a ON a.account_id = i.account_id
-	CROSS JOIN LATERAL (SELECT kbilling.kb_month_first_day(a.charged_through + 1) AS period,
-							   kbilling.kb_month_last_day(a.charged_through + 1) AS last_day,
-							   kbilling.kb_account_date($2, a.time_zone) AS today) d
-	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
-	CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, a.charged_through + 1, d.last_day,
+	JOIN account a ON a.account_id = i.account_id
+	CROSS JOIN LATERAL (SELECT kb_month_first_day(a.charged_through + 1) AS period,
+							   kb_month_last_day(a.charged_through + 1) AS last_day,
+							   kb_account_date($2, a.time_zone) AS today) d
+	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
+	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, a.charged_through + 1, d.last_day,
 		'-infinity', NULL) b
 	WHERE a.state IN ('active', 'closing') AND d.last_day < d.today;
 END;
-COMMENT ON FUNCTION kbilling.kb_charges(bigint[], timestamptz) IS
+COMMENT ON FUNCTION kb_charges(bigint[], timestamptz) IS
 'The charge of the oldest period of each account, where that has ended by the moment in the account''s time zone (C1, C4); entries is 0 where nothing is due (C8)';
 
 CREATE TYPE kbilling.kb_charge_result AS (
 	period    date,
 	entry_seq bigint,
-	total     kbilling.kb_money,
-	balance   kbilling.kb_money,
-	stage     kbilling.kb_stage,
+	total     kb_money,
+	balance   kb_money,
+	stage     kb_stage,
 	replayed  boolean
 );
-COMMENT ON TYPE kbilling.kb_charge_result IS 'What kb_month_charge did';
-COMMENT ON COLUMN kbilling.kb_charge_result.period IS 'The month charged, by its first day';
-COMMENT ON COLUMN kbilling.kb_charge_result.entry_seq IS 'The entry; NULL if nothing was due (C8)';
-COMMENT ON COLUMN kbilling.kb_charge_result.total IS 'What was charged; below zero if usage of earlier months was taken back for more than the month costs';
-COMMENT ON COLUMN kbilling.kb_charge_result.balance IS 'The balance after it';
-COMMENT ON COLUMN kbilling.kb_charge_result.stage IS 'The stage after it, at the moment of the posting';
-COMMENT ON COLUMN kbilling.kb_charge_result.replayed IS 'True if the period had been charged before';
+COMMENT ON TYPE kb_charge_result IS 'What kb_month_charge did';
+COMMENT ON COLUMN kb_charge_result.period IS 'The month charged, by its first day';
+COMMENT ON COLUMN kb_charge_result.entry_seq IS 'The entry; NULL if nothing was due (C8)';
+COMMENT ON COLUMN kb_charge_result.total IS 'What was charged; below zero if usage of earlier months was taken back for more than the month costs';
+COMMENT ON COLUMN kb_charge_result.balance IS 'The balance after it';
+COMMENT ON COLUMN kb_charge_result.stage IS 'The stage after it, at the moment of the posting';
+COMMENT ON COLUMN kb_charge_result.replayed IS 'True if the period had been charged before';
 
-CREATE FUNCTION kbilling.kb_month_charge(account_id bigint, period date = NULL) RETURNS kbilling.kb_charge_result
-	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+CREATE FUNCTION kbilling.kb_month_charge(account_id bigint, period date = NULL) RETURNS kb_charge_result
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_month_charge';
-COMMENT ON FUNCTION kbilling.kb_month_charge(bigint, date) IS
+COMMENT ON FUNCTION kb_month_charge(bigint, date) IS
 'Charges a period that has ended, the oldest that is due unless given; once (C4): a charged one is replayed. KB001, KB010; KB009 for one that has not ended, is not the oldest or is before the account''s first day; 22023 if it is not the first day of a month';
 
 CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
 	SELECT a.account_id, l.line_no::integer, l.service, l.what, l."from" AS from_date, l."to" AS to_date, l.days, l.days_in_month,
 		   l.quantity, l.events, l.billed_quantity, l.billed_events, l.unit_price, l.amount
-	FROM kbilling.account a
-	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS today) d
-	CROSS JOIN LATERAL (SELECT kbilling.kb_month_first_day(d.today) AS period) m
+	FROM account a
+	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
+	CROSS JOIN LATERAL (SELECT kb_month_first_day(d.today) AS period) m
 	-- what comes late is for the month that is charged next
-	CROSS JOIN LATERAL kbilling.kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, greatest(m.period, a.charged_through + 1), d.today,
+	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, greatest(m.period, a.charged_through + 1), d.today,
 		CASE WHEN a.charged_through + 1 < m.period THEN m.period ELSE '-infinity' END, NULL) b
 	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(b.lines) AS (service text, what text, "from" date, "to" date,
 		days integer, days_in_month integer, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint,
-		unit_price text, amount kbilling.kb_money)) WITH ORDINALITY
+		unit_price text, amount kb_money)) WITH ORDINALITY
 		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events, unit_price, amount, line_no)
 	WHERE a.state IN ('active', 'closing') AND a.charged_through < d.today;
-COMMENT ON VIEW kbilling.current_usage IS 'The running month of every account, used so far up to and including today, by the code that charges it (C6)';
-COMMENT ON COLUMN kbilling.current_usage.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.current_usage.line_no IS 'Runs 1, 2, 3, … within the account';
-COMMENT ON COLUMN kbilling.current_usage.service IS 'What is priced; "base" for the base fee';
-COMMENT ON COLUMN kbilling.current_usage.what IS 'What kind of line it is: base fee, recurring service, usage, or late usage of an earlier month (U3)';
-COMMENT ON COLUMN kbilling.current_usage.from_date IS 'First day';
-COMMENT ON COLUMN kbilling.current_usage.to_date IS 'Last day';
-COMMENT ON COLUMN kbilling.current_usage.days IS 'Days charged; NULL for usage';
-COMMENT ON COLUMN kbilling.current_usage.days_in_month IS 'Days that the whole price is for; NULL for usage';
-COMMENT ON COLUMN kbilling.current_usage.quantity IS 'Units';
-COMMENT ON COLUMN kbilling.current_usage.events IS 'How many events the usage is of, less corrections; NULL for what is charged by day';
-COMMENT ON COLUMN kbilling.current_usage.billed_quantity IS 'For late usage: the units of its month that were billed before; the amount is what all together cost more';
-COMMENT ON COLUMN kbilling.current_usage.billed_events IS 'The same of events';
-COMMENT ON COLUMN kbilling.current_usage.unit_price IS 'The price, as a kb_price is written';
-COMMENT ON COLUMN kbilling.current_usage.amount IS 'What it comes to, rounded once (M4)';
+COMMENT ON VIEW current_usage IS 'The running month of every account, used so far up to and including today, by the code that charges it (C6)';
+COMMENT ON COLUMN current_usage.account_id IS 'The account';
+COMMENT ON COLUMN current_usage.line_no IS 'Runs 1, 2, 3, … within the account';
+COMMENT ON COLUMN current_usage.service IS 'What is priced; "base" for the base fee';
+COMMENT ON COLUMN current_usage.what IS 'What kind of line it is: base fee, recurring service, usage, or late usage of an earlier month (U3)';
+COMMENT ON COLUMN current_usage.from_date IS 'First day';
+COMMENT ON COLUMN current_usage.to_date IS 'Last day';
+COMMENT ON COLUMN current_usage.days IS 'Days charged; NULL for usage';
+COMMENT ON COLUMN current_usage.days_in_month IS 'Days that the whole price is for; NULL for usage';
+COMMENT ON COLUMN current_usage.quantity IS 'Units';
+COMMENT ON COLUMN current_usage.events IS 'How many events the usage is of, less corrections; NULL for what is charged by day';
+COMMENT ON COLUMN current_usage.billed_quantity IS 'For late usage: the units of its month that were billed before; the amount is what all together cost more';
+COMMENT ON COLUMN current_usage.billed_events IS 'The same of events';
+COMMENT ON COLUMN current_usage.unit_price IS 'The price, as a kb_price is written';
+COMMENT ON COLUMN current_usage.amount IS 'What it comes to, rounded once (M4)';
 
 CREATE FUNCTION kbilling.kb_current_usage(account_id bigint)
 	RETURNS TABLE (line_no integer, service text, what text, from_date date, to_date date, days integer, days_in_month integer,
-				   quantity numeric, events bigint, billed_quantity numeric, billed_events bigint, unit_price text, amount kbilling.kb_money)
-	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+				   quantity numeric, events bigint, billed_quantity numeric, billed_events bigint, unit_price text, amount kb_money)
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_account($1);
+	SELECT kb_require_account($1);
 	SELECT u.line_no, u.service, u.what, u.from_date, u.to_date, u.days, u.days_in_month, u.quantity, u.events,
 		   u.billed_quantity, u.billed_events, u.unit_price, u.amount
-	FROM kbilling.current_usage u WHERE u.account_id = $1;
+	FROM current_usage u WHERE u.account_id = $1;
 END;
-COMMENT ON FUNCTION kbilling.kb_current_usage(bigint) IS
+COMMENT ON FUNCTION kb_current_usage(bigint) IS
 'The running month''s lines up to and including today, by the code that charges it (C6); KB001 for an unknown account';

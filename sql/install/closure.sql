@@ -6,45 +6,45 @@
  */
 
 CREATE TYPE kbilling.kb_closure_step AS ENUM ('scheduled', 'reminded', 'cancelled', 'deleted', 'restored', 'purged');
-COMMENT ON TYPE kbilling.kb_closure_step IS 'A step on the way of a closure';
+COMMENT ON TYPE kb_closure_step IS 'A step on the way of a closure';
 
 CREATE TABLE kbilling.closure_step (
-	account_id bigint NOT NULL REFERENCES kbilling.account,
+	account_id bigint NOT NULL REFERENCES account,
 	step_no    bigint NOT NULL,
 	taken_at   timestamptz NOT NULL,
-	balance    kbilling.kb_money NOT NULL,
+	balance    kb_money NOT NULL,
 	taken_on   date NOT NULL,
 	delete_on  date,
 	purge_on   date,
 	reminder   integer,
-	step       kbilling.kb_closure_step NOT NULL,
-	taken_by   kbilling.kb_text NOT NULL CHECK (taken_by <> ''),
-	reason     kbilling.kb_text,
+	step       kb_closure_step NOT NULL,
+	taken_by   kb_text NOT NULL CHECK (taken_by <> ''),
+	reason     kb_text,
 	PRIMARY KEY (account_id, step_no)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.closure_step', '');
-COMMENT ON TABLE kbilling.closure_step IS 'Every step of every closure, with who and when; each has a notice of its number';
-COMMENT ON COLUMN kbilling.closure_step.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.closure_step.step_no IS 'Rises within the account; the number of the notice that tells of it';
-COMMENT ON COLUMN kbilling.closure_step.taken_at IS 'When it was taken';
-COMMENT ON COLUMN kbilling.closure_step.balance IS 'The balance then';
-COMMENT ON COLUMN kbilling.closure_step.taken_on IS 'The local date of that';
-COMMENT ON COLUMN kbilling.closure_step.delete_on IS 'The day of the deletion that it set, cancelled or carried out';
-COMMENT ON COLUMN kbilling.closure_step.purge_on IS 'The day of the purge, of a deletion';
-COMMENT ON COLUMN kbilling.closure_step.reminder IS 'Which of the policy''s reminder_days a reminder was for; it stands for earlier ones that were missed';
-COMMENT ON COLUMN kbilling.closure_step.step IS 'What was done';
-COMMENT ON COLUMN kbilling.closure_step.taken_by IS 'Who did it: a member, support, or "sweep"';
-COMMENT ON COLUMN kbilling.closure_step.reason IS 'Why; of a cancellation "member", "topup", or "conditions" that no longer held';
+COMMENT ON TABLE closure_step IS 'Every step of every closure, with who and when; each has a notice of its number';
+COMMENT ON COLUMN closure_step.account_id IS 'The account';
+COMMENT ON COLUMN closure_step.step_no IS 'Rises within the account; the number of the notice that tells of it';
+COMMENT ON COLUMN closure_step.taken_at IS 'When it was taken';
+COMMENT ON COLUMN closure_step.balance IS 'The balance then';
+COMMENT ON COLUMN closure_step.taken_on IS 'The local date of that';
+COMMENT ON COLUMN closure_step.delete_on IS 'The day of the deletion that it set, cancelled or carried out';
+COMMENT ON COLUMN closure_step.purge_on IS 'The day of the purge, of a deletion';
+COMMENT ON COLUMN closure_step.reminder IS 'Which of the policy''s reminder_days a reminder was for; it stands for earlier ones that were missed';
+COMMENT ON COLUMN closure_step.step IS 'What was done';
+COMMENT ON COLUMN closure_step.taken_by IS 'Who did it: a member, support, or "sweep"';
+COMMENT ON COLUMN closure_step.reason IS 'Why; of a cancellation "member", "topup", or "conditions" that no longer held';
 
-CREATE TRIGGER closure_step_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON kbilling.closure_step
-	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
-ALTER TABLE kbilling.closure_step ENABLE ALWAYS TRIGGER closure_step_immutable;
+CREATE TRIGGER closure_step_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON closure_step
+	FOR EACH STATEMENT EXECUTE FUNCTION kb_refuse_rewrite();
+ALTER TABLE closure_step ENABLE ALWAYS TRIGGER closure_step_immutable;
 
-CREATE TRIGGER closure_step_immutable_row BEFORE UPDATE OR DELETE ON kbilling.closure_step
-	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
-ALTER TABLE kbilling.closure_step ENABLE ALWAYS TRIGGER closure_step_immutable_row;
+CREATE TRIGGER closure_step_immutable_row BEFORE UPDATE OR DELETE ON closure_step
+	FOR EACH ROW EXECUTE FUNCTION kb_refuse_rewrite();
+ALTER TABLE closure_step ENABLE ALWAYS TRIGGER closure_step_immutable_row;
 
-CREATE FUNCTION kbilling.kb_closure_terms(account_ids bigint[], at timestamptz)
+CREATE FUNCTION kbilling_internal.kb_closure_terms(account_ids bigint[], at timestamptz)
 	RETURNS TABLE (account_id bigint, delete_on date, today date, created_on date, active_on date, may_close_on date, is_charged boolean,
 				   min_age_days integer, inactive_days integer, notice_days integer, restore_days integer,
 				   reminder integer, deletion_on date, next_on date)
@@ -52,32 +52,32 @@ CREATE FUNCTION kbilling.kb_closure_terms(account_ids bigint[], at timestamptz)
 BEGIN ATOMIC
 	SELECT a.account_id, a.delete_on, d.today, d.created_on, d.active_on,
 		   greatest(d.created_on + p.min_age_days + 1, d.active_on + p.inactive_days),
-		   a.charged_through >= kbilling.kb_month_first_day(d.today) - 1,
+		   a.charged_through >= kb_month_first_day(d.today) - 1,
 		   p.min_age_days, p.inactive_days, p.notice_days, p.restore_days,
 		   r.reminder, r.deletion_on, r.next_on
 	FROM unnest($1) i (account_id)
-	JOIN kbilling.account a ON a.account_id = i.account_id
-	LEFT JOIN kbilling.activity v ON v.account_id = a.account_id
-	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date($2, a.time_zone) AS today,
-							   kbilling.kb_account_date(a.created_at, a.time_zone) AS created_on,
-							   kbilling.kb_account_date(greatest(v.active_at, a.created_at), a.time_zone) AS active_on) d
-	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
-	LEFT JOIN LATERAL (SELECT s.step_no, s.taken_on FROM kbilling.closure_step s
+	JOIN account a ON a.account_id = i.account_id
+	LEFT JOIN activity v ON v.account_id = a.account_id
+	CROSS JOIN LATERAL (SELECT kb_account_date($2, a.time_zone) AS today,
+							   kb_account_date(a.created_at, a.time_zone) AS created_on,
+							   kb_account_date(greatest(v.active_at, a.created_at), a.time_zone) AS active_on) d
+	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
+	LEFT JOIN LATERAL (SELECT s.step_no, s.taken_on FROM closure_step s
 					   WHERE s.account_id = a.account_id AND s.step = 'scheduled' AND a.state = 'closing'
 					   ORDER BY s.step_no DESC LIMIT 1) begun ON true
-	LEFT JOIN LATERAL kbilling.kb_next_reminder(begun.taken_on, a.delete_on, d.today, p.reminder_days,
-		(SELECT min(s.reminder) FROM kbilling.closure_step s WHERE s.account_id = a.account_id AND s.step_no > begun.step_no AND s.step = 'reminded')) r
+	LEFT JOIN LATERAL kb_next_reminder(begun.taken_on, a.delete_on, d.today, p.reminder_days,
+		(SELECT min(s.reminder) FROM closure_step s WHERE s.account_id = a.account_id AND s.step_no > begun.step_no AND s.step = 'reminded')) r
 		ON begun.taken_on IS NOT NULL;
 END;
-COMMENT ON FUNCTION kbilling.kb_closure_terms(bigint[], timestamptz) IS
+COMMENT ON FUNCTION kb_closure_terms(bigint[], timestamptz) IS
 'What the rules D ask of accounts, on their local dates: since when age and idleness allow a closure (may_close_on), whether all months that have ended are charged, and of a closing account what kb_next_reminder says';
 
 -- A step's notice has its number, so that those without one are told of.
-CREATE FUNCTION kbilling.kb_tell_closures(account_ids bigint[], at timestamptz) RETURNS bigint
+CREATE FUNCTION kbilling_internal.kb_notify_closures(account_ids bigint[], at timestamptz) RETURNS bigint
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
 	WITH written AS (
-		INSERT INTO kbilling.notice (account_id, notice_no, written_at, due_at, kind, occasion, facts)
+		INSERT INTO notice (account_id, notice_no, written_at, due_at, kind, occasion, facts)
 		SELECT s.account_id, s.step_no, s.taken_at, s.taken_at,
 			   CASE s.step
 				   WHEN 'scheduled' THEN 'closure_scheduled'
@@ -86,7 +86,7 @@ BEGIN ATOMIC
 				   WHEN 'deleted' THEN 'account_deleted'
 				   WHEN 'restored' THEN 'account_restored'
 				   WHEN 'purged' THEN 'account_purged'
-			   END::kbilling.kb_notice_kind, s.step_no::text,
+			   END::kb_notice_kind, s.step_no::text,
 			   CASE s.step
 				   WHEN 'scheduled' THEN f.debt || f.stage || jsonb_build_object('delete_on', s.delete_on, 'days', s.delete_on - s.taken_on, 'restore_days', p.restore_days)
 				   WHEN 'reminded' THEN f.debt || f.stage || jsonb_build_object('delete_on', s.delete_on, 'days', s.delete_on - s.taken_on)
@@ -96,194 +96,194 @@ BEGIN ATOMIC
 				   WHEN 'restored' THEN f.debt || f.stage || jsonb_build_object('restored_on', s.taken_on, 'balance', s.balance)
 				   WHEN 'purged' THEN jsonb_build_object('purged_on', s.taken_on)
 			   END
-		FROM kbilling.closure_step s
-		JOIN kbilling.account a ON a.account_id = s.account_id
-		CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, s.taken_on) p
+		FROM closure_step s
+		JOIN account a ON a.account_id = s.account_id
+		CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, s.taken_on) p
 		CROSS JOIN LATERAL (
-			SELECT jsonb_build_object('in_debt', s.balance OPERATOR(kbilling.<) 0, 'amount_due', kbilling.kb_amount_due(s.balance)) AS debt,
-				   jsonb_build_object('stage', kbilling.kb_stage(a.debt_since, a.deferred_until, s.taken_on, p.remind_day, p.restrict_day, p.block_day)) AS stage) f
+			SELECT jsonb_build_object('in_debt', s.balance < 0, 'amount_due', kb_amount_due(s.balance)) AS debt,
+				   jsonb_build_object('stage', kb_stage(a.debt_since, a.deferred_until, s.taken_on, p.remind_day, p.restrict_day, p.block_day)) AS stage) f
 		WHERE s.account_id = ANY ($1) AND s.taken_at = $2
-			AND NOT EXISTS (SELECT FROM kbilling.notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
+			AND NOT EXISTS (SELECT FROM notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
 		RETURNING notice_no
 	)
-	SELECT kbilling.kb_wake(count(*)) FROM written;
+	SELECT kb_wake(count(*)) FROM written;
 END;
-COMMENT ON FUNCTION kbilling.kb_tell_closures(bigint[], timestamptz) IS
+COMMENT ON FUNCTION kb_notify_closures(bigint[], timestamptz) IS
 'Writes the notices of the steps that were taken at the moment; how many (D2, N1)';
 
-CREATE FUNCTION kbilling.kb_put_closures(account_ids bigint[], at timestamptz, taken_by text, reason text) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_put_closures(account_ids bigint[], at timestamptz, taken_by text, reason text) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
 	WITH step AS (
-		UPDATE kbilling.account a
+		UPDATE account a
 		SET state = 'closing', delete_on = t.today + t.notice_days, closure_check_on = t.today + 1, last_notice_no = a.last_notice_no + 1
-		FROM kbilling.kb_closure_terms($1, $2) t
-		WHERE a.account_id = t.account_id AND a.state = 'active' AND a.balance OPERATOR(kbilling.<=) 0 AND t.may_close_on <= t.today
+		FROM kb_closure_terms($1, $2) t
+		WHERE a.account_id = t.account_id AND a.state = 'active' AND a.balance <= 0 AND t.may_close_on <= t.today
 		RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, t.today
 	)
-	INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, reason, balance, delete_on)
+	INSERT INTO closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, reason, balance, delete_on)
 	SELECT account_id, last_notice_no, 'scheduled', $2, today, $3, $4, balance, delete_on FROM step;
 END;
-COMMENT ON FUNCTION kbilling.kb_put_closures(bigint[], timestamptz, text, text) IS 'Schedules the closure of those of the accounts that D1 allows';
+COMMENT ON FUNCTION kb_put_closures(bigint[], timestamptz, text, text) IS 'Schedules the closure of those of the accounts that D1 allows';
 
-CREATE FUNCTION kbilling.kb_put_cancellations(account_ids bigint[], at timestamptz, taken_by text, reason text) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_put_cancellations(account_ids bigint[], at timestamptz, taken_by text, reason text) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
 	WITH step AS (
-		UPDATE kbilling.account a
+		UPDATE account a
 		SET state = 'active', delete_on = NULL, last_notice_no = a.last_notice_no + 1,
-			closure_check_on = CASE WHEN a.balance OPERATOR(kbilling.<=) 0 THEN greatest(t.may_close_on, t.today + 1) END
-		FROM kbilling.kb_closure_terms($1, $2) t
+			closure_check_on = CASE WHEN a.balance <= 0 THEN greatest(t.may_close_on, t.today + 1) END
+		FROM kb_closure_terms($1, $2) t
 		WHERE a.account_id = t.account_id AND a.state = 'closing'
 		RETURNING a.account_id, a.last_notice_no, a.balance, t.delete_on, t.today
 	)
-	INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, reason, balance, delete_on)
+	INSERT INTO closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, reason, balance, delete_on)
 	SELECT account_id, last_notice_no, 'cancelled', $2, today, $3, $4, balance, delete_on FROM step;
 END;
-COMMENT ON FUNCTION kbilling.kb_put_cancellations(bigint[], timestamptz, text, text) IS 'Cancels the closures of those of the accounts that have one';
+COMMENT ON FUNCTION kb_put_cancellations(bigint[], timestamptz, text, text) IS 'Cancels the closures of those of the accounts that have one';
 
 -- It is looked at each day, as the policy may be another one by then.
-CREATE FUNCTION kbilling.kb_put_reminders(account_ids bigint[], at timestamptz) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_put_reminders(account_ids bigint[], at timestamptz) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
 	WITH looked AS (
-		UPDATE kbilling.account a
+		UPDATE account a
 		SET delete_on = t.deletion_on, closure_check_on = t.today + 1, last_notice_no = a.last_notice_no + (t.reminder IS NOT NULL)::integer
-		FROM kbilling.kb_closure_terms($1, $2) t
+		FROM kb_closure_terms($1, $2) t
 		WHERE a.account_id = t.account_id AND a.state = 'closing' AND a.delete_on = t.delete_on AND t.next_on IS NOT NULL
 		RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, t.today, t.reminder
 	)
-	INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance, delete_on, reminder)
+	INSERT INTO closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance, delete_on, reminder)
 	SELECT account_id, last_notice_no, 'reminded', $2, today, 'sweep', balance, delete_on, reminder FROM looked WHERE reminder IS NOT NULL;
 END;
-COMMENT ON FUNCTION kbilling.kb_put_reminders(bigint[], timestamptz) IS 'Gives the reminders that are due (D2, D7)';
+COMMENT ON FUNCTION kb_put_reminders(bigint[], timestamptz) IS 'Gives the reminders that are due (D2, D7)';
 
 -- A login writes to activity; so of the two that meet on the day, one waits, and then sees what the other has done.
-CREATE FUNCTION kbilling.kb_put_deletions(account_ids bigint[], at timestamptz) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_put_deletions(account_ids bigint[], at timestamptz) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	INSERT INTO kbilling.activity AS v (account_id, active_at)
+	INSERT INTO activity AS v (account_id, active_at)
 	SELECT t.account_id, a.created_at
-	FROM kbilling.kb_closure_terms($1, $2) t JOIN kbilling.account a ON a.account_id = t.account_id
+	FROM kb_closure_terms($1, $2) t JOIN account a ON a.account_id = t.account_id
 	WHERE a.state = 'closing' AND t.deletion_on IS NOT NULL AND t.next_on IS NULL
 	ORDER BY t.account_id
 	ON CONFLICT (account_id) DO UPDATE SET active_at = v.active_at;
 	-- an account whose months could not all be charged waits for the next sweep
 	WITH step AS (
-		UPDATE kbilling.account a
+		UPDATE account a
 		SET state = 'deleted', delete_on = t.today, closure_check_on = t.today + t.restore_days, last_notice_no = a.last_notice_no + 1
-		FROM kbilling.kb_closure_terms($1, $2) t
+		FROM kb_closure_terms($1, $2) t
 		WHERE a.account_id = t.account_id AND a.state = 'closing' AND a.delete_on = t.delete_on AND t.deletion_on IS NOT NULL AND t.next_on IS NULL
-			AND a.balance OPERATOR(kbilling.<=) 0 AND t.may_close_on <= t.today AND t.is_charged
+			AND a.balance <= 0 AND t.may_close_on <= t.today AND t.is_charged
 		RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, a.closure_check_on, t.today
 	)
-	INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance, delete_on, purge_on)
+	INSERT INTO closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance, delete_on, purge_on)
 	SELECT account_id, last_notice_no, 'deleted', $2, today, 'sweep', balance, delete_on, closure_check_on FROM step;
-	SELECT kbilling.kb_put_cancellations(array_agg(t.account_id), $2, 'sweep', 'conditions')
-	FROM kbilling.kb_closure_terms($1, $2) t JOIN kbilling.account a ON a.account_id = t.account_id
-	WHERE a.state = 'closing' AND t.deletion_on IS NOT NULL AND t.next_on IS NULL AND (a.balance OPERATOR(kbilling.>) 0 OR t.may_close_on > t.today);
+	SELECT kb_put_cancellations(array_agg(t.account_id), $2, 'sweep', 'conditions')
+	FROM kb_closure_terms($1, $2) t JOIN account a ON a.account_id = t.account_id
+	WHERE a.state = 'closing' AND t.deletion_on IS NOT NULL AND t.next_on IS NULL AND (a.balance > 0 OR t.may_close_on > t.today);
 END;
-COMMENT ON FUNCTION kbilling.kb_put_deletions(bigint[], timestamptz) IS
+COMMENT ON FUNCTION kb_put_deletions(bigint[], timestamptz) IS
 'Of the accounts whose day has come, deletes those for which the conditions still hold, and cancels the closure of the others (D4)';
 
-CREATE FUNCTION kbilling.kb_take_closure_steps(account_ids bigint[], at timestamptz) RETURNS bigint
+CREATE FUNCTION kbilling_internal.kb_take_closure_steps(account_ids bigint[], at timestamptz) RETURNS bigint
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	SELECT kbilling.kb_put_deletions($1, $2);
-	SELECT kbilling.kb_put_reminders($1, $2);
-	SELECT kbilling.kb_put_closures($1, $2, 'sweep', NULL);
+	SELECT kb_put_deletions($1, $2);
+	SELECT kb_put_reminders($1, $2);
+	SELECT kb_put_closures($1, $2, 'sweep', NULL);
 	-- those that are used, or have money, for now; coalesce, so that they are not looked for in the index on that column, which may
 	-- have been empty when statistics were made
-	UPDATE kbilling.account a
-	SET closure_check_on = CASE WHEN a.balance OPERATOR(kbilling.<=) 0 THEN greatest(t.may_close_on, t.today + 1) END
-	FROM kbilling.kb_closure_terms($1, $2) t
+	UPDATE account a
+	SET closure_check_on = CASE WHEN a.balance <= 0 THEN greatest(t.may_close_on, t.today + 1) END
+	FROM kb_closure_terms($1, $2) t
 	WHERE a.account_id = t.account_id AND a.state = 'active' AND coalesce(a.closure_check_on, 'infinity') <= t.today;
-	SELECT kbilling.kb_purge_accounts($1, $2);
-	SELECT kbilling.kb_tell_closures($1, $2);
+	SELECT kb_purge_accounts($1, $2);
+	SELECT kb_notify_closures($1, $2);
 END;
-COMMENT ON FUNCTION kbilling.kb_take_closure_steps(bigint[], timestamptz) IS
+COMMENT ON FUNCTION kb_take_closure_steps(bigint[], timestamptz) IS
 'Does what is due about the accounts: closures are scheduled, reminded of, carried out or cancelled, and deleted accounts purged; how many steps were taken';
 
 CREATE FUNCTION kbilling.kb_schedule_closure(account_id bigint, by text, reason text = NULL) RETURNS date
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('account_id, by', account_id, "by"), kbilling.kb_raise_if("by" = '', '22023', 'by must not be empty'),
-		   kbilling.kb_lock_account(account_id);
-	SELECT kbilling.kb_raise_if(a.balance OPERATOR(kbilling.>) 0 OR t.may_close_on > t.today, 'KB011',
+	SELECT kb_require_not_null('account_id, by', account_id, "by"), kb_raise_if("by" = '', '22023', 'by must not be empty'),
+		   kb_lock_account(account_id);
+	SELECT kb_raise_if(a.balance > 0 OR t.may_close_on > t.today, 'KB011',
 			   format('account %s may not be closed', a.account_id),
 			   concat_ws(' ',
 				   CASE WHEN t.today - t.created_on <= t.min_age_days
 					   THEN format('It was created %s days ago, and must be older than %s days.', t.today - t.created_on, t.min_age_days) END,
 				   CASE WHEN t.today - t.active_on < t.inactive_days
 					   THEN format('It was in use %s days ago, and must be idle for %s days.', t.today - t.active_on, t.inactive_days) END,
-				   CASE WHEN a.balance OPERATOR(kbilling.>) 0
+				   CASE WHEN a.balance > 0
 					   THEN format('Its balance is %s, and must be zero or less.', a.balance) END),
 			   CASE WHEN t.may_close_on > t.today
 				   THEN format('It may be closed from %s on, if nobody logs in and nothing is on the balance then (D1).', to_char(t.may_close_on, 'YYYY-MM-DD'))
 				   ELSE 'Pay the balance back with kb_refund first, or take it off with kb_adjust (D1).' END)
-	FROM kbilling.kb_closure_terms(ARRAY[$1], kbilling.kb_now()) t JOIN kbilling.account a ON a.account_id = t.account_id
+	FROM kb_closure_terms(ARRAY[$1], kb_now()) t JOIN account a ON a.account_id = t.account_id
 	WHERE a.state = 'active';
-	SELECT kbilling.kb_put_closures(ARRAY[$1], kbilling.kb_now(), $2, $3);
-	SELECT kbilling.kb_tell_closures(ARRAY[$1], kbilling.kb_now());
-	SELECT a.delete_on FROM kbilling.account a WHERE a.account_id = $1;
+	SELECT kb_put_closures(ARRAY[$1], kb_now(), $2, $3);
+	SELECT kb_notify_closures(ARRAY[$1], kb_now());
+	SELECT a.delete_on FROM account a WHERE a.account_id = $1;
 END;
-COMMENT ON FUNCTION kbilling.kb_schedule_closure(bigint, text, text) IS
+COMMENT ON FUNCTION kb_schedule_closure(bigint, text, text) IS
 'Schedules the closure of an unused account, sends the owner a notice, and gives the day of the deletion (D1, D2); of an account that is closing it gives that day and changes nothing. KB001, KB010; KB011 names each condition that is not met';
 
 CREATE FUNCTION kbilling.kb_cancel_closure(account_id bigint, member text) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('account_id, member', account_id, member), kbilling.kb_lock_account(account_id);
-	SELECT kbilling.kb_require_member(account_id, member);
-	SELECT kbilling.kb_raise_if(m.role = 'employee', 'KB004', format('member "%s" may not cancel the closure of account %s', $2, $1),
-								'Only an owner or admin does so (D4).', 'Ask an owner or admin, or log in: the closure is not carried out then.'),
-		   kbilling.kb_raise_if(a.state <> 'closing', '55000', format('account %s is not closing', $1), format('It is %s.', a.state),
-								'There is nothing to cancel.')
-	FROM kbilling.account a JOIN kbilling.member m ON m.account_id = a.account_id AND m.member = $2
+	SELECT kb_require_not_null('account_id, member', account_id, member), kb_lock_account(account_id);
+	SELECT kb_require_member(account_id, member);
+	SELECT kb_raise_if(m.role = 'employee', 'KB004', format('member "%s" may not cancel the closure of account %s', $2, $1),
+					   'Only an owner or admin does so (D4).', 'Ask an owner or admin, or log in: the closure is not carried out then.'),
+		   kb_raise_if(a.state <> 'closing', '55000', format('account %s is not closing', $1), format('It is %s.', a.state),
+					   'There is nothing to cancel.')
+	FROM account a JOIN member m ON m.account_id = a.account_id AND m.member = $2
 	WHERE a.account_id = $1;
 	-- who cancels uses the account; else the next sweep would begin anew
-	INSERT INTO kbilling.activity (account_id, active_at) VALUES ($1, kbilling.kb_now())
+	INSERT INTO activity (account_id, active_at) VALUES ($1, kb_now())
 	ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at;
-	SELECT kbilling.kb_put_cancellations(ARRAY[$1], kbilling.kb_now(), $2, 'member');
-	SELECT kbilling.kb_tell_closures(ARRAY[$1], kbilling.kb_now());
+	SELECT kb_put_cancellations(ARRAY[$1], kb_now(), $2, 'member');
+	SELECT kb_notify_closures(ARRAY[$1], kb_now());
 END;
-COMMENT ON FUNCTION kbilling.kb_cancel_closure(bigint, text) IS
+COMMENT ON FUNCTION kb_cancel_closure(bigint, text) IS
 'An owner or admin cancels the closure of the account, which counts as activity (D4). KB001, KB010; KB004 for another member; 55000 if the account is not closing';
 
-CREATE FUNCTION kbilling.kb_skip_months(account_id bigint, through date) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_skip_months(account_id bigint, through date) RETURNS void
 	LANGUAGE c VOLATILE
 	AS 'MODULE_PATHNAME', 'kb_skip_months';
-COMMENT ON FUNCTION kbilling.kb_skip_months(bigint, date) IS
+COMMENT ON FUNCTION kb_skip_months(bigint, date) IS
 'Months through that day which are not charged never will be, nor is what was used in them (D5); part of kb_restore_account';
 
 CREATE FUNCTION kbilling.kb_restore_account(account_id bigint, by text) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('account_id, by', account_id, "by"), kbilling.kb_raise_if("by" = '', '22023', 'by must not be empty');
-	SELECT FROM kbilling.account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
-	SELECT kbilling.kb_require_account($1);
-	SELECT kbilling.kb_raise_if(a.state IN ('active', 'closing'), '55000', format('account %s is not deleted', $1), format('It is %s.', a.state),
-								'There is nothing to restore.'),
-		   kbilling.kb_raise_if(a.state = 'purged' OR a.closure_check_on <= d.today, 'KB010', format('account %s cannot be restored', $1),
-								CASE a.state WHEN 'purged' THEN 'Its data is gone (D6).'
-								ELSE format('It could be restored until %s (D5).', to_char(a.closure_check_on - 1, 'YYYY-MM-DD')) END,
-								'Create a new account.')
-	FROM kbilling.account a CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS today) d
+	SELECT kb_require_not_null('account_id, by', account_id, "by"), kb_raise_if("by" = '', '22023', 'by must not be empty');
+	SELECT FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
+	SELECT kb_require_account($1);
+	SELECT kb_raise_if(a.state IN ('active', 'closing'), '55000', format('account %s is not deleted', $1), format('It is %s.', a.state),
+					   'There is nothing to restore.'),
+		   kb_raise_if(a.state = 'purged' OR a.closure_check_on <= d.today, 'KB010', format('account %s cannot be restored', $1),
+					   CASE a.state WHEN 'purged' THEN 'Its data is gone (D6).'
+					   ELSE format('It could be restored until %s (D5).', to_char(a.closure_check_on - 1, 'YYYY-MM-DD')) END,
+					   'Create a new account.')
+	FROM account a CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
 	WHERE a.account_id = $1;
-	SELECT kbilling.kb_skip_months($1, kbilling.kb_month_first_day(kbilling.kb_today($1)) - 1);
-	INSERT INTO kbilling.activity (account_id, active_at) VALUES ($1, kbilling.kb_now())
+	SELECT kb_skip_months($1, kb_month_first_day(kb_today($1)) - 1);
+	INSERT INTO activity (account_id, active_at) VALUES ($1, kb_now())
 	ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at;
 	WITH step AS (
-		UPDATE kbilling.account a
+		UPDATE account a
 		SET state = 'active', delete_on = NULL, last_notice_no = a.last_notice_no + 1,
-			closure_check_on = CASE WHEN a.balance OPERATOR(kbilling.<=) 0 THEN greatest(t.may_close_on, t.today + 1) END
-		FROM kbilling.kb_closure_terms(ARRAY[$1], kbilling.kb_now()) t
+			closure_check_on = CASE WHEN a.balance <= 0 THEN greatest(t.may_close_on, t.today + 1) END
+		FROM kb_closure_terms(ARRAY[$1], kb_now()) t
 		WHERE a.account_id = t.account_id AND a.state = 'deleted'
 		RETURNING a.account_id, a.last_notice_no, a.balance, t.today
 	)
-	INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance)
-	SELECT step.account_id, last_notice_no, 'restored', kbilling.kb_now(), today, kb_restore_account."by", balance FROM step;
-	SELECT kbilling.kb_tell_closures(ARRAY[$1], kbilling.kb_now());
+	INSERT INTO closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance)
+	SELECT step.account_id, last_notice_no, 'restored', kb_now(), today, kb_restore_account."by", balance FROM step;
+	SELECT kb_notify_closures(ARRAY[$1], kb_now());
 END;
-COMMENT ON FUNCTION kbilling.kb_restore_account(bigint, text) IS
+COMMENT ON FUNCTION kb_restore_account(bigint, text) IS
 'Restores a deleted account as it was, which counts as activity; months that ended while it was deleted are never charged (D5). KB001; KB010 if it is purged or the days for it are over; 55000 if it is not deleted';

@@ -4,10 +4,10 @@
 
 CREATE TYPE kbilling.kb_entry_kind AS ENUM
 	('topup', 'bonus', 'charge', 'refund', 'chargeback', 'adjustment', 'writeoff', 'reversal');
-COMMENT ON TYPE kbilling.kb_entry_kind IS 'What moved a balance (J6)';
+COMMENT ON TYPE kb_entry_kind IS 'What moved a balance (J6)';
 
 CREATE TYPE kbilling.kb_payment_method AS ENUM ('card', 'google_pay', 'apple_pay', 'bank_transfer', 'manual');
-COMMENT ON TYPE kbilling.kb_payment_method IS 'How a top-up was paid (T2)';
+COMMENT ON TYPE kb_payment_method IS 'How a top-up was paid (T2)';
 
 -- No foreign key to account: an account is never deleted (see account_ledger
 -- below), and a check for each entry would be paid for on every posting.
@@ -15,78 +15,78 @@ CREATE TABLE kbilling.entry (
 	account_id    bigint NOT NULL,
 	seq           bigint NOT NULL,
 	posted_at     timestamptz NOT NULL,
-	amount        kbilling.kb_money NOT NULL,
-	balance_after kbilling.kb_money NOT NULL,
-	bonus_after   kbilling.kb_money NOT NULL,
+	amount        kb_money NOT NULL,
+	balance_after kb_money NOT NULL,
+	bonus_after   kb_money NOT NULL,
 	ref_seq       bigint,
 	effective_on  date NOT NULL,
 	debt_since    date,
 	period        date,
-	kind          kbilling.kb_entry_kind NOT NULL,
-	method        kbilling.kb_payment_method,
-	key           kbilling.kb_text NOT NULL,
-	member        kbilling.kb_text,
-	memo          kbilling.kb_text,
+	kind          kb_entry_kind NOT NULL,
+	method        kb_payment_method,
+	key           kb_text NOT NULL,
+	member        kb_text,
+	memo          kb_text,
 	hash          bytea NOT NULL,
 	lines         jsonb,
 	PRIMARY KEY (account_id, seq),
 	UNIQUE (account_id, key)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.entry', '');
-COMMENT ON TABLE kbilling.entry IS 'The journal: append-only (J1), written by the journal''s functions alone (J2)';
-COMMENT ON COLUMN kbilling.entry.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.entry.seq IS 'Runs 1, 2, 3, … within the account (J2)';
-COMMENT ON COLUMN kbilling.entry.posted_at IS 'When it was written';
-COMMENT ON COLUMN kbilling.entry.amount IS 'What it moved the balance by';
-COMMENT ON COLUMN kbilling.entry.balance_after IS 'The balance after it';
-COMMENT ON COLUMN kbilling.entry.bonus_after IS 'Unspent bonus after it';
-COMMENT ON COLUMN kbilling.entry.ref_seq IS 'The entry it belongs to: a bonus''s top-up, what a chargeback or a reversal takes back';
-COMMENT ON COLUMN kbilling.entry.effective_on IS 'Local date on which it takes effect (C5)';
-COMMENT ON COLUMN kbilling.entry.debt_since IS 'Since when there is a debt after it (S1); NULL if there is none';
-COMMENT ON COLUMN kbilling.entry.period IS 'The month of a charge, by its first day';
-COMMENT ON COLUMN kbilling.entry.kind IS 'What it is (J6)';
-COMMENT ON COLUMN kbilling.entry.method IS 'How a top-up was paid';
-COMMENT ON COLUMN kbilling.entry.key IS 'The reference under which it is posted once (J3); keys that begin with "kb:" are kbilling''s own';
-COMMENT ON COLUMN kbilling.entry.member IS 'The member who topped up, where one is known';
-COMMENT ON COLUMN kbilling.entry.memo IS 'Why, in words';
-COMMENT ON COLUMN kbilling.entry.hash IS 'SHA-256 over the entry and the hash before it (J5)';
-COMMENT ON COLUMN kbilling.entry.lines IS 'A charge''s breakdown (C7), see kbilling.charge_line; a reversed charge''s with opposite amounts';
+COMMENT ON TABLE entry IS 'The journal: append-only (J1), written by the journal''s functions alone (J2)';
+COMMENT ON COLUMN entry.account_id IS 'The account';
+COMMENT ON COLUMN entry.seq IS 'Runs 1, 2, 3, … within the account (J2)';
+COMMENT ON COLUMN entry.posted_at IS 'When it was written';
+COMMENT ON COLUMN entry.amount IS 'What it moved the balance by';
+COMMENT ON COLUMN entry.balance_after IS 'The balance after it';
+COMMENT ON COLUMN entry.bonus_after IS 'Unspent bonus after it';
+COMMENT ON COLUMN entry.ref_seq IS 'The entry it belongs to: a bonus''s top-up, what a chargeback or a reversal takes back';
+COMMENT ON COLUMN entry.effective_on IS 'Local date on which it takes effect (C5)';
+COMMENT ON COLUMN entry.debt_since IS 'Since when there is a debt after it (S1); NULL if there is none';
+COMMENT ON COLUMN entry.period IS 'The month of a charge, by its first day';
+COMMENT ON COLUMN entry.kind IS 'What it is (J6)';
+COMMENT ON COLUMN entry.method IS 'How a top-up was paid';
+COMMENT ON COLUMN entry.key IS 'The reference under which it is posted once (J3); keys that begin with "kb:" are kbilling''s own';
+COMMENT ON COLUMN entry.member IS 'The member who topped up, where one is known';
+COMMENT ON COLUMN entry.memo IS 'Why, in words';
+COMMENT ON COLUMN entry.hash IS 'SHA-256 over the entry and the hash before it (J5)';
+COMMENT ON COLUMN entry.lines IS 'A charge''s breakdown (C7), see kbilling.charge_line; a reversed charge''s with opposite amounts';
 
 -- J1, J2: statement-level, so that they cost nothing per row, and for each row where that costs nothing
 -- either, as a statement on a table's parent fires no other; ALWAYS, so that session_replication_role does
 -- not lift them.
-CREATE FUNCTION kbilling.kb_refuse_rewrite() RETURNS trigger
+CREATE FUNCTION kbilling_internal.kb_refuse_rewrite() RETURNS trigger
 	LANGUAGE c
 	AS 'MODULE_PATHNAME', 'kb_refuse_rewrite';
-COMMENT ON FUNCTION kbilling.kb_refuse_rewrite() IS 'Trigger: raises KB007 unless the journal itself is writing';
+COMMENT ON FUNCTION kb_refuse_rewrite() IS 'Trigger: raises KB007 unless the journal itself is writing';
 
-CREATE TRIGGER entry_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON kbilling.entry
-	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
-ALTER TABLE kbilling.entry ENABLE ALWAYS TRIGGER entry_immutable;
+CREATE TRIGGER entry_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON entry
+	FOR EACH STATEMENT EXECUTE FUNCTION kb_refuse_rewrite();
+ALTER TABLE entry ENABLE ALWAYS TRIGGER entry_immutable;
 
-CREATE TRIGGER entry_immutable_row BEFORE UPDATE OR DELETE ON kbilling.entry
-	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
-ALTER TABLE kbilling.entry ENABLE ALWAYS TRIGGER entry_immutable_row;
+CREATE TRIGGER entry_immutable_row BEFORE UPDATE OR DELETE ON entry
+	FOR EACH ROW EXECUTE FUNCTION kb_refuse_rewrite();
+ALTER TABLE entry ENABLE ALWAYS TRIGGER entry_immutable_row;
 
 CREATE TRIGGER account_ledger
 	BEFORE UPDATE OF account_id, created_at, balance, unspent_bonus, last_seq, last_hash, debt_since, charged_through
-	OR DELETE OR TRUNCATE ON kbilling.account
-	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
-ALTER TABLE kbilling.account ENABLE ALWAYS TRIGGER account_ledger;
+	OR DELETE OR TRUNCATE ON account
+	FOR EACH STATEMENT EXECUTE FUNCTION kb_refuse_rewrite();
+ALTER TABLE account ENABLE ALWAYS TRIGGER account_ledger;
 
-CREATE TRIGGER account_ledger_row BEFORE DELETE ON kbilling.account
-	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_refuse_rewrite();
-ALTER TABLE kbilling.account ENABLE ALWAYS TRIGGER account_ledger_row;
+CREATE TRIGGER account_ledger_row BEFORE DELETE ON account
+	FOR EACH ROW EXECUTE FUNCTION kb_refuse_rewrite();
+ALTER TABLE account ENABLE ALWAYS TRIGGER account_ledger_row;
 
 -- J7
-CREATE FUNCTION kbilling.kb_refuse_drop() RETURNS event_trigger
+CREATE FUNCTION kbilling_internal.kb_refuse_drop() RETURNS event_trigger
 	LANGUAGE c
 	AS 'MODULE_PATHNAME', 'kb_refuse_drop';
-COMMENT ON FUNCTION kbilling.kb_refuse_drop() IS
+COMMENT ON FUNCTION kb_refuse_drop() IS
 'Event trigger: refuses to drop the extension, its schema or its owner''s objects while the journal has entries, unless kbilling.allow_drop is on';
 
 CREATE EVENT TRIGGER kbilling_refuse_drop ON ddl_command_start
 	WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA', 'DROP OWNED')
-	EXECUTE FUNCTION kbilling.kb_refuse_drop();
+	EXECUTE FUNCTION kb_refuse_drop();
 ALTER EVENT TRIGGER kbilling_refuse_drop ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER kbilling_refuse_drop IS 'Keeps the journal from being lost by a slip (J7)';

@@ -2,71 +2,71 @@
  * Members: who uses an account, in which role, where notices go, and when somebody was there.
  */
 
-CREATE FUNCTION kbilling.kb_add_member(account_id bigint, member text, role kbilling.kb_role, email text = NULL)
+CREATE FUNCTION kbilling.kb_add_member(account_id bigint, member text, role kb_role, email text = NULL)
 	RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('member, role', member, role),
-		   kbilling.kb_raise_if(member = '', '22023', 'member must not be empty'), kbilling.kb_lock_account(account_id);
-	INSERT INTO kbilling.member (account_id, member, role, email)
+	SELECT kb_require_not_null('member, role', member, role),
+		   kb_raise_if(member = '', '22023', 'member must not be empty'), kb_lock_account(account_id);
+	INSERT INTO member (account_id, member, role, email)
 	VALUES (kb_add_member.account_id, kb_add_member.member, kb_add_member.role, kb_add_member.email);
 END;
-COMMENT ON FUNCTION kbilling.kb_add_member(bigint, text, kbilling.kb_role, text) IS
+COMMENT ON FUNCTION kb_add_member(bigint, text, kb_role, text) IS
 'Adds a member to an account; KB001 for an unknown account, KB010 for a deleted one, 23505 for a known member';
 
-CREATE FUNCTION kbilling.kb_require_member(account_id bigint, member text) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_require_member(account_id bigint, member text) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('account_id, member', account_id, member), kbilling.kb_require_account($1),
-		   kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.member m WHERE m.account_id = $1 AND m.member = $2),
-								'KB004', format('"%s" is no member of account %s', $2, $1), 'kbilling.member has no such row.', 'Add the member with kb_add_member.');
+	SELECT kb_require_not_null('account_id, member', account_id, member), kb_require_account($1),
+		   kb_raise_if(NOT EXISTS (SELECT FROM member m WHERE m.account_id = $1 AND m.member = $2),
+					   'KB004', format('"%s" is no member of account %s', $2, $1), 'kbilling.member has no such row.', 'Add the member with kb_add_member.');
 END;
-COMMENT ON FUNCTION kbilling.kb_require_member(bigint, text) IS 'Raises KB001 if there is no such account, KB004 if it has no such member';
+COMMENT ON FUNCTION kb_require_member(bigint, text) IS 'Raises KB001 if there is no such account, KB004 if it has no such member';
 
 -- An account has an owner at all times: notices go to one.  They are locked, so that of two that see the other as owner still one fails.
-CREATE FUNCTION kbilling.kb_keep_owner(account_id bigint, member text) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_keep_owner(account_id bigint, member text) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	SELECT FROM kbilling.member m WHERE m.account_id = $1 AND m.role = 'owner' ORDER BY m.member FOR UPDATE;
-	SELECT kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.member m WHERE m.account_id = $1 AND m.role = 'owner' AND m.member <> $2),
-								'KB004', format('account %s must keep an owner', $1), format('"%s" is the only one.', $2),
-								'Make another member owner first, with kb_set_role.');
+	SELECT FROM member m WHERE m.account_id = $1 AND m.role = 'owner' ORDER BY m.member FOR UPDATE;
+	SELECT kb_raise_if(NOT EXISTS (SELECT FROM member m WHERE m.account_id = $1 AND m.role = 'owner' AND m.member <> $2),
+					   'KB004', format('account %s must keep an owner', $1), format('"%s" is the only one.', $2),
+					   'Make another member owner first, with kb_set_role.');
 END;
-COMMENT ON FUNCTION kbilling.kb_keep_owner(bigint, text) IS 'Locks the account''s owners, and raises KB004 if there is none but the member; the account is locked';
+COMMENT ON FUNCTION kb_keep_owner(bigint, text) IS 'Locks the account''s owners, and raises KB004 if there is none but the member; the account is locked';
 
-CREATE FUNCTION kbilling.kb_set_role(account_id bigint, member text, role kbilling.kb_role) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+CREATE FUNCTION kbilling.kb_set_role(account_id bigint, member text, role kb_role) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('member, role', member, role), kbilling.kb_lock_account(account_id);
+	SELECT kb_require_not_null('member, role', member, role), kb_lock_account(account_id);
 	-- apart from the lock, so that they see what was done meanwhile
-	SELECT kbilling.kb_require_member(account_id, member);
-	SELECT kbilling.kb_keep_owner(account_id, member) WHERE role <> 'owner';
-	UPDATE kbilling.member m SET role = kb_set_role.role
+	SELECT kb_require_member(account_id, member);
+	SELECT kb_keep_owner(account_id, member) WHERE role <> 'owner';
+	UPDATE member m SET role = kb_set_role.role
 	WHERE m.account_id = kb_set_role.account_id AND m.member = kb_set_role.member AND m.role <> kb_set_role.role;
 END;
-COMMENT ON FUNCTION kbilling.kb_set_role(bigint, text, kbilling.kb_role) IS
+COMMENT ON FUNCTION kb_set_role(bigint, text, kb_role) IS
 'Gives a member another role; KB001, KB010; KB004 for an unknown member, or the only owner';
 
 CREATE FUNCTION kbilling.kb_remove_member(account_id bigint, member text) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('member', member), kbilling.kb_lock_account(account_id);
-	SELECT kbilling.kb_require_member(account_id, member);
-	SELECT kbilling.kb_keep_owner(account_id, member);
-	DELETE FROM kbilling.member m WHERE m.account_id = kb_remove_member.account_id AND m.member = kb_remove_member.member;
+	SELECT kb_require_not_null('member', member), kb_lock_account(account_id);
+	SELECT kb_require_member(account_id, member);
+	SELECT kb_keep_owner(account_id, member);
+	DELETE FROM member m WHERE m.account_id = kb_remove_member.account_id AND m.member = kb_remove_member.member;
 END;
-COMMENT ON FUNCTION kbilling.kb_remove_member(bigint, text) IS
+COMMENT ON FUNCTION kb_remove_member(bigint, text) IS
 'Takes a member off the account; KB001, KB010; KB004 for an unknown member, or the only owner';
 
 CREATE FUNCTION kbilling.kb_set_contact(account_id bigint, member text, email text, language text = NULL) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_lock_account(account_id);
-	SELECT kbilling.kb_require_member(account_id, member),
-		   kbilling.kb_raise_if(NOT kbilling.kb_is_language(language), '22023', format('"%s" is no language', language), NULL,
-								'Give a tag such as "en", "uk" or "pt-BR".');
-	UPDATE kbilling.member m SET email = kb_set_contact.email, language = kb_set_contact.language
+	SELECT kb_lock_account(account_id);
+	SELECT kb_require_member(account_id, member),
+		   kb_raise_if(NOT kb_is_language(language), '22023', format('"%s" is no language', language), NULL,
+					   'Give a tag such as "en", "uk" or "pt-BR".');
+	UPDATE member m SET email = kb_set_contact.email, language = kb_set_contact.language
 	WHERE m.account_id = kb_set_contact.account_id AND m.member = kb_set_contact.member;
 END;
-COMMENT ON FUNCTION kbilling.kb_set_contact(bigint, text, text, text) IS
+COMMENT ON FUNCTION kb_set_contact(bigint, text, text, text) IS
 'Sets where a member''s notices go (NULL: nowhere), and their language (NULL: the policy''s); KB001, KB010; KB004 for an unknown member, 22023 for what is no language';

@@ -5,25 +5,25 @@
 -- With the owner's rights, so that who watches the sums need not read the accounts.
 -- One pass over the accounts, and one over the switched-on services; groups are few, so prices are reckoned once for each, not once for
 -- each account.  Without JIT: compiling would cost more than it saves.
-CREATE FUNCTION kbilling.kb_metrics() RETURNS TABLE (name text, labels jsonb, value numeric, type text, help text)
-	LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp SET jit = off
+CREATE FUNCTION kbilling_internal.kb_metrics() RETURNS TABLE (name text, labels jsonb, value numeric, type text, help text)
+	LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET jit = off
 BEGIN ATOMIC
 	WITH terms AS NOT MATERIALIZED (	-- every account on its local date
 		SELECT a.account_id, a.state, a.balance, a.unspent_bonus, a.debt_since, a.deferred_until, d.today, coalesce(h.tariff, a.tariff) AS tariff
-		FROM kbilling.account a
-		CROSS JOIN LATERAL (SELECT kbilling.kb_account_date(kbilling.kb_now(), a.time_zone) AS today) d
-		LEFT JOIN kbilling.tariff_history h
+		FROM account a
+		CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
+		LEFT JOIN tariff_history h
 			ON a.tariff_from > d.today AND h.account_id = a.account_id AND h.from_date <= d.today AND h.to_date > d.today
 	), standing AS MATERIALIZED (
 		SELECT a.state, a.tariff, t.currency, a.today, s.stage, s.age, count(*) AS accounts,
-			   sum(greatest(kbilling.kb_minor(a.balance), 0)) AS prepaid,
-			   sum(greatest(- kbilling.kb_minor(a.balance), 0)) AS debt,
-			   sum(kbilling.kb_minor(a.unspent_bonus)) AS bonus
+			   sum(greatest(kb_minor(a.balance), 0)) AS prepaid,
+			   sum(greatest(- kb_minor(a.balance), 0)) AS debt,
+			   sum(kb_minor(a.unspent_bonus)) AS bonus
 		FROM terms a
-		JOIN kbilling.tariff t ON t.tariff = a.tariff
-		JOIN kbilling.policy p ON p.policy = t.policy
+		JOIN tariff t ON t.tariff = a.tariff
+		JOIN policy p ON p.policy = t.policy
 		CROSS JOIN LATERAL (
-			SELECT kbilling.kb_stage(a.debt_since, a.deferred_until, a.today, p.remind_day, p.restrict_day, p.block_day) AS stage,
+			SELECT kb_stage(a.debt_since, a.deferred_until, a.today, p.remind_day, p.restrict_day, p.block_day) AS stage,
 				   CASE WHEN a.debt_since IS NULL THEN NULL
 					   WHEN a.today - a.debt_since < 3 THEN '1-3'
 					   WHEN a.today - a.debt_since < 6 THEN '4-6'
@@ -38,15 +38,15 @@ BEGIN ATOMIC
 		GROUP BY s.tariff, s.today
 		UNION ALL
 		SELECT a.tariff, a.today, u.service, u.quantity, count(*)
-		FROM terms a JOIN kbilling.subscription u ON u.account_id = a.account_id AND u.from_date <= a.today AND u.to_date > a.today
+		FROM terms a JOIN subscription u ON u.account_id = a.account_id AND u.from_date <= a.today AND u.to_date > a.today
 		WHERE a.state IN ('active', 'closing')
 		GROUP BY a.tariff, a.today, u.service, u.quantity
 	), currency AS (
-		SELECT DISTINCT t.currency, kbilling.kb_minor_units(t.currency) AS minor_units FROM kbilling.tariff t
+		SELECT DISTINCT t.currency, kb_minor_units(t.currency) AS minor_units FROM tariff t
 	), sample (name, labels, value) AS (
 		SELECT 'kbilling_accounts', jsonb_build_object('state', state, 'stage', stage), coalesce(sum(s.accounts), 0)
-		FROM unnest(enum_range(NULL::kbilling.kb_account_state)) state
-		CROSS JOIN unnest(enum_range(NULL::kbilling.kb_stage)) stage
+		FROM unnest(enum_range(NULL::kb_account_state)) state
+		CROSS JOIN unnest(enum_range(NULL::kb_stage)) stage
 		LEFT JOIN standing s USING (state, stage)
 		GROUP BY state, stage
 		UNION ALL
@@ -67,15 +67,15 @@ BEGIN ATOMIC
 		CROSS JOIN LATERAL (VALUES ('paid', b.prepaid - b.bonus), ('bonus', b.bonus)) x (part, value)
 		UNION ALL
 		SELECT 'kbilling_mrr', jsonb_build_object('currency', t.currency, 'tariff', t.tariff),
-			   coalesce(sum(kbilling.kb_amount(kbilling.kb_rate(p.price, r.quantity, t.currency)) * r.accounts), 0)
-		FROM kbilling.tariff t
-		LEFT JOIN (recurring r JOIN kbilling.price p
+			   coalesce(sum(kb_amount(kb_rate(p.price, r.quantity, t.currency)) * r.accounts), 0)
+		FROM tariff t
+		LEFT JOIN (recurring r JOIN price p
 				   ON p.tariff = r.tariff AND p.service = r.service AND p.from_date <= r.today AND p.to_date > r.today)
 			ON r.tariff = t.tariff
 		GROUP BY t.currency, t.tariff
 		UNION ALL
 		SELECT x.name, '{}', x.value
-		FROM kbilling.kb_sweep_status() s
+		FROM kb_sweep_status() s
 		CROSS JOIN LATERAL (VALUES
 			('kbilling_sweep_running', s.running::integer),
 			('kbilling_sweep_lag_seconds', extract(epoch FROM s.lag)),
@@ -85,13 +85,13 @@ BEGIN ATOMIC
 			('kbilling_sweep_last_finished_timestamp_seconds', coalesce(extract(epoch FROM s.finished_at), 0))) x (name, value)
 		UNION ALL
 		SELECT 'kbilling_notices', jsonb_build_object('status', status), count(q.notice_no)
-		FROM unnest('{waiting,leased,paused,parked}'::text[]) status LEFT JOIN kbilling.notice_queue q USING (status)
+		FROM unnest('{waiting,leased,paused,parked}'::text[]) status LEFT JOIN notice_queue q USING (status)
 		GROUP BY status
 		UNION ALL
-		SELECT 'kbilling_notice_lag_seconds', '{}', coalesce(extract(epoch FROM kbilling.kb_now() - min(n.due_at)), 0)
-		FROM kbilling.notice n WHERE n.due_at <= kbilling.kb_now()
+		SELECT 'kbilling_notice_lag_seconds', '{}', coalesce(extract(epoch FROM kb_now() - min(n.due_at)), 0)
+		FROM notice n WHERE n.due_at <= kb_now()
 		UNION ALL
-		SELECT 'kbilling_sweep_periods_charged_total', '{}', coalesce(sum(r.periods_charged), 0) FROM kbilling.sweep_run r
+		SELECT 'kbilling_sweep_periods_charged_total', '{}', coalesce(sum(r.periods_charged), 0) FROM sweep_run r
 	)
 	SELECT m.name, s.labels, s.value, m.type, m.help
 	FROM (VALUES
@@ -112,15 +112,15 @@ BEGIN ATOMIC
 	JOIN sample s ON s.name = m.name
 	ORDER BY m.name, s.labels;
 END;
-COMMENT ON FUNCTION kbilling.kb_metrics() IS
+COMMENT ON FUNCTION kb_metrics() IS
 'What kbilling.metrics shows, with the owner''s rights: sums alone, so that a role that monitors needs to read nothing else';
 
 CREATE VIEW kbilling.metrics WITH (security_invoker) AS
-	SELECT name, labels, value, type, help FROM kbilling.kb_metrics();
-COMMENT ON VIEW kbilling.metrics IS
+	SELECT name, labels, value, type, help FROM kb_metrics();
+COMMENT ON VIEW metrics IS
 'Numbers for monitoring, as Prometheus names them. Debts, debtors and balances count accounts of every state, so that they agree with the ledger: what customers have less what they owe is kbilling_balance - kbilling_debt. kbilling_mrr is what the accounts that are charged (active, closing; blocked ones too) would owe for a whole month of base fees and recurring services on the terms of their local date: the tariff, prices and switched-on quantities of today, each line rounded, no usage, and no bonus taken off. A series is there, at zero, for every state and stage, and for every currency and tariff of kbilling.tariff';
-COMMENT ON COLUMN kbilling.metrics.name IS 'Name of the metric; amounts are in the currency''s major unit';
-COMMENT ON COLUMN kbilling.metrics.labels IS 'Its labels: state and stage; age (in days, the first day is 1) and currency; currency and tariff; currency and part (paid, bonus); status of notices (waiting, leased, paused, parked)';
-COMMENT ON COLUMN kbilling.metrics.value IS 'The number; never NULL';
-COMMENT ON COLUMN kbilling.metrics.type IS 'gauge or counter';
-COMMENT ON COLUMN kbilling.metrics.help IS 'What it counts';
+COMMENT ON COLUMN metrics.name IS 'Name of the metric; amounts are in the currency''s major unit';
+COMMENT ON COLUMN metrics.labels IS 'Its labels: state and stage; age (in days, the first day is 1) and currency; currency and tariff; currency and part (paid, bonus); status of notices (waiting, leased, paused, parked)';
+COMMENT ON COLUMN metrics.value IS 'The number; never NULL';
+COMMENT ON COLUMN metrics.type IS 'gauge or counter';
+COMMENT ON COLUMN metrics.help IS 'What it counts';

@@ -2,47 +2,47 @@
  * Notices: what is written because of a stage, and how workers empty the outbox (N2, N4).
  */
 
-CREATE INDEX notice_exhausted ON kbilling.notice (due_at) WHERE due_at IS NOT NULL AND tries >= 10;
-COMMENT ON INDEX kbilling.notice_exhausted IS 'Finds what is to be parked without a look at the queue';
+CREATE INDEX notice_exhausted ON notice (due_at) WHERE due_at IS NOT NULL AND tries >= 10;
+COMMENT ON INDEX notice_exhausted IS 'Finds what is to be parked without a look at the queue';
 
-CREATE INDEX notice_parked ON kbilling.notice (parked_at) WHERE parked_at IS NOT NULL;
-COMMENT ON INDEX kbilling.notice_parked IS 'Finds what was given up';
+CREATE INDEX notice_parked ON notice (parked_at) WHERE parked_at IS NOT NULL;
+COMMENT ON INDEX notice_parked IS 'Finds what was given up';
 
 -- What an account's stage is on a local date, and what it was just before: the sweep comes on the day of the change, or later.
-CREATE FUNCTION kbilling.kb_stage_news(account_ids bigint[], at timestamptz)
-	RETURNS TABLE (account_id bigint, balance kbilling.kb_money, debt_since date, deferred_until date, today date,
-				   stage_before kbilling.kb_stage, stage kbilling.kb_stage, next_on date, occasion text, facts jsonb)
+CREATE FUNCTION kbilling_internal.kb_stage_changes(account_ids bigint[], at timestamptz)
+	RETURNS TABLE (account_id bigint, balance kb_money, debt_since date, deferred_until date, today date,
+				   stage_before kb_stage, stage kb_stage, next_on date, occasion text, facts jsonb)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT a.account_id, a.balance, a.debt_since, a.deferred_until, d.today,
-		   kbilling.kb_stage(a.debt_since, a.deferred_until, b.day, o.remind_day, o.restrict_day, o.block_day),
+		   kb_stage(a.debt_since, a.deferred_until, b.day, o.remind_day, o.restrict_day, o.block_day),
 		   s.stage, least(n.next_on, t.next_on),
 		   concat_ws(' ', s.stage, 'since', to_char(a.debt_since, 'YYYY-MM-DD'), 'by', p.policy, 'deferred until ' || to_char(a.deferred_until, 'YYYY-MM-DD')),
 		   jsonb_build_object(
-			   'balance', a.balance, 'amount_due', kbilling.kb_amount_due(a.balance), 'next_stage_on', n.next_on,
-			   'next_stage', coalesce(kbilling.kb_stage(a.debt_since, a.deferred_until, n.next_on, p.remind_day, p.restrict_day, p.block_day)::text, 'none'))
+			   'balance', a.balance, 'amount_due', kb_amount_due(a.balance), 'next_stage_on', n.next_on,
+			   'next_stage', coalesce(kb_stage(a.debt_since, a.deferred_until, n.next_on, p.remind_day, p.restrict_day, p.block_day)::text, 'none'))
 		   || CASE s.stage
 			   WHEN 'remind' THEN jsonb_build_object('day', d.today - a.debt_since + 1, 'days', coalesce(n.next_on - d.today, 0))
 			   ELSE jsonb_build_object('stage', s.stage)
 			   END
 	FROM unnest($1) i (account_id)
-	JOIN kbilling.account a ON a.account_id = i.account_id
-	CROSS JOIN LATERAL (SELECT kbilling.kb_account_date($2, a.time_zone) AS today) d
-	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
-	CROSS JOIN LATERAL (SELECT kbilling.kb_stage(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS stage) s
-	CROSS JOIN LATERAL (SELECT kbilling.kb_next_stage_on(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS next_on) n
+	JOIN account a ON a.account_id = i.account_id
+	CROSS JOIN LATERAL (SELECT kb_account_date($2, a.time_zone) AS today) d
+	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
+	CROSS JOIN LATERAL (SELECT kb_stage(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS stage) s
+	CROSS JOIN LATERAL (SELECT kb_next_stage_on(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS next_on) n
 	-- the day before may have had another policy, and a day to come may have
 	CROSS JOIN LATERAL (SELECT least(a.stage_check_on, d.today) - 1 AS day) b
-	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, coalesce(b.day, d.today)) o
-	CROSS JOIN LATERAL (SELECT CASE WHEN a.debt_since IS NOT NULL THEN min(x.from_date) END AS next_on FROM kbilling.account_tariff x
+	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, coalesce(b.day, d.today)) o
+	CROSS JOIN LATERAL (SELECT CASE WHEN a.debt_since IS NOT NULL THEN min(x.from_date) END AS next_on FROM account_tariff x
 						WHERE x.account_id = a.account_id AND x.from_date > d.today) t
 	WHERE a.state IN ('active', 'closing');
 END;
-COMMENT ON FUNCTION kbilling.kb_stage_news(bigint[], timestamptz) IS
+COMMENT ON FUNCTION kb_stage_changes(bigint[], timestamptz) IS
 'For accounts that are not deleted: the stage at the moment, the one before it, and the facts of a notice that says so';
 
 -- Without a stage before: what time, or another policy, has done by itself.  The way into grace is told by what made the debt.
-CREATE FUNCTION kbilling.kb_tell_stages(account_ids bigint[], at timestamptz, stage_before kbilling.kb_stage = NULL, occasion text = NULL)
+CREATE FUNCTION kbilling_internal.kb_notify_stages(account_ids bigint[], at timestamptz, stage_before kb_stage = NULL, occasion text = NULL)
 	RETURNS bigint
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
@@ -50,198 +50,198 @@ BEGIN ATOMIC
 		SELECT x.account_id, x.balance, x.debt_since, x.deferred_until, x.today, x.next_on, coalesce($4, x.occasion) AS occasion,
 			   k.kind, x.facts || CASE x.stage WHEN 'remind' THEN '{}' ELSE jsonb_build_object('stage_before', coalesce($3, x.stage_before)) END AS facts,
 			   x.stage <> coalesce($3, x.stage_before) AND ($3 IS NOT NULL OR NOT (x.stage_before = 'ok' AND x.stage = 'grace'))
-			   AND NOT EXISTS (SELECT FROM kbilling.notice n
+			   AND NOT EXISTS (SELECT FROM notice n
 							   WHERE n.account_id = x.account_id AND n.kind = k.kind AND n.occasion = coalesce($4, x.occasion)) AS is_new
-		FROM kbilling.kb_stage_news($1, $2) x
-		CROSS JOIN LATERAL (SELECT CASE x.stage WHEN 'remind' THEN 'payment_reminder' ELSE 'stage_changed' END::kbilling.kb_notice_kind AS kind) k
+		FROM kb_stage_changes($1, $2) x
+		CROSS JOIN LATERAL (SELECT CASE x.stage WHEN 'remind' THEN 'payment_reminder' ELSE 'stage_changed' END::kb_notice_kind AS kind) k
 	), looked AS (
-		UPDATE kbilling.account a
+		UPDATE account a
 		-- what time has changed, and is not told of here, the sweep still tells
 		SET stage_check_on = CASE WHEN $3 IS NOT NULL AND NOT x.is_new AND a.stage_check_on <= x.today THEN a.stage_check_on ELSE x.next_on END,
 			last_notice_no = a.last_notice_no + x.is_new::integer
 		FROM news x
 		WHERE a.account_id = x.account_id AND a.state IN ('active', 'closing')
 			-- what was paid or deferred meanwhile is told by that, and the rest by the next sweep
-			AND a.balance OPERATOR(kbilling.=) x.balance
+			AND a.balance = x.balance
 			AND a.debt_since IS NOT DISTINCT FROM x.debt_since AND a.deferred_until IS NOT DISTINCT FROM x.deferred_until
 		RETURNING a.account_id, a.last_notice_no, x.kind, x.occasion, x.facts, x.is_new
 	), written AS (
-		INSERT INTO kbilling.notice (account_id, notice_no, written_at, due_at, kind, occasion, facts)
+		INSERT INTO notice (account_id, notice_no, written_at, due_at, kind, occasion, facts)
 		SELECT l.account_id, l.last_notice_no, $2, $2, l.kind, l.occasion, l.facts FROM looked l WHERE l.is_new
 		RETURNING notice_no
 	)
-	SELECT kbilling.kb_wake(count(*)) FROM written;
+	SELECT kb_wake(count(*)) FROM written;
 END;
-COMMENT ON FUNCTION kbilling.kb_tell_stages(bigint[], timestamptz, kbilling.kb_stage, text) IS
+COMMENT ON FUNCTION kb_notify_stages(bigint[], timestamptz, kb_stage, text) IS
 'Writes a notice for each of the accounts whose stage has changed by itself, or from the one given, and notes when it will change next; how many were written (N3, N5)';
 
-CREATE FUNCTION kbilling.kb_notice_facts(notice kbilling.notice) RETURNS jsonb
+CREATE FUNCTION kbilling_internal.kb_notice_facts(notice notice) RETURNS jsonb
 	LANGUAGE sql STABLE PARALLEL SAFE
 RETURN jsonb_build_object('account_id', ($1).account_id) || coalesce(($1).facts, (
 	SELECT jsonb_build_object(
-			   'balance', l.balance_after, 'in_debt', l.balance_after OPERATOR(kbilling.<) 0, 'amount_due', kbilling.kb_amount_due(l.balance_after),
+			   'balance', l.balance_after, 'in_debt', l.balance_after < 0, 'amount_due', kb_amount_due(l.balance_after),
 			   'stage', ($1).stage)
 		|| CASE ($1).kind
 			WHEN 'topup_received' THEN jsonb_build_object(
 				'amount', e.amount, 'bonus', coalesce(b.amount, z.zero), 'has_bonus', b.seq IS NOT NULL, 'stage_before', ($1).stage_before)
 			ELSE jsonb_build_object(
-				'month', to_char(e.period, 'YYYY-MM'), 'amount', OPERATOR(kbilling.-) e.amount,
-				'is_credit', e.amount OPERATOR(kbilling.>) 0, 'credit', greatest(e.amount, z.zero))
+				'month', to_char(e.period, 'YYYY-MM'), 'amount', - e.amount,
+				'is_credit', e.amount > 0, 'credit', greatest(e.amount, z.zero))
 			END
-	FROM kbilling.entry e
-	LEFT JOIN kbilling.entry b ON b.account_id = e.account_id AND b.seq = e.seq + 1 AND b.kind = 'bonus' AND b.ref_seq = e.seq
+	FROM entry e
+	LEFT JOIN entry b ON b.account_id = e.account_id AND b.seq = e.seq + 1 AND b.kind = 'bonus' AND b.ref_seq = e.seq
 	CROSS JOIN LATERAL (SELECT coalesce(b.balance_after, e.balance_after) AS balance_after) l
-	CROSS JOIN LATERAL (SELECT e.amount OPERATOR(kbilling.-) e.amount AS zero) z
+	CROSS JOIN LATERAL (SELECT e.amount - e.amount AS zero) z
 	WHERE e.account_id = ($1).account_id AND e.seq = ($1).occasion::bigint), '{}');
-COMMENT ON FUNCTION kbilling.kb_notice_facts(kbilling.notice) IS
+COMMENT ON FUNCTION kb_notice_facts(notice) IS
 'What a notice''s text is made of: the facts in its row, or those of the entry that it is about, as they were then; kbilling.notice_kind lists them';
 
-CREATE FUNCTION kbilling.kb_recipients(account_id bigint, kind kbilling.kb_notice_kind) RETURNS jsonb
+CREATE FUNCTION kbilling_internal.kb_recipients(account_id bigint, kind kb_notice_kind) RETURNS jsonb
 	LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (
 	SELECT coalesce(jsonb_agg(jsonb_build_object('member', m.member, 'email', m.email, 'language', coalesce(m.language, p.language))
 							  ORDER BY m.role DESC, m.member), '[]')
-	FROM kbilling.account a
-	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, kbilling.kb_account_date(kbilling.kb_now(), a.time_zone)) p
-	JOIN kbilling.member m ON m.account_id = a.account_id
+	FROM account a
+	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
+	JOIN member m ON m.account_id = a.account_id
 	WHERE a.account_id = $1 AND m.email <> ''
 		AND (m.role = 'owner' OR m.role = 'admin' AND $2 IN ('stage_changed', 'payment_reminder')));
-COMMENT ON FUNCTION kbilling.kb_recipients(bigint, kbilling.kb_notice_kind) IS
+COMMENT ON FUNCTION kb_recipients(bigint, kb_notice_kind) IS
 'Who gets a notice: owners, and admins where it asks to pay or says what they may do; those with an email, as an array of member, email and language';
 
 -- What is few is looked up by its key: the planner takes a limit that it does not know for a tenth of the queue.
 CREATE FUNCTION kbilling.kb_take_notices(max integer, lease interval)
-	RETURNS TABLE (account_id bigint, notice_no bigint, kind kbilling.kb_notice_kind, written_at timestamptz, tries integer,
+	RETURNS TABLE (account_id bigint, notice_no bigint, kind kb_notice_kind, written_at timestamptz, tries integer,
 				   leased_until timestamptz, facts jsonb, recipients jsonb)
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('max, lease', max, lease),
-		   kbilling.kb_raise_if(max NOT BETWEEN 1 AND 1000, '22023', 'max must be from 1 to 1000', format('It is %s.', max)),
+	SELECT kb_require_not_null('max, lease', max, lease),
+		   kb_raise_if(max NOT BETWEEN 1 AND 1000, '22023', 'max must be from 1 to 1000', format('It is %s.', max)),
 		   -- a month less its days is an interval of no fixed length
-		   kbilling.kb_raise_if(kbilling.kb_now() + lease <= kbilling.kb_now() OR kbilling.kb_now() + lease > kbilling.kb_now() + interval '1 day', '22023', 'a lease lasts up to a day', format('It is %s.', lease),
-								'Give the time that delivering so many notices takes at most.');
+		   kb_raise_if(kb_now() + lease <= kb_now() OR kb_now() + lease > kb_now() + interval '1 day', '22023', 'a lease lasts up to a day', format('It is %s.', lease),
+					   'Give the time that delivering so many notices takes at most.');
 	-- taken ten times, and never heard of again
-	UPDATE kbilling.notice n
-	SET due_at = NULL, parked_at = kbilling.kb_now(), last_error = coalesce(n.last_error, 'the last lease ran out')
-	FROM (SELECT x.account_id, x.notice_no FROM kbilling.notice x
-		  WHERE x.due_at <= kbilling.kb_now() AND x.tries >= 10
+	UPDATE notice n
+	SET due_at = NULL, parked_at = kb_now(), last_error = coalesce(n.last_error, 'the last lease ran out')
+	FROM (SELECT x.account_id, x.notice_no FROM notice x
+		  WHERE x.due_at <= kb_now() AND x.tries >= 10
 		  FOR UPDATE SKIP LOCKED) over
 	WHERE n.account_id = over.account_id AND n.notice_no = over.notice_no;
 	WITH due AS MATERIALIZED (
-		SELECT x.account_id, x.notice_no FROM kbilling.notice x
-		WHERE x.due_at <= kbilling.kb_now() AND x.tries < 10
+		SELECT x.account_id, x.notice_no FROM notice x
+		WHERE x.due_at <= kb_now() AND x.tries < 10
 		ORDER BY x.due_at, x.account_id, x.notice_no LIMIT kb_take_notices.max
 		FOR UPDATE SKIP LOCKED
 	), taken AS (
-		UPDATE kbilling.notice n
-		SET tries = n.tries + 1, due_at = kbilling.kb_now() + lease, leased_until = kbilling.kb_now() + lease
+		UPDATE notice n
+		SET tries = n.tries + 1, due_at = kb_now() + lease, leased_until = kb_now() + lease
 		FROM due
 		WHERE n.account_id = due.account_id AND n.notice_no = due.notice_no
 		RETURNING n
 	)
 	SELECT (t.n).account_id, (t.n).notice_no, (t.n).kind, (t.n).written_at, (t.n).tries, (t.n).leased_until,
-		   kbilling.kb_notice_facts(t.n), kbilling.kb_recipients((t.n).account_id, (t.n).kind)
+		   kb_notice_facts(t.n), kb_recipients((t.n).account_id, (t.n).kind)
 	FROM taken t
 	ORDER BY (t.n).written_at, (t.n).account_id, (t.n).notice_no;
 END;
-COMMENT ON FUNCTION kbilling.kb_take_notices(integer, interval) IS
+COMMENT ON FUNCTION kb_take_notices(integer, interval) IS
 'Gives a worker up to max (1 to 1000) of the notices that are due, the longest due first, for the time of the lease; no other worker gets them until it ends (N2). Commit, deliver, then kb_ack_notice or kb_fail_notice. recipients is an array of member, email and language; empty where nobody has an address, and for account_purged, which the application reads. 22023 for another max or a lease that is not up to a day';
 
-CREATE FUNCTION kbilling.kb_require_notice(account_id bigint, notice_no bigint) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_require_notice(account_id bigint, notice_no bigint) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('account_id, notice_no', $1, $2),
-		   kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.notice n WHERE n.account_id = $1 AND n.notice_no = $2),
-								'22023', format('account %s has no notice %s', $1, $2), NULL,
-								'Pass the account_id and notice_no that kb_take_notices gave.');
+	SELECT kb_require_not_null('account_id, notice_no', $1, $2),
+		   kb_raise_if(NOT EXISTS (SELECT FROM notice n WHERE n.account_id = $1 AND n.notice_no = $2),
+					   '22023', format('account %s has no notice %s', $1, $2), NULL,
+					   'Pass the account_id and notice_no that kb_take_notices gave.');
 END;
-COMMENT ON FUNCTION kbilling.kb_require_notice(bigint, bigint) IS 'Raises 22023 if there is no such notice';
+COMMENT ON FUNCTION kb_require_notice(bigint, bigint) IS 'Raises 22023 if there is no such notice';
 
 CREATE FUNCTION kbilling.kb_ack_notice(account_id bigint, notice_no bigint) RETURNS boolean
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_notice($1, $2);
+	SELECT kb_require_notice($1, $2);
 	WITH delivered AS (
-		UPDATE kbilling.notice n SET delivered_at = kbilling.kb_now(), due_at = NULL, parked_at = NULL, leased_until = NULL
+		UPDATE notice n SET delivered_at = kb_now(), due_at = NULL, parked_at = NULL, leased_until = NULL
 		WHERE n.account_id = $1 AND n.notice_no = $2 AND n.delivered_at IS NULL
 		RETURNING notice_no
 	)
 	SELECT EXISTS (SELECT FROM delivered);
 END;
-COMMENT ON FUNCTION kbilling.kb_ack_notice(bigint, bigint) IS
+COMMENT ON FUNCTION kb_ack_notice(bigint, bigint) IS
 'Says that a notice is delivered, also if its lease has run out; false if it was before. 22023 if there is no such notice';
 
 CREATE FUNCTION kbilling.kb_fail_notice(account_id bigint, notice_no bigint, error text, tries integer = NULL) RETURNS timestamptz
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_notice($1, $2), kbilling.kb_require_not_null('error', error);
-	UPDATE kbilling.notice n
-	SET due_at = CASE WHEN n.tries < 10 THEN kbilling.kb_now() + interval '1 minute' * 2 ^ (n.tries - 1) END,
-		parked_at = CASE WHEN n.tries >= 10 THEN kbilling.kb_now() END,
+	SELECT kb_require_notice($1, $2), kb_require_not_null('error', error);
+	UPDATE notice n
+	SET due_at = CASE WHEN n.tries < 10 THEN kb_now() + interval '1 minute' * 2 ^ (n.tries - 1) END,
+		parked_at = CASE WHEN n.tries >= 10 THEN kb_now() END,
 		leased_until = NULL,
 		-- cut, digits may become a card number that they were not before
-		last_error = CASE WHEN kbilling.kb_has_card_number(error) OR kbilling.kb_has_card_number(left(error, 500))
+		last_error = CASE WHEN kb_has_card_number(error) OR kb_has_card_number(left(error, 500))
 						 THEN '(an error with a card number)' ELSE left(error, 500) END
 	WHERE n.account_id = $1 AND n.notice_no = $2 AND n.due_at IS NOT NULL AND n.tries > 0
 		AND n.tries = coalesce(kb_fail_notice.tries, n.tries);
-	SELECT n.due_at FROM kbilling.notice n WHERE n.account_id = $1 AND n.notice_no = $2;
+	SELECT n.due_at FROM notice n WHERE n.account_id = $1 AND n.notice_no = $2;
 END;
-COMMENT ON FUNCTION kbilling.kb_fail_notice(bigint, bigint, text, integer) IS
+COMMENT ON FUNCTION kb_fail_notice(bigint, bigint, text, integer) IS
 'Says that a notice could not be delivered, and why; gives when it is due again: after 1, 2, 4, … 256 minutes; NULL after the tenth try, when it is parked (N2), or if it is delivered or parked already. tries is what kb_take_notices gave: a worker whose lease has run out then leaves alone what another one has. 22023 if there is no such notice';
 
 CREATE FUNCTION kbilling.kb_retry_notice(account_id bigint, notice_no bigint) RETURNS boolean
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_notice($1, $2);
+	SELECT kb_require_notice($1, $2);
 	WITH again AS (
-		UPDATE kbilling.notice n SET due_at = kbilling.kb_now(), parked_at = NULL, tries = 0
+		UPDATE notice n SET due_at = kb_now(), parked_at = NULL, tries = 0
 		WHERE n.account_id = $1 AND n.notice_no = $2 AND n.parked_at IS NOT NULL
 		RETURNING notice_no
 	)
-	SELECT kbilling.kb_wake(count(*)) > 0 FROM again;
+	SELECT kb_wake(count(*)) > 0 FROM again;
 END;
-COMMENT ON FUNCTION kbilling.kb_retry_notice(bigint, bigint) IS
+COMMENT ON FUNCTION kb_retry_notice(bigint, bigint) IS
 'Puts a parked notice back into the queue, with all its tries; false if it is not parked. 22023 if there is no such notice';
 
 CREATE TYPE kbilling.kb_notice_text AS (language text, subject text, body text);
-COMMENT ON TYPE kbilling.kb_notice_text IS 'A notice in words';
-COMMENT ON COLUMN kbilling.kb_notice_text.language IS 'The language that it is in: the one asked for, if there are texts in it';
-COMMENT ON COLUMN kbilling.kb_notice_text.subject IS 'One line';
-COMMENT ON COLUMN kbilling.kb_notice_text.body IS 'Plain text';
+COMMENT ON TYPE kb_notice_text IS 'A notice in words';
+COMMENT ON COLUMN kb_notice_text.language IS 'The language that it is in: the one asked for, if there are texts in it';
+COMMENT ON COLUMN kb_notice_text.subject IS 'One line';
+COMMENT ON COLUMN kb_notice_text.body IS 'Plain text';
 
-CREATE FUNCTION kbilling.kb_render_notice(account_id bigint, notice_no bigint, language text = NULL) RETURNS kbilling.kb_notice_text
-	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+CREATE FUNCTION kbilling.kb_render_notice(account_id bigint, notice_no bigint, language text = NULL) RETURNS kb_notice_text
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_notice($1, $2);
-	SELECT ROW(t.language, kbilling.kb_format_message(t.subject, t.language, f.facts), kbilling.kb_format_message(t.body, t.language, f.facts))::kbilling.kb_notice_text
-	FROM kbilling.notice n
-	JOIN kbilling.account a ON a.account_id = n.account_id
-	CROSS JOIN LATERAL kbilling.kb_policy_on(a.account_id, a.tariff, a.tariff_from, kbilling.kb_account_date(kbilling.kb_now(), a.time_zone)) p
-	CROSS JOIN LATERAL (SELECT kbilling.kb_notice_facts(n) AS facts,
-							   coalesce($3, kbilling.kb_recipients(n.account_id, n.kind) -> 0 ->> 'language', p.language) AS language) f
-	CROSS JOIN LATERAL kbilling.kb_template(p.policy, n.kind, f.language) t
+	SELECT kb_require_notice($1, $2);
+	SELECT ROW(t.language, kb_format_message(t.subject, t.language, f.facts), kb_format_message(t.body, t.language, f.facts))::kb_notice_text
+	FROM notice n
+	JOIN account a ON a.account_id = n.account_id
+	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
+	CROSS JOIN LATERAL (SELECT kb_notice_facts(n) AS facts,
+							   coalesce($3, kb_recipients(n.account_id, n.kind) -> 0 ->> 'language', p.language) AS language) f
+	CROSS JOIN LATERAL kb_template(p.policy, n.kind, f.language) t
 	WHERE n.account_id = $1 AND n.notice_no = $2;
 END;
-COMMENT ON FUNCTION kbilling.kb_render_notice(bigint, bigint, text) IS
+COMMENT ON FUNCTION kb_render_notice(bigint, bigint, text) IS
 'A notice in words (N4), in the language given, else that of its first recipient, else the policy''s; in English where there are no texts in it. 22023 if there is no such notice';
 
 CREATE VIEW kbilling.notice_queue WITH (security_invoker) AS
 	SELECT n.account_id, n.notice_no, n.kind,
 		   CASE
 			   WHEN n.parked_at IS NOT NULL THEN 'parked'
-			   WHEN n.leased_until > kbilling.kb_now() THEN 'leased'
-			   WHEN n.due_at > kbilling.kb_now() THEN 'paused'
+			   WHEN n.leased_until > kb_now() THEN 'leased'
+			   WHEN n.due_at > kb_now() THEN 'paused'
 			   ELSE 'waiting'
 		   END AS status, n.written_at, n.due_at, n.tries, n.last_error
-	FROM kbilling.notice n
+	FROM notice n
 	WHERE n.due_at IS NOT NULL OR n.parked_at IS NOT NULL;
-COMMENT ON VIEW kbilling.notice_queue IS 'Notices that are not delivered';
-COMMENT ON COLUMN kbilling.notice_queue.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.notice_queue.notice_no IS 'Number of the notice within it';
-COMMENT ON COLUMN kbilling.notice_queue.kind IS 'What it says';
-COMMENT ON COLUMN kbilling.notice_queue.status IS 'waiting; leased to a worker; paused after a try that failed; parked after ten';
-COMMENT ON COLUMN kbilling.notice_queue.written_at IS 'When it was written';
-COMMENT ON COLUMN kbilling.notice_queue.due_at IS 'When a worker may take it';
-COMMENT ON COLUMN kbilling.notice_queue.tries IS 'How often it was taken';
-COMMENT ON COLUMN kbilling.notice_queue.last_error IS 'Why it could not be delivered';
+COMMENT ON VIEW notice_queue IS 'Notices that are not delivered';
+COMMENT ON COLUMN notice_queue.account_id IS 'The account';
+COMMENT ON COLUMN notice_queue.notice_no IS 'Number of the notice within it';
+COMMENT ON COLUMN notice_queue.kind IS 'What it says';
+COMMENT ON COLUMN notice_queue.status IS 'waiting; leased to a worker; paused after a try that failed; parked after ten';
+COMMENT ON COLUMN notice_queue.written_at IS 'When it was written';
+COMMENT ON COLUMN notice_queue.due_at IS 'When a worker may take it';
+COMMENT ON COLUMN notice_queue.tries IS 'How often it was taken';
+COMMENT ON COLUMN notice_queue.last_error IS 'Why it could not be delivered';

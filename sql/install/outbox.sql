@@ -9,12 +9,12 @@ CREATE TYPE kbilling.kb_notice_kind AS ENUM (
 	'topup_received', 'charge_posted', 'stage_changed', 'payment_reminder', 'closure_scheduled', 'closure_reminder',
 	'closure_cancelled', 'account_deleted', 'account_restored', 'account_purged'
 );
-COMMENT ON TYPE kbilling.kb_notice_kind IS 'What a notice is about (N5)';
+COMMENT ON TYPE kb_notice_kind IS 'What a notice is about (N5)';
 
-CREATE FUNCTION kbilling.kb_wake(notices bigint) RETURNS bigint
+CREATE FUNCTION kbilling_internal.kb_wake(notices bigint) RETURNS bigint
 	LANGUAGE c VOLATILE
 	AS 'MODULE_PATHNAME', 'kb_wake';
-COMMENT ON FUNCTION kbilling.kb_wake(bigint) IS 'NOTIFY kbilling, if there are any notices (N1); gives their number back';
+COMMENT ON FUNCTION kb_wake(bigint) IS 'NOTIFY kbilling, if there are any notices (N1); gives their number back';
 
 -- No foreign key to account, and the number comes from its row: as with entries.
 CREATE TABLE kbilling.notice (
@@ -26,31 +26,31 @@ CREATE TABLE kbilling.notice (
 	delivered_at timestamptz,
 	parked_at    timestamptz,
 	tries        integer NOT NULL DEFAULT 0,
-	kind         kbilling.kb_notice_kind NOT NULL,
-	stage_before kbilling.kb_stage,
-	stage        kbilling.kb_stage,
+	kind         kb_notice_kind NOT NULL,
+	stage_before kb_stage,
+	stage        kb_stage,
 	occasion     text NOT NULL,
-	last_error   kbilling.kb_text,
+	last_error   kb_text,
 	facts        jsonb,
 	PRIMARY KEY (account_id, notice_no),
 	UNIQUE (account_id, kind, occasion)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.notice', '');
-COMMENT ON TABLE kbilling.notice IS 'Messages that someone must get, delivered or not (N1 to N3)';
-COMMENT ON COLUMN kbilling.notice.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.notice.notice_no IS 'Rises within the account; numbers may be left out';
-COMMENT ON COLUMN kbilling.notice.written_at IS 'When it was written';
-COMMENT ON COLUMN kbilling.notice.due_at IS 'When a worker may take it, the next time; NULL when it is delivered or parked, or the account was purged before';
-COMMENT ON COLUMN kbilling.notice.leased_until IS 'Until when the worker that has it last taken may take its time (N2)';
-COMMENT ON COLUMN kbilling.notice.delivered_at IS 'When a worker said that it is delivered';
-COMMENT ON COLUMN kbilling.notice.parked_at IS 'When it was given up (N2)';
-COMMENT ON COLUMN kbilling.notice.tries IS 'How often it was taken';
-COMMENT ON COLUMN kbilling.notice.kind IS 'What it says (N5)';
-COMMENT ON COLUMN kbilling.notice.stage_before IS 'Of a top-up: the stage before it';
-COMMENT ON COLUMN kbilling.notice.stage IS 'Of a top-up or charge: the stage after it, as it was when it was written';
-COMMENT ON COLUMN kbilling.notice.occasion IS 'What it is about, so that it is said once (N3): an entry''s seq, a closure''s step_no, a change of stage';
-COMMENT ON COLUMN kbilling.notice.last_error IS 'Why it could not be delivered, in the worker''s words';
-COMMENT ON COLUMN kbilling.notice.facts IS 'What its text is made of; NULL where the journal has it (kb_notice_facts)';
+COMMENT ON TABLE notice IS 'Messages that someone must get, delivered or not (N1 to N3)';
+COMMENT ON COLUMN notice.account_id IS 'The account';
+COMMENT ON COLUMN notice.notice_no IS 'Rises within the account; numbers may be left out';
+COMMENT ON COLUMN notice.written_at IS 'When it was written';
+COMMENT ON COLUMN notice.due_at IS 'When a worker may take it, the next time; NULL when it is delivered or parked, or the account was purged before';
+COMMENT ON COLUMN notice.leased_until IS 'Until when the worker that has it last taken may take its time (N2)';
+COMMENT ON COLUMN notice.delivered_at IS 'When a worker said that it is delivered';
+COMMENT ON COLUMN notice.parked_at IS 'When it was given up (N2)';
+COMMENT ON COLUMN notice.tries IS 'How often it was taken';
+COMMENT ON COLUMN notice.kind IS 'What it says (N5)';
+COMMENT ON COLUMN notice.stage_before IS 'Of a top-up: the stage before it';
+COMMENT ON COLUMN notice.stage IS 'Of a top-up or charge: the stage after it, as it was when it was written';
+COMMENT ON COLUMN notice.occasion IS 'What it is about, so that it is said once (N3): an entry''s seq, a closure''s step_no, a change of stage';
+COMMENT ON COLUMN notice.last_error IS 'Why it could not be delivered, in the worker''s words';
+COMMENT ON COLUMN notice.facts IS 'What its text is made of; NULL where the journal has it (kb_notice_facts)';
 
-CREATE INDEX notice_due ON kbilling.notice (due_at, account_id, notice_no) WHERE due_at IS NOT NULL;
-COMMENT ON INDEX kbilling.notice_due IS 'The queue';
+CREATE INDEX notice_due ON notice (due_at, account_id, notice_no) WHERE due_at IS NOT NULL;
+COMMENT ON INDEX notice_due IS 'The queue';

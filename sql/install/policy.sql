@@ -5,14 +5,14 @@
  * restore; so they cannot be changed either.
  */
 
-CREATE FUNCTION kbilling.kb_refuse_change() RETURNS trigger
+CREATE FUNCTION kbilling_internal.kb_refuse_change() RETURNS trigger
 	LANGUAGE c
 	AS 'MODULE_PATHNAME', 'kb_refuse_change';
-COMMENT ON FUNCTION kbilling.kb_refuse_change() IS
+COMMENT ON FUNCTION kb_refuse_change() IS
 'Trigger of built-in rows: raises 55000, with the trigger''s argument as hint';
 
 CREATE TABLE kbilling.policy (
-	policy           kbilling.kb_text PRIMARY KEY CHECK (policy <> ''),
+	policy           kb_text PRIMARY KEY CHECK (policy <> ''),
 	remind_day       integer NOT NULL DEFAULT 4,
 	restrict_day     integer NOT NULL DEFAULT 7,
 	block_day        integer NOT NULL DEFAULT 10,
@@ -21,39 +21,39 @@ CREATE TABLE kbilling.policy (
 	notice_days      integer NOT NULL DEFAULT 10 CHECK (notice_days BETWEEN 1 AND 36500),
 	reminder_days    integer[] NOT NULL DEFAULT '{3,1}' CHECK (coalesce(0 < ALL (reminder_days), false)),
 	restore_days     integer NOT NULL DEFAULT 20 CHECK (restore_days BETWEEN 1 AND 36500),
-	language         kbilling.kb_text NOT NULL DEFAULT 'en' CHECK (kbilling.kb_is_language(language)),
+	language         kb_text NOT NULL DEFAULT 'en' CHECK (kb_is_language(language)),
 	debt_counts_from text NOT NULL DEFAULT 'due_date' CHECK (debt_counts_from IN ('due_date', 'posting_date')),
-	metadata         kbilling.kb_json NOT NULL DEFAULT '{}',
+	metadata         kb_json NOT NULL DEFAULT '{}',
 	payment_hours    integer NOT NULL DEFAULT 24 CHECK (payment_hours >= 1),
 	CHECK (1 <= remind_day AND remind_day <= restrict_day AND restrict_day <= block_day)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.policy', $$WHERE policy <> 'standard'$$);
-COMMENT ON TABLE kbilling.policy IS 'The numbers of the rules; "standard" is built in, a service that wants others adds a row of its own';
-COMMENT ON COLUMN kbilling.policy.policy IS 'Name, to which a tariff refers';
-COMMENT ON COLUMN kbilling.policy.remind_day IS 'Day of a debt on which stage remind begins (S2)';
-COMMENT ON COLUMN kbilling.policy.restrict_day IS 'Day of a debt on which stage restrict begins (S2)';
-COMMENT ON COLUMN kbilling.policy.block_day IS 'Day of a debt on which stage blocked begins (S2)';
-COMMENT ON COLUMN kbilling.policy.min_age_days IS 'An account may be closed when it is older than so many days (D1)';
-COMMENT ON COLUMN kbilling.policy.inactive_days IS 'An account may be closed when nobody has logged in for so many days (D1)';
-COMMENT ON COLUMN kbilling.policy.notice_days IS 'Days from the notice of a closure to the deletion (D2)';
-COMMENT ON COLUMN kbilling.policy.reminder_days IS 'Days before the deletion on which the owner is reminded (D2)';
-COMMENT ON COLUMN kbilling.policy.language IS 'The language of notices to members who have none of their own, such as "uk"';
-COMMENT ON COLUMN kbilling.policy.restore_days IS 'Days after the deletion in which support can restore the account (D5)';
-COMMENT ON COLUMN kbilling.policy.payment_hours IS 'Hours for which a payment that was begun is waited for';
-COMMENT ON COLUMN kbilling.policy.debt_counts_from IS 'When a charge takes effect: due_date, the 1st of the month in which it is posted, or posting_date, the day of posting (C5)';
-COMMENT ON COLUMN kbilling.policy.metadata IS 'For the application''s own use';
+COMMENT ON TABLE policy IS 'The numbers of the rules; "standard" is built in, a service that wants others adds a row of its own';
+COMMENT ON COLUMN policy.policy IS 'Name, to which a tariff refers';
+COMMENT ON COLUMN policy.remind_day IS 'Day of a debt on which stage remind begins (S2)';
+COMMENT ON COLUMN policy.restrict_day IS 'Day of a debt on which stage restrict begins (S2)';
+COMMENT ON COLUMN policy.block_day IS 'Day of a debt on which stage blocked begins (S2)';
+COMMENT ON COLUMN policy.min_age_days IS 'An account may be closed when it is older than so many days (D1)';
+COMMENT ON COLUMN policy.inactive_days IS 'An account may be closed when nobody has logged in for so many days (D1)';
+COMMENT ON COLUMN policy.notice_days IS 'Days from the notice of a closure to the deletion (D2)';
+COMMENT ON COLUMN policy.reminder_days IS 'Days before the deletion on which the owner is reminded (D2)';
+COMMENT ON COLUMN policy.language IS 'The language of notices to members who have none of their own, such as "uk"';
+COMMENT ON COLUMN policy.restore_days IS 'Days after the deletion in which support can restore the account (D5)';
+COMMENT ON COLUMN policy.payment_hours IS 'Hours for which a payment that was begun is waited for';
+COMMENT ON COLUMN policy.debt_counts_from IS 'When a charge takes effect: due_date, the 1st of the month in which it is posted, or posting_date, the day of posting (C5)';
+COMMENT ON COLUMN policy.metadata IS 'For the application''s own use';
 
-INSERT INTO kbilling.policy (policy) VALUES ('standard');
+INSERT INTO policy (policy) VALUES ('standard');
 
-CREATE TRIGGER policy_standard BEFORE UPDATE OR DELETE ON kbilling.policy
+CREATE TRIGGER policy_standard BEFORE UPDATE OR DELETE ON policy
 	FOR EACH ROW WHEN (OLD.policy = 'standard')
-	EXECUTE FUNCTION kbilling.kb_refuse_change('Insert a policy of your own into kbilling.policy and name it in kb_create_tariff.');
+	EXECUTE FUNCTION kb_refuse_change('Insert a policy of your own into kbilling.policy and name it in kb_create_tariff.');
 
-CREATE TRIGGER policy_truncate BEFORE TRUNCATE ON kbilling.policy
-	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_refuse_change('Delete the rows that are your own.');
+CREATE TRIGGER policy_truncate BEFORE TRUNCATE ON policy
+	FOR EACH STATEMENT EXECUTE FUNCTION kb_refuse_change('Delete the rows that are your own.');
 
-CREATE FUNCTION kbilling.kb_access_stage(debt_since date, today date, policy kbilling.policy) RETURNS kbilling.kb_stage
+CREATE FUNCTION kbilling.kb_access_stage(debt_since date, today date, policy policy) RETURNS kb_stage
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN kbilling.kb_stage(debt_since, NULL, today, (policy).remind_day, (policy).restrict_day, (policy).block_day);
-COMMENT ON FUNCTION kbilling.kb_access_stage(date, date, kbilling.policy) IS
+RETURN kb_stage(debt_since, NULL, today, (policy).remind_day, (policy).restrict_day, (policy).block_day);
+COMMENT ON FUNCTION kb_access_stage(date, date, policy) IS
 'Stage of a debt by a row of kbilling.policy (S2); no debt (NULL) is ok';

@@ -2,31 +2,31 @@
  * The rules of a posting, over values: bonus, debt, and the hash of an entry.
  */
 
-CREATE FUNCTION kbilling.kb_bonus_after(bonus kbilling.kb_money, delta kbilling.kb_money, balance_after kbilling.kb_money)
-	RETURNS kbilling.kb_money
+CREATE FUNCTION kbilling_internal.kb_bonus_after(bonus kb_money, delta kb_money, balance_after kb_money)
+	RETURNS kb_money
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_bonus_after';
-COMMENT ON FUNCTION kbilling.kb_bonus_after(kbilling.kb_money, kbilling.kb_money, kbilling.kb_money) IS
+COMMENT ON FUNCTION kb_bonus_after(kb_money, kb_money, kb_money) IS
 'bonus + delta, kept between nothing and what is on the balance: bonus is spent first (T6)';
 
-CREATE FUNCTION kbilling.kb_debt_since(before date, balance_after kbilling.kb_money, effective_on date) RETURNS date
+CREATE FUNCTION kbilling_internal.kb_debt_since(before date, balance_after kb_money, effective_on date) RETURNS date
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_debt_since';
-COMMENT ON FUNCTION kbilling.kb_debt_since(date, kbilling.kb_money, date) IS
+COMMENT ON FUNCTION kb_debt_since(date, kb_money, date) IS
 'Since when there is a debt after an entry (S1): what it was before, or the day on which the entry takes effect; NULL if there is none';
 
-CREATE FUNCTION kbilling.kb_amount_due(balance kbilling.kb_money) RETURNS kbilling.kb_money
+CREATE FUNCTION kbilling_internal.kb_amount_due(balance kb_money) RETURNS kb_money
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN greatest(OPERATOR(kbilling.-) balance, balance OPERATOR(kbilling.-) balance);
-COMMENT ON FUNCTION kbilling.kb_amount_due(kbilling.kb_money) IS 'The debt of a balance, zero or more';
+RETURN greatest(- balance, balance - balance);
+COMMENT ON FUNCTION kb_amount_due(kb_money) IS 'The debt of a balance, zero or more';
 
-CREATE FUNCTION kbilling.kb_entry_hash(
+CREATE FUNCTION kbilling_internal.kb_entry_hash(
 		previous bytea, account_id bigint, seq bigint, kind text,
-		amount kbilling.kb_money, balance_after kbilling.kb_money, bonus_after kbilling.kb_money,
+		amount kb_money, balance_after kb_money, bonus_after kb_money,
 		debt_since date, effective_on date, posted_at timestamptz, key text, period date, method text,
 		ref_seq bigint, member text, memo text, lines jsonb)
 	RETURNS bytea
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 50
 	AS 'MODULE_PATHNAME', 'kb_entry_hash';
-COMMENT ON FUNCTION kbilling.kb_entry_hash(bytea, bigint, bigint, text, kbilling.kb_money, kbilling.kb_money, kbilling.kb_money, date, date, timestamptz, text, date, text, bigint, text, text, jsonb) IS
+COMMENT ON FUNCTION kb_entry_hash(bytea, bigint, bigint, text, kb_money, kb_money, kb_money, date, date, timestamptz, text, date, text, bigint, text, text, jsonb) IS
 'SHA-256 of an entry and the hash before it (J5); docs/reference.md says over which bytes';

@@ -2,60 +2,60 @@
 
 CREATE TYPE kbilling.kb_price;
 
-CREATE FUNCTION kbilling.kb_price_in(cstring) RETURNS kbilling.kb_price
+CREATE FUNCTION kbilling_internal.kb_price_in(cstring) RETURNS kb_price
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kbilling.kb_price_in(cstring) IS
+COMMENT ON FUNCTION kb_price_in(cstring) IS
 	'Reads a price (P); error 22P02 points at the character, 22003 if a number is too large';
 
-CREATE FUNCTION kbilling.kb_price_out(kbilling.kb_price) RETURNS cstring
+CREATE FUNCTION kbilling_internal.kb_price_out(kb_price) RETURNS cstring
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kbilling.kb_price_out(kbilling.kb_price) IS
+COMMENT ON FUNCTION kb_price_out(kb_price) IS
 	'Writes a price, with the decimals it was given, so that reading it gives the same value (P)';
 
-CREATE FUNCTION kbilling.kb_price_recv(internal) RETURNS kbilling.kb_price
+CREATE FUNCTION kbilling_internal.kb_price_recv(internal) RETURNS kb_price
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kbilling.kb_price_recv(internal) IS
+COMMENT ON FUNCTION kb_price_recv(internal) IS
 	'Reads the binary form: a version byte, 1, then the text; refuses what kb_price_in refuses';
 
-CREATE FUNCTION kbilling.kb_price_send(kbilling.kb_price) RETURNS bytea
+CREATE FUNCTION kbilling_internal.kb_price_send(kb_price) RETURNS bytea
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kbilling.kb_price_send(kbilling.kb_price) IS
+COMMENT ON FUNCTION kb_price_send(kb_price) IS
 	'Writes the binary form: a version byte, 1, then the text';
 
 CREATE TYPE kbilling.kb_price (
-	INPUT = kbilling.kb_price_in,
-	OUTPUT = kbilling.kb_price_out,
-	RECEIVE = kbilling.kb_price_recv,
-	SEND = kbilling.kb_price_send,
+	INPUT = kb_price_in,
+	OUTPUT = kb_price_out,
+	RECEIVE = kb_price_recv,
+	SEND = kb_price_send,
 	STORAGE = main
 );
-COMMENT ON TYPE kbilling.kb_price IS
+COMMENT ON TYPE kb_price IS
 	'A price (P). 19.00: flat, for the period. 0.05 each: per unit. 5.00 per 100: per started package. graduated 0.10 to 100, 0.08 to 1000, 0.05: each unit at the price of its own tier. volume 0.10 to 100, 0.08 to 1000, 0.05: all units at the price of the tier that the total reaches. A tier may add a flat fee: 0.10 + 2.00 to 100. 2.5% + 0.30: percentage of a monetary quantity, and a fee per event. free 50, min 5.00 and max 100.00 may follow all but the flat one';
 
-CREATE FUNCTION kbilling.kb_price_eq(kbilling.kb_price, kbilling.kb_price) RETURNS boolean
+CREATE FUNCTION kbilling_internal.kb_price_eq(kb_price, kb_price) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
-COMMENT ON FUNCTION kbilling.kb_price_eq(kbilling.kb_price, kbilling.kb_price) IS
+COMMENT ON FUNCTION kb_price_eq(kb_price, kb_price) IS
 	'Whether two prices have the same terms; 19.0 equals 19.00 (P)';
 
-CREATE FUNCTION kbilling.kb_price_ne(kbilling.kb_price, kbilling.kb_price) RETURNS boolean
+CREATE FUNCTION kbilling_internal.kb_price_ne(kb_price, kb_price) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
-COMMENT ON FUNCTION kbilling.kb_price_ne(kbilling.kb_price, kbilling.kb_price) IS
+COMMENT ON FUNCTION kb_price_ne(kb_price, kb_price) IS
 	'Whether two prices have different terms (P)';
 
-CREATE FUNCTION kbilling.kb_price_hash(kbilling.kb_price) RETURNS integer
+CREATE FUNCTION kbilling_internal.kb_price_hash(kb_price) RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
-COMMENT ON FUNCTION kbilling.kb_price_hash(kbilling.kb_price) IS
+COMMENT ON FUNCTION kb_price_hash(kb_price) IS
 	'Hash of a price; equal prices hash alike';
 
-CREATE FUNCTION kbilling.kb_price_hash_extended(kbilling.kb_price, bigint) RETURNS bigint
+CREATE FUNCTION kbilling_internal.kb_price_hash_extended(kb_price, bigint) RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
-COMMENT ON FUNCTION kbilling.kb_price_hash_extended(kbilling.kb_price, bigint) IS
+COMMENT ON FUNCTION kb_price_hash_extended(kb_price, bigint) IS
 	'64-bit hash of a price, with a seed; equal prices hash alike';
 
 CREATE OPERATOR kbilling.= (
-	LEFTARG = kbilling.kb_price,
-	RIGHTARG = kbilling.kb_price,
-	FUNCTION = kbilling.kb_price_eq,
+	LEFTARG = kb_price,
+	RIGHTARG = kb_price,
+	FUNCTION = kb_price_eq,
 	COMMUTATOR = OPERATOR(kbilling.=),
 	NEGATOR = OPERATOR(kbilling.<>),
 	RESTRICT = eqsel,
@@ -66,9 +66,9 @@ COMMENT ON OPERATOR kbilling.= (kbilling.kb_price, kbilling.kb_price) IS
 	'Same terms; 19.0 equals 19.00 (P)';
 
 CREATE OPERATOR kbilling.<> (
-	LEFTARG = kbilling.kb_price,
-	RIGHTARG = kbilling.kb_price,
-	FUNCTION = kbilling.kb_price_ne,
+	LEFTARG = kb_price,
+	RIGHTARG = kb_price,
+	FUNCTION = kb_price_ne,
 	COMMUTATOR = OPERATOR(kbilling.<>),
 	NEGATOR = OPERATOR(kbilling.=),
 	RESTRICT = neqsel,
@@ -78,32 +78,32 @@ COMMENT ON OPERATOR kbilling.<> (kbilling.kb_price, kbilling.kb_price) IS
 	'Different terms (P)';
 
 -- Prices have no order: which of two is the lower depends on the quantity.
-CREATE OPERATOR CLASS kbilling.kb_price_hash_ops DEFAULT FOR TYPE kbilling.kb_price USING hash AS
+CREATE OPERATOR CLASS kbilling.kb_price_hash_ops DEFAULT FOR TYPE kb_price USING hash AS
 	OPERATOR 1 kbilling.=,
-	FUNCTION 1 kbilling.kb_price_hash(kbilling.kb_price),
-	FUNCTION 2 kbilling.kb_price_hash_extended(kbilling.kb_price, bigint);
+	FUNCTION 1 kb_price_hash(kb_price),
+	FUNCTION 2 kb_price_hash_extended(kb_price, bigint);
 COMMENT ON OPERATOR CLASS kbilling.kb_price_hash_ops USING hash IS
 	'Equality of prices, for hash joins, DISTINCT and hash indexes';
 
-CREATE FUNCTION kbilling.kb_rate(price kbilling.kb_price, quantity numeric, currency text, events bigint DEFAULT 1)
-	RETURNS kbilling.kb_money
+CREATE FUNCTION kbilling.kb_rate(price kb_price, quantity numeric, currency text, events bigint DEFAULT 1)
+	RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kbilling.kb_rate(kbilling.kb_price, numeric, text, bigint) IS
+COMMENT ON FUNCTION kb_rate(kb_price, numeric, text, bigint) IS
 	'Amount of a line for a full period, rounded once (P, M4); events is what a fee per event counts; a quantity below zero counts as zero; error 22003 on NaN, infinity, overflow and events below zero, 22023 on an unknown currency';
 
-CREATE FUNCTION kbilling.kb_require_price_range(price kbilling.kb_price, currency text) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_require_price_range(price kb_price, currency text) RETURNS void
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kbilling.kb_require_price_range(kbilling.kb_price, text) IS
+COMMENT ON FUNCTION kb_require_price_range(kb_price, text) IS
 	'Raises 22003 if an amount in the price is more than a kb_money of the currency can say, 22023 on an unknown currency (M1)';
 
-CREATE FUNCTION kbilling.kb_rate_days(price kbilling.kb_price, quantity numeric, currency text, days integer, days_in_period integer)
-	RETURNS kbilling.kb_money
+CREATE FUNCTION kbilling.kb_rate_days(price kb_price, quantity numeric, currency text, days integer, days_in_period integer)
+	RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kbilling.kb_rate_days(kbilling.kb_price, numeric, text, integer, integer) IS
+COMMENT ON FUNCTION kb_rate_days(kb_price, numeric, text, integer, integer) IS
 	'Amount of a line of one event x days / days_in_period, its min and max split with it, rounded once (C3, M4); errors as kb_rate, and 22023 if the days are not a part of the period';
 
-CREATE FUNCTION kbilling.kb_explain_price(price kbilling.kb_price, quantity numeric, currency text, events bigint DEFAULT 1)
+CREATE FUNCTION kbilling.kb_explain_price(price kb_price, quantity numeric, currency text, events bigint DEFAULT 1)
 	RETURNS TABLE (what text, from_units numeric, to_units numeric, units numeric, unit_price numeric, flat_fee numeric, amount numeric)
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 4;
-COMMENT ON FUNCTION kbilling.kb_explain_price(kbilling.kb_price, numeric, text, bigint) IS
+COMMENT ON FUNCTION kb_explain_price(kb_price, numeric, text, bigint) IS
 	'What an amount is made of, a row for each step (P, M4): flat price, free units, units, packages of n, tier n, percentage, fee per event, minimum, maximum, rounding. amount is units x unit_price + flat_fee, exact; their sum is what kb_rate gives. to_units is where a step ends, NULL if it does not; what does not apply is NULL. Errors as kb_rate';

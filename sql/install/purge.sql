@@ -11,47 +11,47 @@ CREATE TABLE kbilling.purge_table (
 	PRIMARY KEY (schema_name, table_name, account_column)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.purge_table', '');
-COMMENT ON TABLE kbilling.purge_table IS 'The application''s tables that a purge empties of the account''s rows (D6); written by kb_register_purge';
-COMMENT ON COLUMN kbilling.purge_table.schema_name IS 'The table''s schema';
-COMMENT ON COLUMN kbilling.purge_table.table_name IS 'The table';
-COMMENT ON COLUMN kbilling.purge_table.account_column IS 'The column that says whose row it is';
+COMMENT ON TABLE purge_table IS 'The application''s tables that a purge empties of the account''s rows (D6); written by kb_register_purge';
+COMMENT ON COLUMN purge_table.schema_name IS 'The table''s schema';
+COMMENT ON COLUMN purge_table.table_name IS 'The table';
+COMMENT ON COLUMN purge_table.account_column IS 'The column that says whose row it is';
 
 
 CREATE FUNCTION kbilling.kb_register_purge("table" regclass, account_column name) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('table, account_column', $1, $2);
-	SELECT kbilling.kb_raise_if(c.relkind NOT IN ('r', 'p') OR c.relpersistence = 't' OR c.relnamespace IN ('kbilling'::regnamespace, 'pg_catalog'::regnamespace),
-								'42809', format('%s is no table of an application', $1), NULL, 'Register an ordinary or partitioned table.'),
-		   kbilling.kb_raise_if(a.attnum IS NULL, '42703', format('%s has no column "%s"', $1, $2), NULL, 'Name the column that holds the account''s number.'),
-		   kbilling.kb_raise_if(a.atttypid NOT IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype), '42804',
-								format('column "%s" of %s is not of integers', $2, $1), format('Its type is %s.', format_type(a.atttypid, a.atttypmod)),
-								'Name the column that holds the account''s number.')
+	SELECT kb_require_not_null('table, account_column', $1, $2);
+	SELECT kb_raise_if(c.relkind NOT IN ('r', 'p') OR c.relpersistence = 't' OR c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace, 'pg_catalog'::regnamespace),
+					   '42809', format('%s is no table of an application', $1), NULL, 'Register an ordinary or partitioned table.'),
+		   kb_raise_if(a.attnum IS NULL, '42703', format('%s has no column "%s"', $1, $2), NULL, 'Name the column that holds the account''s number.'),
+		   kb_raise_if(a.atttypid NOT IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype), '42804',
+					   format('column "%s" of %s is not of integers', $2, $1), format('Its type is %s.', format_type(a.atttypid, a.atttypmod)),
+					   'Name the column that holds the account''s number.')
 	FROM pg_class c
 	LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped
 	WHERE c.oid = $1;
-	INSERT INTO kbilling.purge_table (schema_name, table_name, account_column)
+	INSERT INTO purge_table (schema_name, table_name, account_column)
 	SELECT n.nspname, c.relname, kb_register_purge.account_column
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 	WHERE c.oid = kb_register_purge."table"
 	ON CONFLICT DO NOTHING;
 END;
-COMMENT ON FUNCTION kbilling.kb_register_purge(regclass, name) IS
+COMMENT ON FUNCTION kb_register_purge(regclass, name) IS
 'Has each purge delete the account''s rows from a table, in the transaction of the purge (D6), with the rights of the table''s owner; tables that refer to others come first. For the owner of the extension. 42809 if it is no table of an application; 42703 and 42804 if it has no such column, of integers';
 
 
 CREATE FUNCTION kbilling.kb_unregister_purge("table" text) RETURNS boolean
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('table', $1);
+	SELECT kb_require_not_null('table', $1);
 	WITH gone AS (
-		DELETE FROM kbilling.purge_table t
+		DELETE FROM purge_table t
 		WHERE ARRAY[t.schema_name::text, t.table_name] = parse_ident($1)
 		RETURNING t.table_name
 	)
 	SELECT EXISTS (SELECT FROM gone);
 END;
-COMMENT ON FUNCTION kbilling.kb_unregister_purge(text) IS
+COMMENT ON FUNCTION kb_unregister_purge(text) IS
 'Takes back kb_register_purge, of a table that may be gone, by its name with the schema; false if it is not registered. For the owner of the extension';
 
 -- Those that refer to others reach more tables than these, so that they come first.
@@ -68,20 +68,20 @@ CREATE VIEW kbilling.purge_order WITH (security_invoker) AS
 	)
 	SELECT t.schema_name, t.table_name, t.account_column, c.oid::regclass AS "table", c.relowner::regrole AS owner,
 		   row_number() OVER (ORDER BY (SELECT count(*) FROM reached r WHERE r.from_table = c.oid) DESC, t.schema_name, t.table_name, t.account_column) AS position
-	FROM kbilling.purge_table t
+	FROM purge_table t
 	LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
 		ON n.nspname = t.schema_name AND c.relname = t.table_name AND c.relkind IN ('r', 'p')
 			AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = t.account_column AND NOT a.attisdropped);
-COMMENT ON VIEW kbilling.purge_order IS 'The registered tables in the order in which a purge empties them, so that foreign keys allow it';
-COMMENT ON COLUMN kbilling.purge_order.schema_name IS 'The table''s schema';
-COMMENT ON COLUMN kbilling.purge_order.table_name IS 'The table';
-COMMENT ON COLUMN kbilling.purge_order.account_column IS 'The column that says whose row it is';
-COMMENT ON COLUMN kbilling.purge_order."table" IS 'The table as it is now; NULL if it or its column is gone: then a purge fails until it is unregistered';
-COMMENT ON COLUMN kbilling.purge_order.owner IS 'Whose rights the rows are deleted with';
-COMMENT ON COLUMN kbilling.purge_order.position IS 'Its place';
+COMMENT ON VIEW purge_order IS 'The registered tables in the order in which a purge empties them, so that foreign keys allow it';
+COMMENT ON COLUMN purge_order.schema_name IS 'The table''s schema';
+COMMENT ON COLUMN purge_order.table_name IS 'The table';
+COMMENT ON COLUMN purge_order.account_column IS 'The column that says whose row it is';
+COMMENT ON COLUMN purge_order."table" IS 'The table as it is now; NULL if it or its column is gone: then a purge fails until it is unregistered';
+COMMENT ON COLUMN purge_order.owner IS 'Whose rights the rows are deleted with';
+COMMENT ON COLUMN purge_order.position IS 'Its place';
 
-CREATE FUNCTION kbilling.kb_purge_accounts(account_ids bigint[], at timestamptz) RETURNS bigint
-	LANGUAGE c VOLATILE SET search_path = pg_catalog, kbilling, pg_temp
+CREATE FUNCTION kbilling_internal.kb_purge_accounts(account_ids bigint[], at timestamptz) RETURNS bigint
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_purge_accounts';
-COMMENT ON FUNCTION kbilling.kb_purge_accounts(bigint[], timestamptz) IS
+COMMENT ON FUNCTION kb_purge_accounts(bigint[], timestamptz) IS
 'Purges those of the accounts whose day has come (D6); how many. 42P01 if a registered table is gone';

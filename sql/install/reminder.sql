@@ -2,9 +2,9 @@
  * Reminders of a closure (D2, D7): which one is due, over values.
  */
 
-CREATE FUNCTION kbilling.kb_next_reminder(scheduled_on date, delete_on date, today date, reminder_days integer[], reminded integer,
-										  OUT reminder integer, OUT deletion_on date, OUT next_on date)
+CREATE FUNCTION kbilling_internal.kb_next_reminder(scheduled_on date, delete_on date, today date, reminder_days integer[], reminded integer,
+												   OUT reminder integer, OUT deletion_on date, OUT next_on date)
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_next_reminder';
-COMMENT ON FUNCTION kbilling.kb_next_reminder(date, date, date, integer[], integer) IS
+COMMENT ON FUNCTION kb_next_reminder(date, date, date, integer[], integer) IS
 'What is to be done about a closure today (D2, D7), if the smallest of the reminders given so far is reminded (NULL: none): the reminder to give now, the day of the deletion, moved if the last reminder comes too late for it, and when to look again; next_on is NULL when the deletion is due';

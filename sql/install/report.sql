@@ -5,57 +5,57 @@
 CREATE VIEW kbilling.charge_line WITH (security_invoker) AS
 	SELECT e.account_id, e.seq, e.period, l.line_no::integer, l.service, l.what, l."from" AS from_date, l."to" AS to_date,
 		   l.days, l.days_in_month, l.quantity, l.events, l.billed_quantity, l.billed_events, l.unit_price, l.amount
-	FROM kbilling.entry e
+	FROM entry e
 	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(e.lines) AS (service text, what text, "from" date, "to" date,
 		days integer, days_in_month integer, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint,
-		unit_price text, amount kbilling.kb_money)) WITH ORDINALITY
+		unit_price text, amount kb_money)) WITH ORDINALITY
 		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events, unit_price, amount, line_no)
 	WHERE e.kind = 'charge';
-COMMENT ON VIEW kbilling.charge_line IS 'One row for each line of each charge, as it was posted (C7)';
-COMMENT ON COLUMN kbilling.charge_line.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.charge_line.seq IS 'The charge''s entry';
-COMMENT ON COLUMN kbilling.charge_line.period IS 'The month, by its first day';
-COMMENT ON COLUMN kbilling.charge_line.line_no IS 'Runs 1, 2, 3, … within the charge';
-COMMENT ON COLUMN kbilling.charge_line.service IS 'What was priced; "base" for the base fee';
-COMMENT ON COLUMN kbilling.charge_line.what IS 'What kind of line it is: base fee, recurring service, usage, or late usage of an earlier month (U3)';
-COMMENT ON COLUMN kbilling.charge_line.from_date IS 'First day charged';
-COMMENT ON COLUMN kbilling.charge_line.to_date IS 'Last day charged';
-COMMENT ON COLUMN kbilling.charge_line.days IS 'Days charged; NULL for usage';
-COMMENT ON COLUMN kbilling.charge_line.days_in_month IS 'Days that the whole price is for; NULL for usage';
-COMMENT ON COLUMN kbilling.charge_line.quantity IS 'Units';
-COMMENT ON COLUMN kbilling.charge_line.events IS 'How many events the usage was of, less corrections; NULL for what is charged by day';
-COMMENT ON COLUMN kbilling.charge_line.billed_quantity IS 'For late usage: the units of its month that were billed before; the amount is what all together cost more';
-COMMENT ON COLUMN kbilling.charge_line.billed_events IS 'The same of events';
-COMMENT ON COLUMN kbilling.charge_line.unit_price IS 'The price then, as a kb_price is written';
-COMMENT ON COLUMN kbilling.charge_line.amount IS 'What it came to, rounded once (M4)';
+COMMENT ON VIEW charge_line IS 'One row for each line of each charge, as it was posted (C7)';
+COMMENT ON COLUMN charge_line.account_id IS 'The account';
+COMMENT ON COLUMN charge_line.seq IS 'The charge''s entry';
+COMMENT ON COLUMN charge_line.period IS 'The month, by its first day';
+COMMENT ON COLUMN charge_line.line_no IS 'Runs 1, 2, 3, … within the charge';
+COMMENT ON COLUMN charge_line.service IS 'What was priced; "base" for the base fee';
+COMMENT ON COLUMN charge_line.what IS 'What kind of line it is: base fee, recurring service, usage, or late usage of an earlier month (U3)';
+COMMENT ON COLUMN charge_line.from_date IS 'First day charged';
+COMMENT ON COLUMN charge_line.to_date IS 'Last day charged';
+COMMENT ON COLUMN charge_line.days IS 'Days charged; NULL for usage';
+COMMENT ON COLUMN charge_line.days_in_month IS 'Days that the whole price is for; NULL for usage';
+COMMENT ON COLUMN charge_line.quantity IS 'Units';
+COMMENT ON COLUMN charge_line.events IS 'How many events the usage was of, less corrections; NULL for what is charged by day';
+COMMENT ON COLUMN charge_line.billed_quantity IS 'For late usage: the units of its month that were billed before; the amount is what all together cost more';
+COMMENT ON COLUMN charge_line.billed_events IS 'The same of events';
+COMMENT ON COLUMN charge_line.unit_price IS 'The price then, as a kb_price is written';
+COMMENT ON COLUMN charge_line.amount IS 'What it came to, rounded once (M4)';
 
 CREATE VIEW kbilling.payment_history WITH (security_invoker) AS
 	SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, e.amount, e.balance_after, e.bonus_after,
 		   e.method, e.period, CASE WHEN e.key NOT LIKE 'kb:%' THEN e.key END AS reference, e.ref_seq, e.member, e.memo, e.lines
-	FROM kbilling.entry e
+	FROM entry e
 	ORDER BY e.account_id, e.seq DESC;
-COMMENT ON VIEW kbilling.payment_history IS 'The journal as a customer reads it, newest first, with each charge''s lines';
-COMMENT ON COLUMN kbilling.payment_history.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.payment_history.seq IS 'Number of the entry';
-COMMENT ON COLUMN kbilling.payment_history.posted_at IS 'When it was posted';
-COMMENT ON COLUMN kbilling.payment_history.effective_on IS 'Local date on which it takes effect';
-COMMENT ON COLUMN kbilling.payment_history.kind IS 'What it is';
-COMMENT ON COLUMN kbilling.payment_history.amount IS 'What it moved the balance by';
-COMMENT ON COLUMN kbilling.payment_history.balance_after IS 'The balance after it';
-COMMENT ON COLUMN kbilling.payment_history.bonus_after IS 'Unspent bonus after it';
-COMMENT ON COLUMN kbilling.payment_history.method IS 'How a top-up was paid';
-COMMENT ON COLUMN kbilling.payment_history.period IS 'The month of a charge';
-COMMENT ON COLUMN kbilling.payment_history.reference IS 'The caller''s reference; NULL for charges and bonuses';
-COMMENT ON COLUMN kbilling.payment_history.ref_seq IS 'The entry it belongs to or takes back';
-COMMENT ON COLUMN kbilling.payment_history.member IS 'The member who topped up, where one is known';
-COMMENT ON COLUMN kbilling.payment_history.memo IS 'Why';
-COMMENT ON COLUMN kbilling.payment_history.lines IS 'A charge''s breakdown (C7)';
+COMMENT ON VIEW payment_history IS 'The journal as a customer reads it, newest first, with each charge''s lines';
+COMMENT ON COLUMN payment_history.account_id IS 'The account';
+COMMENT ON COLUMN payment_history.seq IS 'Number of the entry';
+COMMENT ON COLUMN payment_history.posted_at IS 'When it was posted';
+COMMENT ON COLUMN payment_history.effective_on IS 'Local date on which it takes effect';
+COMMENT ON COLUMN payment_history.kind IS 'What it is';
+COMMENT ON COLUMN payment_history.amount IS 'What it moved the balance by';
+COMMENT ON COLUMN payment_history.balance_after IS 'The balance after it';
+COMMENT ON COLUMN payment_history.bonus_after IS 'Unspent bonus after it';
+COMMENT ON COLUMN payment_history.method IS 'How a top-up was paid';
+COMMENT ON COLUMN payment_history.period IS 'The month of a charge';
+COMMENT ON COLUMN payment_history.reference IS 'The caller''s reference; NULL for charges and bonuses';
+COMMENT ON COLUMN payment_history.ref_seq IS 'The entry it belongs to or takes back';
+COMMENT ON COLUMN payment_history.member IS 'The member who topped up, where one is known';
+COMMENT ON COLUMN payment_history.memo IS 'Why';
+COMMENT ON COLUMN payment_history.lines IS 'A charge''s breakdown (C7)';
 
 -- J4.  A credit to the customer is a debit of its contra account, and the other way round.
 CREATE VIEW kbilling.general_ledger WITH (security_invoker) AS
 	WITH leg AS (
 		SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, 'customers' AS ledger_account, e.amount AS credit
-		FROM kbilling.entry e
+		FROM entry e
 		UNION ALL
 		SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind,
 			   CASE coalesce(r.kind, e.kind)
@@ -65,174 +65,174 @@ CREATE VIEW kbilling.general_ledger WITH (security_invoker) AS
 				   WHEN 'refund' THEN 'refunds'
 				   WHEN 'adjustment' THEN 'adjustments'
 				   WHEN 'writeoff' THEN 'bad debt'
-			   END, OPERATOR(kbilling.-) e.amount
-		FROM kbilling.entry e
-		LEFT JOIN kbilling.entry r ON e.kind = 'reversal' AND r.account_id = e.account_id AND r.seq = e.ref_seq
+			   END, - e.amount
+		FROM entry e
+		LEFT JOIN entry r ON e.kind = 'reversal' AND r.account_id = e.account_id AND r.seq = e.ref_seq
 		WHERE e.lines IS NULL
 		UNION ALL
 		SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, 'revenue: ' || l.service, l.amount
-		FROM kbilling.entry e
-		CROSS JOIN LATERAL jsonb_to_recordset(e.lines) AS l (service text, amount kbilling.kb_money)
+		FROM entry e
+		CROSS JOIN LATERAL jsonb_to_recordset(e.lines) AS l (service text, amount kb_money)
 		WHERE e.lines IS NOT NULL
 	)
-	SELECT account_id, seq, posted_at, effective_on, kind, ledger_account, kbilling.kb_currency(credit) AS currency,
-		   CASE WHEN credit OPERATOR(kbilling.<) 0 THEN OPERATOR(kbilling.-) credit END AS debit,
-		   CASE WHEN credit OPERATOR(kbilling.>=) 0 THEN credit END AS credit
+	SELECT account_id, seq, posted_at, effective_on, kind, ledger_account, kb_currency(credit) AS currency,
+		   CASE WHEN credit < 0 THEN - credit END AS debit,
+		   CASE WHEN credit >= 0 THEN credit END AS credit
 	FROM leg;
-COMMENT ON VIEW kbilling.general_ledger IS 'The journal as double entry: each entry''s leg at the customers and its contra legs (J4)';
-COMMENT ON COLUMN kbilling.general_ledger.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.general_ledger.seq IS 'The entry';
-COMMENT ON COLUMN kbilling.general_ledger.posted_at IS 'When it was posted';
-COMMENT ON COLUMN kbilling.general_ledger.effective_on IS 'Local date on which it takes effect';
-COMMENT ON COLUMN kbilling.general_ledger.kind IS 'What the entry is';
-COMMENT ON COLUMN kbilling.general_ledger.ledger_account IS 'customers, cash, promotions, refunds, adjustments, bad debt, or revenue by service';
-COMMENT ON COLUMN kbilling.general_ledger.currency IS 'ISO 4217 code';
-COMMENT ON COLUMN kbilling.general_ledger.debit IS 'Debit, or NULL';
-COMMENT ON COLUMN kbilling.general_ledger.credit IS 'Credit, or NULL';
+COMMENT ON VIEW general_ledger IS 'The journal as double entry: each entry''s leg at the customers and its contra legs (J4)';
+COMMENT ON COLUMN general_ledger.account_id IS 'The account';
+COMMENT ON COLUMN general_ledger.seq IS 'The entry';
+COMMENT ON COLUMN general_ledger.posted_at IS 'When it was posted';
+COMMENT ON COLUMN general_ledger.effective_on IS 'Local date on which it takes effect';
+COMMENT ON COLUMN general_ledger.kind IS 'What the entry is';
+COMMENT ON COLUMN general_ledger.ledger_account IS 'customers, cash, promotions, refunds, adjustments, bad debt, or revenue by service';
+COMMENT ON COLUMN general_ledger.currency IS 'ISO 4217 code';
+COMMENT ON COLUMN general_ledger.debit IS 'Debit, or NULL';
+COMMENT ON COLUMN general_ledger.credit IS 'Credit, or NULL';
 
 CREATE VIEW kbilling.trial_balance WITH (security_invoker) AS
 	SELECT currency, ledger_account,
-		   coalesce(kbilling.sum(debit), kbilling.kb_money(0, currency)) AS debit,
-		   coalesce(kbilling.sum(credit), kbilling.kb_money(0, currency)) AS credit,
-		   coalesce(kbilling.sum(debit), kbilling.kb_money(0, currency))
-		   OPERATOR(kbilling.-) coalesce(kbilling.sum(credit), kbilling.kb_money(0, currency)) AS balance
-	FROM kbilling.general_ledger
+		   coalesce(sum(debit), kb_money(0, currency)) AS debit,
+		   coalesce(sum(credit), kb_money(0, currency)) AS credit,
+		   coalesce(sum(debit), kb_money(0, currency))
+		   - coalesce(sum(credit), kb_money(0, currency)) AS balance
+	FROM general_ledger
 	GROUP BY currency, ledger_account;
-COMMENT ON VIEW kbilling.trial_balance IS 'Sums of the general ledger; the balances of a currency add up to zero (J4)';
-COMMENT ON COLUMN kbilling.trial_balance.currency IS 'ISO 4217 code';
-COMMENT ON COLUMN kbilling.trial_balance.ledger_account IS 'As in kbilling.general_ledger';
-COMMENT ON COLUMN kbilling.trial_balance.debit IS 'Sum of the debits';
-COMMENT ON COLUMN kbilling.trial_balance.credit IS 'Sum of the credits';
-COMMENT ON COLUMN kbilling.trial_balance.balance IS 'Debits less credits';
+COMMENT ON VIEW trial_balance IS 'Sums of the general ledger; the balances of a currency add up to zero (J4)';
+COMMENT ON COLUMN trial_balance.currency IS 'ISO 4217 code';
+COMMENT ON COLUMN trial_balance.ledger_account IS 'As in kbilling.general_ledger';
+COMMENT ON COLUMN trial_balance.debit IS 'Sum of the debits';
+COMMENT ON COLUMN trial_balance.credit IS 'Sum of the credits';
+COMMENT ON COLUMN trial_balance.balance IS 'Debits less credits';
 
 -- The sum of a charge's lines, or NULL if they are not as kb_bill writes them: a check must not fail on what it looks for.
-CREATE FUNCTION kbilling.kb_lines_total(lines jsonb, currency text) RETURNS numeric
+CREATE FUNCTION kbilling_internal.kb_lines_total(lines jsonb, currency text) RETURNS numeric
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT CASE WHEN bool_and(l.is_amount) THEN sum(CASE WHEN l.is_amount THEN kbilling.kb_minor(l.amount::kbilling.kb_money) END) END
+	SELECT CASE WHEN bool_and(l.is_amount) THEN sum(CASE WHEN l.is_amount THEN kb_minor(l.amount::kb_money) END) END
 	FROM (SELECT x.line->>'amount' AS amount,
-				 coalesce(x.line->>'amount' ~ format('^-?[0-9]{1,15}%s %s$', '\.[0-9]{' || nullif(kbilling.kb_minor_units($2), 0) || '}', $2), false) AS is_amount
+				 coalesce(x.line->>'amount' ~ format('^-?[0-9]{1,15}%s %s$', '\.[0-9]{' || nullif(kb_minor_units($2), 0) || '}', $2), false) AS is_amount
 		  FROM jsonb_array_elements(CASE jsonb_typeof($1) WHEN 'array' THEN $1 ELSE '[]' END) x (line)) l;
 END;
-COMMENT ON FUNCTION kbilling.kb_lines_total(jsonb, text) IS
+COMMENT ON FUNCTION kb_lines_total(jsonb, text) IS
 'Sum of the amounts of a charge''s lines in minor units; NULL if there is none, or one is no amount in the currency';
 
 -- Every entry beside the one before it, with what it should be.
-CREATE VIEW kbilling.entry_check WITH (security_invoker) AS
+CREATE VIEW kbilling_internal.entry_check WITH (security_invoker) AS
 	SELECT e.account_id, e.seq,
 		   CASE
 			   WHEN e.seq <> e.previous_seq + 1
 				   THEN format('J2: entry %s follows entry %s', e.seq, e.previous_seq)
-			   WHEN kbilling.kb_currency(e.balance_after) <> kbilling.kb_currency(e.amount)
-					OR kbilling.kb_currency(e.bonus_after) <> kbilling.kb_currency(e.amount)
-					OR kbilling.kb_currency(e.previous_balance) <> kbilling.kb_currency(e.amount)
+			   WHEN kb_currency(e.balance_after) <> kb_currency(e.amount)
+					OR kb_currency(e.bonus_after) <> kb_currency(e.amount)
+					OR kb_currency(e.previous_balance) <> kb_currency(e.amount)
 				   THEN 'M3: two currencies meet in the entry'
-			   WHEN kbilling.kb_minor(e.balance_after) <> kbilling.kb_minor(e.previous_balance) + kbilling.kb_minor(e.amount)
+			   WHEN kb_minor(e.balance_after) <> kb_minor(e.previous_balance) + kb_minor(e.amount)
 				   THEN format('J2: balance after is %s, %s before and the entry is %s', e.balance_after, e.previous_balance, e.amount)
-			   WHEN e.bonus_after OPERATOR(kbilling.<) 0 OR e.bonus_after OPERATOR(kbilling.>) greatest(e.balance_after, e.zero)
+			   WHEN e.bonus_after < 0 OR e.bonus_after > greatest(e.balance_after, e.zero)
 				   THEN format('T6: unspent bonus is %s on a balance of %s', e.bonus_after, e.balance_after)
-			   WHEN e.debt_since IS DISTINCT FROM kbilling.kb_debt_since(e.previous_debt_since, e.balance_after, e.effective_on)
+			   WHEN e.debt_since IS DISTINCT FROM kb_debt_since(e.previous_debt_since, e.balance_after, e.effective_on)
 				   THEN format('S1: debt counts since %s', coalesce(e.debt_since::text, 'never'))
 			   -- the hash takes a number below one for none
 			   WHEN e.ref_seq < 1 OR e.ref_seq >= e.seq
 				   THEN format('J5: it refers to entry %s, which is not before it', e.ref_seq)
 			   WHEN octet_length(e.previous_hash) <> 32
 				   THEN 'J5: the hash before it is none'
-			   WHEN e.hash <> kbilling.kb_entry_hash(e.previous_hash, e.account_id, e.seq, e.kind::text, e.amount, e.balance_after,
+			   WHEN e.hash <> kb_entry_hash(e.previous_hash, e.account_id, e.seq, e.kind::text, e.amount, e.balance_after,
 					   e.bonus_after, e.debt_since, e.effective_on, e.posted_at, e.key, e.period, e.method::text,
 					   e.ref_seq, e.member, e.memo, e.lines)
 				   THEN 'J5: the hash does not fit the entry and the hash before it'
 		   END AS problem
-	FROM (SELECT x.*, x.amount OPERATOR(kbilling.-) x.amount AS zero,
+	FROM (SELECT x.*, x.amount - x.amount AS zero,
 				 coalesce(lag(x.seq) OVER w, 0) AS previous_seq,
-				 coalesce(lag(x.balance_after) OVER w, x.amount OPERATOR(kbilling.-) x.amount) AS previous_balance,
+				 coalesce(lag(x.balance_after) OVER w, x.amount - x.amount) AS previous_balance,
 				 lag(x.debt_since) OVER w AS previous_debt_since,
 				 lag(x.hash) OVER w AS previous_hash
-		  FROM kbilling.entry x
+		  FROM entry x
 		  WINDOW w AS (PARTITION BY x.account_id ORDER BY x.seq)) e;
-COMMENT ON VIEW kbilling.entry_check IS 'Every entry, and what is wrong with it (J2, J5); NULL is the good answer';
-COMMENT ON COLUMN kbilling.entry_check.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.entry_check.seq IS 'The entry';
-COMMENT ON COLUMN kbilling.entry_check.problem IS 'The rule that is broken, and how';
+COMMENT ON VIEW entry_check IS 'Every entry, and what is wrong with it (J2, J5); NULL is the good answer';
+COMMENT ON COLUMN entry_check.account_id IS 'The account';
+COMMENT ON COLUMN entry_check.seq IS 'The entry';
+COMMENT ON COLUMN entry_check.problem IS 'The rule that is broken, and how';
 
 -- Every account's row beside its journal.
-CREATE VIEW kbilling.account_check WITH (security_invoker) AS
+CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 	SELECT a.account_id, a.last_seq AS seq,
 		   CASE
-			   WHEN kbilling.kb_currency(a.balance) <> a.currency
+			   WHEN kb_currency(a.balance) <> a.currency
 				   THEN format('M3: the account is in %s, its balance is %s', a.currency, a.balance)
 			   WHEN coalesce(e.entries, 0) <> a.last_seq
 				   THEN format('J2: the account counts %s entries, the journal has %s', a.last_seq, coalesce(e.entries, 0))
-			   WHEN kbilling.kb_minor(a.balance) <> coalesce(e.total, 0)
+			   WHEN kb_minor(a.balance) <> coalesce(e.total, 0)
 				   THEN format('J2: the balance is %s, the sum of the entries %s minor units', a.balance, coalesce(e.total, 0))
-			   WHEN a.unspent_bonus OPERATOR(kbilling.<>) coalesce(l.bonus_after, a.balance OPERATOR(kbilling.-) a.balance)
+			   WHEN a.unspent_bonus <> coalesce(l.bonus_after, a.balance - a.balance)
 				   THEN format('T6: unspent bonus is %s, after the last entry %s', a.unspent_bonus, coalesce(l.bonus_after::text, 'nothing'))
 			   WHEN a.debt_since IS DISTINCT FROM l.debt_since
 				   THEN format('S1: debt counts since %s, after the last entry since %s', coalesce(a.debt_since::text, 'never'), coalesce(l.debt_since::text, 'never'))
 			   WHEN a.last_hash IS DISTINCT FROM l.hash
 				   THEN 'J5: the account''s hash is not that of the last entry'
-			   WHEN a.currency <> (SELECT t.currency FROM kbilling.tariff t WHERE t.tariff = a.tariff)
+			   WHEN a.currency <> (SELECT t.currency FROM tariff t WHERE t.tariff = a.tariff)
 				   THEN format('M3: the account is in %s, its tariff "%s" is not', a.currency, a.tariff)
 			   WHEN NOT isfinite(a.charged_through)
 				   THEN format('C4: charged through %s', a.charged_through)
-			   WHEN a.charged_through NOT IN (kbilling.kb_month_last_day(a.charged_through),
-											  kbilling.kb_account_date(a.created_at, a.time_zone) - 1)
+			   WHEN a.charged_through NOT IN (kb_month_last_day(a.charged_through),
+											  kb_account_date(a.created_at, a.time_zone) - 1)
 				   THEN format('C4: charged through %s, which ends no month', a.charged_through)
-			   WHEN e.last_period > kbilling.kb_month_first_day(a.charged_through)
+			   WHEN e.last_period > kb_month_first_day(a.charged_through)
 				   THEN format('C4: charged through %s, but there is a charge for %s', a.charged_through, e.last_period)
-			   WHEN a.deferred_until IS DISTINCT FROM (SELECT f.deferred_until FROM kbilling.deferral f
+			   WHEN a.deferred_until IS DISTINCT FROM (SELECT f.deferred_until FROM deferral f
 													   WHERE f.account_id = a.account_id ORDER BY f.deferral_no DESC LIMIT 1)
 				   THEN format('S4: deferred until %s, which is not the last deferral', coalesce(a.deferred_until::text, 'never'))
 			   WHEN a.state IS DISTINCT FROM CASE c.step WHEN 'scheduled' THEN 'closing' WHEN 'reminded' THEN 'closing' WHEN 'deleted' THEN 'deleted'
-														 WHEN 'purged' THEN 'purged' ELSE 'active' END::kbilling.kb_account_state
+														 WHEN 'purged' THEN 'purged' ELSE 'active' END::kb_account_state
 				   THEN format('D2: the account is %s, its last step is %s', a.state, coalesce(c.step::text, 'none'))
 			   WHEN a.delete_on IS DISTINCT FROM CASE WHEN c.step IN ('scheduled', 'reminded', 'deleted', 'purged') THEN c.delete_on END
 				   THEN format('D2: it is to be deleted on %s, by its last step on %s', coalesce(a.delete_on::text, 'no day'), coalesce(c.delete_on::text, 'no day'))
-			   WHEN a.closure_check_on IS NULL AND a.state <> 'purged' AND (a.balance OPERATOR(kbilling.<=) 0 OR a.state <> 'active')
+			   WHEN a.closure_check_on IS NULL AND a.state <> 'purged' AND (a.balance <= 0 OR a.state <> 'active')
 				   THEN format('D1: no sweep looks at it, though its state is %s and its balance %s', a.state, a.balance)
 			   WHEN a.closure_check_on IS DISTINCT FROM c.purge_on AND a.state = 'deleted' OR a.closure_check_on > a.delete_on AND a.state = 'closing'
 				   THEN format('D6: the account is %s, and no sweep looks at it before %s', a.state, a.closure_check_on)
-			   WHEN a.state = 'purged' AND (m.members > 0 OR EXISTS (SELECT FROM kbilling.usage_event u WHERE u.account_id = a.account_id))
+			   WHEN a.state = 'purged' AND (m.members > 0 OR EXISTS (SELECT FROM usage_event u WHERE u.account_id = a.account_id))
 				   THEN 'D6: the account is purged, but has members or usage'
 			   WHEN a.state <> 'purged' AND coalesce(m.owners, 0) = 0
 				   THEN 'D2: the account has no owner'
 			   WHEN a.last_notice_no < n.last_notice_no
 				   THEN format('N3: the account counts %s notices, there is number %s', a.last_notice_no, n.last_notice_no)
 		   END AS problem
-	FROM kbilling.account a
-	LEFT JOIN (SELECT x.account_id, count(*) AS entries, sum(kbilling.kb_minor(x.amount)) AS total, max(x.period) AS last_period
-			   FROM kbilling.entry x GROUP BY x.account_id) e ON e.account_id = a.account_id
-	LEFT JOIN kbilling.entry l ON l.account_id = a.account_id AND l.seq = a.last_seq
+	FROM account a
+	LEFT JOIN (SELECT x.account_id, count(*) AS entries, sum(kb_minor(x.amount)) AS total, max(x.period) AS last_period
+			   FROM entry x GROUP BY x.account_id) e ON e.account_id = a.account_id
+	LEFT JOIN entry l ON l.account_id = a.account_id AND l.seq = a.last_seq
 	LEFT JOIN (SELECT x.account_id, count(*) AS members, count(*) FILTER (WHERE x.role = 'owner') AS owners
-			   FROM kbilling.member x GROUP BY x.account_id) m ON m.account_id = a.account_id
-	LEFT JOIN (SELECT DISTINCT ON (x.account_id) x.account_id, x.step, x.delete_on, x.purge_on FROM kbilling.closure_step x
+			   FROM member x GROUP BY x.account_id) m ON m.account_id = a.account_id
+	LEFT JOIN (SELECT DISTINCT ON (x.account_id) x.account_id, x.step, x.delete_on, x.purge_on FROM closure_step x
 			   ORDER BY x.account_id, x.step_no DESC) c ON c.account_id = a.account_id
-	LEFT JOIN (SELECT x.account_id, max(x.notice_no) AS last_notice_no FROM kbilling.notice x GROUP BY x.account_id) n ON n.account_id = a.account_id;
-COMMENT ON VIEW kbilling.account_check IS 'Every account, and what is wrong between its row and its journal; NULL is the good answer';
-COMMENT ON COLUMN kbilling.account_check.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.account_check.seq IS 'Its last entry';
-COMMENT ON COLUMN kbilling.account_check.problem IS 'The rule that is broken, and how';
+	LEFT JOIN (SELECT x.account_id, max(x.notice_no) AS last_notice_no FROM notice x GROUP BY x.account_id) n ON n.account_id = a.account_id;
+COMMENT ON VIEW account_check IS 'Every account, and what is wrong between its row and its journal; NULL is the good answer';
+COMMENT ON COLUMN account_check.account_id IS 'The account';
+COMMENT ON COLUMN account_check.seq IS 'Its last entry';
+COMMENT ON COLUMN account_check.problem IS 'The rule that is broken, and how';
 
 -- Every total of usage beside its events; "unique" beside its values, whose events are another row's.
 CREATE VIEW kbilling.usage_check WITH (security_invoker) AS
 	WITH event AS (
 		SELECT e.account_id, e.period, e.service, sum(e.events) AS events, sum(e.quantity) AS quantity
-		FROM kbilling.usage_event e GROUP BY e.account_id, e.period, e.service
+		FROM usage_event e GROUP BY e.account_id, e.period, e.service
 	), total AS (
 		SELECT t.account_id, t.period, t.service, min(t.aggregation) AS aggregation, max(t.aggregation) AS other_aggregation,
 			   sum(t.events) AS events, sum(t.quantity) AS quantity
-		FROM kbilling.usage_total t GROUP BY t.account_id, t.period, t.service
+		FROM usage_total t GROUP BY t.account_id, t.period, t.service
 	), recorded AS (
 		SELECT account_id, period, service, t.aggregation, t.aggregation <> t.other_aggregation AS is_mixed,
 			   e.events AS recorded_events, t.events AS total_events,
 			   CASE t.aggregation
 				   WHEN 'sum' THEN e.quantity
 				   WHEN 'count' THEN e.events
-				   WHEN 'unique' THEN (SELECT count(*) FROM kbilling.usage_value v
+				   WHEN 'unique' THEN (SELECT count(*) FROM usage_value v
 									   WHERE v.account_id = e.account_id AND v.period = e.period AND v.service = e.service AND v.events > 0)
-				   ELSE coalesce((SELECT l.quantity FROM kbilling.kb_level_of_events(account_id, period, service, t.aggregation) l), 0)
+				   ELSE coalesce((SELECT l.quantity FROM kb_level_of_events(account_id, period, service, t.aggregation) l), 0)
 			   END AS recorded_quantity,
-			   CASE WHEN t.aggregation IN ('max', 'last') THEN kbilling.kb_usage_level(account_id, period, service, t.aggregation)
+			   CASE WHEN t.aggregation IN ('max', 'last') THEN kb_usage_level(account_id, period, service, t.aggregation)
 				   ELSE t.quantity END AS total_quantity
 		FROM event e FULL JOIN total t USING (account_id, period, service)
 	)
@@ -246,86 +246,86 @@ CREATE VIEW kbilling.usage_check WITH (security_invoker) AS
 				   THEN format('U5: usage of "%s" in %s is %s, its total says %s', service, period, recorded_quantity, total_quantity)
 		   END AS problem
 	FROM recorded;
-COMMENT ON VIEW kbilling.usage_check IS 'Every month of a metered service of an account, and what is wrong between its events and its total (U2, U5); NULL is the good answer';
-COMMENT ON COLUMN kbilling.usage_check.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.usage_check.period IS 'The month, by its first day';
-COMMENT ON COLUMN kbilling.usage_check.service IS 'The metered service';
-COMMENT ON COLUMN kbilling.usage_check.problem IS 'The rule that is broken, and how';
+COMMENT ON VIEW usage_check IS 'Every month of a metered service of an account, and what is wrong between its events and its total (U2, U5); NULL is the good answer';
+COMMENT ON COLUMN usage_check.account_id IS 'The account';
+COMMENT ON COLUMN usage_check.period IS 'The month, by its first day';
+COMMENT ON COLUMN usage_check.service IS 'The metered service';
+COMMENT ON COLUMN usage_check.problem IS 'The rule that is broken, and how';
 
 CREATE FUNCTION kbilling.kb_verify(account_id bigint) RETURNS TABLE (account_id bigint, seq bigint, problem text)
-	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_account($1);
+	SELECT kb_require_account($1);
 	SELECT p.account_id, p.seq, p.problem
-	FROM (SELECT 1 AS step, c.account_id, c.seq, c.problem FROM kbilling.entry_check c
+	FROM (SELECT 1 AS step, c.account_id, c.seq, c.problem FROM entry_check c
 		  WHERE c.account_id = $1 AND c.problem IS NOT NULL
 		  UNION ALL
-		  SELECT 2, c.account_id, c.seq, c.problem FROM kbilling.account_check c
+		  SELECT 2, c.account_id, c.seq, c.problem FROM account_check c
 		  WHERE c.account_id = $1 AND c.problem IS NOT NULL) p
 	ORDER BY p.step, p.seq LIMIT 1;
 END;
-COMMENT ON FUNCTION kbilling.kb_verify(bigint) IS
+COMMENT ON FUNCTION kb_verify(bigint) IS
 'Recomputes the account''s chain and names the first entry that does not fit (J5); no row is the good answer. KB001 for an unknown account';
 
 CREATE FUNCTION kbilling.kb_check() RETURNS TABLE (account_id bigint, seq bigint, problem text)
-	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT c.account_id, c.seq, c.problem FROM kbilling.entry_check c WHERE c.problem IS NOT NULL
+	SELECT c.account_id, c.seq, c.problem FROM entry_check c WHERE c.problem IS NOT NULL
 	UNION ALL
-	SELECT c.account_id, c.seq, c.problem FROM kbilling.account_check c WHERE c.problem IS NOT NULL
+	SELECT c.account_id, c.seq, c.problem FROM account_check c WHERE c.problem IS NOT NULL
 	UNION ALL
-	SELECT e.account_id, min(e.seq), format('J2: %s entries without an account', count(*)) FROM kbilling.entry e
-	WHERE NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = e.account_id)
+	SELECT e.account_id, min(e.seq), format('J2: %s entries without an account', count(*)) FROM entry e
+	WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = e.account_id)
 	GROUP BY e.account_id
 	UNION ALL
-	SELECT n.account_id, NULL, format('N1: %s notices without an account', count(*)) FROM kbilling.notice n
-	WHERE NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = n.account_id)
+	SELECT n.account_id, NULL, format('N1: %s notices without an account', count(*)) FROM notice n
+	WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = n.account_id)
 	GROUP BY n.account_id
 	UNION ALL
-	SELECT s.account_id, NULL, format('N1: step %s, %s, has no notice', s.step_no, s.step) FROM kbilling.closure_step s
-	WHERE NOT EXISTS (SELECT FROM kbilling.notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
+	SELECT s.account_id, NULL, format('N1: step %s, %s, has no notice', s.step_no, s.step) FROM closure_step s
+	WHERE NOT EXISTS (SELECT FROM notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
 	UNION ALL
-	SELECT NULL, NULL, format('D6: table %I.%I is registered for the purge, but is gone', o.schema_name, o.table_name) FROM kbilling.purge_order o
+	SELECT NULL, NULL, format('D6: table %I.%I is registered for the purge, but is gone', o.schema_name, o.table_name) FROM purge_order o
 	WHERE o."table" IS NULL
 	UNION ALL
-	SELECT u.account_id, NULL, u.problem FROM kbilling.usage_check u WHERE u.problem IS NOT NULL
+	SELECT u.account_id, NULL, u.problem FROM usage_check u WHERE u.problem IS NOT NULL
 	UNION ALL
-	SELECT u.account_id, NULL, format('U1: usage of "%s" without an account', u.service) FROM kbilling.usage_check u
-	WHERE NOT EXISTS (SELECT FROM kbilling.account a WHERE a.account_id = u.account_id)
+	SELECT u.account_id, NULL, format('U1: usage of "%s" without an account', u.service) FROM usage_check u
+	WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = u.account_id)
 	UNION ALL
 	-- so the general ledger is zero too (J4): every other contra leg is the entry's own amount
-	SELECT e.account_id, e.seq, format('C7: the lines do not add up to %s', e.amount) FROM kbilling.entry e
+	SELECT e.account_id, e.seq, format('C7: the lines do not add up to %s', e.amount) FROM entry e
 	WHERE e.lines IS NOT NULL
-		AND kbilling.kb_lines_total(e.lines, kbilling.kb_currency(e.amount)) IS DISTINCT FROM - kbilling.kb_minor(e.amount)
+		AND kb_lines_total(e.lines, kb_currency(e.amount)) IS DISTINCT FROM - kb_minor(e.amount)
 	UNION ALL
 	SELECT s.account_id, NULL, format('C2: service "%s" is on twice on %s', s.service, s.from_date)
 	FROM (SELECT u.*, lag(u.to_date) OVER (PARTITION BY u.account_id, u.service ORDER BY u.from_date) AS previous_end
-		  FROM kbilling.subscription u) s
+		  FROM subscription u) s
 	WHERE s.from_date < s.previous_end
 	UNION ALL
 	SELECT h.account_id, NULL, format('C3: two tariffs on %s', h.from_date)
 	FROM (SELECT t.*, lag(t.to_date) OVER (PARTITION BY t.account_id ORDER BY t.from_date) AS previous_end
-		  FROM kbilling.account_tariff t) h
+		  FROM account_tariff t) h
 	WHERE h.from_date < h.previous_end
 	UNION ALL
 	SELECT NULL, NULL, format('C3: tariff "%s" has two prices for "%s" on %s', p.tariff, p.service, p.from_date)
 	FROM (SELECT x.*, lag(x.to_date) OVER (PARTITION BY x.tariff, x.service ORDER BY x.from_date) AS previous_end
-		  FROM kbilling.price x) p
+		  FROM price x) p
 	WHERE p.from_date < p.previous_end
 	UNION ALL
 	SELECT NULL, NULL, format('W2: this server does not know the time zone "%s" of some accounts, and takes UTC for it', z.time_zone)
-	FROM kbilling.account_zone z
+	FROM account_zone z
 	WHERE NOT EXISTS (SELECT FROM pg_timezone_names n WHERE n.name = z.time_zone)
 	UNION ALL
 	SELECT NULL, NULL, format('J1: trigger %s on %s is not enabled always', t.tgname, t.tgrelid::regclass) FROM pg_trigger t
-	WHERE t.tgfoid = 'kbilling.kb_refuse_rewrite()'::regprocedure AND t.tgenabled <> 'A'
+	WHERE t.tgfoid = 'kbilling_internal.kb_refuse_rewrite()'::regprocedure AND t.tgenabled <> 'A'
 	UNION ALL
 	SELECT NULL, NULL, format('J7: event trigger %s is not enabled always', v.evtname) FROM pg_event_trigger v
-	WHERE v.evtfoid = 'kbilling.kb_refuse_drop()'::regprocedure AND v.evtenabled <> 'A'
+	WHERE v.evtfoid = 'kbilling_internal.kb_refuse_drop()'::regprocedure AND v.evtenabled <> 'A'
 	UNION ALL
 	SELECT NULL, NULL, format('J1: %s has a parent, %s, on which its triggers do not fire', i.inhrelid::regclass, i.inhparent::regclass)
 	FROM pg_inherits i
 	WHERE i.inhrelid IN ('kbilling.entry'::regclass, 'kbilling.account'::regclass);
 END;
-COMMENT ON FUNCTION kbilling.kb_check() IS
+COMMENT ON FUNCTION kb_check() IS
 'Everything that is wrong in the books, one row each; no row is the good answer. Reads the whole journal';

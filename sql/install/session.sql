@@ -2,21 +2,21 @@
  * Who is there: logins, and the member that a transaction acts for (E4).
  */
 
-CREATE FUNCTION kbilling.kb_login(account_id bigint, member text) RETURNS kbilling.kb_access_decision
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+CREATE FUNCTION kbilling.kb_login(account_id bigint, member text) RETURNS kb_access_decision
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_member(account_id, member);
+	SELECT kb_require_member(account_id, member);
 	-- looked at before it is written: the conflict alone would lock the row at each login
-	INSERT INTO kbilling.activity AS v (account_id, active_at)
-	SELECT m.account_id, kbilling.kb_now() FROM kbilling.member m
+	INSERT INTO activity AS v (account_id, active_at)
+	SELECT m.account_id, kb_now() FROM member m
 	WHERE m.account_id = kb_login.account_id AND m.member = kb_login.member
-		AND (kbilling.kb_access(m.account_id, m.role)).access <> 'denied'
-		AND NOT EXISTS (SELECT FROM kbilling.activity x WHERE x.account_id = m.account_id AND x.active_at > kbilling.kb_now() - interval '1 hour')
+		AND (kb_access(m.account_id, m.role)).access <> 'denied'
+		AND NOT EXISTS (SELECT FROM activity x WHERE x.account_id = m.account_id AND x.active_at > kb_now() - interval '1 hour')
 	ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at WHERE v.active_at <= excluded.active_at - interval '1 hour';
-	SELECT kbilling.kb_access(m.account_id, m.role) FROM kbilling.member m
+	SELECT kb_access(m.account_id, m.role) FROM member m
 	WHERE m.account_id = kb_login.account_id AND m.member = kb_login.member;
 END;
-COMMENT ON FUNCTION kbilling.kb_login(bigint, text) IS
+COMMENT ON FUNCTION kb_login(bigint, text) IS
 'What the member may do now (S3); a login that is let in, with any access but denied, counts as activity (D7). KB001; KB004 for an unknown member';
 
 /*
@@ -25,20 +25,20 @@ COMMENT ON FUNCTION kbilling.kb_login(bigint, text) IS
  */
 
 CREATE FUNCTION kbilling.kb_act_as(account_id bigint, member text) RETURNS void
-	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_act_as';
-COMMENT ON FUNCTION kbilling.kb_act_as(bigint, text) IS
+COMMENT ON FUNCTION kb_act_as(bigint, text) IS
 'Makes the member the one that the transaction acts for, until it ends or a savepoint before it is rolled back to (E4). KB001; KB004 for an unknown member';
 
 
 CREATE FUNCTION kbilling.kb_acting_account() RETURNS bigint
 	LANGUAGE c STABLE PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'kb_acting_account';
-COMMENT ON FUNCTION kbilling.kb_acting_account() IS 'The account of the member that the transaction acts for; NULL if kb_act_as has named none';
+COMMENT ON FUNCTION kb_acting_account() IS 'The account of the member that the transaction acts for; NULL if kb_act_as has named none';
 
 
 CREATE FUNCTION kbilling.kb_acting_member() RETURNS text
 	LANGUAGE c STABLE PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'kb_acting_member';
-COMMENT ON FUNCTION kbilling.kb_acting_member() IS 'The member that the transaction acts for; NULL if kb_act_as has named none';
+COMMENT ON FUNCTION kb_acting_member() IS 'The member that the transaction acts for; NULL if kb_act_as has named none';
 

@@ -21,91 +21,91 @@ CREATE TABLE kbilling.sweep_run (
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.sweep_run', '');
 SELECT pg_catalog.pg_extension_config_dump('kbilling.sweep_run_run_id_seq', '');
-COMMENT ON SEQUENCE kbilling.sweep_run_run_id_seq IS 'Numbers of the runs';
-COMMENT ON TABLE kbilling.sweep_run IS 'Runs of the sweep: what each did, how far it is, how long it took (W3)';
-COMMENT ON COLUMN kbilling.sweep_run.run_id IS 'Number of the run';
-COMMENT ON COLUMN kbilling.sweep_run.started_at IS 'When it started, by the machine''s clock';
-COMMENT ON COLUMN kbilling.sweep_run.finished_at IS 'When it ended; NULL while it runs, or if it was interrupted';
-COMMENT ON COLUMN kbilling.sweep_run.as_of IS 'The moment for which it looked what is due (kb_now)';
-COMMENT ON COLUMN kbilling.sweep_run.outcome IS 'running, finished, or interrupted: the next run goes on';
-COMMENT ON COLUMN kbilling.sweep_run.periods_due IS 'Periods to charge when it started';
-COMMENT ON COLUMN kbilling.sweep_run.periods_charged IS 'Periods charged so far';
-COMMENT ON COLUMN kbilling.sweep_run.entries_posted IS 'Those of them that came to more than zero (C8)';
-COMMENT ON COLUMN kbilling.sweep_run.closure_steps IS 'Steps of closures taken so far, purges among them';
-COMMENT ON COLUMN kbilling.sweep_run.notices_written IS 'Notices written so far of stages that time has changed';
-COMMENT ON COLUMN kbilling.sweep_run.accounts_failed IS 'Accounts passed over; see kbilling.sweep_failure';
-COMMENT ON COLUMN kbilling.sweep_run.phase IS 'What it is at: charges, then closures, then notices';
-COMMENT ON COLUMN kbilling.sweep_run.at_time_zone IS 'How far it is: zones go by name';
-COMMENT ON COLUMN kbilling.sweep_run.at_date IS 'How far it is: within a zone the oldest goes first, by the last day that is charged or the day of the check';
-COMMENT ON COLUMN kbilling.sweep_run.at_account_id IS 'How far it is: then by account';
+COMMENT ON SEQUENCE sweep_run_run_id_seq IS 'Numbers of the runs';
+COMMENT ON TABLE sweep_run IS 'Runs of the sweep: what each did, how far it is, how long it took (W3)';
+COMMENT ON COLUMN sweep_run.run_id IS 'Number of the run';
+COMMENT ON COLUMN sweep_run.started_at IS 'When it started, by the machine''s clock';
+COMMENT ON COLUMN sweep_run.finished_at IS 'When it ended; NULL while it runs, or if it was interrupted';
+COMMENT ON COLUMN sweep_run.as_of IS 'The moment for which it looked what is due (kb_now)';
+COMMENT ON COLUMN sweep_run.outcome IS 'running, finished, or interrupted: the next run goes on';
+COMMENT ON COLUMN sweep_run.periods_due IS 'Periods to charge when it started';
+COMMENT ON COLUMN sweep_run.periods_charged IS 'Periods charged so far';
+COMMENT ON COLUMN sweep_run.entries_posted IS 'Those of them that came to more than zero (C8)';
+COMMENT ON COLUMN sweep_run.closure_steps IS 'Steps of closures taken so far, purges among them';
+COMMENT ON COLUMN sweep_run.notices_written IS 'Notices written so far of stages that time has changed';
+COMMENT ON COLUMN sweep_run.accounts_failed IS 'Accounts passed over; see kbilling.sweep_failure';
+COMMENT ON COLUMN sweep_run.phase IS 'What it is at: charges, then closures, then notices';
+COMMENT ON COLUMN sweep_run.at_time_zone IS 'How far it is: zones go by name';
+COMMENT ON COLUMN sweep_run.at_date IS 'How far it is: within a zone the oldest goes first, by the last day that is charged or the day of the check';
+COMMENT ON COLUMN sweep_run.at_account_id IS 'How far it is: then by account';
 
 CREATE TABLE kbilling.sweep_failure (
-	account_id bigint NOT NULL REFERENCES kbilling.account,
-	run_id     bigint NOT NULL REFERENCES kbilling.sweep_run,
+	account_id bigint NOT NULL REFERENCES account,
+	run_id     bigint NOT NULL REFERENCES sweep_run,
 	failed_at  timestamptz NOT NULL,
 	state      text NOT NULL,
-	message    kbilling.kb_text NOT NULL,
+	message    kb_text NOT NULL,
 	PRIMARY KEY (account_id, run_id)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.sweep_failure', '');
-COMMENT ON TABLE kbilling.sweep_failure IS 'Accounts that a sweep passed over, and why; the next sweep tries again (W3)';
-COMMENT ON COLUMN kbilling.sweep_failure.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.sweep_failure.run_id IS 'The run';
-COMMENT ON COLUMN kbilling.sweep_failure.failed_at IS 'When, by the machine''s clock';
-COMMENT ON COLUMN kbilling.sweep_failure.state IS 'SQLSTATE of the error';
-COMMENT ON COLUMN kbilling.sweep_failure.message IS 'Its message';
+COMMENT ON TABLE sweep_failure IS 'Accounts that a sweep passed over, and why; the next sweep tries again (W3)';
+COMMENT ON COLUMN sweep_failure.account_id IS 'The account';
+COMMENT ON COLUMN sweep_failure.run_id IS 'The run';
+COMMENT ON COLUMN sweep_failure.failed_at IS 'When, by the machine''s clock';
+COMMENT ON COLUMN sweep_failure.state IS 'SQLSTATE of the error';
+COMMENT ON COLUMN sweep_failure.message IS 'Its message';
 
-CREATE INDEX sweep_failure_run ON kbilling.sweep_failure (run_id);
-COMMENT ON INDEX kbilling.sweep_failure_run IS 'Finds the failures of a run without a look at those of others';
+CREATE INDEX sweep_failure_run ON sweep_failure (run_id);
+COMMENT ON INDEX sweep_failure_run IS 'Finds the failures of a run without a look at those of others';
 
-CREATE VIEW kbilling.account_zone WITH (security_invoker) AS
+CREATE VIEW kbilling_internal.account_zone WITH (security_invoker) AS
 	WITH RECURSIVE zone(time_zone) AS (
-		SELECT min(time_zone) FROM kbilling.account WHERE state IN ('active', 'closing')
+		SELECT min(time_zone) FROM account WHERE state IN ('active', 'closing')
 		UNION ALL
-		SELECT (SELECT min(a.time_zone) FROM kbilling.account a
+		SELECT (SELECT min(a.time_zone) FROM account a
 				WHERE a.time_zone > zone.time_zone AND a.state IN ('active', 'closing'))
 		FROM zone WHERE zone.time_zone IS NOT NULL
 	)
 	SELECT time_zone FROM zone WHERE time_zone IS NOT NULL;
-COMMENT ON VIEW kbilling.account_zone IS 'The time zones of living accounts, each found by one step in the index account_due';
-COMMENT ON COLUMN kbilling.account_zone.time_zone IS 'IANA name';
+COMMENT ON VIEW account_zone IS 'The time zones of living accounts, each found by one step in the index account_due';
+COMMENT ON COLUMN account_zone.time_zone IS 'IANA name';
 
 -- Without JIT: how few zones there are is not known to the planner, and compiling
 -- for the many that it expects would cost more than an idle sweep does.
-CREATE FUNCTION kbilling.kb_sweep_begin() RETURNS bigint
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp SET jit = off
+CREATE FUNCTION kbilling_internal.kb_sweep_begin() RETURNS bigint
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET jit = off
 BEGIN ATOMIC
-	UPDATE kbilling.sweep_run SET outcome = 'interrupted' WHERE outcome = 'running';
-	INSERT INTO kbilling.sweep_run (started_at, as_of, periods_due)
-	SELECT clock_timestamp(), kbilling.kb_now(),
+	UPDATE sweep_run SET outcome = 'interrupted' WHERE outcome = 'running';
+	INSERT INTO sweep_run (started_at, as_of, periods_due)
+	SELECT clock_timestamp(), kb_now(),
 		   coalesce(sum((SELECT sum((extract(year FROM z.due_before) - extract(year FROM a.charged_through + 1)) * 12
 									+ extract(month FROM z.due_before) - extract(month FROM a.charged_through + 1))
-						 FROM kbilling.account a
+						 FROM account a
 						 WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
 							AND a.state IN ('active', 'closing'))), 0)
-	FROM (SELECT time_zone, kbilling.kb_month_first_day(kbilling.kb_account_date(kbilling.kb_now(), time_zone)) AS due_before
-		  FROM kbilling.account_zone) z
+	FROM (SELECT time_zone, kb_month_first_day(kb_account_date(kb_now(), time_zone)) AS due_before
+		  FROM account_zone) z
 	RETURNING run_id;
 END;
-COMMENT ON FUNCTION kbilling.kb_sweep_begin() IS 'Starts a run of the sweep and counts what is due; part of kb_sweep';
+COMMENT ON FUNCTION kb_sweep_begin() IS 'Starts a run of the sweep and counts what is due; part of kb_sweep';
 
-CREATE FUNCTION kbilling.kb_sweep_step(run_id bigint, batch_size integer = 4000) RETURNS boolean
-	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp SET lock_timeout = '2s'
+CREATE FUNCTION kbilling_internal.kb_sweep_step(run_id bigint, batch_size integer = 4000) RETURNS boolean
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET lock_timeout = '2s'
 	AS 'MODULE_PATHNAME', 'kb_sweep_step';
-COMMENT ON FUNCTION kbilling.kb_sweep_step(bigint, integer) IS
+COMMENT ON FUNCTION kb_sweep_step(bigint, integer) IS
 'Does what is due about the next accounts of a run, at most batch_size of them; false when there are none left. Part of kb_sweep';
 
-CREATE FUNCTION kbilling.kb_sweep_end(run_id bigint) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+CREATE FUNCTION kbilling_internal.kb_sweep_end(run_id bigint) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	UPDATE kbilling.sweep_run r SET finished_at = clock_timestamp(), outcome = 'finished' WHERE r.run_id = $1;
+	UPDATE sweep_run r SET finished_at = clock_timestamp(), outcome = 'finished' WHERE r.run_id = $1;
 END;
-COMMENT ON FUNCTION kbilling.kb_sweep_end(bigint) IS 'Closes a run of the sweep; part of kb_sweep';
+COMMENT ON FUNCTION kb_sweep_end(bigint) IS 'Closes a run of the sweep; part of kb_sweep';
 
 CREATE PROCEDURE kbilling.kb_sweep()
 	LANGUAGE c
 	AS 'MODULE_PATHNAME', 'kb_sweep';
-COMMENT ON PROCEDURE kbilling.kb_sweep() IS
+COMMENT ON PROCEDURE kb_sweep() IS
 'Does all that is due, in batches that commit; can be stopped at any point and called again. While another one runs it leaves at once (W1). 25001 inside a transaction block';
 
 -- The lock that a sweep holds is of a class that SQL cannot take, so one that died leaves a row that says "running" and no lock; on a
@@ -115,36 +115,36 @@ CREATE FUNCTION kbilling.kb_sweep_status()
 	RETURNS TABLE (running boolean, interrupted boolean, run_id bigint, started_at timestamptz, finished_at timestamptz, duration interval,
 				   periods_charged bigint, accounts_failed bigint, failures jsonb,
 				   accounts_overdue bigint, overdue_since timestamptz, lag interval)
-	LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, kbilling, pg_temp SET jit = off
+	LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET jit = off
 BEGIN ATOMIC
 	SELECT coalesce(newest.is_open AND newest.is_alive, false),
 		   coalesce(newest.outcome = 'interrupted' OR newest.is_open AND NOT newest.is_alive, false),
 		   last.run_id, last.started_at, last.finished_at, last.finished_at - last.started_at,
 		   coalesce(last.periods_charged, 0), coalesce(last.accounts_failed, 0),
 		   coalesce((SELECT jsonb_object_agg(f.state, f.accounts)
-					 FROM (SELECT x.state, count(*) AS accounts FROM kbilling.sweep_failure x
+					 FROM (SELECT x.state, count(*) AS accounts FROM sweep_failure x
 						   WHERE x.run_id = last.run_id GROUP BY x.state) f), '{}'),
-		   due.accounts, due.since, coalesce(kbilling.kb_now() - due.since, interval '0')
-	FROM (SELECT coalesce(sum((SELECT count(*) FROM kbilling.account a
+		   due.accounts, due.since, coalesce(kb_now() - due.since, interval '0')
+	FROM (SELECT coalesce(sum((SELECT count(*) FROM account a
 							   WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
 								  AND a.state IN ('active', 'closing'))), 0)::bigint AS accounts,
-				 min(kbilling.kb_day_begins(1 + kbilling.kb_month_last_day(1 + (
-							  SELECT min(a.charged_through) FROM kbilling.account a
+				 min(kb_day_begins(1 + kb_month_last_day(1 + (
+							  SELECT min(a.charged_through) FROM account a
 							  WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
 								  AND a.state IN ('active', 'closing'))), z.time_zone)) AS since
-		  FROM (SELECT time_zone, kbilling.kb_month_first_day(kbilling.kb_account_date(kbilling.kb_now(), time_zone)) AS due_before
-				FROM kbilling.account_zone) z) due
+		  FROM (SELECT time_zone, kb_month_first_day(kb_account_date(kb_now(), time_zone)) AS due_before
+				FROM account_zone) z) due
 	LEFT JOIN (SELECT r.run_id, r.started_at, r.finished_at, r.periods_charged, r.accounts_failed
-			   FROM kbilling.sweep_run r WHERE r.outcome = 'finished' ORDER BY r.run_id DESC LIMIT 1) last ON true
+			   FROM sweep_run r WHERE r.outcome = 'finished' ORDER BY r.run_id DESC LIMIT 1) last ON true
 	LEFT JOIN (SELECT r.outcome, r.outcome = 'running' AS is_open,
 					  pg_is_in_recovery() OR EXISTS (
 						  SELECT FROM pg_locks l
 						  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 3
 							  AND l.classid = x'6b62696c'::integer::oid AND l.objid = x'6c696e67'::integer::oid
 							  AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) AS is_alive
-			   FROM kbilling.sweep_run r ORDER BY r.run_id DESC LIMIT 1) newest ON true;
+			   FROM sweep_run r ORDER BY r.run_id DESC LIMIT 1) newest ON true;
 END;
-COMMENT ON FUNCTION kbilling.kb_sweep_status() IS
+COMMENT ON FUNCTION kb_sweep_status() IS
 'One row for monitoring (W3): whether a sweep is running, whether the newest one was cut off, the last one that finished with its failures by SQLSTATE, how many accounts have a month that ended and is not charged, since when the oldest, and how long that is: the sweep''s lag, zero if none is overdue';
 
 CREATE VIEW kbilling.sweep_progress WITH (security_invoker) AS
@@ -153,22 +153,22 @@ CREATE VIEW kbilling.sweep_progress WITH (security_invoker) AS
 		   r.periods_due, r.periods_charged, r.entries_posted, r.closure_steps, r.notices_written, r.accounts_failed,
 		   round(100.0 * r.periods_charged / nullif(r.periods_due, 0), 1) AS percent,
 		   r.phase, r.at_time_zone, r.at_date, r.at_account_id
-	FROM kbilling.sweep_run r
+	FROM sweep_run r
 	ORDER BY r.run_id DESC;
-COMMENT ON VIEW kbilling.sweep_progress IS 'How far each sweep is, or got, the newest first (W3)';
-COMMENT ON COLUMN kbilling.sweep_progress.run_id IS 'Number of the run';
-COMMENT ON COLUMN kbilling.sweep_progress.outcome IS 'running, finished, or interrupted';
-COMMENT ON COLUMN kbilling.sweep_progress.started_at IS 'When it started, by the machine''s clock';
-COMMENT ON COLUMN kbilling.sweep_progress.as_of IS 'The moment for which it looked what is due';
-COMMENT ON COLUMN kbilling.sweep_progress.duration IS 'How long it took, or has taken so far';
-COMMENT ON COLUMN kbilling.sweep_progress.periods_due IS 'Periods to charge when it started';
-COMMENT ON COLUMN kbilling.sweep_progress.periods_charged IS 'Periods charged so far';
-COMMENT ON COLUMN kbilling.sweep_progress.entries_posted IS 'Those of them that came to more than zero';
-COMMENT ON COLUMN kbilling.sweep_progress.closure_steps IS 'Steps of closures taken so far';
-COMMENT ON COLUMN kbilling.sweep_progress.notices_written IS 'Notices written so far of stages that time has changed';
-COMMENT ON COLUMN kbilling.sweep_progress.accounts_failed IS 'Accounts passed over; see kbilling.sweep_failure';
-COMMENT ON COLUMN kbilling.sweep_progress.percent IS 'Of the periods due; NULL if none were';
-COMMENT ON COLUMN kbilling.sweep_progress.phase IS 'What it is at: charges, then closures, then notices';
-COMMENT ON COLUMN kbilling.sweep_progress.at_time_zone IS 'How far it is';
-COMMENT ON COLUMN kbilling.sweep_progress.at_date IS 'How far it is';
-COMMENT ON COLUMN kbilling.sweep_progress.at_account_id IS 'How far it is';
+COMMENT ON VIEW sweep_progress IS 'How far each sweep is, or got, the newest first (W3)';
+COMMENT ON COLUMN sweep_progress.run_id IS 'Number of the run';
+COMMENT ON COLUMN sweep_progress.outcome IS 'running, finished, or interrupted';
+COMMENT ON COLUMN sweep_progress.started_at IS 'When it started, by the machine''s clock';
+COMMENT ON COLUMN sweep_progress.as_of IS 'The moment for which it looked what is due';
+COMMENT ON COLUMN sweep_progress.duration IS 'How long it took, or has taken so far';
+COMMENT ON COLUMN sweep_progress.periods_due IS 'Periods to charge when it started';
+COMMENT ON COLUMN sweep_progress.periods_charged IS 'Periods charged so far';
+COMMENT ON COLUMN sweep_progress.entries_posted IS 'Those of them that came to more than zero';
+COMMENT ON COLUMN sweep_progress.closure_steps IS 'Steps of closures taken so far';
+COMMENT ON COLUMN sweep_progress.notices_written IS 'Notices written so far of stages that time has changed';
+COMMENT ON COLUMN sweep_progress.accounts_failed IS 'Accounts passed over; see kbilling.sweep_failure';
+COMMENT ON COLUMN sweep_progress.percent IS 'Of the periods due; NULL if none were';
+COMMENT ON COLUMN sweep_progress.phase IS 'What it is at: charges, then closures, then notices';
+COMMENT ON COLUMN sweep_progress.at_time_zone IS 'How far it is';
+COMMENT ON COLUMN sweep_progress.at_date IS 'How far it is';
+COMMENT ON COLUMN sweep_progress.at_account_id IS 'How far it is';

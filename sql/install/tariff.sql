@@ -3,44 +3,44 @@
  */
 
 CREATE TABLE kbilling.tariff_history (
-	account_id bigint NOT NULL REFERENCES kbilling.account,
+	account_id bigint NOT NULL REFERENCES account,
 	from_date  date NOT NULL,
 	to_date    date NOT NULL,
-	tariff     kbilling.kb_text NOT NULL REFERENCES kbilling.tariff,
+	tariff     kb_text NOT NULL REFERENCES tariff,
 	PRIMARY KEY (account_id, from_date),
 	CHECK (from_date < to_date)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.tariff_history', '');
-COMMENT ON TABLE kbilling.tariff_history IS 'Tariffs that an account had before the one in its row; written by kb_set_tariff';
-COMMENT ON COLUMN kbilling.tariff_history.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.tariff_history.from_date IS 'First day of the tariff';
-COMMENT ON COLUMN kbilling.tariff_history.to_date IS 'The day after its last';
-COMMENT ON COLUMN kbilling.tariff_history.tariff IS 'The tariff';
+COMMENT ON TABLE tariff_history IS 'Tariffs that an account had before the one in its row; written by kb_set_tariff';
+COMMENT ON COLUMN tariff_history.account_id IS 'The account';
+COMMENT ON COLUMN tariff_history.from_date IS 'First day of the tariff';
+COMMENT ON COLUMN tariff_history.to_date IS 'The day after its last';
+COMMENT ON COLUMN tariff_history.tariff IS 'The tariff';
 
-CREATE VIEW kbilling.account_tariff WITH (security_invoker) AS
+CREATE VIEW kbilling_internal.account_tariff WITH (security_invoker) AS
 	SELECT account_id, tariff_from AS from_date, 'infinity'::date AS to_date, tariff
-	FROM kbilling.account
+	FROM account
 	UNION ALL
 	SELECT account_id, from_date, to_date, tariff
-	FROM kbilling.tariff_history;
-COMMENT ON VIEW kbilling.account_tariff IS 'Every account''s tariffs by date';
-COMMENT ON COLUMN kbilling.account_tariff.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.account_tariff.from_date IS 'First day of the tariff';
-COMMENT ON COLUMN kbilling.account_tariff.to_date IS 'The day after its last';
-COMMENT ON COLUMN kbilling.account_tariff.tariff IS 'The tariff';
+	FROM tariff_history;
+COMMENT ON VIEW account_tariff IS 'Every account''s tariffs by date';
+COMMENT ON COLUMN account_tariff.account_id IS 'The account';
+COMMENT ON COLUMN account_tariff.from_date IS 'First day of the tariff';
+COMMENT ON COLUMN account_tariff.to_date IS 'The day after its last';
+COMMENT ON COLUMN account_tariff.tariff IS 'The tariff';
 
 -- These take what they need of the account's row, so as not to read that again.
-CREATE FUNCTION kbilling.kb_tariff_on(account_id bigint, tariff text, tariff_from date, day date) RETURNS TABLE (tariff text)
+CREATE FUNCTION kbilling_internal.kb_tariff_on(account_id bigint, tariff text, tariff_from date, day date) RETURNS TABLE (tariff text)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	SELECT CASE WHEN $3 <= $4 THEN $2
-		ELSE coalesce((SELECT h.tariff FROM kbilling.tariff_history h
+		ELSE coalesce((SELECT h.tariff FROM tariff_history h
 					   WHERE h.account_id = $1 AND h.from_date <= $4 AND h.to_date > $4), $2) END;
 END;
-COMMENT ON FUNCTION kbilling.kb_tariff_on(bigint, text, date, date) IS
+COMMENT ON FUNCTION kb_tariff_on(bigint, text, date, date) IS
 'The tariff that the account, with this tariff in its row, has on the day; before its first day that one';
 
-CREATE FUNCTION kbilling.kb_policy_on(account_id bigint, tariff text, tariff_from date, day date)
+CREATE FUNCTION kbilling_internal.kb_policy_on(account_id bigint, tariff text, tariff_from date, day date)
 	RETURNS TABLE (remind_day integer, restrict_day integer, block_day integer, debt_counts_from text,
 				   min_age_days integer, inactive_days integer, notice_days integer, reminder_days integer[], restore_days integer,
 				   policy text, language text)
@@ -48,9 +48,9 @@ CREATE FUNCTION kbilling.kb_policy_on(account_id bigint, tariff text, tariff_fro
 BEGIN ATOMIC
 	SELECT p.remind_day, p.restrict_day, p.block_day, p.debt_counts_from,
 		   p.min_age_days, p.inactive_days, p.notice_days, p.reminder_days, p.restore_days, p.policy, p.language
-	FROM kbilling.kb_tariff_on($1, $2, $3, $4) x
-	JOIN kbilling.tariff t ON t.tariff = x.tariff
-	JOIN kbilling.policy p ON p.policy = t.policy;
+	FROM kb_tariff_on($1, $2, $3, $4) x
+	JOIN tariff t ON t.tariff = x.tariff
+	JOIN policy p ON p.policy = t.policy;
 END;
-COMMENT ON FUNCTION kbilling.kb_policy_on(bigint, text, date, date) IS
+COMMENT ON FUNCTION kb_policy_on(bigint, text, date, date) IS
 'The policy of the tariff that the account has on the day; before its first day that of its tariff';

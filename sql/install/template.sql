@@ -8,7 +8,7 @@
 
 -- Amounts are texts as kb_money writes them, and dates ISO; has_… and in_… say what a select asks.
 CREATE VIEW kbilling.notice_kind WITH (security_invoker) AS
-	SELECT k.kind::kbilling.kb_notice_kind AS kind, k.example::jsonb AS example
+	SELECT k.kind::kb_notice_kind AS kind, k.example::jsonb AS example
 	FROM (VALUES
 		('topup_received', '{"account_id": 7, "amount": "50.00 USD", "bonus": "5.00 USD", "balance": "36.00 USD", "amount_due": "0.00 USD", "has_bonus": true, "in_debt": false,
 			"stage_before": "restrict", "stage": "ok"}'),
@@ -24,12 +24,12 @@ CREATE VIEW kbilling.notice_kind WITH (security_invoker) AS
 		('account_restored', '{"account_id": 7, "restored_on": "2027-01-05", "balance": "-4.50 USD", "amount_due": "4.50 USD", "in_debt": true, "stage": "blocked"}'),
 		('account_purged', '{"account_id": 7, "purged_on": "2027-01-15"}')
 	) AS k (kind, example);
-COMMENT ON VIEW kbilling.notice_kind IS 'The kinds of notices, each with the facts that its texts can use';
-COMMENT ON COLUMN kbilling.notice_kind.kind IS 'The kind';
-COMMENT ON COLUMN kbilling.notice_kind.example IS 'An example of its facts';
+COMMENT ON VIEW notice_kind IS 'The kinds of notices, each with the facts that its texts can use';
+COMMENT ON COLUMN notice_kind.kind IS 'The kind';
+COMMENT ON COLUMN notice_kind.example IS 'An example of its facts';
 
 CREATE VIEW kbilling.standard_template WITH (security_invoker) AS
-	SELECT t.kind::kbilling.kb_notice_kind AS kind, t.language, t.subject, t.body
+	SELECT t.kind::kb_notice_kind AS kind, t.language, t.subject, t.body
 	FROM (VALUES
 		('topup_received', 'en',
 		 'Account {account_id, number, ::group-off}: payment of {amount} received',
@@ -280,76 +280,76 @@ Please erase what the application itself still has of this account.'),
 Особисті дані його учасників та облік використання видалено; журнал залишається, як того вимагає закон.
 Будь ласка, зітріть усе, що про цей кабінет іще зберігає сам застосунок.')
 	) AS t (kind, language, subject, body);
-COMMENT ON VIEW kbilling.standard_template IS 'The built-in texts of notices, in English and Ukrainian (N4)';
-COMMENT ON COLUMN kbilling.standard_template.kind IS 'The kind of notice';
-COMMENT ON COLUMN kbilling.standard_template.language IS 'en or uk';
-COMMENT ON COLUMN kbilling.standard_template.subject IS 'Pattern of the subject, one line';
-COMMENT ON COLUMN kbilling.standard_template.body IS 'Pattern of the text';
+COMMENT ON VIEW standard_template IS 'The built-in texts of notices, in English and Ukrainian (N4)';
+COMMENT ON COLUMN standard_template.kind IS 'The kind of notice';
+COMMENT ON COLUMN standard_template.language IS 'en or uk';
+COMMENT ON COLUMN standard_template.subject IS 'Pattern of the subject, one line';
+COMMENT ON COLUMN standard_template.body IS 'Pattern of the text';
 
 CREATE TABLE kbilling.notice_template (
-	policy   kbilling.kb_text NOT NULL DEFAULT 'standard' REFERENCES kbilling.policy,
-	kind     kbilling.kb_notice_kind NOT NULL,
-	language kbilling.kb_text NOT NULL CHECK (language = pg_catalog.lower(language)),
-	subject  kbilling.kb_text NOT NULL,
-	body     kbilling.kb_text NOT NULL,
+	policy   kb_text NOT NULL DEFAULT 'standard' REFERENCES policy,
+	kind     kb_notice_kind NOT NULL,
+	language kb_text NOT NULL CHECK (language = pg_catalog.lower(language)),
+	subject  kb_text NOT NULL,
+	body     kb_text NOT NULL,
 	PRIMARY KEY (policy, kind, language)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.notice_template', '');
-COMMENT ON TABLE kbilling.notice_template IS 'A service''s own texts of notices, which come before the built-in ones; written by kb_set_template';
-COMMENT ON COLUMN kbilling.notice_template.policy IS 'For accounts whose tariff has this policy; those of "standard" are for every policy that has none';
-COMMENT ON COLUMN kbilling.notice_template.kind IS 'The kind of notice';
-COMMENT ON COLUMN kbilling.notice_template.language IS 'Tag of BCP 47, in small letters';
-COMMENT ON COLUMN kbilling.notice_template.subject IS 'Pattern of the subject, one line';
-COMMENT ON COLUMN kbilling.notice_template.body IS 'Pattern of the text';
+COMMENT ON TABLE notice_template IS 'A service''s own texts of notices, which come before the built-in ones; written by kb_set_template';
+COMMENT ON COLUMN notice_template.policy IS 'For accounts whose tariff has this policy; those of "standard" are for every policy that has none';
+COMMENT ON COLUMN notice_template.kind IS 'The kind of notice';
+COMMENT ON COLUMN notice_template.language IS 'Tag of BCP 47, in small letters';
+COMMENT ON COLUMN notice_template.subject IS 'Pattern of the subject, one line';
+COMMENT ON COLUMN notice_template.body IS 'Pattern of the text';
 
-CREATE FUNCTION kbilling.kb_template(policy text, kind kbilling.kb_notice_kind, language text)
+CREATE FUNCTION kbilling_internal.kb_template(policy text, kind kb_notice_kind, language text)
 	RETURNS TABLE (language text, subject text, body text)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	SELECT t.language, t.subject, t.body
 	FROM unnest(ARRAY[lower($3), split_part(lower($3), '-', 1), 'en']) WITH ORDINALITY AS wanted (language, n)
-		JOIN (SELECT o.policy, o.kind, o.language, o.subject, o.body FROM kbilling.notice_template o WHERE o.policy IN ($1, 'standard')
+		JOIN (SELECT o.policy, o.kind, o.language, o.subject, o.body FROM notice_template o WHERE o.policy IN ($1, 'standard')
 			  UNION ALL
-			  SELECT NULL, s.kind, s.language, s.subject, s.body FROM kbilling.standard_template s) t
+			  SELECT NULL, s.kind, s.language, s.subject, s.body FROM standard_template s) t
 			ON t.language = wanted.language AND t.kind = $2
 	-- English last; own texts before standard's own, and those before built-in ones; the nearer language first
 	ORDER BY wanted.n = 3, t.policy IS NULL, t.policy IS DISTINCT FROM $1, wanted.n
 	LIMIT 1;
 END;
-COMMENT ON FUNCTION kbilling.kb_template(text, kbilling.kb_notice_kind, text) IS
+COMMENT ON FUNCTION kb_template(text, kb_notice_kind, text) IS
 'The text in force, and its language: the policy''s own, the own of policy "standard", or the built-in, each in the language or in its first part (uk for uk-UA); else the same in English';
 
-CREATE FUNCTION kbilling.kb_set_template(kind kbilling.kb_notice_kind, language text, subject text, body text, policy text = 'standard')
+CREATE FUNCTION kbilling.kb_set_template(kind kb_notice_kind, language text, subject text, body text, policy text = 'standard')
 	RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('kind, language, subject, body, policy', kind, language, subject, body, policy),
-		   kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.policy p WHERE p.policy = kb_set_template.policy),
-								'22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.'),
-		   kbilling.kb_raise_if(subject !~ '\S' OR body !~ '\S', '22023', 'a notice must have a subject and a text', NULL,
-								'Take an own text away with kb_drop_template.'),
-		   kbilling.kb_raise_if(subject ~ '[\n\r]', '22023', 'the subject of a notice must be one line');
+	SELECT kb_require_not_null('kind, language, subject, body, policy', kind, language, subject, body, policy),
+		   kb_raise_if(NOT EXISTS (SELECT FROM policy p WHERE p.policy = kb_set_template.policy),
+					   '22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.'),
+		   kb_raise_if(subject !~ '\S' OR body !~ '\S', '22023', 'a notice must have a subject and a text', NULL,
+					   'Take an own text away with kb_drop_template.'),
+		   kb_raise_if(subject ~ '[\n\r]', '22023', 'the subject of a notice must be one line');
 	-- A slip is found now, not when the notice is due.
-	SELECT kbilling.kb_format_message(kb_set_template.subject, kb_set_template.language, k.example),
-		   kbilling.kb_format_message(kb_set_template.body, kb_set_template.language, k.example)
-	FROM kbilling.notice_kind k WHERE k.kind = kb_set_template.kind;
-	INSERT INTO kbilling.notice_template (policy, kind, language, subject, body)
+	SELECT kb_format_message(kb_set_template.subject, kb_set_template.language, k.example),
+		   kb_format_message(kb_set_template.body, kb_set_template.language, k.example)
+	FROM notice_kind k WHERE k.kind = kb_set_template.kind;
+	INSERT INTO notice_template (policy, kind, language, subject, body)
 	VALUES (kb_set_template.policy, kb_set_template.kind, lower(kb_set_template.language), kb_set_template.subject, kb_set_template.body)
 	ON CONFLICT ON CONSTRAINT notice_template_pkey DO UPDATE SET subject = excluded.subject, body = excluded.body;
 END;
-COMMENT ON FUNCTION kbilling.kb_set_template(kbilling.kb_notice_kind, text, text, text, text) IS
+COMMENT ON FUNCTION kb_set_template(kb_notice_kind, text, text, text, text) IS
 'Sets a service''s own text of a kind of notice in a language, for the accounts of a policy; 22023 for an unknown policy, a blank subject or text, a subject of two lines, or a pattern that is wrong or has what notice_kind does not show';
 
-CREATE FUNCTION kbilling.kb_drop_template(kind kbilling.kb_notice_kind, language text, policy text = 'standard')
+CREATE FUNCTION kbilling.kb_drop_template(kind kb_notice_kind, language text, policy text = 'standard')
 	RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('kind, language, policy', kind, language, policy),
-		   kbilling.kb_raise_if(NOT EXISTS (SELECT FROM kbilling.notice_template t
-											WHERE (t.policy, t.kind, t.language) = (kb_drop_template.policy, kb_drop_template.kind, lower(kb_drop_template.language))),
-								'22023', format('policy "%s" has no own text of %s in "%s"', policy, kind, language), NULL, 'Own texts are in kbilling.notice_template.');
-	DELETE FROM kbilling.notice_template t
+	SELECT kb_require_not_null('kind, language, policy', kind, language, policy),
+		   kb_raise_if(NOT EXISTS (SELECT FROM notice_template t
+								   WHERE (t.policy, t.kind, t.language) = (kb_drop_template.policy, kb_drop_template.kind, lower(kb_drop_template.language))),
+					   '22023', format('policy "%s" has no own text of %s in "%s"', policy, kind, language), NULL, 'Own texts are in kbilling.notice_template.');
+	DELETE FROM notice_template t
 	WHERE (t.policy, t.kind, t.language) = (kb_drop_template.policy, kb_drop_template.kind, lower(kb_drop_template.language));
 END;
-COMMENT ON FUNCTION kbilling.kb_drop_template(kbilling.kb_notice_kind, text, text) IS
+COMMENT ON FUNCTION kb_drop_template(kb_notice_kind, text, text) IS
 'Takes a service''s own text away, so that the next in kb_template''s order holds; 22023 if there is none';

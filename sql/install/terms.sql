@@ -2,45 +2,45 @@
  * What an account has agreed to: another tariff, and services that are switched on.
  */
 
-CREATE FUNCTION kbilling.kb_put_tariff(account_id bigint, tariff text, from_date date, stage_before kbilling.kb_stage) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_put_tariff(account_id bigint, tariff text, from_date date, stage_before kb_stage) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_open(account_id, from_date),
-		   kbilling.kb_raise_if(t.currency <> a.currency, 'KB002',
-								format('tariff "%s" is in %s, account %s in %s', t.tariff, t.currency, a.account_id, a.currency),
-								'An account keeps its currency.', 'Choose a tariff in that currency.')
-	FROM kbilling.account a, kbilling.tariff t
+	SELECT kb_require_open(account_id, from_date),
+		   kb_raise_if(t.currency <> a.currency, 'KB002',
+					   format('tariff "%s" is in %s, account %s in %s', t.tariff, t.currency, a.account_id, a.currency),
+					   'An account keeps its currency.', 'Choose a tariff in that currency.')
+	FROM account a, tariff t
 	WHERE a.account_id = kb_put_tariff.account_id AND t.tariff = kb_put_tariff.tariff;
 	-- The tariff so far ends there; what was to come after it is dropped.
-	INSERT INTO kbilling.tariff_history (account_id, from_date, to_date, tariff)
-	SELECT a.account_id, a.tariff_from, kb_put_tariff.from_date, a.tariff FROM kbilling.account a
+	INSERT INTO tariff_history (account_id, from_date, to_date, tariff)
+	SELECT a.account_id, a.tariff_from, kb_put_tariff.from_date, a.tariff FROM account a
 	WHERE a.account_id = kb_put_tariff.account_id AND a.tariff_from < kb_put_tariff.from_date;
-	DELETE FROM kbilling.tariff_history h
+	DELETE FROM tariff_history h
 	WHERE h.account_id = kb_put_tariff.account_id AND h.from_date >= kb_put_tariff.from_date;
-	UPDATE kbilling.tariff_history h SET to_date = kb_put_tariff.from_date
+	UPDATE tariff_history h SET to_date = kb_put_tariff.from_date
 	WHERE h.account_id = kb_put_tariff.account_id AND h.to_date > kb_put_tariff.from_date;
-	UPDATE kbilling.account a
+	UPDATE account a
 	SET tariff = kb_put_tariff.tariff, tariff_from = kb_put_tariff.from_date, terms_version = a.terms_version + 1
 	WHERE a.account_id = kb_put_tariff.account_id;
 	-- its policy may have other days
-	SELECT kbilling.kb_tell_stages(ARRAY[a.account_id], kbilling.kb_now(), kb_put_tariff.stage_before, 'terms ' || a.terms_version)
-	FROM kbilling.account a WHERE a.account_id = kb_put_tariff.account_id;
+	SELECT kb_notify_stages(ARRAY[a.account_id], kb_now(), kb_put_tariff.stage_before, 'terms ' || a.terms_version)
+	FROM account a WHERE a.account_id = kb_put_tariff.account_id;
 END;
-COMMENT ON FUNCTION kbilling.kb_put_tariff(bigint, text, date, kbilling.kb_stage) IS 'Writes what kb_set_tariff has resolved, and tells of a stage that is another than before by it; the account is locked';
+COMMENT ON FUNCTION kb_put_tariff(bigint, text, date, kb_stage) IS 'Writes what kb_set_tariff has resolved, and tells of a stage that is another than before by it; the account is locked';
 
 CREATE FUNCTION kbilling.kb_set_tariff(account_id bigint, tariff text, from_date date = NULL) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_lock_account(account_id), kbilling.kb_require_tariff(tariff);
-	SELECT kbilling.kb_put_tariff(s.account_id, kb_set_tariff.tariff, coalesce(kb_set_tariff.from_date, kbilling.kb_today(s.account_id)), s.stage)
-	FROM kbilling.account_status s WHERE s.account_id = kb_set_tariff.account_id;
+	SELECT kb_lock_account(account_id), kb_require_tariff(tariff);
+	SELECT kb_put_tariff(s.account_id, kb_set_tariff.tariff, coalesce(kb_set_tariff.from_date, kb_today(s.account_id)), s.stage)
+	FROM account_status s WHERE s.account_id = kb_set_tariff.account_id;
 END;
-COMMENT ON FUNCTION kbilling.kb_set_tariff(bigint, text, date) IS
+COMMENT ON FUNCTION kb_set_tariff(bigint, text, date) IS
 'Puts the account on a tariff of its currency from a local date on (NULL: today) and drops later switches. What it has no price for is not billed. KB001, KB010, KB012, KB002; KB009 if the day is charged already';
 
 CREATE TABLE kbilling.subscription (
-	account_id bigint NOT NULL REFERENCES kbilling.account,
-	service    kbilling.kb_text NOT NULL REFERENCES kbilling.service,
+	account_id bigint NOT NULL REFERENCES account,
+	service    kb_text NOT NULL REFERENCES service,
 	from_date  date NOT NULL,
 	to_date    date NOT NULL DEFAULT 'infinity',
 	quantity   numeric NOT NULL CHECK (quantity > 0 AND quantity < 'infinity'),
@@ -48,56 +48,56 @@ CREATE TABLE kbilling.subscription (
 	CHECK (from_date < to_date)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.subscription', '');
-COMMENT ON TABLE kbilling.subscription IS 'When a recurring service was on; written by kb_switch_on and kb_switch_off';
-COMMENT ON COLUMN kbilling.subscription.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.subscription.service IS 'The recurring service';
-COMMENT ON COLUMN kbilling.subscription.from_date IS 'First day on';
-COMMENT ON COLUMN kbilling.subscription.to_date IS 'First day off again';
-COMMENT ON COLUMN kbilling.subscription.quantity IS 'How many units are on';
+COMMENT ON TABLE subscription IS 'When a recurring service was on; written by kb_switch_on and kb_switch_off';
+COMMENT ON COLUMN subscription.account_id IS 'The account';
+COMMENT ON COLUMN subscription.service IS 'The recurring service';
+COMMENT ON COLUMN subscription.from_date IS 'First day on';
+COMMENT ON COLUMN subscription.to_date IS 'First day off again';
+COMMENT ON COLUMN subscription.quantity IS 'How many units are on';
 
-CREATE FUNCTION kbilling.kb_put_subscription(account_id bigint, service text, quantity numeric, from_date date) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_put_subscription(account_id bigint, service text, quantity numeric, from_date date) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_open(account_id, from_date),
-		   kbilling.kb_raise_if(s.kind <> 'recurring' OR s.service = 'base', '22023',
-								format('service "%s" cannot be switched', s.service),
-								CASE s.service WHEN 'base' THEN 'The base fee is always due.'
-								ELSE 'A metered service is billed by its usage.' END)
-	FROM kbilling.service s WHERE s.service = kb_put_subscription.service;
-	DELETE FROM kbilling.subscription u
+	SELECT kb_require_open(account_id, from_date),
+		   kb_raise_if(s.kind <> 'recurring' OR s.service = 'base', '22023',
+					   format('service "%s" cannot be switched', s.service),
+					   CASE s.service WHEN 'base' THEN 'The base fee is always due.'
+					   ELSE 'A metered service is billed by its usage.' END)
+	FROM service s WHERE s.service = kb_put_subscription.service;
+	DELETE FROM subscription u
 	WHERE u.account_id = kb_put_subscription.account_id AND u.service = kb_put_subscription.service
 		AND u.from_date >= kb_put_subscription.from_date;
-	UPDATE kbilling.subscription u SET to_date = kb_put_subscription.from_date
+	UPDATE subscription u SET to_date = kb_put_subscription.from_date
 	WHERE u.account_id = kb_put_subscription.account_id AND u.service = kb_put_subscription.service
 		AND u.to_date > kb_put_subscription.from_date;
-	INSERT INTO kbilling.subscription (account_id, service, from_date, quantity)
+	INSERT INTO subscription (account_id, service, from_date, quantity)
 	SELECT kb_put_subscription.account_id, kb_put_subscription.service, kb_put_subscription.from_date, kb_put_subscription.quantity
 	WHERE kb_put_subscription.quantity IS DISTINCT FROM 0;
-	UPDATE kbilling.account a SET terms_version = a.terms_version + 1
+	UPDATE account a SET terms_version = a.terms_version + 1
 	WHERE a.account_id = kb_put_subscription.account_id;
 END;
-COMMENT ON FUNCTION kbilling.kb_put_subscription(bigint, text, numeric, date) IS
+COMMENT ON FUNCTION kb_put_subscription(bigint, text, numeric, date) IS
 'Writes what kb_switch_on and kb_switch_off (quantity 0) have resolved; the account is locked';
 
 CREATE FUNCTION kbilling.kb_switch_on(account_id bigint, service text, quantity numeric = 1, from_date date = NULL) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_require_not_null('quantity', quantity), kbilling.kb_lock_account(account_id), kbilling.kb_require_service(service),
-		   kbilling.kb_raise_if(NOT (quantity > 0 AND quantity < 'infinity'), '22003', 'quantity must be finite and above zero',
-								format('It is %s.', quantity), 'Use kb_switch_off to switch a service off.');
-	SELECT kbilling.kb_put_subscription(account_id, service, quantity, coalesce(from_date, kbilling.kb_today(account_id)));
-	SELECT kbilling.kb_require_price(t.tariff, service, d.day, quantity)
-	FROM (SELECT coalesce(kb_switch_on.from_date, kbilling.kb_today($1)) AS day) d
-	JOIN kbilling.account_tariff t ON t.account_id = $1 AND t.from_date <= d.day AND t.to_date > d.day;
+	SELECT kb_require_not_null('quantity', quantity), kb_lock_account(account_id), kb_require_service(service),
+		   kb_raise_if(NOT (quantity > 0 AND quantity < 'infinity'), '22003', 'quantity must be finite and above zero',
+					   format('It is %s.', quantity), 'Use kb_switch_off to switch a service off.');
+	SELECT kb_put_subscription(account_id, service, quantity, coalesce(from_date, kb_today(account_id)));
+	SELECT kb_require_price(t.tariff, service, d.day, quantity)
+	FROM (SELECT coalesce(kb_switch_on.from_date, kb_today($1)) AS day) d
+	JOIN account_tariff t ON t.account_id = $1 AND t.from_date <= d.day AND t.to_date > d.day;
 END;
-COMMENT ON FUNCTION kbilling.kb_switch_on(bigint, text, numeric, date) IS
+COMMENT ON FUNCTION kb_switch_on(bigint, text, numeric, date) IS
 'Switches a recurring service on, or changes its quantity, from a local date on (NULL: today), and drops later switches. KB001, KB010; KB012 for an unknown service or one without a price in the account''s tariff; KB009 if the day is charged already; 22003 for a quantity that is not finite and above zero';
 
 CREATE FUNCTION kbilling.kb_switch_off(account_id bigint, service text, from_date date = NULL) RETURNS void
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kbilling.kb_lock_account(account_id), kbilling.kb_require_service(service);
-	SELECT kbilling.kb_put_subscription(account_id, service, 0, coalesce(from_date, kbilling.kb_today(account_id)));
+	SELECT kb_lock_account(account_id), kb_require_service(service);
+	SELECT kb_put_subscription(account_id, service, 0, coalesce(from_date, kb_today(account_id)));
 END;
-COMMENT ON FUNCTION kbilling.kb_switch_off(bigint, text, date) IS
+COMMENT ON FUNCTION kb_switch_off(bigint, text, date) IS
 'Switches a recurring service off from a local date on (NULL: today), which is the first day not charged. KB001, KB010, KB012; KB009 if the day is charged already';

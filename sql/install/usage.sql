@@ -18,36 +18,36 @@ CREATE TABLE kbilling.usage_event (
 	revision    integer NOT NULL DEFAULT 0,
 	is_level    boolean NOT NULL,
 	events      bigint NOT NULL,
-	service     kbilling.kb_text NOT NULL,
-	key         kbilling.kb_text NOT NULL,
+	service     kb_text NOT NULL,
+	key         kb_text NOT NULL,
 	quantity    numeric NOT NULL,
-	value       kbilling.kb_text,
+	value       kb_text,
 	metered_table text,
-	properties  kbilling.kb_json,
+	properties  kb_json,
 	PRIMARY KEY (account_id, service, key, revision)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_event', '');
-COMMENT ON TABLE kbilling.usage_event IS 'What was used (U1); written by kb_record_usage, kb_record_usage_batch and kb_meter';
-COMMENT ON COLUMN kbilling.usage_event.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.usage_event.at IS 'When it was used';
-COMMENT ON COLUMN kbilling.usage_event.recorded_at IS 'When it was recorded, by the machine''s clock, and in which order: of those that come together, a microsecond apart';
-COMMENT ON COLUMN kbilling.usage_event.period IS 'The month of its time, by its first day, in the account''s time zone';
-COMMENT ON COLUMN kbilling.usage_event.revision IS '0; odd: takes the event of the same key back, when its metered row was changed or deleted; even: counts again';
-COMMENT ON COLUMN kbilling.usage_event.is_level IS 'Whether the service aggregates by max or last, so that corrections look at its events again';
-COMMENT ON COLUMN kbilling.usage_event.events IS '1; -1 for a correction; of metered rows without a key, how many are taken together';
-COMMENT ON COLUMN kbilling.usage_event.service IS 'The metered service';
-COMMENT ON COLUMN kbilling.usage_event.key IS 'Counts once for each account and service (U1); those that begin with "kb:" are of metered rows without a key';
-COMMENT ON COLUMN kbilling.usage_event.quantity IS 'Units; below zero for a correction';
-COMMENT ON COLUMN kbilling.usage_event.value IS 'What is counted once in a month, for the aggregation "unique" (U2)';
-COMMENT ON COLUMN kbilling.usage_event.metered_table IS 'The table, with its schema, whose row has the key; NULL if it was recorded by a call, or without a key';
-COMMENT ON COLUMN kbilling.usage_event.properties IS 'Whatever the application says of it';
+COMMENT ON TABLE usage_event IS 'What was used (U1); written by kb_record_usage, kb_record_usage_batch and kb_meter';
+COMMENT ON COLUMN usage_event.account_id IS 'The account';
+COMMENT ON COLUMN usage_event.at IS 'When it was used';
+COMMENT ON COLUMN usage_event.recorded_at IS 'When it was recorded, by the machine''s clock, and in which order: of those that come together, a microsecond apart';
+COMMENT ON COLUMN usage_event.period IS 'The month of its time, by its first day, in the account''s time zone';
+COMMENT ON COLUMN usage_event.revision IS '0; odd: takes the event of the same key back, when its metered row was changed or deleted; even: counts again';
+COMMENT ON COLUMN usage_event.is_level IS 'Whether the service aggregates by max or last, so that corrections look at its events again';
+COMMENT ON COLUMN usage_event.events IS '1; -1 for a correction; of metered rows without a key, how many are taken together';
+COMMENT ON COLUMN usage_event.service IS 'The metered service';
+COMMENT ON COLUMN usage_event.key IS 'Counts once for each account and service (U1); those that begin with "kb:" are of metered rows without a key';
+COMMENT ON COLUMN usage_event.quantity IS 'Units; below zero for a correction';
+COMMENT ON COLUMN usage_event.value IS 'What is counted once in a month, for the aggregation "unique" (U2)';
+COMMENT ON COLUMN usage_event.metered_table IS 'The table, with its schema, whose row has the key; NULL if it was recorded by a call, or without a key';
+COMMENT ON COLUMN usage_event.properties IS 'Whatever the application says of it';
 
 
-CREATE INDEX usage_level ON kbilling.usage_event (account_id, service, period) WHERE is_level;
-COMMENT ON INDEX kbilling.usage_level IS 'Finds the events of a month whose highest or last quantity has been corrected';
+CREATE INDEX usage_level ON usage_event (account_id, service, period) WHERE is_level;
+COMMENT ON INDEX usage_level IS 'Finds the events of a month whose highest or last quantity has been corrected';
 
-CREATE INDEX usage_level_correction ON kbilling.usage_event (account_id, service, period) WHERE is_level AND events < 0;
-COMMENT ON INDEX kbilling.usage_level_correction IS 'Tells whether it has';
+CREATE INDEX usage_level_correction ON usage_event (account_id, service, period) WHERE is_level AND events < 0;
+COMMENT ON INDEX usage_level_correction IS 'Tells whether it has';
 
 
 CREATE TABLE kbilling.usage_total (
@@ -59,31 +59,31 @@ CREATE TABLE kbilling.usage_total (
 	billed_events   bigint NOT NULL DEFAULT 0,
 	last_at         timestamptz,
 	last_recorded_at timestamptz,
-	service         kbilling.kb_text NOT NULL,
+	service         kb_text NOT NULL,
 	aggregation     text NOT NULL,
 	quantity        numeric,
 	billed_quantity numeric NOT NULL DEFAULT 0,
 	PRIMARY KEY (account_id, period, service, slot)
 ) WITH (fillfactor = 70);
 SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_total', '');
-COMMENT ON TABLE kbilling.usage_total IS 'Totals of usage_event by month, in slots (U5)';
-COMMENT ON COLUMN kbilling.usage_total.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.usage_total.period IS 'The month of the events'' time, by its first day';
-COMMENT ON COLUMN kbilling.usage_total.slot IS 'Sessions write to different ones; together they are the total';
-COMMENT ON COLUMN kbilling.usage_total.settled IS 'Whether all of it is billed';
-COMMENT ON COLUMN kbilling.usage_total.events IS 'How many events, less corrections';
-COMMENT ON COLUMN kbilling.usage_total.billed_events IS 'How many of them are billed';
-COMMENT ON COLUMN kbilling.usage_total.last_at IS 'Time of the last event, for the aggregation "last"';
-COMMENT ON COLUMN kbilling.usage_total.last_recorded_at IS 'When that was recorded: of two at one time, the later recorded is the last';
-COMMENT ON COLUMN kbilling.usage_total.service IS 'The metered service';
-COMMENT ON COLUMN kbilling.usage_total.aggregation IS 'How the events become the quantity (U2)';
-COMMENT ON COLUMN kbilling.usage_total.quantity IS 'This slot''s part of the quantity; for "max" and "last" without corrections, and NULL if it has only those';
-COMMENT ON COLUMN kbilling.usage_total.billed_quantity IS 'The part of it that is billed; for "max" and "last" that of the whole month';
+COMMENT ON TABLE usage_total IS 'Totals of usage_event by month, in slots (U5)';
+COMMENT ON COLUMN usage_total.account_id IS 'The account';
+COMMENT ON COLUMN usage_total.period IS 'The month of the events'' time, by its first day';
+COMMENT ON COLUMN usage_total.slot IS 'Sessions write to different ones; together they are the total';
+COMMENT ON COLUMN usage_total.settled IS 'Whether all of it is billed';
+COMMENT ON COLUMN usage_total.events IS 'How many events, less corrections';
+COMMENT ON COLUMN usage_total.billed_events IS 'How many of them are billed';
+COMMENT ON COLUMN usage_total.last_at IS 'Time of the last event, for the aggregation "last"';
+COMMENT ON COLUMN usage_total.last_recorded_at IS 'When that was recorded: of two at one time, the later recorded is the last';
+COMMENT ON COLUMN usage_total.service IS 'The metered service';
+COMMENT ON COLUMN usage_total.aggregation IS 'How the events become the quantity (U2)';
+COMMENT ON COLUMN usage_total.quantity IS 'This slot''s part of the quantity; for "max" and "last" without corrections, and NULL if it has only those';
+COMMENT ON COLUMN usage_total.billed_quantity IS 'The part of it that is billed; for "max" and "last" that of the whole month';
 
 -- settled changes only with a charge and with what comes after it, so that counting stays a heap-only update.
 
-CREATE INDEX usage_unbilled ON kbilling.usage_total (account_id, period) WHERE NOT settled;
-COMMENT ON INDEX kbilling.usage_unbilled IS 'Finds what is to bill among all months';
+CREATE INDEX usage_unbilled ON usage_total (account_id, period) WHERE NOT settled;
+COMMENT ON INDEX usage_unbilled IS 'Finds what is to bill among all months';
 
 
 CREATE TABLE kbilling.usage_value (
@@ -91,58 +91,58 @@ CREATE TABLE kbilling.usage_value (
 	period     date NOT NULL,
 	events     bigint NOT NULL,
 	change     smallint NOT NULL,
-	service    kbilling.kb_text NOT NULL,
-	value      kbilling.kb_text NOT NULL,
+	service    kb_text NOT NULL,
+	value      kb_text NOT NULL,
 	PRIMARY KEY (account_id, period, service, value)
 ) WITH (fillfactor = 80);
 SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_value', '');
-COMMENT ON TABLE kbilling.usage_value IS 'The distinct values of a month, for the aggregation "unique" (U2)';
-COMMENT ON COLUMN kbilling.usage_value.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.usage_value.period IS 'The month, by its first day';
-COMMENT ON COLUMN kbilling.usage_value.events IS 'How many events have it, less corrections; it counts while that is above zero';
-COMMENT ON COLUMN kbilling.usage_value.change IS 'By how much the last statement that wrote it changed the count of values';
-COMMENT ON COLUMN kbilling.usage_value.service IS 'The metered service';
-COMMENT ON COLUMN kbilling.usage_value.value IS 'The value';
+COMMENT ON TABLE usage_value IS 'The distinct values of a month, for the aggregation "unique" (U2)';
+COMMENT ON COLUMN usage_value.account_id IS 'The account';
+COMMENT ON COLUMN usage_value.period IS 'The month, by its first day';
+COMMENT ON COLUMN usage_value.events IS 'How many events have it, less corrections; it counts while that is above zero';
+COMMENT ON COLUMN usage_value.change IS 'By how much the last statement that wrote it changed the count of values';
+COMMENT ON COLUMN usage_value.service IS 'The metered service';
+COMMENT ON COLUMN usage_value.value IS 'The value';
 
 
 CREATE TABLE kbilling.skipped_month (
-	account_id bigint NOT NULL REFERENCES kbilling.account,
+	account_id bigint NOT NULL REFERENCES account,
 	period     date NOT NULL,
 	PRIMARY KEY (account_id, period)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.skipped_month', '');
-COMMENT ON TABLE kbilling.skipped_month IS 'Months that ended while an account was deleted: they are never charged, nor is what was used in them, whenever it is recorded or taken back (D5)';
-COMMENT ON COLUMN kbilling.skipped_month.account_id IS 'The account';
-COMMENT ON COLUMN kbilling.skipped_month.period IS 'The month, by its first day';
+COMMENT ON TABLE skipped_month IS 'Months that ended while an account was deleted: they are never charged, nor is what was used in them, whenever it is recorded or taken back (D5)';
+COMMENT ON COLUMN skipped_month.account_id IS 'The account';
+COMMENT ON COLUMN skipped_month.period IS 'The month, by its first day';
 
 -- Inlined; a key's revisions take turns: even ones count, odd ones take back.
 
-CREATE FUNCTION kbilling.kb_last_revision(account_id bigint, service text, key text)
+CREATE FUNCTION kbilling_internal.kb_last_revision(account_id bigint, service text, key text)
 	RETURNS TABLE (revision integer, at timestamptz, quantity numeric, events bigint, value text, metered_table text)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-	SELECT e.revision, e.at, e.quantity, e.events, e.value, e.metered_table FROM kbilling.usage_event e
+	SELECT e.revision, e.at, e.quantity, e.events, e.value, e.metered_table FROM usage_event e
 	WHERE e.account_id = $1 AND e.service = $2 AND e.key = $3
 	ORDER BY e.revision DESC LIMIT 1;
 END;
-COMMENT ON FUNCTION kbilling.kb_last_revision(bigint, text, text) IS 'The last that was recorded under a key; no row if nothing was';
+COMMENT ON FUNCTION kb_last_revision(bigint, text, text) IS 'The last that was recorded under a key; no row if nothing was';
 
 -- What recording calls for each event, and for each total.
 
 -- The aggregations "max" and "last", whose slots do not add up.
 
 -- A correction takes back the event of its quantity at its very time; if there is none, the latest of that quantity.
-CREATE FUNCTION kbilling.kb_level_of_events(account_id bigint, period date, service text, aggregation text)
+CREATE FUNCTION kbilling_internal.kb_level_of_events(account_id bigint, period date, service text, aggregation text)
 	RETURNS TABLE (quantity numeric, at timestamptz, recorded_at timestamptz)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	WITH correction AS MATERIALIZED (
 		SELECT abs(c.quantity) AS quantity, c.at, - sum(c.events) AS events, - sum(sum(c.events)) OVER (PARTITION BY abs(c.quantity)) AS all_events
-		FROM kbilling.usage_event c
+		FROM usage_event c
 		WHERE c.account_id = $1 AND c.service = $3 AND c.period = $2 AND c.is_level AND c.events < 0
 		GROUP BY abs(c.quantity), c.at
 	), event AS NOT MATERIALIZED (
-		SELECT e.quantity, e.at, e.recorded_at FROM kbilling.usage_event e
+		SELECT e.quantity, e.at, e.recorded_at FROM usage_event e
 		WHERE e.account_id = $1 AND e.service = $3 AND e.period = $2 AND e.is_level AND e.events > 0
 	), candidate AS (
 		SELECT e.quantity, e.at, e.recorded_at,
@@ -163,66 +163,66 @@ BEGIN ATOMIC
 	ORDER BY CASE $4 WHEN 'max' THEN l.quantity END DESC, l.at DESC, l.recorded_at DESC
 	LIMIT 1;
 END;
-COMMENT ON FUNCTION kbilling.kb_level_of_events(bigint, date, text, text) IS
+COMMENT ON FUNCTION kb_level_of_events(bigint, date, text, text) IS
 'The month''s quantity of a service that aggregates by max or last, from its events, less those that are taken back; no row if none is left';
 
 -- What slots hold does not know of corrections: where there are any, the events are looked at again.  So no session needs to wait for
 -- another's, and none overlooks it.
-CREATE FUNCTION kbilling.kb_usage_level(account_id bigint, period date, service text, aggregation text) RETURNS numeric
+CREATE FUNCTION kbilling_internal.kb_usage_level(account_id bigint, period date, service text, aggregation text) RETURNS numeric
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT coalesce(CASE
-		WHEN EXISTS (SELECT FROM kbilling.usage_event c
+		WHEN EXISTS (SELECT FROM usage_event c
 					 WHERE c.account_id = $1 AND c.service = $3 AND c.period = $2 AND c.is_level AND c.events < 0)
-			THEN (SELECT l.quantity FROM kbilling.kb_level_of_events($1, $2, $3, $4) l)
+			THEN (SELECT l.quantity FROM kb_level_of_events($1, $2, $3, $4) l)
 		WHEN $4 = 'max'
-			THEN (SELECT max(t.quantity) FROM kbilling.usage_total t WHERE t.account_id = $1 AND t.period = $2 AND t.service = $3)
-		ELSE (SELECT t.quantity FROM kbilling.usage_total t
+			THEN (SELECT max(t.quantity) FROM usage_total t WHERE t.account_id = $1 AND t.period = $2 AND t.service = $3)
+		ELSE (SELECT t.quantity FROM usage_total t
 			  WHERE t.account_id = $1 AND t.period = $2 AND t.service = $3 AND t.quantity IS NOT NULL
 			  ORDER BY t.last_at DESC, t.last_recorded_at DESC LIMIT 1)
 		END, 0);
 END;
-COMMENT ON FUNCTION kbilling.kb_usage_level(bigint, date, text, text) IS
+COMMENT ON FUNCTION kb_usage_level(bigint, date, text, text) IS
 'The month''s quantity of a service that aggregates by max or last; zero if there is none';
 
 -- from_period and to_period are the first and the last month to look at.  What was all taken back was not used, and what comes late
 -- without adding anything to a highest, last or distinct quantity is no usage either.
-CREATE FUNCTION kbilling.kb_unbilled_usage(account_id bigint, from_period date, to_period date)
+CREATE FUNCTION kbilling_internal.kb_unbilled_usage(account_id bigint, from_period date, to_period date)
 	RETURNS TABLE (period date, service text, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	SELECT u.period, u.service, u.quantity - u.billed_quantity, (u.events - u.billed_events)::bigint, u.billed_quantity, u.billed_events::bigint
 	FROM (SELECT t.period, t.service, t.aggregation, sum(t.events) AS events, sum(t.billed_events) AS billed_events,
-				 CASE WHEN t.aggregation IN ('max', 'last') THEN kbilling.kb_usage_level($1, t.period, t.service, t.aggregation)
+				 CASE WHEN t.aggregation IN ('max', 'last') THEN kb_usage_level($1, t.period, t.service, t.aggregation)
 					 ELSE sum(t.quantity) END AS quantity,
 				 CASE WHEN t.aggregation IN ('max', 'last') THEN max(t.billed_quantity) ELSE sum(t.billed_quantity) END AS billed_quantity
 		  FROM (SELECT m.period, m.service, m.aggregation, m.quantity, m.events, m.billed_quantity, m.billed_events
-				FROM kbilling.usage_total m WHERE m.account_id = $1 AND m.period = $3
+				FROM usage_total m WHERE m.account_id = $1 AND m.period = $3
 				UNION ALL
 				SELECT l.period, l.service, l.aggregation, l.quantity, l.events, l.billed_quantity, l.billed_events
-				FROM (SELECT DISTINCT o.period, o.service FROM kbilling.usage_total o
+				FROM (SELECT DISTINCT o.period, o.service FROM usage_total o
 					  WHERE o.account_id = $1 AND o.period >= $2 AND o.period < $3 AND NOT o.settled
-						AND NOT EXISTS (SELECT FROM kbilling.skipped_month k WHERE k.account_id = $1 AND k.period = o.period)) n
-				JOIN kbilling.usage_total l ON l.account_id = $1 AND l.period = n.period AND l.service = n.service) t
+						AND NOT EXISTS (SELECT FROM skipped_month k WHERE k.account_id = $1 AND k.period = o.period)) n
+				JOIN usage_total l ON l.account_id = $1 AND l.period = n.period AND l.service = n.service) t
 		  GROUP BY t.period, t.service, t.aggregation) u
 	WHERE u.quantity <> u.billed_quantity OR u.events <> u.billed_events AND (u.period = $3 OR u.aggregation = 'sum');
 END;
-COMMENT ON FUNCTION kbilling.kb_unbilled_usage(bigint, date, date) IS
+COMMENT ON FUNCTION kb_unbilled_usage(bigint, date, date) IS
 'What an account used in the months and has not been billed for, by month and service, and what it has been billed for';
 
 -- The pace is that of the running month and the one before, together; a highest, last or distinct count stays as it is, or was in the
 -- month before if there is none yet.
-CREATE FUNCTION kbilling.kb_paced_usage(account_id bigint, from_period date, to_period date, today date)
+CREATE FUNCTION kbilling_internal.kb_paced_usage(account_id bigint, from_period date, to_period date, today date)
 	RETURNS TABLE (period date, service text, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	WITH month AS (
-		SELECT kbilling.kb_month_first_day($4) AS running, kbilling.kb_month_first_day(kbilling.kb_month_first_day($4) - 1) AS before
+		SELECT kb_month_first_day($4) AS running, kb_month_first_day(kb_month_first_day($4) - 1) AS before
 	), used AS (
 		SELECT t.service, t.aggregation, t.period = m.running AS is_running, sum(t.events) AS events,
-			   CASE WHEN t.aggregation IN ('max', 'last') THEN kbilling.kb_usage_level($1, t.period, t.service, t.aggregation)
+			   CASE WHEN t.aggregation IN ('max', 'last') THEN kb_usage_level($1, t.period, t.service, t.aggregation)
 				   ELSE greatest(sum(t.quantity), 0) END AS quantity
-		FROM month m JOIN kbilling.usage_total t ON t.account_id = $1 AND t.period IN (m.running, m.before)
+		FROM month m JOIN usage_total t ON t.account_id = $1 AND t.period IN (m.running, m.before)
 		GROUP BY t.service, t.aggregation, t.period, m.running
 	), basis AS (
 		SELECT u.service, u.aggregation IN ('sum', 'count') AS adds_up, sum(u.quantity) AS quantity, sum(u.events) AS events,
@@ -231,13 +231,13 @@ BEGIN ATOMIC
 			   coalesce(max(u.events) FILTER (WHERE u.is_running), 0) AS events_so_far, (array_agg(u.events ORDER BY u.is_running DESC))[1] AS level_events
 		FROM used u GROUP BY u.service, u.aggregation
 	), ahead AS (
-		SELECT $4 - greatest(m.before, kbilling.kb_account_date(a.created_at, a.time_zone)) + 1 AS days_past,
-			   kbilling.kb_month_last_day($3) - greatest($4, $3 - 1) AS days_ahead, $3 = m.running AS is_running
-		FROM month m JOIN kbilling.account a ON a.account_id = $1
+		SELECT $4 - greatest(m.before, kb_account_date(a.created_at, a.time_zone)) + 1 AS days_past,
+			   kb_month_last_day($3) - greatest($4, $3 - 1) AS days_ahead, $3 = m.running AS is_running
+		FROM month m JOIN account a ON a.account_id = $1
 		WHERE $3 >= m.running
 	)
 	SELECT u.period, u.service, sum(u.quantity), sum(u.events)::bigint, sum(u.billed_quantity), sum(u.billed_events)::bigint
-	FROM (SELECT x.period, x.service, x.quantity, x.events, x.billed_quantity, x.billed_events FROM kbilling.kb_unbilled_usage($1, $2, $3) x
+	FROM (SELECT x.period, x.service, x.quantity, x.events, x.billed_quantity, x.billed_events FROM kb_unbilled_usage($1, $2, $3) x
 		  UNION ALL
 		  SELECT $3, b.service,
 				 CASE WHEN b.adds_up THEN round(b.quantity * d.days_ahead / d.days_past, scale(b.quantity))
@@ -247,13 +247,13 @@ BEGIN ATOMIC
 		  FROM basis b, ahead d WHERE d.days_ahead > 0) u
 	GROUP BY u.period, u.service;
 END;
-COMMENT ON FUNCTION kbilling.kb_paced_usage(bigint, date, date, date) IS
+COMMENT ON FUNCTION kb_paced_usage(bigint, date, date, date) IS
 'As kb_unbilled_usage, with what to_period adds to it if usage goes on as it does today';
 
 CREATE FUNCTION kbilling.kb_record_usage(account_id bigint, service text, quantity numeric, key text,
 										 at timestamptz = NULL, properties jsonb = NULL)
 	RETURNS boolean
-	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, pg_temp
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_record_usage';
-COMMENT ON FUNCTION kbilling.kb_record_usage(bigint, text, numeric, text, timestamptz, jsonb) IS
+COMMENT ON FUNCTION kb_record_usage(bigint, text, numeric, text, timestamptz, jsonb) IS
 'Records usage of a metered service, at a moment (NULL: now); true if it counts, false if the account has the key for the service already (U1). A quantity below zero takes back what was recorded, of the month of its time. KB001, KB010; KB012 for an unknown service or one without a price; 22003 for a quantity that is not finite or too large; 22008 for more than an hour ahead or before the account''s first day; 22023 for a service that is not metered, or a wrong key';

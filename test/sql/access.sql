@@ -1,6 +1,6 @@
 -- Stages of a debt and access, as pure functions (S1 to S4)
 BEGIN;
-SET LOCAL search_path = kbilling, public;
+SET LOCAL search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 
 INSERT INTO policy (policy, remind_day, restrict_day, block_day) VALUES
@@ -123,7 +123,7 @@ SELECT is_empty($$
 
 SELECT is(array_agg(p.oid::regprocedure::text ORDER BY 1), NULL, 'S5: the functions over values are immutable, parallel safe and take NULL')
 FROM pg_proc AS p
-WHERE p.pronamespace = 'kbilling'::regnamespace
+WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace)
 	AND (p.proname IN ('kb_stage', 'kb_next_stage_on', 'kb_access_for')
 		OR p.oid IN ('kb_access_stage(date,date)'::regprocedure, 'kb_access_stage(date,date,policy)'::regprocedure))
 	AND (p.provolatile, p.proparallel, p.proisstrict) <> ('i', 's', false);

@@ -78,7 +78,7 @@ SELECT pg_temp.refused(ARRAY[
 
 CREATE FUNCTION pg_temp.tariffs(account_id bigint) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(format('%s %s to %s', t.tariff, t.from_date, t.to_date), ', ' ORDER BY t.from_date)
-	FROM kbilling.account_tariff t WHERE t.account_id = $1
+	FROM kbilling_internal.account_tariff t WHERE t.account_id = $1
 $$;
 -- The tariffs after a switch
 CREATE FUNCTION pg_temp.set_tariff(account_id bigint, tariff text, from_date date = NULL) RETURNS text LANGUAGE sql AS $$

@@ -15,7 +15,7 @@ SELECT kbilling.kb_now() = now() AS clock_is_real
 \set VERBOSITY default
 
 BEGIN;
-SET LOCAL search_path = kbilling, public;
+SET LOCAL search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 
 -- Months

@@ -1,5 +1,5 @@
 -- The month charge (rules C1 to C8)
-SET search_path = kbilling, public;
+SET search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 \ir ../include/state.sql
 BEGIN;

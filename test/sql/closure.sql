@@ -1,5 +1,5 @@
 -- The closure of unused accounts (D1 to D7)
-SET search_path = kbilling, public;
+SET search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 
 INSERT INTO policy (policy, min_age_days, inactive_days, notice_days, reminder_days, restore_days) VALUES
@@ -100,7 +100,7 @@ SELECT is(pg_temp.outcome('SELECT kb_schedule_closure(3, ''4111 1111 1111 1111''
 -- D3: it works as before, and every member sees the date
 
 SELECT is((SELECT array_agg((kb_access(2, role)).delete_on) FROM unnest(enum_range(NULL::kb_role)) AS role), '{2026-02-21,2026-02-21,2026-02-21}', 'D3: every role sees the date');
-SELECT is(kb_cabinet(2, 'ann') ->> 'delete_on', '2026-02-21', 'D3: on the billing page, too');
+SELECT is(kb_portal(2, 'ann') ->> 'delete_on', '2026-02-21', 'D3: on the billing page, too');
 SELECT results_eq('SELECT state, delete_on FROM account_status WHERE account_id = 2', $$VALUES ('closing'::kb_account_state, '2026-02-21'::date)$$, 'D3: and in account_status');
 SELECT is((kb_access(2, 'owner')).access, 'full', 'D3: it works as before');
 

@@ -453,7 +453,7 @@ SELECT kb_act_as(1, 'own')
 SELECT is(kb_can_use(account), account IS NOT DISTINCT FROM 1, format('E2: for a member of account 1: %s', account)) FROM unnest(ARRAY[NULL, 1, 2, 0, -1, 404, 9223372036854775807, -9223372036854775808]::bigint[]) AS account;
 SET LOCAL ROLE kbilling_guard_plain;
 SELECT ok(kb_can_use(1) AND NOT kb_can_use(2), 'E2: a role without any right on kbilling may ask');
-SELECT is((SELECT string_agg(s, ',') FROM unnest(ARRAY['SELECT kbilling.kb_may_use()']) AS q, public.try(q) AS s), '42501', 'E2: but not look itself');
+SELECT is((SELECT string_agg(s, ',') FROM unnest(ARRAY['SELECT kbilling_internal.kb_may_use()']) AS q, public.try(q) AS s), '42501', 'E2: but not look itself');
 SELECT is(public.try(statement), expected, 'E2: of the rows in sight: ' || statement) FROM (VALUES
 	('INSERT INTO public.doc VALUES (1, ''mine'')', 'through'),
 	('INSERT INTO public.doc VALUES (2, ''not mine'')', '42501'),
@@ -700,7 +700,7 @@ SELECT is(public.forge(statement), 'nobody', 'E4: not by a role without the righ
 	'SELECT kbilling.kb_act_as(1, ''own'')', 'SET kbilling.member = ''own''', 'SELECT set_config(''kbilling.acting_account'', ''1'', false)',
 	'ALTER ROLE kbilling_guard_forger SET kbilling.member = ''own''', 'CREATE FUNCTION pg_temp.kb_act_as(bigint, text) RETURNS void LANGUAGE sql AS ''SELECT kbilling.kb_act_as($1, $2)''; SELECT pg_temp.kb_act_as(1, ''own'')',
 	'CREATE FUNCTION pg_temp.act(bigint, text) RETURNS void LANGUAGE c AS ''kbilling'', ''kb_act_as''; SELECT pg_temp.act(1, ''own'')',
-	'SET ROLE kbilling_guard_app; SELECT kbilling.kb_act_as(1, ''own'')', 'SELECT kbilling.kb_may_use()',
+	'SET ROLE kbilling_guard_app; SELECT kbilling.kb_act_as(1, ''own'')', 'SELECT kbilling_internal.kb_may_use()',
 	'INSERT INTO kbilling.member VALUES (1, ''forger'', ''owner'')', 'ALTER FUNCTION kbilling.kb_act_as(bigint, text) OWNER TO kbilling_guard_forger',
 	'CREATE OR REPLACE FUNCTION kbilling.kb_can_use(bigint) RETURNS boolean LANGUAGE sql AS ''SELECT true''']) AS statement;
 RESET SESSION AUTHORIZATION;

@@ -25,7 +25,7 @@ SELECT is_empty($$SELECT relname, p FROM own, unnest('{TRUNCATE,REFERENCES,TRIGG
 SELECT is_empty($$SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN (SELECT oid FROM own) AND attname IN ('account_id', 'ticket_id')
 		AND has_column_privilege('helpdesk_app', attrelid, attname, 'UPDATE')$$, 'and move no row');
 SELECT is((SELECT string_agg(c.relname || ' ' || p, ', ' ORDER BY c.relname, p) FROM pg_class AS c, unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) AS p
-		WHERE c.relnamespace = 'kbilling'::regnamespace AND c.relkind IN ('r', 'v') AND has_table_privilege('helpdesk_app', c.oid, p)),
+		WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'v') AND has_table_privilege('helpdesk_app', c.oid, p)),
 	'bonus_tier SELECT, price SELECT, service SELECT, tariff SELECT', 'E: of kbilling''s tables it reads prices');
 
 -- Two companies: Acme, with an owner, an admin and an employee, pays 20.00 ahead, and Bolt 100.00
@@ -179,8 +179,8 @@ LATERAL (SELECT
 		ELSE format('SELECT throws_ok(%L, ''KB003'', %L, %L)', message, denied, who || 'no message is sent (E1)') END AS send,
 	CASE WHEN pays THEN format('SELECT lives_ok(%L, %L)', payment, who || 'a payment is begun (T1)')
 		ELSE format('SELECT throws_ok(%L, ''KB004'', NULL, %L)', payment, who || 'no payment is begun (T1)') END AS pay,
-	format('SELECT is(kb_cabinet(%s, %L) ->> ''can_pay'', %L, %L)', account_id, member, pays::text, who || 'the way to the payment page (T1)') AS can_pay,
-	format('SELECT is(kb_cabinet(%s, %L) #>> ''{reminder,restricted_on}'', %L, %L)', account_id, member, reminded_of, who || 'the reminder (S3)') AS reminder,
+	format('SELECT is(kb_portal(%s, %L) ->> ''can_pay'', %L, %L)', account_id, member, pays::text, who || 'the way to the payment page (T1)') AS can_pay,
+	format('SELECT is(kb_portal(%s, %L) #>> ''{reminder,restricted_on}'', %L, %L)', account_id, member, reminded_of, who || 'the reminder (S3)') AS reminder,
 	'ROLLBACK' AS done,
 	'RESET ROLE' AS away
 	FROM (SELECT format('EXECUTE open_ticket (%s, ''x'')', account_id) AS ticket,
@@ -229,25 +229,25 @@ ROLLBACK;
 
 SELECT results_eq(format('EXECUTE offers (%s)', :acme_account_id),
 	$$VALUES ('10.00 USD'::kb_money, '0.00 USD'::kb_money), ('110.00 USD', '5.00 USD')$$, 'T5: the offers');
-SELECT is(kb_cabinet(:acme_account_id, 'olena') - '{usage,usage_total,entries,tariff_name,next_stage,next_stage_on,delete_on}'::text[],
+SELECT is(kb_portal(:acme_account_id, 'olena') - '{usage,usage_total,entries,tariff_name,next_stage,next_stage_on,delete_on}'::text[],
 	jsonb_build_object('account_id', :acme_account_id, 'state', 'active', 'member', 'olena', 'role', 'owner', 'stage', 'blocked', 'access', 'denied', 'can_pay', true, 'tariff', 'helpdesk',
 		'currency', 'USD', 'balance', '-10.00 USD', 'bonus', '0.00 USD', 'amount_due', '10.00 USD', 'debt_since', '2026-12-01', 'reminder', NULL, 'payments', '[]'::jsonb,
 		'offers', '[{"amount": "10.00 USD", "bonus": "0.00 USD"}, {"amount": "110.00 USD", "bonus": "5.00 USD"}]'::jsonb), 'T1: the payment page, of an account that is blocked');
 EXECUTE pay (:acme_account_id, 'olena', '110.00 USD', 'google_pay') \gset
 SELECT is(:'payment_id' || ' ' || :'bonus', '2 5.00 USD', 'T5: the payment is begun');
-SELECT is(kb_cabinet(:acme_account_id, 'ann') #>> '{payments,0,payment_id}', '2', 'and shown as pending, to the admin too');
+SELECT is(kb_portal(:acme_account_id, 'ann') #>> '{payments,0,payment_id}', '2', 'and shown as pending, to the admin too');
 SELECT throws_ok(format('EXECUTE paid (%s, %s, ''110.00 USD'', ''google_pay'', ''pi_3'')', :bolt_account_id, :payment_id), '22023', NULL, 'it is not another account''s');
 SELECT results_eq(format('EXECUTE paid (%s, %s, ''110.00 USD'', ''google_pay'', ''pi_3'')', :acme_account_id, :payment_id),
 	$$VALUES ('110.00 USD'::kb_money, '5.00 USD'::kb_money, '105.00 USD'::kb_money, 'blocked'::kb_stage, 'ok'::kb_stage, false)$$, 'T2, T5: the webhook credits it, with the bonus');
 SELECT results_eq(format('EXECUTE paid (%s, %s, ''110.00 USD'', ''google_pay'', ''pi_3'')', :acme_account_id, :payment_id),
 	$$VALUES ('110.00 USD'::kb_money, '5.00 USD'::kb_money, '105.00 USD'::kb_money, 'blocked'::kb_stage, 'ok'::kb_stage, true)$$, 'T3: once');
-SELECT is(kb_cabinet(:acme_account_id, 'olena') -> 'payments', '[]', 'nothing is pending');
-SELECT results_eq(format($$SELECT e ->> 'kind', e ->> 'amount', e ->> 'balance_after', e ->> 'member' FROM jsonb_array_elements(kb_cabinet(%s, 'olena') -> 'entries') AS e$$, :acme_account_id),
+SELECT is(kb_portal(:acme_account_id, 'olena') -> 'payments', '[]', 'nothing is pending');
+SELECT results_eq(format($$SELECT e ->> 'kind', e ->> 'amount', e ->> 'balance_after', e ->> 'member' FROM jsonb_array_elements(kb_portal(%s, 'olena') -> 'entries') AS e$$, :acme_account_id),
 	$$VALUES ('bonus', '5.00 USD', '105.00 USD', NULL), ('topup', '110.00 USD', '100.00 USD', 'olena'), ('charge', '-30.00 USD', '-10.00 USD', NULL), ('topup', '20.00 USD', '20.00 USD', 'olena')$$,
 	'the payment page has the whole story');
 EXECUTE pay (:acme_account_id, 'ann', '50.00 USD', 'card') \gset
 SELECT lives_ok(format('EXECUTE not_paid (%s, %s, ''declined'')', :acme_account_id, :payment_id), 'one that fails');
-SELECT is(kb_cabinet(:acme_account_id, 'olena') ->> 'balance', '105.00 USD', 'moves nothing');
+SELECT is(kb_portal(:acme_account_id, 'olena') ->> 'balance', '105.00 USD', 'moves nothing');
 RESET ROLE;
 
 -- All is as on day 0

@@ -23,12 +23,12 @@ WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND o.schema <
 -- Whoever is not granted anything can look, and change nothing.
 SELECT p.oid::regprocedure AS changes_and_is_public
 FROM pg_proc AS p
-WHERE p.pronamespace = 'kbilling'::regnamespace AND p.provolatile = 'v'
+WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND p.provolatile = 'v'
 	AND has_function_privilege('public', p.oid, 'EXECUTE');
 
 SELECT c.oid::regclass AS writable_by_public
 FROM pg_class AS c
-WHERE c.relnamespace = 'kbilling'::regnamespace AND c.relkind IN ('r', 'v', 'p')
+WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'v', 'p')
 	AND has_table_privilege('public', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE');
 
 DROP EXTENSION kbilling;

@@ -1,5 +1,5 @@
 BEGIN;
-SET LOCAL search_path = kbilling, public;
+SET LOCAL search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 
 -- Runs a command and undoes it: its SQLSTATE, 00000 if it went well

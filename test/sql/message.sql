@@ -1,5 +1,5 @@
 -- What notices say (N4)
-SET search_path = kbilling, public;
+SET search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 
 -- The message, detail and hint of an error
@@ -275,7 +275,7 @@ SELECT is_empty('SELECT FROM notice_template', 'N4: there are no own texts at fi
 INSERT INTO policy (policy) VALUES ('own');
 CREATE FUNCTION pg_temp.in_force(policy text, language text) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(concat_ws(' ', t.language, CASE WHEN t.subject LIKE 'own: %' THEN t.subject ELSE 'built-in' END), ', ')
-	FROM kbilling.kb_template(policy, 'topup_received', language) AS t
+	FROM kbilling_internal.kb_template(policy, 'topup_received', language) AS t
 $$;
 CREATE TEMP TABLE step (n serial, statement text, policy text, language text, in_force text);
 INSERT INTO step (statement, policy, language, in_force) VALUES

@@ -1,7 +1,7 @@
 -- Numbers for monitoring (section 3 of the design, W1, W3)
 DROP ROLE IF EXISTS kbilling_metrics_exporter;
 CREATE ROLE kbilling_metrics_exporter;
-SET search_path = kbilling, public;
+SET search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 \ir ../include/state.sql
 

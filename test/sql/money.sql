@@ -1,7 +1,7 @@
 -- kb_money (rules M1 to M4)
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SET LOCAL search_path = public, kbilling;
+SET LOCAL search_path = public, kbilling, kbilling_internal;
 SET LOCAL client_min_messages = warning;
 
 SELECT plan(208);

@@ -1,5 +1,5 @@
 -- Notices: what is written when, and how workers get it (N1 to N5)
-SET search_path = kbilling, public;
+SET search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 
 SET kbilling.clock = '2026-11-05 12:00+00';

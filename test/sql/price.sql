@@ -1,6 +1,6 @@
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SET LOCAL search_path = kbilling, public;
+SET LOCAL search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 
 -- The error of reading a price: "SQLSTATE message | detail", '' if there is none

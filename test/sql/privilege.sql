@@ -16,10 +16,10 @@ SELECT no_plan();
 CREATE TEMP TABLE own AS	-- the functions of the extension
 	SELECT p.oid, p.oid::regprocedure::text AS signature, p.proname, p.prokind, p.provolatile, p.prosecdef, p.proconfig, p.prolang, p.prosqlbody, p.proargtypes,
 		p.prorettype IN ('trigger'::regtype, 'event_trigger'::regtype) AS is_trigger
-	FROM pg_proc AS p WHERE p.pronamespace = 'kbilling'::regnamespace;
+	FROM pg_proc AS p WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace);
 CREATE TEMP TABLE own_relation AS
 	SELECT c.oid, c.oid::regclass::text AS name, c.relkind, c.reloptions FROM pg_class AS c
-	WHERE c.relnamespace = 'kbilling'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c');
+	WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c');
 GRANT SELECT ON own, own_relation TO PUBLIC;
 SELECT cmp_ok((SELECT count(*) FROM own), '>', 60::bigint, 'the walk finds the functions');
 SELECT cmp_ok((SELECT count(*) FROM own_relation WHERE relkind IN ('r', 'v')), '>', 15::bigint, 'the walk finds the tables and views');
@@ -175,12 +175,12 @@ INSERT INTO call (granted_as, call) VALUES
 	('app', 'kb_record_usage_batch(''[{"account_id": 901, "service": "calls", "quantity": 1, "key": "b"}]'')'), ('app', 'kb_begin_topup(901, ''own'', ''100 USD'', ''card'')'), ('app', 'kb_begin_topup(901, ''own'', ''10 USD'', ''card'')'),
 	('app', 'kb_apply_topup(901, ''100 USD'', ''card'', ''p'', payment_id => 1)'), ('app', 'kb_fail_topup(901, 2, ''declined'')'), ('app', 'kb_topup_offers(901)'), ('app', 'kb_balance(901)'), ('app', 'kb_balance(901, now())'),
 	('app', 'kb_access_stage(901::bigint)'), ('app', 'kb_access_stage(901::bigint, now())'), ('app', 'kb_access(901, ''owner'')'), ('app', 'kb_access(901, ''owner'', now())'), ('app', 'kb_current_usage(901)'), ('app', 'kb_forecast(901, 3)'),
-	('app', 'kb_amount_for(901, 3)'), ('app', 'kb_cabinet(901, ''own'')'), ('app', 'kb_set_tariff(901, ''work'')'), ('app', 'kb_set_contact(901, ''own'', ''own@example.org'')'), ('app', 'kb_take_notices(10, ''1 minute'')'), ('app', 'kb_render_notice(901, 1)'), ('app', 'kb_fail_notice(901, 1, ''no'')'), ('app', 'kb_ack_notice(901, 1)'),
+	('app', 'kb_amount_for(901, 3)'), ('app', 'kb_portal(901, ''own'')'), ('app', 'kb_set_tariff(901, ''work'')'), ('app', 'kb_set_contact(901, ''own'', ''own@example.org'')'), ('app', 'kb_take_notices(10, ''1 minute'')'), ('app', 'kb_render_notice(901, 1)'), ('app', 'kb_fail_notice(901, 1, ''no'')'), ('app', 'kb_ack_notice(901, 1)'),
 	('app', 'kb_create_account(''own'', ''work'', 902, created_at => ''2026-09-01 00:00+00'')'), ('support', 'kb_schedule_closure(902, ''sue'')'), ('app', 'kb_cancel_closure(902, ''own'')'), ('operator', 'kb_retry_notice(901, 1)'),
 	('app', 'kb_remove_member(901, ''emp'')'),
 	('support', 'kb_add_member(901, ''two'', ''admin'')'), ('support', 'kb_set_role(901, ''two'', ''owner'')'), ('support', 'kb_remove_member(901, ''two'')'), ('support', 'kb_switch_on(901, ''desk'', 1, ''2026-11-20'')'),
 	('support', 'kb_defer(901, ''2026-11-20'', ''sue'', ''asked'')'), ('support', 'kb_apply_topup(901, ''10 USD'', ''manual'', ''q'')'), ('support', 'kb_refund(901, ''1 USD'', ''back'')'), ('support', 'kb_adjust(901, ''1 USD'', ''gift'', ''gift'')'),
-	('support', 'kb_reverse(901, 5, ''undo'', ''undo'')'), ('support', 'kb_chargeback(901, ''p'', ''dispute'')'), ('support', 'kb_adjust(901, ''-50 USD'', ''fee'', ''fee'')'), ('support', 'kb_write_off(901, ''gone'', ''gone'')'), ('support', 'kb_verify(901)'), ('support', 'kb_cabinet(901, ''own'')'),
+	('support', 'kb_reverse(901, 5, ''undo'', ''undo'')'), ('support', 'kb_chargeback(901, ''p'', ''dispute'')'), ('support', 'kb_adjust(901, ''-50 USD'', ''fee'', ''fee'')'), ('support', 'kb_write_off(901, ''gone'', ''gone'')'), ('support', 'kb_verify(901)'), ('support', 'kb_portal(901, ''own'')'),
 	('support', 'kb_forecast(901, 3)'), ('support', 'kb_current_usage(901)'), ('support', 'kb_topup_offers(901)'),
 	('auditor', 'kb_balance(901)'), ('auditor', 'kb_balance(901, now())'), ('auditor', 'kb_access(901, ''owner'')'), ('auditor', 'kb_access_stage(901::bigint)'), ('auditor', 'kb_current_usage(901)'), ('auditor', 'kb_forecast(901, 3)'), ('auditor', 'kb_amount_for(901, 3)'),
 	('auditor', 'kb_topup_offers(901)'), ('auditor', 'kb_verify(901)'), ('auditor', 'kb_check()');
@@ -299,7 +299,7 @@ DECLARE
 	f record;
 BEGIN
 	-- every comparison and sum that the statements of the extension might mean
-	FOREACH t IN ARRAY '{bigint,integer,date,text,boolean,timestamptz,numeric,kbilling.kb_money,kbilling.kb_stage,kbilling.kb_account_state,kbilling.kb_entry_kind,kbilling.kb_role,kbilling.kb_access,kbilling.kb_payment_method,name,oid,jsonb}'::text[] LOOP
+	FOREACH t IN ARRAY '{bigint,integer,date,text,boolean,timestamptz,numeric,kbilling.kb_money,kbilling_internal.kb_stage,kbilling.kb_account_state,kbilling.kb_entry_kind,kbilling.kb_role,kbilling.kb_access,kbilling.kb_payment_method,name,oid,jsonb}'::text[] LOOP
 		FOREACH op IN ARRAY '{=,<>,<,>,<=,>=}'::text[] LOOP
 			EXECUTE format('CREATE FUNCTION evil.op_%s(%s, %2$s) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES (%L); RETURN true; END $f$',
 				ascii(op) * 256 + ascii(substr(op, 2)), t, t || ' ' || op);
@@ -322,7 +322,7 @@ BEGIN
 	CREATE FUNCTION evil.to_jsonb(anyelement) RETURNS jsonb LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('to_jsonb'); RETURN '{}'; END $f$;
 	-- its own functions, under their own names
 	FOR f IN SELECT p.proname, pg_get_function_identity_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result
-		FROM pg_proc AS p WHERE p.pronamespace = 'kbilling'::regnamespace AND p.prokind = 'f' AND NOT p.proretset AND p.prorettype NOT IN ('void'::regtype, 'trigger'::regtype)
+		FROM pg_proc AS p WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND p.prokind = 'f' AND NOT p.proretset AND p.prorettype NOT IN ('void'::regtype, 'trigger'::regtype)
 			AND NOT EXISTS (SELECT FROM unnest(p.proargtypes || p.prorettype) AS x (type) JOIN pg_type ON pg_type.oid = x.type WHERE typtype = 'p') LOOP
 		EXECUTE format('CREATE FUNCTION evil.%I(%s) RETURNS %s LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES (%L); RETURN NULL; END $f$',
 			f.proname, f.arguments, f.result, f.proname);
@@ -334,7 +334,7 @@ BEGIN
 	CREATE FUNCTION evil.isfinite(date) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('isfinite'); RETURN true; END $f$;
 	CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('clock_timestamp'); RETURN NULL; END $f$;
 	-- and tables
-	FOR f IN SELECT relname FROM pg_class WHERE relnamespace = 'kbilling'::regnamespace AND relkind IN ('r', 'v') LOOP
+	FOR f IN SELECT relname FROM pg_class WHERE relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND relkind IN ('r', 'v') LOOP
 		EXECUTE format('CREATE TEMP TABLE %I AS SELECT * FROM kbilling.%1$I', f.relname);
 		EXECUTE format('CREATE TABLE evil.%I AS SELECT * FROM kbilling.%1$I', f.relname);
 	END LOOP;
@@ -407,7 +407,7 @@ SELECT kbilling.kb_apply_topup(2, '100.00 USD', 'card', 'pay_1', payment_id => 1
 \gset
 SELECT pg_catalog.string_agg(o::pg_catalog.text, ' ') AS offers FROM kbilling.kb_topup_offers(2) AS o
 \gset
-SELECT kbilling.kb_cabinet(2, 'eve') AS cabinet
+SELECT kbilling.kb_portal(2, 'eve') AS cabinet
 \gset
 CREATE TABLE evil.by_row (account_id pg_catalog.int8, what pg_catalog.text);
 CREATE TABLE evil.by_statement (account_id pg_catalog.int8, what pg_catalog.text);

@@ -1,6 +1,6 @@
 -- Where an account stands: now, then and ahead (S1, S3 to S6)
 BEGIN;
-SET LOCAL search_path = kbilling, public;
+SET LOCAL search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 \ir ../include/state.sql
 

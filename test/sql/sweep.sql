@@ -1,5 +1,5 @@
 -- The sweep (W1 to W3)
-SET search_path = kbilling, public;
+SET search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 \ir ../include/state.sql
 

@@ -1,5 +1,5 @@
 -- Usage (rules U1 to U5, C2, C3, C6 to C8)
-SET search_path = kbilling, public;
+SET search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 \ir ../include/state.sql
 BEGIN;

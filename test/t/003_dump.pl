@@ -22,7 +22,7 @@ sub ask
 $node->safe_psql('postgres', 'CREATE DATABASE busy');
 ask('busy', q{
 	CREATE EXTENSION kbilling;
-	SET search_path = kbilling, public;
+	SET search_path = kbilling, kbilling_internal, public;
 	SET kbilling.clock = '2025-06-10 09:00+00';
 	INSERT INTO policy (policy, remind_day, restrict_day, block_day, debt_counts_from, metadata)
 		VALUES ('strict', 2, 3, 6, 'posting_date', '{"for": "resellers"}');
@@ -95,7 +95,7 @@ sub contents
 	my %contents;
 	for my $name (split /\n/, ask($database, q{
 		SELECT c.oid::regclass FROM pg_class c
-		WHERE c.relnamespace = 'kbilling'::regnamespace AND c.relkind IN ('r', 'p', 'S')}))
+		WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'S')}))
 	{
 		my $columns = $name =~ /_seq$/ ? 'last_value, is_called' : '*';
 		$contents{$name} = ask($database, "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM (SELECT $columns FROM $name) t");
@@ -115,7 +115,7 @@ sub dump_text
 my $before = contents('busy');
 cmp_ok(scalar keys %$before, '>=', 14, 'all tables and sequences are looked at');
 is(ask('busy', q{SELECT string_agg(c.oid::regclass::text, ',') FROM pg_class c
-	WHERE c.relnamespace = 'kbilling'::regnamespace AND c.relkind IN ('r', 'p', 'S') AND NOT c.oid = ANY
+	WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'S') AND NOT c.oid = ANY
 		((SELECT extconfig FROM pg_extension WHERE extname = 'kbilling')::oid[])}), '', 'and pg_dump is told of all of them');
 is(ask('busy', 'SELECT * FROM kbilling.kb_check()'), '', 'the books are right');
 
@@ -157,14 +157,14 @@ for my $database ('plain', 'custom')
 		SELECT count(*) FROM kbilling.policy WHERE policy = 'standard';
 		SELECT count(*) FROM kbilling.service WHERE service = 'base'}), "1\n1", "$database: what is built in is there once");
 	is(ask($database, q{
-		SELECT string_agg(DISTINCT tgenabled::text, '') FROM pg_trigger WHERE NOT tgisinternal AND tgfoid = 'kbilling.kb_refuse_rewrite'::regproc;
+		SELECT string_agg(DISTINCT tgenabled::text, '') FROM pg_trigger WHERE NOT tgisinternal AND tgfoid = 'kbilling_internal.kb_refuse_rewrite'::regproc;
 		SELECT evtenabled FROM pg_event_trigger}), "A\nA", "$database: J1, J7: the guards stand");
 	my (undef, undef, $error) = $node->psql($database, 'SET session_replication_role = replica; UPDATE kbilling.entry SET memo = memo');
 	like($error, qr/UPDATE on kbilling.entry is refused/, "$database: J1: and hold");
 	is(ask($database, q{
 		SELECT string_agg(p.proname || ':' || has_function_privilege('teller', p.oid, 'EXECUTE') || ':'
 			|| has_function_privilege('public', p.oid, 'EXECUTE'), ' ' ORDER BY p.proname)
-		FROM pg_proc p WHERE p.pronamespace = 'kbilling'::regnamespace AND p.proname IN ('kb_apply_topup', 'kb_refund', 'kb_stage')}),
+		FROM pg_proc p WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND p.proname IN ('kb_apply_topup', 'kb_refund', 'kb_stage')}),
 		'kb_apply_topup:true:false kb_refund:false:false kb_stage:true:true', "$database: grants are as they were");
 	is(ask($database, "SET search_path = kbilling; SELECT count(*) FROM public.shop s JOIN kbilling.account a ON a.account_id = s.account_id AND a.balance = s.fee AND s.price = '0.1 each min 1'::kbilling.kb_price"),
 		121, "$database: what refers to accounts, money and prices came along");

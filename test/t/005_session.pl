@@ -25,8 +25,8 @@ my $use = q{
 	SELECT kbilling.kb_refund(1, '3 USD', 'back-1'), kbilling.kb_adjust(1, '-1 USD', 'cent-1', 'test'), kbilling.kb_reverse(1, 5, 'undo-1', 'test');
 	SELECT kbilling.kb_chargeback(1, 'pay-1', 'lost-1');
 	SELECT kbilling.kb_access(1, 'admin'), kbilling.kb_access_stage(1), kbilling.kb_balance(1);
-	SELECT kbilling.kb_sweep_begin();
-	SELECT kbilling.kb_sweep_step(1) FROM generate_series(1, 4);
+	SELECT kbilling_internal.kb_sweep_begin();
+	SELECT kbilling_internal.kb_sweep_step(1) FROM generate_series(1, 4);
 	SELECT kbilling.kb_write_off(2, 'gone', 'test');
 	SELECT account_id, seq, kind, amount, balance_after FROM kbilling.entry ORDER BY 1, 2;
 	SELECT * FROM kbilling.kb_check();
