@@ -68,8 +68,8 @@ requested_period(FunctionCallInfo fcinfo, const LockedAccount *account)
 }
 
 static SavedPlan charged_plan = {
-	.sql = "SELECT e.seq, OPERATOR(kbilling.-) e.amount, e.balance_after"
-	"  FROM kbilling.entry e WHERE e.account_id = $1 AND e.key = 'kb:charge:' || $2",
+	.sql = "SELECT e.seq, - e.amount, e.balance_after"
+	"  FROM entry e WHERE e.account_id = $1 AND e.key = 'kb:charge:' || $2",
 	.arg_types = {"bigint", "text"}
 };
 

@@ -10,12 +10,12 @@
 #include "utils/timestamp.h"
 
 static SavedPlan cancel_plan = {
-	.sql = "SELECT kbilling.kb_put_cancellations(ARRAY[$1], $2, coalesce($3, 'top-up'), 'topup')",
+	.sql = "SELECT kb_put_cancellations(ARRAY[$1], $2, coalesce($3, 'top-up'), 'topup')",
 	.arg_types = {"bigint", "timestamptz", "text"}
 };
 
 static SavedPlan tell_plan = {
-	.sql = "SELECT kbilling.kb_notify_closures(ARRAY[$1], $2)",
+	.sql = "SELECT kb_notify_closures(ARRAY[$1], $2)",
 	.arg_types = {"bigint", "timestamptz"}
 };
 

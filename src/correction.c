@@ -147,7 +147,7 @@ kb_write_off(PG_FUNCTION_ARGS)
 
 /* Whether the entry has been taken back by another one */
 static SavedPlan undone_plan = {
-	.sql = "SELECT u.seq FROM kbilling.entry u WHERE u.account_id = $1 AND u.ref_seq = $2"
+	.sql = "SELECT u.seq FROM entry u WHERE u.account_id = $1 AND u.ref_seq = $2"
 	"   AND u.kind IN ('chargeback', 'reversal') AND u.key <> $3",
 	.arg_types = {"bigint", "bigint", "text"}
 };
@@ -169,7 +169,7 @@ check_not_undone(const LockedAccount *account, int64 seq, const char *key)
 }
 
 static SavedPlan topup_plan = {
-	.sql = "SELECT t.seq, t.amount FROM kbilling.entry t WHERE t.account_id = $1 AND t.key = $2 AND t.kind = 'topup'",
+	.sql = "SELECT t.seq, t.amount FROM entry t WHERE t.account_id = $1 AND t.key = $2 AND t.kind = 'topup'",
 	.arg_types = {"bigint", "text"}
 };
 
@@ -179,13 +179,13 @@ static SavedPlan topup_plan = {
  * and what a chargeback took counts where it took it from.
  */
 static SavedPlan topup_bonus_plan = {
-	.sql = "WITH b AS (SELECT x.seq, x.ref_seq, x.amount FROM kbilling.entry x"
+	.sql = "WITH b AS (SELECT x.seq, x.ref_seq, x.amount FROM entry x"
 	"            WHERE x.account_id = $1 AND x.kind = 'bonus'"
-	"              AND NOT EXISTS (SELECT FROM kbilling.entry r WHERE r.account_id = $1"
+	"              AND NOT EXISTS (SELECT FROM entry r WHERE r.account_id = $1"
 	"                               AND r.ref_seq = x.seq AND r.kind = 'reversal'))"
 	"SELECT b.seq, b.amount,"
-	"       (SELECT kbilling.sum(l.amount) FROM b l"
-	"         WHERE CASE WHEN l.amount OPERATOR(kbilling.<) 0 THEN l.ref_seq ELSE l.seq END > b.seq)"
+	"       (SELECT sum(l.amount) FROM b l"
+	"         WHERE CASE WHEN l.amount < 0 THEN l.ref_seq ELSE l.seq END > b.seq)"
 	"  FROM b WHERE b.ref_seq = $2",
 	.arg_types = {"bigint", "bigint"}
 };
@@ -263,13 +263,13 @@ kb_chargeback(PG_FUNCTION_ARGS)
 
 /* What a reversal takes from the entry it reverses: all of it, the other way round */
 static SavedPlan reversed_plan = {
-	.sql = "SELECT OPERATOR(kbilling.-) e.amount, e.kind = 'reversal',"
-	"       coalesce((SELECT p.bonus_after FROM kbilling.entry p WHERE p.account_id = $1 AND p.seq = $2 - 1),"
-	"                kbilling.kb_money(0, kbilling.kb_currency(e.amount))) OPERATOR(kbilling.-) e.bonus_after,"
-	"       (SELECT jsonb_agg(jsonb_set(l.line, '{amount}', to_jsonb(OPERATOR(kbilling.-) (l.line->>'amount')::kbilling.kb_money))"
+	.sql = "SELECT - e.amount, e.kind = 'reversal',"
+	"       coalesce((SELECT p.bonus_after FROM entry p WHERE p.account_id = $1 AND p.seq = $2 - 1),"
+	"                kb_money(0, kb_currency(e.amount))) - e.bonus_after,"
+	"       (SELECT jsonb_agg(jsonb_set(l.line, '{amount}', to_jsonb(- (l.line->>'amount')::kb_money))"
 	"                         ORDER BY l.ordinality)"
 	"          FROM jsonb_array_elements(e.lines) WITH ORDINALITY l(line))"
-	"  FROM kbilling.entry e WHERE e.account_id = $1 AND e.seq = $2",
+	"  FROM entry e WHERE e.account_id = $1 AND e.seq = $2",
 	.arg_types = {"bigint", "bigint"}
 };
 

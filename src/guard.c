@@ -52,9 +52,9 @@ typedef struct Decision
 static SavedPlan decision_plan = {
 	.sql = "SELECT x.access::text, x.access IN ('full', 'full_with_reminder'), s.stage::text,"
 	"       s.state IN ('deleted', 'purged'), s.amount_due, s.debt_since, m.role IS NOT NULL"
-	"  FROM kbilling.account_status s"
-	"  LEFT JOIN kbilling.member m ON m.account_id = s.account_id AND m.member = $2"
-	" CROSS JOIN LATERAL (SELECT kbilling.kb_access_for(s.stage, coalesce(m.role, 'employee'), s.state IN ('deleted', 'purged')) AS access) x"
+	"  FROM account_status s"
+	"  LEFT JOIN member m ON m.account_id = s.account_id AND m.member = $2"
+	" CROSS JOIN LATERAL (SELECT kb_access_for(s.stage, coalesce(m.role, 'employee'), s.state IN ('deleted', 'purged')) AS access) x"
 	" WHERE s.account_id = $1",
 	.arg_types = {"bigint", "text"}
 };
@@ -154,12 +154,12 @@ kb_check_access(PG_FUNCTION_ARGS)
  * not for a row: taking on other rights costs more than the rest of a guard does.
  */
 static Oid
-own_function(const char *name, const Oid *types, int n)
+own_function(const char *schema, const char *name, const Oid *types, int n)
 {
 	oidvector  *arguments = buildoidvector(types, n);
 	Oid			function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
 										   PointerGetDatum(arguments),
-										   ObjectIdGetDatum(get_namespace_oid("kbilling", false)));
+										   ObjectIdGetDatum(get_namespace_oid(schema, false)));
 
 	if (!OidIsValid(function))
 		elog(ERROR, "function %s is gone", name);
@@ -192,7 +192,7 @@ check_row(TupleTableSlot *slot, void *state)
 		return;
 	if (hash_search(guard->allowed, &account_id, HASH_FIND, NULL) == NULL)
 	{
-		(void) OidFunctionCall2(own_function("kb_check_access", own_arguments, lengthof(own_arguments)),
+		(void) OidFunctionCall2(own_function("kbilling_internal", "kb_check_access", own_arguments, lengthof(own_arguments)),
 								Int64GetDatum(account_id), BoolGetDatum(guard->needs_member));
 		(void) hash_search(guard->allowed, &account_id, HASH_ENTER, NULL);
 	}
@@ -334,7 +334,7 @@ kb_can_use(PG_FUNCTION_ARGS)
 	if (sight->actor != actor->number || sight->statement != GetCurrentStatementStartTimestamp() ||
 		sight->command != GetCurrentCommandId(false) || sight->subxact != GetCurrentSubTransactionId())
 	{
-		sight->may_use = DatumGetBool(OidFunctionCall0(own_function("kb_may_use", NULL, 0)));
+		sight->may_use = DatumGetBool(OidFunctionCall0(own_function("kbilling_internal", "kb_may_use", NULL, 0)));
 		sight->actor = actor->number;
 		sight->statement = GetCurrentStatementStartTimestamp();
 		sight->command = GetCurrentCommandId(false);
@@ -352,7 +352,7 @@ index_condition(const SupportRequestIndexCondition *request)
 
 	if (!is_funcclause(request->node) || request->indexarg != 0 || !OidIsValid(equals))
 		return NIL;
-	acting = makeFuncExpr(own_function("kb_acting_account", NULL, 0), INT8OID, NIL, InvalidOid, InvalidOid,
+	acting = makeFuncExpr(own_function("kbilling", "kb_acting_account", NULL, 0), INT8OID, NIL, InvalidOid, InvalidOid,
 						  COERCE_EXPLICIT_CALL);
 	return list_make1(make_opclause(equals, BOOLOID, false, linitial(((const FuncExpr *) request->node)->args),
 									(Expr *) acting, InvalidOid, InvalidOid));

@@ -75,11 +75,11 @@ required_column(int column)
 /* No joins: most postings need neither a tariff of the past nor a policy. */
 static SavedPlan lock_plan = {
 	.sql = "SELECT a.balance, a.unspent_bonus, a.last_seq, a.last_hash, a.debt_since, a.deferred_until,"
-	"       a.charged_through, kbilling.kb_account_date($2, a.time_zone),"
-	"       a.tariff, a.tariff_from <= kbilling.kb_account_date($2, a.time_zone),"
-	"       a.state IN ('deleted', 'purged'), kbilling.kb_account_date(a.created_at, a.time_zone),"
+	"       a.charged_through, kb_account_date($2, a.time_zone),"
+	"       a.tariff, a.tariff_from <= kb_account_date($2, a.time_zone),"
+	"       a.state IN ('deleted', 'purged'), kb_account_date(a.created_at, a.time_zone),"
 	"       a.state = 'closing', a.last_notice_no"
-	"  FROM kbilling.account a WHERE a.account_id = $1 FOR NO KEY UPDATE",
+	"  FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE",
 	.arg_types = {"bigint", "timestamptz"}
 };
 
@@ -151,7 +151,7 @@ journal_lock_for(int64 account_id, const char *key, TimestampTz at, LockedAccoun
 }
 
 static SavedPlan past_tariff_plan = {
-	.sql = "SELECT h.tariff FROM kbilling.tariff_history h"
+	.sql = "SELECT h.tariff FROM tariff_history h"
 	" WHERE h.account_id = $1 AND h.from_date <= $2 AND h.to_date > $2",
 	.arg_types = {"bigint", "date"}
 };
@@ -169,7 +169,7 @@ journal_tariff(LockedAccount *account)
 
 static SavedPlan stage_days_plan = {
 	.sql = "SELECT p.remind_day, p.restrict_day, p.block_day"
-	"  FROM kbilling.tariff t JOIN kbilling.policy p USING (policy) WHERE t.tariff = $1",
+	"  FROM tariff t JOIN policy p USING (policy) WHERE t.tariff = $1",
 	.arg_types = {"text"}
 };
 
@@ -218,7 +218,7 @@ next_stage_check(LockedAccount *account, OptionalDate debt_since)
 }
 
 static SavedPlan stage_then_plan = {
-	.sql = "SELECT kbilling.kb_stage_at($1, $2, e.posted_at)::text FROM kbilling.entry e"
+	.sql = "SELECT kb_stage_at($1, $2, e.posted_at)::text FROM entry e"
 	" WHERE e.account_id = $1 AND e.seq = $3",
 	.arg_types = {"bigint", "bigint", "bigint"}
 };
@@ -290,13 +290,13 @@ make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
 }
 
 #define INSERT_ENTRY \
-	"INSERT INTO kbilling.entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since," \
+	"INSERT INTO entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since," \
 	"                            effective_on, posted_at, key, method, ref_seq, member, memo, lines, hash)" \
-	" VALUES ($1, $2, $3::kbilling.kb_entry_kind, $4, $5, $6, $7, $8, $9, $10," \
-	"         $11::kbilling.kb_payment_method, $12, $13, $14, $15, $16)" \
+	" VALUES ($1, $2, $3::kb_entry_kind, $4, $5, $6, $7, $8, $9, $10," \
+	"         $11::kb_payment_method, $12, $13, $14, $15, $16)" \
 	" ON CONFLICT (account_id, key) DO NOTHING"
 #define ENTRY_TYPES \
-	"bigint", "bigint", "text", "kbilling.kb_money", "kbilling.kb_money", "kbilling.kb_money", "date", \
+	"bigint", "bigint", "text", "kb_money", "kb_money", "kb_money", "date", \
 		"date", "timestamptz", "text", "text", "bigint", "text", "text", "jsonb", "bytea"
 #define NUM_ENTRY_TYPES 16
 
@@ -312,17 +312,17 @@ static SavedPlan append_plan = {
  */
 static SavedPlan append_and_store_plan = {
 	.sql = "WITH e AS (" INSERT_ENTRY " RETURNING seq),"
-	" n AS (INSERT INTO kbilling.notice (account_id, notice_no, written_at, due_at, kind, occasion, stage_before, stage)"
-	"       SELECT $1, $17, $9, $9, $19::kbilling.kb_notice_kind, $20, $21::kbilling.kb_stage, $22::kbilling.kb_stage"
+	" n AS (INSERT INTO notice (account_id, notice_no, written_at, due_at, kind, occasion, stage_before, stage)"
+	"       SELECT $1, $17, $9, $9, $19::kb_notice_kind, $20, $21::kb_stage, $22::kb_stage"
 	"         FROM e WHERE $19 IS NOT NULL)"
-	" UPDATE kbilling.account a"
+	" UPDATE account a"
 	"    SET balance = $5, unspent_bonus = $6, last_seq = $2, last_hash = $16, debt_since = $7,"
 	/* a change of the stage that is due, but not told of yet, stays so while the debt does */
 	"        stage_check_on = CASE WHEN a.debt_since = $7 AND a.stage_check_on <= $8 THEN a.stage_check_on"
 	/* and while another tariff is to come, whose policy may be another, it is looked at each day */
 	"            ELSE least($18, CASE WHEN $7 IS NOT NULL AND a.tariff_from > $8 THEN $8 + 1 END) END,"
 	"        last_notice_no = $17,"
-	"        closure_check_on = coalesce(a.closure_check_on, CASE WHEN $5 OPERATOR(kbilling.<=) 0 THEN $8 END)"
+	"        closure_check_on = coalesce(a.closure_check_on, CASE WHEN $5 <= 0 THEN $8 END)"
 	"   FROM e WHERE a.account_id = $1",
 	.arg_types = {ENTRY_TYPES, "bigint", "date", "text", "text", "text", "text"}
 };
@@ -429,7 +429,7 @@ append_entry(LockedAccount *account, const Posting *posting, bool last, const En
 }
 
 static SavedPlan known_plan = {
-	.sql = "SELECT e.amount FROM kbilling.entry e WHERE e.account_id = $1 AND e.key = $2",
+	.sql = "SELECT e.amount FROM entry e WHERE e.account_id = $1 AND e.key = $2",
 	.arg_types = {"bigint", "text"}
 };
 
@@ -478,11 +478,11 @@ journal_post(LockedAccount *account, const Posting *postings, int n)
 
 /* The member is no content: the provider's webhook does not know who paid. */
 static SavedPlan replay_plan = {
-	.sql = "SELECT e.seq, e.kind = $3::kbilling.kb_entry_kind AND e.amount OPERATOR(kbilling.=) $4"
-	"       AND e.method IS NOT DISTINCT FROM $5::kbilling.kb_payment_method"
+	.sql = "SELECT e.seq, e.kind = $3::kb_entry_kind AND e.amount = $4"
+	"       AND e.method IS NOT DISTINCT FROM $5::kb_payment_method"
 	"       AND e.ref_seq IS NOT DISTINCT FROM $6 AND e.memo IS NOT DISTINCT FROM $7"
-	"  FROM kbilling.entry e WHERE e.account_id = $1 AND e.key = $2",
-	.arg_types = {"bigint", "text", "text", "kbilling.kb_money", "text", "bigint", "text"}
+	"  FROM entry e WHERE e.account_id = $1 AND e.key = $2",
+	.arg_types = {"bigint", "text", "text", "kb_money", "text", "bigint", "text"}
 };
 
 int64
@@ -515,56 +515,56 @@ journal_replayed(const LockedAccount *account, const Posting *posting)
 /* The rules of make_entry again, as a set: the same functions, the columns in place of the struct. */
 static SavedPlan post_charges_plan = {
 	.sql = "WITH posted AS ("
-	"  UPDATE kbilling.account a"
-	"     SET balance = a.balance OPERATOR(kbilling.-) c.total,"
-	"         unspent_bonus = kbilling.kb_bonus_after(a.unspent_bonus, least(OPERATOR(kbilling.-) c.total, c.total OPERATOR(kbilling.-) c.total),"
-	"                                                 a.balance OPERATOR(kbilling.-) c.total),"
-	"         debt_since = kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on),"
+	"  UPDATE account a"
+	"     SET balance = a.balance - c.total,"
+	"         unspent_bonus = kb_bonus_after(a.unspent_bonus, least(- c.total, c.total - c.total),"
+	"                                                 a.balance - c.total),"
+	"         debt_since = kb_debt_since(a.debt_since, a.balance - c.total, c.effective_on),"
 	"         last_seq = a.last_seq + c.entries,"
-	"         last_hash = CASE c.entries WHEN 0 THEN a.last_hash ELSE kbilling.kb_entry_hash("
-	"             a.last_hash, a.account_id, a.last_seq + 1, 'charge', OPERATOR(kbilling.-) c.total,"
-	"             a.balance OPERATOR(kbilling.-) c.total,"
-	"             kbilling.kb_bonus_after(a.unspent_bonus, least(OPERATOR(kbilling.-) c.total, c.total OPERATOR(kbilling.-) c.total),"
-	"                                     a.balance OPERATOR(kbilling.-) c.total),"
-	"             kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on),"
+	"         last_hash = CASE c.entries WHEN 0 THEN a.last_hash ELSE kb_entry_hash("
+	"             a.last_hash, a.account_id, a.last_seq + 1, 'charge', - c.total,"
+	"             a.balance - c.total,"
+	"             kb_bonus_after(a.unspent_bonus, least(- c.total, c.total - c.total),"
+	"                                     a.balance - c.total),"
+	"             kb_debt_since(a.debt_since, a.balance - c.total, c.effective_on),"
 	"             c.effective_on, $2, c.key, c.period, NULL, NULL, NULL, NULL, c.lines) END,"
 	"         charged_through = c.last_day,"
 	"         stage_check_on = CASE WHEN a.stage_check_on <= c.today"
-	"             AND a.debt_since = kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on)"
+	"             AND a.debt_since = kb_debt_since(a.debt_since, a.balance - c.total, c.effective_on)"
 	"           THEN a.stage_check_on"
-	"           ELSE least(kbilling.kb_next_stage_on("
-	"               kbilling.kb_debt_since(a.debt_since, a.balance OPERATOR(kbilling.-) c.total, c.effective_on),"
+	"           ELSE least(kb_next_stage_on("
+	"               kb_debt_since(a.debt_since, a.balance - c.total, c.effective_on),"
 	"               a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day),"
-	"             CASE WHEN a.balance OPERATOR(kbilling.<) c.total AND a.tariff_from > c.today THEN c.today + 1 END) END,"
+	"             CASE WHEN a.balance < c.total AND a.tariff_from > c.today THEN c.today + 1 END) END,"
 	"         closure_check_on = coalesce(a.closure_check_on,"
-	"             CASE WHEN a.balance OPERATOR(kbilling.-) c.total OPERATOR(kbilling.<=) 0 THEN c.effective_on END),"
+	"             CASE WHEN a.balance - c.total <= 0 THEN c.effective_on END),"
 	"         last_notice_no = a.last_notice_no + c.entries"
-	"    FROM kbilling.kb_charges($1, $2) c"
+	"    FROM kb_charges($1, $2) c"
 	"   WHERE a.account_id = c.account_id AND a.charged_through = c.charged_through"
 	"     AND a.terms_version = c.terms_version AND a.state IN ('active', 'closing')"
 	"  RETURNING a.account_id, a.last_seq, a.balance, a.unspent_bonus, a.debt_since, a.last_hash, a.last_notice_no,"
 	"            c.effective_on, c.key, c.period, c.total, c.lines, c.entries,"
-	"            kbilling.kb_stage(a.debt_since, a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day) AS stage"
+	"            kb_stage(a.debt_since, a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day) AS stage"
 	"), written AS ("
-	"  INSERT INTO kbilling.entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since,"
+	"  INSERT INTO entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since,"
 	"                              effective_on, posted_at, key, period, lines, hash)"
-	"  SELECT account_id, last_seq, 'charge', OPERATOR(kbilling.-) total, balance, unspent_bonus, debt_since,"
+	"  SELECT account_id, last_seq, 'charge', - total, balance, unspent_bonus, debt_since,"
 	"         effective_on, $2, key, period, lines, last_hash"
 	"    FROM posted WHERE entries = 1"
 	"), told AS ("
-	"  INSERT INTO kbilling.notice (account_id, notice_no, written_at, due_at, kind, occasion, stage)"
+	"  INSERT INTO notice (account_id, notice_no, written_at, due_at, kind, occasion, stage)"
 	"  SELECT account_id, last_notice_no, $2, $2, 'charge_posted', last_seq::text, stage FROM posted WHERE entries = 1"
 	"), settled AS ("
 	/* what the bill has read is billed; what a total has got meanwhile is left for the next one */
-	"  UPDATE kbilling.usage_total t"
+	"  UPDATE usage_total t"
 	"     SET billed_quantity = CASE WHEN s.aggregation IN ('max', 'last')"
-	"             THEN kbilling.kb_usage_level(s.account_id, s.period, s.service, s.aggregation) ELSE s.quantity END,"
+	"             THEN kb_usage_level(s.account_id, s.period, s.service, s.aggregation) ELSE s.quantity END,"
 	"         billed_events = s.events,"
 	"         settled = t.events = s.events AND t.quantity IS NOT DISTINCT FROM s.quantity"
 	"    FROM posted p"
-	"   CROSS JOIN LATERAL (SELECT DISTINCT o.period, o.service FROM kbilling.usage_total o"
+	"   CROSS JOIN LATERAL (SELECT DISTINCT o.period, o.service FROM usage_total o"
 	"                        WHERE o.account_id = p.account_id AND o.period <= p.period AND NOT o.settled) n"
-	"    JOIN kbilling.usage_total s ON s.account_id = p.account_id AND s.period = n.period AND s.service = n.service"
+	"    JOIN usage_total s ON s.account_id = p.account_id AND s.period = n.period AND s.service = n.service"
 	"     AND (NOT s.settled OR s.aggregation IN ('max', 'last'))"
 	"   WHERE t.account_id = s.account_id AND t.period = s.period AND t.service = s.service AND t.slot = s.slot"
 	")"
@@ -586,12 +586,12 @@ journal_post_charges(ArrayType *account_ids, TimestampTz at)
 /* The months up to a day that are not charged never will be (D5) */
 static SavedPlan skip_plan = {
 	.sql = "WITH skipped AS ("
-	"  INSERT INTO kbilling.skipped_month (account_id, period)"
+	"  INSERT INTO skipped_month (account_id, period)"
 	"  SELECT a.account_id, m::date"
-	"    FROM kbilling.account a, generate_series(kbilling.kb_month_first_day(a.charged_through + 1)::timestamp, $2::timestamp, interval '1 month') m"
+	"    FROM account a, generate_series(kb_month_first_day(a.charged_through + 1)::timestamp, $2::timestamp, interval '1 month') m"
 	"   WHERE a.account_id = $1"
 	")"
-	"UPDATE kbilling.account a SET charged_through = $2 WHERE a.account_id = $1 AND a.charged_through < $2",
+	"UPDATE account a SET charged_through = $2 WHERE a.account_id = $1 AND a.charged_through < $2",
 	.arg_types = {"bigint", "date"}
 };
 
@@ -637,7 +637,7 @@ kb_refuse_rewrite(PG_FUNCTION_ARGS)
 			 errhint("Put a mistake right with kb_reverse or kb_adjust.")));
 }
 
-static SavedPlan has_entries_plan = {.sql = "SELECT FROM kbilling.entry LIMIT 1"};
+static SavedPlan has_entries_plan = {.sql = "SELECT FROM entry LIMIT 1"};
 
 /* Whether anything has been posted */
 static bool

@@ -64,7 +64,7 @@ check_attachment(const TriggerData *trigger)
 }
 
 static SavedPlan service_plan = {
-	.sql = "SELECT s.kind = 'metered', s.aggregation FROM kbilling.service s WHERE s.service = $1",
+	.sql = "SELECT s.kind = 'metered', s.aggregation FROM service s WHERE s.service = $1",
 	.arg_types = {"text"}
 };
 
@@ -323,8 +323,8 @@ drop_unchanged(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 static SavedPlan take_back_plan[] = PLAN_PAIR(
 	.sql = "SELECT r.account_id, r.service, r.key, e.revision + 1, e.at, - e.quantity, - e.events, e.value"
 	"  FROM (SELECT DISTINCT account_id, service, key FROM old_row) r"
-	" CROSS JOIN LATERAL kbilling.kb_last_revision(r.account_id, r.service, r.key) e"
-	"  JOIN kbilling.account a ON a.account_id = r.account_id AND a.state IN ('active', 'closing')"
+	" CROSS JOIN LATERAL kb_last_revision(r.account_id, r.service, r.key) e"
+	"  JOIN account a ON a.account_id = r.account_id AND a.state IN ('active', 'closing')"
 	" WHERE e.revision % 2 = 0"
 	"   AND (e.metered_table = $1 OR (e.metered_table IS NOT NULL AND to_regclass(e.metered_table) IS NULL))",
 	.arg_types = {"text"}
@@ -348,7 +348,7 @@ take_back(const Meter *meter, EventSet *removed)
 static SavedPlan again_plan[] = PLAN_PAIR(
 	.sql = "SELECT r.account_id, r.service, r.key, e.revision + 1, CASE WHEN $1 THEN e.at ELSE r.at END,"
 	"       r.quantity, r.events, r.value"
-	"  FROM new_row r CROSS JOIN LATERAL kbilling.kb_last_revision(r.account_id, r.service, r.key) e"
+	"  FROM new_row r CROSS JOIN LATERAL kb_last_revision(r.account_id, r.service, r.key) e"
 	" WHERE e.revision % 2 = 1",
 	.arg_types = {"boolean"}
 );
@@ -356,7 +356,7 @@ static SavedPlan again_plan[] = PLAN_PAIR(
 /* A key that a row of another table has recorded, and has not taken back */
 static SavedPlan shared_key_plan[] = PLAN_PAIR(
 	.sql = "SELECT r.key, e.metered_table"
-	"  FROM new_row r CROSS JOIN LATERAL kbilling.kb_last_revision(r.account_id, r.service, r.key) e"
+	"  FROM new_row r CROSS JOIN LATERAL kb_last_revision(r.account_id, r.service, r.key) e"
 	" WHERE e.revision % 2 = 0 AND e.metered_table <> $1 AND to_regclass(e.metered_table) IS NOT NULL LIMIT 1",
 	.arg_types = {"text"}
 );
@@ -404,7 +404,7 @@ static SavedPlan together_plan[] = PLAN_PAIR(
 	.sql = "SELECT r.account_id, r.service, NULL::text, 0, r.at, r.quantity, r.events, r.value"
 	"  FROM (SELECT account_id, service, at, value, sum(quantity) AS quantity, sum(events)::bigint AS events"
 	"          FROM (TABLE old_row UNION ALL TABLE new_row) o GROUP BY account_id, service, at, value) r"
-	"  LEFT JOIN kbilling.account a ON a.account_id = r.account_id"
+	"  LEFT JOIN account a ON a.account_id = r.account_id"
 	" WHERE (r.quantity <> 0 OR r.events <> 0)"
 	"   AND (a.state IN ('active', 'closing') OR r.quantity > 0 OR r.events > 0)"
 );

@@ -10,7 +10,7 @@
 #include "utils/timestamp.h"
 
 static SavedPlan stage_plan = {
-	.sql = "SELECT kbilling.kb_notify_stages(ARRAY[$1], $2, $3::kbilling.kb_stage, 'entry ' || $4)",
+	.sql = "SELECT kb_notify_stages(ARRAY[$1], $2, $3::kb_stage, 'entry ' || $4)",
 	.arg_types = {"bigint", "timestamptz", "text", "bigint"}
 };
 

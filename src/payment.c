@@ -11,14 +11,14 @@
 #include "utils/timestamp.h"
 
 static SavedPlan begin_plan = {
-	.sql = "INSERT INTO kbilling.payment (account_id, payment_id, amount, bonus, begun_at, expires_at, method, member)"
-	" SELECT $1, coalesce((SELECT max(p.payment_id) FROM kbilling.payment p WHERE p.account_id = $1), 0) + 1, $2, $3, $4,"
-	"        $4 + o.payment_hours * interval '1 hour', $5::kbilling.kb_payment_method, $6"
-	"   FROM kbilling.tariff t JOIN kbilling.policy o ON o.policy = t.policy WHERE t.tariff = $7"
+	.sql = "INSERT INTO payment (account_id, payment_id, amount, bonus, begun_at, expires_at, method, member)"
+	" SELECT $1, coalesce((SELECT max(p.payment_id) FROM payment p WHERE p.account_id = $1), 0) + 1, $2, $3, $4,"
+	"        $4 + o.payment_hours * interval '1 hour', $5::kb_payment_method, $6"
+	"   FROM tariff t JOIN policy o ON o.policy = t.policy WHERE t.tariff = $7"
 	/* what a repeatable read does not see is then a conflict to try again (40001), not a duplicate */
 	" ON CONFLICT (account_id, payment_id) DO NOTHING"
 	" RETURNING payment_id, expires_at",
-	.arg_types = {"bigint", "kbilling.kb_money", "kbilling.kb_money", "timestamptz", "text", "text", "text"}
+	.arg_types = {"bigint", "kb_money", "kb_money", "timestamptz", "text", "text", "text"}
 };
 
 int64
@@ -38,7 +38,7 @@ payment_begin(const LockedAccount *account, const Posting *posting, Money bonus,
 
 static SavedPlan find_plan = {
 	.sql = "SELECT p.amount, p.method::text, p.member, p.settled_seq, e.key"
-	"  FROM kbilling.payment p LEFT JOIN kbilling.entry e ON e.account_id = p.account_id AND e.seq = p.settled_seq"
+	"  FROM payment p LEFT JOIN entry e ON e.account_id = p.account_id AND e.seq = p.settled_seq"
 	" WHERE p.account_id = $1 AND p.payment_id = $2",
 	.arg_types = {"bigint", "bigint"}
 };
@@ -89,9 +89,9 @@ payment_check(const LockedAccount *account, int64 payment_id, Posting *posting)
 }
 
 static SavedPlan settle_plan = {
-	.sql = "UPDATE kbilling.payment p SET settled_seq = $3, settled_at = coalesce(p.settled_at, $4)"
+	.sql = "UPDATE payment p SET settled_seq = $3, settled_at = coalesce(p.settled_at, $4)"
 	" WHERE p.account_id = $1 AND p.payment_id = $2"
-	"   AND NOT EXISTS (SELECT FROM kbilling.payment o WHERE o.account_id = $1 AND o.settled_seq = $3 AND o.payment_id <> $2)",
+	"   AND NOT EXISTS (SELECT FROM payment o WHERE o.account_id = $1 AND o.settled_seq = $3 AND o.payment_id <> $2)",
 	.arg_types = {"bigint", "bigint", "bigint", "timestamptz"}
 };
 

@@ -39,13 +39,13 @@ purge_is_emptying(int64 account_id)
 /* The accounts whose day has come, and the step of each */
 static SavedPlan begin_plan = {
 	.sql = "WITH step AS ("
-	"  UPDATE kbilling.account a"
+	"  UPDATE account a"
 	"     SET state = 'purged', closure_check_on = NULL, stage_check_on = NULL, metadata = NULL, last_notice_no = a.last_notice_no + 1"
 	"   WHERE a.account_id OPERATOR(pg_catalog.=) ANY ($1) AND a.state = 'deleted'"
-	"     AND coalesce(a.closure_check_on, 'infinity') <= kbilling.kb_account_date($2, a.time_zone)"
-	"  RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, kbilling.kb_account_date($2, a.time_zone) AS today"
+	"     AND coalesce(a.closure_check_on, 'infinity') <= kb_account_date($2, a.time_zone)"
+	"  RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, kb_account_date($2, a.time_zone) AS today"
 	"), logged AS ("
-	"  INSERT INTO kbilling.closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance, delete_on)"
+	"  INSERT INTO closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance, delete_on)"
 	"  SELECT account_id, last_notice_no, 'purged', $2, today, 'sweep', balance, delete_on FROM step"
 	")"
 	"SELECT array_agg(account_id) FROM step",
@@ -54,19 +54,19 @@ static SavedPlan begin_plan = {
 
 static SavedPlan tables_plan = {
 	.sql = "SELECT o.schema_name::text, o.table_name::text, o.account_column::text, o.\"table\" IS NOT NULL"
-	"  FROM kbilling.purge_order o ORDER BY o.position"
+	"  FROM purge_order o ORDER BY o.position"
 };
 
 /* What is left of a purged account is its row, its terms, its journal and its history. */
 static SavedPlan forget_plan = {
-	.sql = "WITH event AS (DELETE FROM kbilling.usage_event e WHERE e.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
-	" value AS (DELETE FROM kbilling.usage_value v WHERE v.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
-	" total AS (DELETE FROM kbilling.usage_total t WHERE t.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
-	" activity AS (DELETE FROM kbilling.activity v WHERE v.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
-	" member AS (DELETE FROM kbilling.member m WHERE m.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
-	" payment AS (UPDATE kbilling.payment p SET member = '(purged)', failure = NULL WHERE p.account_id OPERATOR(pg_catalog.=) ANY ($1))"
+	.sql = "WITH event AS (DELETE FROM usage_event e WHERE e.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
+	" value AS (DELETE FROM usage_value v WHERE v.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
+	" total AS (DELETE FROM usage_total t WHERE t.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
+	" activity AS (DELETE FROM activity v WHERE v.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
+	" member AS (DELETE FROM member m WHERE m.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
+	" payment AS (UPDATE payment p SET member = '(purged)', failure = NULL WHERE p.account_id OPERATOR(pg_catalog.=) ANY ($1))"
 	/* nobody is left to get them */
-	" UPDATE kbilling.notice n"
+	" UPDATE notice n"
 	"    SET last_error = CASE WHEN n.delivered_at IS NULL THEN 'the account was purged' END,"
 	"        due_at = NULL, leased_until = NULL, parked_at = NULL"
 	"  WHERE n.account_id OPERATOR(pg_catalog.=) ANY ($1) AND (n.due_at IS NOT NULL OR n.last_error IS NOT NULL)",

@@ -60,12 +60,12 @@ session_init(void)
 }
 
 static SavedPlan member_plan = {
-	.sql = "SELECT FROM kbilling.member m WHERE m.account_id = $1 AND m.member = $2",
+	.sql = "SELECT FROM member m WHERE m.account_id = $1 AND m.member = $2",
 	.arg_types = {"bigint", "text"}
 };
 
 static SavedPlan account_plan = {
-	.sql = "SELECT FROM kbilling.account a WHERE a.account_id = $1",
+	.sql = "SELECT FROM account a WHERE a.account_id = $1",
 	.arg_types = {"bigint"}
 };
 

@@ -11,10 +11,10 @@
 #include "row.h"
 
 static SavedPlan access_plan = {
-	.sql = "SELECT s.stage, kbilling.kb_access_for(s.stage, $2, s.state IN ('deleted', 'purged')),"
+	.sql = "SELECT s.stage, kb_access_for(s.stage, $2, s.state IN ('deleted', 'purged')),"
 	"       s.amount_due, s.next_stage, s.next_stage_on, s.delete_on"
-	"  FROM kbilling.account_status s WHERE s.account_id = $1",
-	.arg_types = {"bigint", "kbilling.kb_role"}
+	"  FROM account_status s WHERE s.account_id = $1",
+	.arg_types = {"bigint", "kb_role"}
 };
 
 /* kb_access(account_id, role) */

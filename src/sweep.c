@@ -57,11 +57,11 @@ typedef struct Phase
  */
 #define NEXT_ZONE(column, states, due) \
 	"WITH RECURSIVE zone(time_zone) AS (" \
-	"  SELECT min(a.time_zone) FROM kbilling.account a WHERE a.time_zone > $2 AND " states \
+	"  SELECT min(a.time_zone) FROM account a WHERE a.time_zone > $2 AND " states \
 	"  UNION ALL" \
-	"  SELECT (SELECT min(a.time_zone) FROM kbilling.account a WHERE a.time_zone > zone.time_zone AND " states ")" \
+	"  SELECT (SELECT min(a.time_zone) FROM account a WHERE a.time_zone > zone.time_zone AND " states ")" \
 	"    FROM zone WHERE zone.time_zone IS NOT NULL" \
-	"     AND NOT EXISTS (SELECT FROM kbilling.account a WHERE a.time_zone = zone.time_zone AND " states \
+	"     AND NOT EXISTS (SELECT FROM account a WHERE a.time_zone = zone.time_zone AND " states \
 	"                        AND a." column " " due("zone.time_zone") ")" \
 	")" \
 	"SELECT max(zone.time_zone) FROM zone HAVING count(*) = count(zone.time_zone)"
@@ -75,22 +75,22 @@ typedef struct Phase
 #define PICK_DUE(column, states) \
 	"SELECT array_agg(x.account_id ORDER BY x.at, x.account_id), max(x.at)," \
 	"       (array_agg(x.account_id ORDER BY x.at DESC, x.account_id DESC))[1]" \
-	"  FROM (SELECT a.account_id, a." column " AS at FROM kbilling.account a" \
+	"  FROM (SELECT a.account_id, a." column " AS at FROM account a" \
 	"         WHERE a.time_zone = $1 AND (a." column ", a.account_id) > ($2, $3)" \
-	"           AND a." column " <= kbilling.kb_account_date($4, $1) AND " states \
+	"           AND a." column " <= kb_account_date($4, $1) AND " states \
 	"         ORDER BY a." column ", a.account_id LIMIT $5) x"
 
 #define WORK_TYPES	{"bigint[]", "timestamptz"}
 
 #define PROGRESS_TYPES	{"bigint", "bigint", "bigint", "bigint", "date", "bigint"}
 #define PROGRESS(set) \
-	"UPDATE kbilling.sweep_run SET " set "," \
+	"UPDATE sweep_run SET " set "," \
 	"       accounts_failed = accounts_failed + $4, at_date = $5, at_account_id = $6" \
 	" WHERE run_id = $1"
 
 #define LIVING	"a.state IN ('active', 'closing')"
-#define MONTH_OVER(zone)	"< kbilling.kb_month_first_day(kbilling.kb_account_date($1, " zone ")) - 1"
-#define DAY_COME(zone)	"<= kbilling.kb_account_date($1, " zone ")"
+#define MONTH_OVER(zone)	"< kbilling_internal.kb_month_first_day(kbilling_internal.kb_account_date($1, " zone ")) - 1"
+#define DAY_COME(zone)	"<= kbilling_internal.kb_account_date($1, " zone ")"
 
 static Phase phases[] = {
 	{
@@ -104,10 +104,10 @@ static Phase phases[] = {
 		.pick = {
 			.sql = "SELECT array_agg(x.account_id ORDER BY x.charged_through, x.account_id), max(x.charged_through),"
 			"       (array_agg(x.account_id ORDER BY x.charged_through DESC, x.account_id DESC))[1]"
-			"  FROM (SELECT a.account_id, a.charged_through FROM kbilling.account a"
+			"  FROM (SELECT a.account_id, a.charged_through FROM account a"
 			"         WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3)"
-			"           AND a.charged_through < least(kbilling.kb_month_first_day(kbilling.kb_account_date($4, $1)) - 1,"
-			"                 kbilling.kb_month_last_day(1 + (SELECT min(b.charged_through) FROM kbilling.account b"
+			"           AND a.charged_through < least(kb_month_first_day(kb_account_date($4, $1)) - 1,"
+			"                 kb_month_last_day(1 + (SELECT min(b.charged_through) FROM account b"
 			"                    WHERE b.time_zone = $1 AND (b.charged_through, b.account_id) > ($2, $3)"
 			"                      AND b.state IN ('active', 'closing'))))"
 			"           AND a.state IN ('active', 'closing')"
@@ -120,33 +120,33 @@ static Phase phases[] = {
 		.name = "closures",
 		.next_zone = {.sql = NEXT_ZONE("closure_check_on", "a.closure_check_on IS NOT NULL", DAY_COME), .arg_types = NEXT_ZONE_TYPES},
 		.pick = {.sql = PICK_DUE("closure_check_on", "a.closure_check_on IS NOT NULL"), .arg_types = PICK_TYPES},
-		.work = {.sql = "SELECT kbilling.kb_take_closure_steps($1, $2)", .arg_types = WORK_TYPES},
+		.work = {.sql = "SELECT kb_take_closure_steps($1, $2)", .arg_types = WORK_TYPES},
 		.progress = {.sql = PROGRESS("closure_steps = closure_steps + $2"), .arg_types = PROGRESS_TYPES}
 	},
 	{
 		.name = "notices",
 		.next_zone = {.sql = NEXT_ZONE("stage_check_on", "a.stage_check_on IS NOT NULL AND " LIVING, DAY_COME), .arg_types = NEXT_ZONE_TYPES},
 		.pick = {.sql = PICK_DUE("stage_check_on", "a.stage_check_on IS NOT NULL AND " LIVING), .arg_types = PICK_TYPES},
-		.work = {.sql = "SELECT kbilling.kb_notify_stages($1, $2)", .arg_types = WORK_TYPES},
+		.work = {.sql = "SELECT kb_notify_stages($1, $2)", .arg_types = WORK_TYPES},
 		.progress = {.sql = PROGRESS("notices_written = notices_written + $2"), .arg_types = PROGRESS_TYPES}
 	}
 };
 
 static SavedPlan position_plan = {
 	.sql = "SELECT r.as_of, r.at_time_zone, coalesce(r.at_date, '-infinity'), coalesce(r.at_account_id, 0), r.phase"
-	"  FROM kbilling.sweep_run r WHERE r.run_id = $1 AND r.outcome = 'running' FOR UPDATE",
+	"  FROM sweep_run r WHERE r.run_id = $1 AND r.outcome = 'running' FOR UPDATE",
 	.arg_types = {"bigint"}
 };
 
 static SavedPlan move_plan = {
-	.sql = "UPDATE kbilling.sweep_run r SET phase = $2, at_time_zone = $3, at_date = NULL, at_account_id = NULL WHERE r.run_id = $1",
+	.sql = "UPDATE sweep_run r SET phase = $2, at_time_zone = $3, at_date = NULL, at_account_id = NULL WHERE r.run_id = $1",
 	.arg_types = {"bigint", "text", "text"}
 };
 
 static SavedPlan failure_plan = {
-	.sql = "INSERT INTO kbilling.sweep_failure (account_id, run_id, failed_at, state, message)"
+	.sql = "INSERT INTO sweep_failure (account_id, run_id, failed_at, state, message)"
 	" VALUES ($1, $2, clock_timestamp(), $3,"
-	"         CASE WHEN kbilling.kb_has_card_number($4) THEN '(a message with a card number)' ELSE $4 END)"
+	"         CASE WHEN kb_has_card_number($4) THEN '(a message with a card number)' ELSE $4 END)"
 	" ON CONFLICT (account_id, run_id) DO NOTHING",
 	.arg_types = {"bigint", "bigint", "text", "text"}
 };
@@ -374,9 +374,9 @@ execute_one(const char *sql)
 static void
 run_sweep(void)
 {
-	int64		run_id = DatumGetInt64(execute_one("SELECT kbilling.kb_sweep_begin()"));
-	char	   *step = psprintf("SELECT kbilling.kb_sweep_step(" INT64_FORMAT ")", run_id);
-	char	   *end = psprintf("SELECT kbilling.kb_sweep_end(" INT64_FORMAT ")", run_id);
+	int64		run_id = DatumGetInt64(execute_one("SELECT kbilling_internal.kb_sweep_begin()"));
+	char	   *step = psprintf("SELECT kbilling_internal.kb_sweep_step(" INT64_FORMAT ")", run_id);
+	char	   *end = psprintf("SELECT kbilling_internal.kb_sweep_end(" INT64_FORMAT ")", run_id);
 	bool		more = true;
 
 	SPI_commit();

@@ -31,7 +31,7 @@ enum
 };
 
 static SavedPlan role_plan = {
-	.sql = "SELECT m.role IN ('owner', 'admin') FROM kbilling.member m WHERE m.account_id = $1 AND m.member = $2",
+	.sql = "SELECT m.role IN ('owner', 'admin') FROM member m WHERE m.account_id = $1 AND m.member = $2",
 	.arg_types = {"bigint", "text"}
 };
 
@@ -52,10 +52,10 @@ check_member(const LockedAccount *account, const char *member)
 }
 
 static SavedPlan bonus_plan = {
-	.sql = "SELECT kbilling.kb_bonus($2, b.percent) FROM kbilling.bonus_tier b"
-	" WHERE b.tariff = $1 AND b.min_amount OPERATOR(kbilling.<=) $2 AND b.from_date <= $3 AND b.to_date > $3"
-	" ORDER BY b.min_amount USING OPERATOR(kbilling.>), b.from_date DESC LIMIT 1",
-	.arg_types = {"text", "kbilling.kb_money", "date"}
+	.sql = "SELECT kb_bonus($2, b.percent) FROM bonus_tier b"
+	" WHERE b.tariff = $1 AND b.min_amount <= $2 AND b.from_date <= $3 AND b.to_date > $3"
+	" ORDER BY b.min_amount USING >, b.from_date DESC LIMIT 1",
+	.arg_types = {"text", "kb_money", "date"}
 };
 
 /* T5: what the part of the amount that is left after the debt earns; zero or more */
@@ -91,8 +91,8 @@ make_bonus(const LockedAccount *account, Money bonus, Posting *posting)
 
 static SavedPlan replayed_plan = {
 	.sql = "SELECT b.seq, b.amount, coalesce(b.balance_after, t.balance_after)"
-	"  FROM kbilling.entry t"
-	"  LEFT JOIN kbilling.entry b ON b.account_id = t.account_id AND b.seq = t.seq + 1"
+	"  FROM entry t"
+	"  LEFT JOIN entry b ON b.account_id = t.account_id AND b.seq = t.seq + 1"
 	"   AND b.kind = 'bonus' AND b.ref_seq = t.seq"
 	" WHERE t.account_id = $1 AND t.seq = $2",
 	.arg_types = {"bigint", "bigint"}

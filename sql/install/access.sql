@@ -2,7 +2,7 @@
  * Stages of a debt and what a member may do in each: rules S1 to S4 over values.
  */
 
-CREATE TYPE kbilling_internal.kb_stage AS ENUM ('ok', 'grace', 'remind', 'restrict', 'blocked');
+CREATE TYPE kbilling.kb_stage AS ENUM ('ok', 'grace', 'remind', 'restrict', 'blocked');
 COMMENT ON TYPE kb_stage IS 'How far the consequences of a debt have got, in rising order (S2)';
 
 CREATE TYPE kbilling.kb_access AS ENUM ('full', 'full_with_reminder', 'payment_only', 'denied');

@@ -251,7 +251,7 @@ COMMENT ON FUNCTION kb_cancel_closure(bigint, text) IS
 'An owner or admin cancels the closure of the account, which counts as activity (D4). KB001, KB010; KB004 for another member; 55000 if the account is not closing';
 
 CREATE FUNCTION kbilling_internal.kb_skip_months(account_id bigint, through date) RETURNS void
-	LANGUAGE c VOLATILE
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_skip_months';
 COMMENT ON FUNCTION kb_skip_months(bigint, date) IS
 'Months through that day which are not charged never will be, nor is what was used in them (D5); part of kb_restore_account';

@@ -80,7 +80,7 @@ ALTER TABLE account ENABLE ALWAYS TRIGGER account_ledger_row;
 
 -- J7
 CREATE FUNCTION kbilling_internal.kb_refuse_drop() RETURNS event_trigger
-	LANGUAGE c
+	LANGUAGE c SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_refuse_drop';
 COMMENT ON FUNCTION kb_refuse_drop() IS
 'Event trigger: refuses to drop the extension, its schema or its owner''s objects while the journal has entries, unless kbilling.allow_drop is on';

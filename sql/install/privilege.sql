@@ -1,5 +1,5 @@
 /*
- * Who may do what (DESIGN, section 3).
+ * Who may do what.
  */
 
 -- The rights that kb_grant gives, by what a role is granted as; whatever only computes is for everyone.
@@ -51,90 +51,37 @@ CREATE FUNCTION kbilling.kb_revoke(role regrole, "as" text) RETURNS void
 COMMENT ON FUNCTION kbilling.kb_revoke(regrole, text) IS
 'Takes those rights back, but for what the role has as something else too, of which it must have all. For the owner of the extension. 22023 for anything else';
 
--- Nothing that changes data, or reads with the owner's rights, is for everyone.  Here and not at each function, so that one look shows
--- them all.
+-- A function is closed until it is listed here, or in role_right: one that is added to the script needs nothing to be safe.
+REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA kbilling, kbilling_internal FROM PUBLIC;
 
-REVOKE EXECUTE ON FUNCTION
-	kbilling_internal.kb_refuse_change(),
-	kbilling_internal.kb_refuse_rewrite(),
-	kbilling_internal.kb_refuse_drop(),
-	kbilling.kb_create_tariff(text, text, text, text),
-	kbilling.kb_create_service(text, text, text, text),
-	kbilling.kb_set_price(text, text, kbilling.kb_price, date, boolean),
-	kbilling.kb_set_bonus(text, kbilling.kb_money, numeric, date, date),
-	kbilling.kb_set_template(kbilling.kb_notice_kind, text, text, text, text),
-	kbilling.kb_drop_template(kbilling.kb_notice_kind, text, text),
-	kbilling_internal.kb_lock_account(bigint),
-	kbilling.kb_create_account(text, text, bigint, text, text, timestamptz),
-	kbilling.kb_add_member(bigint, text, kbilling.kb_role, text),
-	kbilling_internal.kb_keep_owner(bigint, text),
-	kbilling.kb_set_role(bigint, text, kbilling.kb_role),
-	kbilling.kb_remove_member(bigint, text),
-	kbilling.kb_login(bigint, text),
-	kbilling.kb_act_as(bigint, text),
-	kbilling_internal.kb_may_use(),
-	kbilling_internal.kb_check_access(bigint, boolean),
-	kbilling.kb_guard(),
-	kbilling_internal.kb_put_tariff(bigint, text, date, kbilling_internal.kb_stage),
-	kbilling.kb_set_tariff(bigint, text, date),
-	kbilling_internal.kb_put_subscription(bigint, text, numeric, date),
-	kbilling.kb_switch_on(bigint, text, numeric, date),
-	kbilling.kb_switch_off(bigint, text, date),
-	kbilling.kb_set_contact(bigint, text, text, text),
-	kbilling.kb_defer(bigint, date, text, text),
-	kbilling_internal.kb_wake(bigint),
-	kbilling_internal.kb_notify_stages(bigint[], timestamptz, kbilling_internal.kb_stage, text),
-	kbilling.kb_take_notices(integer, interval),
-	kbilling.kb_ack_notice(bigint, bigint),
-	kbilling.kb_fail_notice(bigint, bigint, text, integer),
-	kbilling.kb_retry_notice(bigint, bigint),
-	kbilling.kb_render_notice(bigint, bigint, text),
-	kbilling.kb_register_purge(regclass, name),
-	kbilling.kb_unregister_purge(text),
-	kbilling_internal.kb_purge_accounts(bigint[], timestamptz),
-	kbilling_internal.kb_notify_closures(bigint[], timestamptz),
-	kbilling_internal.kb_put_closures(bigint[], timestamptz, text, text),
-	kbilling_internal.kb_put_cancellations(bigint[], timestamptz, text, text),
-	kbilling_internal.kb_put_reminders(bigint[], timestamptz),
-	kbilling_internal.kb_put_deletions(bigint[], timestamptz),
-	kbilling_internal.kb_take_closure_steps(bigint[], timestamptz),
-	kbilling_internal.kb_skip_months(bigint, date),
-	kbilling.kb_schedule_closure(bigint, text, text),
-	kbilling.kb_cancel_closure(bigint, text),
-	kbilling.kb_restore_account(bigint, text),
-	kbilling.kb_apply_topup(bigint, kbilling.kb_money, kbilling.kb_payment_method, text, text, bigint),
-	kbilling.kb_begin_topup(bigint, text, kbilling.kb_money, kbilling.kb_payment_method),
-	kbilling.kb_fail_topup(bigint, bigint, text),
-	kbilling.kb_topup_offers(bigint),
-	kbilling.kb_refund(bigint, kbilling.kb_money, text, text),
-	kbilling.kb_chargeback(bigint, text, text),
-	kbilling.kb_adjust(bigint, kbilling.kb_money, text, text),
-	kbilling.kb_write_off(bigint, text, text),
-	kbilling.kb_reverse(bigint, bigint, text, text),
-	kbilling.kb_record_usage(bigint, text, numeric, text, timestamptz, jsonb),
-	kbilling.kb_record_usage_batch(jsonb),
-	kbilling.kb_meter(),
-	kbilling.kb_month_charge(bigint, date),
-	kbilling.kb_balance(bigint),
-	kbilling.kb_balance(bigint, timestamptz),
-	kbilling.kb_access_stage(bigint),
-	kbilling.kb_access_stage(bigint, timestamptz),
-	kbilling.kb_access(bigint, kbilling.kb_role),
-	kbilling.kb_access(bigint, kbilling.kb_role, timestamptz),
-	kbilling.kb_current_usage(bigint),
-	kbilling.kb_forecast(bigint, integer),
-	kbilling.kb_amount_for(bigint, integer),
-	kbilling.kb_portal(bigint, text),
-	kbilling.kb_verify(bigint),
-	kbilling.kb_check(),
-	kbilling.kb_grant(regrole, text),
-	kbilling.kb_revoke(regrole, text),
-	kbilling_internal.kb_sweep_begin(),
-	kbilling_internal.kb_sweep_step(bigint, integer),
-	kbilling_internal.kb_sweep_end(bigint),
-	kbilling.kb_schedule(text),
-	kbilling.kb_unschedule(),
-	kbilling.kb_sweep_status(),
-	kbilling_internal.kb_metrics()
-	FROM PUBLIC;
-REVOKE EXECUTE ON PROCEDURE kbilling.kb_sweep() FROM PUBLIC;
+-- What computes from its arguments: types and their operators, prices, stages.
+GRANT EXECUTE ON ROUTINE
+	kb_money, kb_amount, kb_currency, kb_minor, kb_minor_units, abs(kb_money), sum(kb_money), avg(kb_money), min(kb_money), max(kb_money),
+	kb_money_in, kb_money_out, kb_money_recv, kb_money_send, kb_money_add, kb_money_sub, kb_money_neg, kb_money_mul_numeric,
+	numeric_mul_kb_money, kb_money_div_numeric, kb_money_div, kb_money_eq, kb_money_ne, kb_money_lt, kb_money_le, kb_money_gt, kb_money_ge,
+	kb_money_eq_numeric, kb_money_ne_numeric, kb_money_lt_numeric, kb_money_le_numeric, kb_money_gt_numeric, kb_money_ge_numeric,
+	numeric_eq_kb_money, numeric_ne_kb_money, numeric_lt_kb_money, numeric_le_kb_money, numeric_gt_kb_money, numeric_ge_kb_money,
+	kb_money_cmp, kb_money_sortsupport, kb_money_hash, kb_money_hash_extended, kb_money_accum, kb_money_accum_inv, kb_money_combine,
+	kb_money_serialize, kb_money_deserialize, kb_money_sum, kb_money_avg, kb_money_smaller, kb_money_larger,
+	kb_price_in, kb_price_out, kb_price_recv, kb_price_send, kb_price_eq, kb_price_ne, kb_price_hash, kb_price_hash_extended,
+	kb_rate, kb_rate_days, kb_explain_price, kb_require_price_range,
+	kb_has_card_number(text), kb_has_card_number(jsonb), kb_refuse_card_number(text), kb_refuse_card_number(jsonb),
+	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_format_message,
+	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_stage, kb_next_stage_on, kb_access_for, kb_next_reminder,
+	kb_bonus, kb_bonus_after, kb_debt_since, kb_amount_due, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
+	kb_usage_period, kb_usage_value, kb_usage_is_priced, kb_lines_total, kb_raise_if, kb_require_not_null
+	TO PUBLIC;
+
+-- What is of the caller's own transaction.
+GRANT EXECUTE ON ROUTINE kb_now, kb_acting_account, kb_acting_member, kb_can_use, kb_can_use_support TO PUBLIC;
+
+-- What views are made of: it reads with the rights of its caller, who has them on the tables or gets nothing.
+GRANT EXECUTE ON ROUTINE
+	kb_require_tariff, kb_require_service, kb_require_price, kb_no_account, kb_require_account, kb_require_open, kb_require_member,
+	kb_require_notice, kb_today, kb_tariff_on, kb_policy_on, kb_template, kb_stage_changes, kb_stage_at, kb_notice_facts, kb_recipients,
+	kb_last_revision, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_bill_for, kb_charges, kb_charges_ahead,
+	kb_closure_terms, kb_closes_on, kb_standing
+	TO PUBLIC;
+
+-- The names alone: a role that may call a function of kbilling_internal has to find it.
+GRANT USAGE ON SCHEMA kbilling_internal TO PUBLIC;

@@ -1,7 +1,7 @@
 -- What a fresh installation looks like.
 CREATE EXTENSION kbilling;
 
--- It owns its schema, stays where it is, and only a superuser installs it.
+-- It owns its schemas, stays where it is, and only a superuser installs it.
 SELECT n.nspname AS schema, e.extrelocatable AS relocatable, v.superuser, v.trusted
 FROM pg_extension AS e
 JOIN pg_namespace AS n ON n.oid = e.extnamespace
@@ -11,13 +11,14 @@ WHERE e.extname = 'kbilling';
 SELECT pg_describe_object(classid, objid, objsubid) AS owns
 FROM pg_depend
 WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND classid = 'pg_namespace'::regclass
-	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kbilling');
+	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kbilling')
+ORDER BY 1;
 
 -- Nothing of it lies outside.
 SELECT DISTINCT o.schema
 FROM pg_depend AS d
 CROSS JOIN pg_identify_object(d.classid, d.objid, d.objsubid) AS o
-WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND o.schema <> 'kbilling'
+WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND o.schema NOT IN ('kbilling', 'kbilling_internal')
 	AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kbilling');
 
 -- Whoever is not granted anything can look, and change nothing.
@@ -32,4 +33,4 @@ WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnames
 	AND has_table_privilege('public', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE');
 
 DROP EXTENSION kbilling;
-SELECT count(*) AS left_behind FROM pg_namespace WHERE nspname = 'kbilling';
+SELECT count(*) AS left_behind FROM pg_namespace WHERE nspname LIKE 'kbilling%';

@@ -81,7 +81,7 @@ SELECT is_empty($$SELECT pg_describe_object(classid, objid, objsubid) FROM comme
 -- A role without rights
 
 SET ROLE kbilling_privilege_nobody;
-SELECT throws_ok(format('%s kbilling.%I(%s)', CASE prokind WHEN 'p' THEN 'CALL' ELSE 'SELECT' END, proname,
+SELECT throws_ok(format('%s %s(%s)', CASE prokind WHEN 'p' THEN 'CALL' ELSE 'SELECT' END, oid::regproc,
 		(SELECT string_agg('NULL::' || format_type(t, NULL), ', ' ORDER BY n) FROM unnest(proargtypes) WITH ORDINALITY AS a (t, n))),
 	'42501', NULL, 'refused to a role without rights: ' || signature)
 FROM own WHERE provolatile = 'v' AND NOT is_trigger ORDER BY signature;
@@ -169,7 +169,7 @@ INSERT INTO call (granted_as, call) VALUES
 	('operator', 'kb_create_tariff(''work'', ''USD'')'), ('operator', 'kb_create_service(''desk'', ''recurring'')'), ('operator', 'kb_create_service(''calls'', ''metered'')'),
 	('operator', 'kb_set_price(''work'', ''base'', ''30.00'')'), ('operator', 'kb_set_price(''work'', ''desk'', ''4.00 each'')'), ('operator', 'kb_set_price(''work'', ''calls'', ''1.00 each'')'),
 	('operator', 'kb_set_bonus(''work'', ''50 USD'', 10)'), ('operator', 'kb_check()'),
-	('operator', 'kb_set_template(''charge_posted'', ''de'', ''{month}'', ''{amount}'')'), ('operator', 'kb_template(''standard'', ''charge_posted'', ''de'')'), ('operator', 'kb_drop_template(''charge_posted'', ''de'')'),
+	('operator', 'kb_set_template(''charge_posted'', ''de'', ''{month}'', ''{amount}'')'), ('operator', 'kbilling_internal.kb_template(''standard'', ''charge_posted'', ''de'')'), ('operator', 'kb_drop_template(''charge_posted'', ''de'')'),
 	('app', 'kb_create_account(''own'', ''work'', 901)'), ('app', 'kb_add_member(901, ''emp'', ''admin'')'), ('app', 'kb_set_role(901, ''emp'', ''employee'')'), ('app', 'kb_login(901, ''emp'')'), ('app', 'kb_act_as(901, ''own'')'),
 	('app', 'kb_switch_on(901, ''desk'', 2)'), ('app', 'kb_switch_off(901, ''desk'', ''2026-11-11'')'), ('app', 'kb_record_usage(901, ''calls'', 3, ''a'')'),
 	('app', 'kb_record_usage_batch(''[{"account_id": 901, "service": "calls", "quantity": 1, "key": "b"}]'')'), ('app', 'kb_begin_topup(901, ''own'', ''100 USD'', ''card'')'), ('app', 'kb_begin_topup(901, ''own'', ''10 USD'', ''card'')'),
@@ -184,10 +184,10 @@ INSERT INTO call (granted_as, call) VALUES
 	('support', 'kb_forecast(901, 3)'), ('support', 'kb_current_usage(901)'), ('support', 'kb_topup_offers(901)'),
 	('auditor', 'kb_balance(901)'), ('auditor', 'kb_balance(901, now())'), ('auditor', 'kb_access(901, ''owner'')'), ('auditor', 'kb_access_stage(901::bigint)'), ('auditor', 'kb_current_usage(901)'), ('auditor', 'kb_forecast(901, 3)'), ('auditor', 'kb_amount_for(901, 3)'),
 	('auditor', 'kb_topup_offers(901)'), ('auditor', 'kb_verify(901)'), ('auditor', 'kb_check()');
-SELECT is(pg_temp.outcome('SELECT * FROM kbilling.' || call, 'kbilling_privilege_' || granted_as), 'through', format('%s calls %s', granted_as, call)) FROM (SELECT * FROM call ORDER BY n) AS c;
+SELECT is(pg_temp.outcome('SELECT * FROM ' || call, 'kbilling_privilege_' || granted_as), 'through', format('%s calls %s', granted_as, call)) FROM (SELECT * FROM call ORDER BY n) AS c;
 SELECT is_empty($$SELECT p.proname FROM own AS p JOIN documented AS d ON d.object = p.signature WHERE d.granted_as = 'app' AND NOT p.is_trigger AND NOT EXISTS (SELECT FROM call AS c WHERE c.granted_as = 'app' AND c.call LIKE p.proname || '(%')$$,
 	'all that an app is granted was called');
-SELECT is(pg_temp.outcome('SELECT count(to_jsonb(x)) FROM kbilling.' || object || ' AS x', role), 'through', format('%s reads %s', granted_as, object)) FROM documented JOIN granted USING (granted_as) WHERE privilege = 'SELECT' ORDER BY granted_as, object;
+SELECT is(pg_temp.outcome('SELECT count(to_jsonb(x)) FROM ' || object || ' AS x', role), 'through', format('%s reads %s', granted_as, object)) FROM documented JOIN granted USING (granted_as) WHERE privilege = 'SELECT' ORDER BY granted_as, object;
 SET ROLE kbilling_privilege_operator;
 SELECT lives_ok($$INSERT INTO policy (policy) VALUES ('mine'); UPDATE policy SET remind_day = 2 WHERE policy = 'mine'; DELETE FROM policy WHERE policy = 'mine'$$, 'an operator writes policies');
 CALL kb_sweep();
@@ -284,8 +284,8 @@ SELECT kb_create_tariff('std', 'USD'), kb_create_tariff('big', 'USD'), kb_create
 SELECT kb_set_price('std', 'base', '30.00'), kb_set_price('std', 'seat', '4.00 each'), kb_set_price('big', 'base', '60.00'),
 	kb_set_price('std', 'orders', '0.10 each'), kb_set_price('std', 'peak', '0.01 each'), kb_set_price('std', 'users', '1.00 each'), kb_set_bonus('std', '50.00 USD', 10)
 \g /dev/null
-GRANT EXECUTE ON ALL ROUTINES IN SCHEMA kbilling TO kbilling_privilege_mallory;
-GRANT SELECT ON ALL TABLES IN SCHEMA kbilling TO kbilling_privilege_mallory;
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA kbilling, kbilling_internal TO kbilling_privilege_mallory;
+GRANT SELECT ON ALL TABLES IN SCHEMA kbilling, kbilling_internal TO kbilling_privilege_mallory;
 CREATE SCHEMA evil AUTHORIZATION kbilling_privilege_mallory;
 SET ROLE kbilling_privilege_mallory;
 
@@ -299,7 +299,7 @@ DECLARE
 	f record;
 BEGIN
 	-- every comparison and sum that the statements of the extension might mean
-	FOREACH t IN ARRAY '{bigint,integer,date,text,boolean,timestamptz,numeric,kbilling.kb_money,kbilling_internal.kb_stage,kbilling.kb_account_state,kbilling.kb_entry_kind,kbilling.kb_role,kbilling.kb_access,kbilling.kb_payment_method,name,oid,jsonb}'::text[] LOOP
+	FOREACH t IN ARRAY '{bigint,integer,date,text,boolean,timestamptz,numeric,kbilling.kb_money,kbilling.kb_stage,kbilling.kb_account_state,kbilling.kb_entry_kind,kbilling.kb_role,kbilling.kb_access,kbilling.kb_payment_method,name,oid,jsonb}'::text[] LOOP
 		FOREACH op IN ARRAY '{=,<>,<,>,<=,>=}'::text[] LOOP
 			EXECUTE format('CREATE FUNCTION evil.op_%s(%s, %2$s) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES (%L); RETURN true; END $f$',
 				ascii(op) * 256 + ascii(substr(op, 2)), t, t || ' ' || op);
@@ -334,9 +334,10 @@ BEGIN
 	CREATE FUNCTION evil.isfinite(date) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('isfinite'); RETURN true; END $f$;
 	CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('clock_timestamp'); RETURN NULL; END $f$;
 	-- and tables
-	FOR f IN SELECT relname FROM pg_class WHERE relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND relkind IN ('r', 'v') LOOP
-		EXECUTE format('CREATE TEMP TABLE %I AS SELECT * FROM kbilling.%1$I', f.relname);
-		EXECUTE format('CREATE TABLE evil.%I AS SELECT * FROM kbilling.%1$I', f.relname);
+	FOR f IN SELECT format('%I.%I', relnamespace::regnamespace, relname) AS relation, relname FROM pg_class
+			 WHERE relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND relkind IN ('r', 'v') LOOP
+		EXECUTE format('CREATE TEMP TABLE %I AS SELECT * FROM %s', f.relname, f.relation);
+		EXECUTE format('CREATE TABLE evil.%I AS SELECT * FROM %s', f.relname, f.relation);
 	END LOOP;
 	CREATE FUNCTION evil.kb_guard() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('kb_guard'); RETURN NEW; END $f$;
 	CREATE FUNCTION evil.kb_act_as(bigint, text) RETURNS void LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('kb_act_as'); END $f$;
@@ -388,7 +389,7 @@ SELECT kbilling.kb_reverse(1, 6, 'undo', 'undo')
 \g /dev/null
 -- Members, payments and guards, on an account of its own: nothing is charged there
 RESET ROLE;
-SET search_path = kbilling, public;
+SET search_path = kbilling, kbilling_internal, public;
 SELECT kb_create_tariff('free', 'USD'), kb_set_bonus('free', '50.00 USD', 10)
 \g /dev/null
 SET ROLE kbilling_privilege_mallory;
@@ -449,7 +450,7 @@ CALL kbilling.kb_sweep();
 SELECT * FROM kbilling.account_status, kbilling.payment_history, kbilling.trial_balance, kbilling.sweep_progress, kbilling.kb_check()
 \g /dev/null
 RESET ROLE;
-SET search_path = kbilling, public;
+SET search_path = kbilling, kbilling_internal, public;
 
 SELECT is(:'traps'::text, '4', 'E: the traps work where a statement is not on its guard');
 SELECT is((SELECT array_agg(DISTINCT what) FROM evil.ran), NULL, 'E: nothing of a caller''s own objects is run by the extension');

@@ -52,7 +52,7 @@ ask('busy', q{
 });
 # A charge that is too large for a kb_money is passed over.
 ask('busy', q{
-	SET search_path = kbilling; SET kbilling.clock = '2025-08-20 10:00+00';
+	SET search_path = kbilling, kbilling_internal; SET kbilling.clock = '2025-08-20 10:00+00';
 	SELECT kb_switch_on(16, 'seat', 1e13, '2025-07-21'), kb_adjust(16, '-80000000000000 USD', 'deep-1', 'so deep that no charge fits');
 	CALL kb_sweep();
 	SELECT kb_switch_off(16, 'seat', '2025-07-21'), kb_adjust(16, '80000000000000 USD', 'deep-2', 'undone'), kb_adjust(2, '-0.01 USD', 'cent-1', 'a cent too much');

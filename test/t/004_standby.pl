@@ -62,10 +62,10 @@ my ($status, undef, $error) = $standby->psql('postgres', 'CALL kbilling.kb_sweep
 is($status, 0, 'W1: a sweep leaves quietly');
 like($error, qr/NOTICE:  a standby has nothing to sweep/, 'W1: and says why');
 for my $call (
-	q{kb_apply_topup(1, '5 USD', 'card', 'pay-2')}, q{kb_month_charge(1)}, q{kb_switch_on(1, 'seat')},
-	q{kb_create_account('owner', 'start')}, q{kb_sweep_begin()})
+	q{kbilling.kb_apply_topup(1, '5 USD', 'card', 'pay-2')}, q{kbilling.kb_month_charge(1)}, q{kbilling.kb_switch_on(1, 'seat')},
+	q{kbilling.kb_create_account('owner', 'start')}, q{kbilling_internal.kb_sweep_begin()})
 {
-	(undef, undef, $error) = $standby->psql('postgres', "\\set VERBOSITY sqlstate\nSELECT kbilling.$call", on_error_die => 0);
+	(undef, undef, $error) = $standby->psql('postgres', "\\set VERBOSITY sqlstate\nSELECT $call", on_error_die => 0);
 	like($error, qr/ERROR:  25006/, "$call cannot write there");
 }
 
