@@ -7,10 +7,10 @@
 
 #include "args.h"
 #include "card.h"
+#include "clock.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "journal.h"
-#include "kbilling.h"
 #include "notice.h"
 #include "plan.h"
 

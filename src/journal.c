@@ -14,19 +14,36 @@
 #include "currency.h"
 #include "errors.h"
 #include "journal.h"
-#include "kbilling.h"
 #include "nodes/parsenodes.h"
+#include "outbox.h"
 #include "plan.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #define MAX_KEY_LENGTH	255
 #define OWN_KEY_PREFIX	"kb:"
 
+/* kbilling.allow_drop: lets DROP EXTENSION take a journal with it (J7). */
+static bool allow_drop = false;
+
 /* Set while the journal's own statements run; what else touches its columns is refused. */
 static bool journal_is_writing = false;
+
+void
+journal_init(void)
+{
+	DefineCustomBoolVariable("kbilling.allow_drop",
+							 "Allows the extension to be dropped while the journal has entries.",
+							 NULL,
+							 &allow_drop,
+							 false,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+}
 
 /* Run a statement of the journal */
 static uint64
@@ -699,7 +716,7 @@ kb_refuse_drop(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		elog(ERROR, "kb_refuse_drop is an event trigger function");
-	if (would_drop_journal(trigger->parsetree) && !kb_allow_drop && journal_has_entries())
+	if (would_drop_journal(trigger->parsetree) && !allow_drop && journal_has_entries())
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_JOURNAL_IS_IMMUTABLE),
 				 errmsg("dropping kbilling is refused: its journal has entries"),

@@ -98,4 +98,7 @@ extern char *journal_stage_then(const LockedAccount *account, int64 seq, int64 a
  */
 extern uint64 journal_post_charges(ArrayType *account_ids, TimestampTz at);
 
+/* For _PG_init: defines kbilling.allow_drop. */
+extern void journal_init(void);
+
 #endif

@@ -6,12 +6,12 @@
 
 #include "args.h"
 #include "card.h"
+#include "clock.h"
 #include "closure.h"
 #include "currency.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "journal.h"
-#include "kbilling.h"
 #include "payment.h"
 #include "plan.h"
 #include "row.h"

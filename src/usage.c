@@ -6,10 +6,10 @@
 
 #include "args.h"
 #include "catalog/pg_type.h"
+#include "clock.h"
 #include "compat.h"
 #include "fmgr.h"
 #include "journal.h"
-#include "kbilling.h"
 #include "miscadmin.h"
 #include "plan.h"
 #include "usage.h"
