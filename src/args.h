@@ -6,7 +6,6 @@
 #define KBILLING_ARGS_H
 
 #include "postgres.h"
-#include "access.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 
@@ -15,16 +14,6 @@ static inline char *
 arg_cstring(FunctionCallInfo fcinfo, int n)
 {
 	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
-
-static inline OptionalDate
-arg_date(FunctionCallInfo fcinfo, int n)
-{
-	OptionalDate d = {!PG_ARGISNULL(n), 0};
-
-	if (d.exists)
-		d.date = PG_GETARG_DATEADT(n);
-	return d;
 }
 
 /* Error 22004 if the argument is NULL; name is the one it has in SQL. */

@@ -64,31 +64,6 @@ write_journal(SavedPlan *plan, Datum *values, const char *nulls)
 	return rows;
 }
 
-/* A date column that may be NULL */
-static OptionalDate
-date_column(int column)
-{
-	bool		isnull;
-	Datum		value = plan_column(column, &isnull);
-	OptionalDate d = {!isnull, 0};
-
-	if (d.exists)
-		d.date = DatumGetDateADT(value);
-	return d;
-}
-
-/* A column that is not NULL */
-static Datum
-required_column(int column)
-{
-	bool		isnull;
-	Datum		value = plan_column(column, &isnull);
-
-	if (isnull)
-		elog(ERROR, "column %d of an account is null", column);
-	return value;
-}
-
 /* No joins: most postings need neither a tariff of the past nor a policy. */
 static SavedPlan lock_plan = {
 	.sql = "SELECT a.balance, a.unspent_bonus, a.last_seq, a.last_hash, a.debt_since, a.deferred_until,"
@@ -122,13 +97,13 @@ lock_account(int64 account_id, TimestampTz at, LockedAccount *account)
 
 	if (plan_execute(&lock_plan, values, NULL, false) == 0)
 		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
-	is_living = !DatumGetBool(required_column(11));
+	is_living = !plan_bool(11);
 
 	account->account_id = account_id;
 	account->at = at;
-	account->balance = DatumGetMoney(required_column(1));
-	account->bonus = DatumGetMoney(required_column(2));
-	account->last_seq = DatumGetInt64(required_column(3));
+	account->balance = plan_money(1);
+	account->bonus = plan_money(2);
+	account->last_seq = plan_int64(3);
 	value = plan_column(4, &isnull);
 	account->has_hash = !isnull;
 	if (account->has_hash && VARSIZE_ANY_EXHDR(DatumGetByteaPP(value)) != PG_SHA256_DIGEST_LENGTH)
@@ -138,15 +113,15 @@ lock_account(int64 account_id, TimestampTz at, LockedAccount *account)
 				 errhint("kb_verify says where its journal stands.")));
 	if (account->has_hash)
 		memcpy(account->last_hash, VARDATA_ANY(DatumGetByteaPP(value)), PG_SHA256_DIGEST_LENGTH);
-	account->debt_since = date_column(5);
-	account->deferred_until = date_column(6);
-	account->charged_through = DatumGetDateADT(required_column(7));
-	account->today = DatumGetDateADT(required_column(8));
-	account->tariff = text_to_cstring(DatumGetTextPP(required_column(9)));
-	account->tariff_holds = DatumGetBool(required_column(10));
-	account->created_on = DatumGetDateADT(required_column(12));
-	account->is_closing = DatumGetBool(required_column(13));
-	account->last_notice_no = DatumGetInt64(required_column(14));
+	account->debt_since = plan_optional_date(5);
+	account->deferred_until = plan_optional_date(6);
+	account->charged_through = plan_date(7);
+	account->today = plan_date(8);
+	account->tariff = plan_cstring(9);
+	account->tariff_holds = plan_bool(10);
+	account->created_on = plan_date(12);
+	account->is_closing = plan_bool(13);
+	account->last_notice_no = plan_int64(14);
 	account->knows_stage_days = false;
 	return is_living;
 }
@@ -179,7 +154,7 @@ journal_tariff(LockedAccount *account)
 	Datum		values[] = {Int64GetDatum(account->account_id), DateADTGetDatum(account->today)};
 
 	if (!account->tariff_holds && plan_execute(&past_tariff_plan, values, NULL, false) > 0)
-		account->tariff = text_to_cstring(DatumGetTextPP(required_column(1)));
+		account->tariff = plan_cstring(1);
 	account->tariff_holds = true;
 	return account->tariff;
 }
@@ -201,9 +176,9 @@ stage_days(LockedAccount *account)
 	tariff = CStringGetTextDatum(journal_tariff(account));
 	if (plan_execute(&stage_days_plan, &tariff, NULL, false) == 0)
 		elog(ERROR, "tariff \"%s\" is gone", account->tariff);
-	account->stage_days.remind_day = DatumGetInt32(required_column(1));
-	account->stage_days.restrict_day = DatumGetInt32(required_column(2));
-	account->stage_days.block_day = DatumGetInt32(required_column(3));
+	account->stage_days.remind_day = plan_int32(1);
+	account->stage_days.restrict_day = plan_int32(2);
+	account->stage_days.block_day = plan_int32(3);
 	account->knows_stage_days = true;
 	return &account->stage_days;
 }
@@ -227,10 +202,8 @@ journal_stage(LockedAccount *account)
 static OptionalDate
 next_stage_check(LockedAccount *account, OptionalDate debt_since)
 {
-	OptionalDate never = {false, 0};
-
 	if (!debt_since.exists)
-		return never;
+		return no_date();
 	return stage_next_change(debt_since, account->deferred_until, account->today, stage_days(account));
 }
 
@@ -247,7 +220,7 @@ journal_stage_then(const LockedAccount *account, int64 seq, int64 at_seq)
 
 	if (plan_execute(&stage_then_plan, values, NULL, false) == 0)
 		elog(ERROR, "entry %lld is gone", (long long) at_seq);
-	return text_to_cstring(DatumGetTextPP(required_column(1)));
+	return plan_cstring(1);
 }
 
 void
@@ -298,7 +271,7 @@ make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
 	entry->effective_on = account->today;
 	entry->posted_at = account->at;
 	entry->key = posting->key;
-	entry->period.exists = false;
+	entry->period = no_date();
 	entry->method = posting->method;
 	entry->ref_seq = posting->ref_seq;
 	entry->member = posting->member;
@@ -344,22 +317,6 @@ static SavedPlan append_and_store_plan = {
 	.arg_types = {ENTRY_TYPES, "bigint", "date", "text", "text", "text", "text"}
 };
 
-/* A text parameter that may be missing */
-static Datum
-text_value(const char *str, char *null)
-{
-	*null = str ? ' ' : 'n';
-	return str ? CStringGetTextDatum(str) : (Datum) 0;
-}
-
-/* A date parameter that may be missing */
-static Datum
-date_value(OptionalDate d, char *null)
-{
-	*null = d.exists ? ' ' : 'n';
-	return DateADTGetDatum(d.date);
-}
-
 /* The parameters of either plan that are the entry's columns */
 static void
 entry_values(const Entry *entry, const uint8 *hash, Datum *values, char *nulls)
@@ -372,19 +329,19 @@ entry_values(const Entry *entry, const uint8 *hash, Datum *values, char *nulls)
 	memset(nulls, ' ', NUM_ENTRY_TYPES);
 	values[0] = Int64GetDatum(entry->account_id);
 	values[1] = Int64GetDatum(entry->seq);
-	values[2] = text_value(entry->kind, &nulls[2]);
+	values[2] = plan_text_value(entry->kind, &nulls[2]);
 	values[3] = MoneyGetDatum(entry->amount);
 	values[4] = MoneyGetDatum(entry->balance_after);
 	values[5] = MoneyGetDatum(entry->bonus_after);
-	values[6] = date_value(entry->debt_since, &nulls[6]);
+	values[6] = plan_date_value(entry->debt_since, &nulls[6]);
 	values[7] = DateADTGetDatum(entry->effective_on);
 	values[8] = TimestampTzGetDatum(entry->posted_at);
-	values[9] = text_value(entry->key, &nulls[9]);
-	values[10] = text_value(entry->method, &nulls[10]);
+	values[9] = plan_text_value(entry->key, &nulls[9]);
+	values[10] = plan_text_value(entry->method, &nulls[10]);
 	values[11] = Int64GetDatum(entry->ref_seq);
 	nulls[11] = entry->ref_seq > 0 ? ' ' : 'n';
-	values[12] = text_value(entry->member, &nulls[12]);
-	values[13] = text_value(entry->memo, &nulls[13]);
+	values[12] = plan_text_value(entry->member, &nulls[12]);
+	values[13] = plan_text_value(entry->memo, &nulls[13]);
 	values[14] = PointerGetDatum(entry->lines);
 	nulls[14] = entry->lines ? ' ' : 'n';
 	values[15] = PointerGetDatum(hash_value);
@@ -407,11 +364,11 @@ write_last_entry(LockedAccount *account, const Entry *entry, const EntryNotice *
 
 	values[16] = Int64GetDatum(notice_no);
 	nulls[16] = ' ';
-	values[17] = date_value(next_stage_check(account, entry->debt_since), &nulls[17]);
-	values[18] = text_value(notice->kind, &nulls[18]);
-	values[19] = text_value(has_notice ? psprintf("%lld", (long long) notice->seq) : NULL, &nulls[19]);
-	values[20] = text_value(has_notice ? stage_label(notice->stage_before) : NULL, &nulls[20]);
-	values[21] = text_value(has_notice ? stage_label(stage_of(account, entry->debt_since)) : NULL, &nulls[21]);
+	values[17] = plan_date_value(next_stage_check(account, entry->debt_since), &nulls[17]);
+	values[18] = plan_text_value(notice->kind, &nulls[18]);
+	values[19] = plan_text_value(has_notice ? psprintf("%lld", (long long) notice->seq) : NULL, &nulls[19]);
+	values[20] = plan_text_value(has_notice ? stage_label(notice->stage_before) : NULL, &nulls[20]);
+	values[21] = plan_text_value(has_notice ? stage_label(stage_of(account, entry->debt_since)) : NULL, &nulls[21]);
 	if (write_journal(&append_and_store_plan, values, nulls) == 0)
 		return false;
 	account->last_notice_no = notice_no;
@@ -457,7 +414,7 @@ journal_knows(const LockedAccount *account, const char *key, Money *amount)
 
 	if (plan_execute(&known_plan, values, NULL, false) == 0)
 		return false;
-	*amount = DatumGetMoney(required_column(1));
+	*amount = plan_money(1);
 	return true;
 }
 
@@ -510,23 +467,23 @@ journal_replayed(const LockedAccount *account, const Posting *posting)
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(account->account_id);
-	values[1] = text_value(posting->key, &nulls[1]);
-	values[2] = text_value(posting->kind, &nulls[2]);
+	values[1] = plan_text_value(posting->key, &nulls[1]);
+	values[2] = plan_text_value(posting->kind, &nulls[2]);
 	values[3] = MoneyGetDatum(posting->amount);
-	values[4] = text_value(posting->method, &nulls[4]);
+	values[4] = plan_text_value(posting->method, &nulls[4]);
 	values[5] = Int64GetDatum(posting->ref_seq);
 	nulls[5] = posting->ref_seq > 0 ? ' ' : 'n';
-	values[6] = text_value(posting->memo, &nulls[6]);
+	values[6] = plan_text_value(posting->memo, &nulls[6]);
 	if (plan_execute(&replay_plan, values, nulls, false) == 0)
 		elog(ERROR, "an entry of account %lld is gone", (long long) account->account_id);
-	if (!DatumGetBool(required_column(2)))
+	if (!plan_bool(2))
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_KEY_REUSED),
 				 errmsg("reference \"%s\" of account %lld is in use", posting->key, (long long) account->account_id),
 				 errdetail("Entry %lld was posted under it, with other content.",
-						   (long long) DatumGetInt64(required_column(1))),
+						   (long long) plan_int64(1)),
 				 errhint("A reference stands for one posting; repeat it only to repeat the same call.")));
-	return DatumGetInt64(required_column(1));
+	return plan_int64(1);
 }
 
 /* The rules of make_entry again, as a set: the same functions, the columns in place of the struct. */

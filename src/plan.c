@@ -76,7 +76,7 @@ drop_statement(ErrorData *error, const char *sql)
 
 /* Run a statement, prepared */
 static void
-execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
+run_prepared(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 {
 	MemoryContext context = CurrentMemoryContext;
 
@@ -104,7 +104,7 @@ plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 	forget_plans_of_another_extension();
 	if (plan->plan == NULL)
 		prepare(plan);
-	execute(plan, values, nulls, read_only);
+	run_prepared(plan, values, nulls, read_only);
 	return SPI_processed;
 }
 
@@ -112,4 +112,56 @@ Datum
 plan_column(int column, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
+}
+
+Datum
+plan_required(int column)
+{
+	bool		isnull;
+	Datum		value = plan_column(column, &isnull);
+
+	if (isnull)
+		elog(ERROR, "column %d of a statement's result is null", column);
+	return value;
+}
+
+bool
+plan_is_null(int column)
+{
+	bool		isnull;
+
+	(void) plan_column(column, &isnull);
+	return isnull;
+}
+
+OptionalDate
+plan_optional_date(int column)
+{
+	bool		isnull;
+	Datum		value = plan_column(column, &isnull);
+
+	return isnull ? no_date() : optional_date(DatumGetDateADT(value));
+}
+
+char *
+plan_optional_cstring(int column)
+{
+	bool		isnull;
+	Datum		value = plan_column(column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+Datum
+plan_text_value(const char *str, char *null)
+{
+	*null = str ? ' ' : 'n';
+	return str ? CStringGetTextDatum(str) : (Datum) 0;
+}
+
+Datum
+plan_date_value(OptionalDate d, char *null)
+{
+	*null = d.exists ? ' ' : 'n';
+	return DateADTGetDatum(d.date);
 }

@@ -26,15 +26,9 @@ posting_bonus_after(Money bonus, Money delta, Money balance_after)
 OptionalDate
 posting_debt_since(OptionalDate before, Money balance_after, DateADT effective_on)
 {
-	OptionalDate after = {false, 0};
-
 	if (money_minor(balance_after) >= 0)
-		return after;
-	if (before.exists)
-		return before;
-	after.exists = true;
-	after.date = effective_on;
-	return after;
+		return no_date();
+	return before.exists ? before : optional_date(effective_on);
 }
 
 /* A missing field */
@@ -139,14 +133,9 @@ PG_FUNCTION_INFO_V1(kb_debt_since);
 Datum
 kb_debt_since(PG_FUNCTION_ARGS)
 {
-	OptionalDate after;
-
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
-	after = posting_debt_since(arg_date(fcinfo, 0), PG_GETARG_MONEY(1), PG_GETARG_DATEADT(2));
-	if (!after.exists)
-		PG_RETURN_NULL();
-	PG_RETURN_DATEADT(after.date);
+	PG_RETURN_OPTIONAL_DATE(posting_debt_since(arg_date(fcinfo, 0), PG_GETARG_MONEY(1), PG_GETARG_DATEADT(2)));
 }
 
 /* kb_entry_hash(previous, and the columns of kbilling.entry in the order of Entry) */
