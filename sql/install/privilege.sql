@@ -39,13 +39,13 @@ COMMENT ON COLUMN kbilling.role_right.privilege IS 'EXECUTE, SELECT, INSERT, UPD
 COMMENT ON COLUMN kbilling.role_right.kind IS 'ROUTINE or TABLE, as GRANT calls it; a view is a TABLE';
 COMMENT ON COLUMN kbilling.role_right.object IS 'The function, procedure, table or view';
 
-CREATE FUNCTION kbilling.kb_grant(role regrole, "as" text) RETURNS void
+CREATE FUNCTION kbilling.kb_grant(role regrole, rights text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_grant';
 COMMENT ON FUNCTION kbilling.kb_grant(regrole, text) IS
 'Gives a role the rights of an app, support, operator or auditor (kbilling.role_right); again after an upgrade, for what has come. For the owner of the extension. 22023 for anything else';
 
-CREATE FUNCTION kbilling.kb_revoke(role regrole, "as" text) RETURNS void
+CREATE FUNCTION kbilling.kb_revoke(role regrole, rights text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_revoke';
 COMMENT ON FUNCTION kbilling.kb_revoke(regrole, text) IS
