@@ -45,7 +45,7 @@ prepare(SavedPlan *plan)
 
 	for (plan->nargs = 0; plan->nargs < PLAN_MAX_ARGS && plan->arg_types[plan->nargs] != NULL; plan->nargs++)
 		types[plan->nargs] = kb_type_oid(plan->arg_types[plan->nargs]);
-	made = SPI_prepare(plan->sql, plan->nargs, types);
+	made = SPI_prepare_cursor(plan->sql, plan->nargs, types, plan->is_generic ? CURSOR_OPT_GENERIC_PLAN : 0);
 	if (made == NULL || SPI_keepplan(made) != 0)
 		elog(ERROR, "could not prepare: %s", plan->sql);
 	plan->plan = made;

@@ -18,6 +18,7 @@ typedef struct SavedPlan
 {
 	const char *sql;
 	const char *arg_types[PLAN_MAX_ARGS];	/* SQL names, up to the first NULL */
+	bool		is_generic;		/* planned once, whatever the parameters are */
 	int			nargs;
 	SPIPlanPtr	plan;
 	struct SavedPlan *next;			/* of those prepared */
