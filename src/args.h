@@ -16,6 +16,13 @@ arg_cstring(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
+/* The label of an enum that is not NULL. */
+static inline char *
+arg_enum_label(FunctionCallInfo fcinfo, int n)
+{
+	return DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(n)));
+}
+
 /* Error 22004 if the argument is NULL; name is the one it has in SQL. */
 static inline void
 arg_required(FunctionCallInfo fcinfo, int n, const char *name)

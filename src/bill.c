@@ -2,8 +2,8 @@
  * bill.c
  *		The bill of a period: what an account has had becomes lines and a total.
  *
- * The one rating path (DESIGN, section 5): the month charge and every preview
- * of it go through the aggregate kb_bill.  Values in, value out.
+ * The one rating path: the month charge and every preview of it go through the
+ * aggregate kb_bill.  Values in, value out.
  */
 #include "postgres.h"
 

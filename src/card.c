@@ -99,12 +99,18 @@ typedef struct CardCandidate
 	char		digits[CARD_MAX_DIGITS];
 } CardCandidate;
 
+/*
+ * Digit of a hexadecimal number
+ */
 static inline bool
 is_hex(char c)
 {
 	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+/*
+ * What words are made of
+ */
 static inline bool
 is_word(char c)
 {
@@ -670,6 +676,9 @@ card_hidden(const char *s)
 	return card_number_in(s, strlen(s)) ? "(what looks like a payment card number)" : s;
 }
 
+/*
+ * Refuse a text that holds a card number, for a domain
+ */
 PG_FUNCTION_INFO_V1(kb_refuse_card_number_text);
 Datum
 kb_refuse_card_number_text(PG_FUNCTION_ARGS)
@@ -682,7 +691,7 @@ kb_refuse_card_number_text(PG_FUNCTION_ARGS)
 }
 
 /*
- * Refuse a JSON value that holds a card number
+ * Refuse a JSON value that holds a card number, for a domain
  */
 PG_FUNCTION_INFO_V1(kb_refuse_card_number_jsonb);
 Datum

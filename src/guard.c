@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "account.h"
 #include "access/stratnum.h"
 #include "access/xact.h"
 #include "args.h"

@@ -234,6 +234,7 @@ typedef struct RowReader
 	EventSet   *set;
 } RowReader;
 
+/* Add a row as an event */
 static void
 add_row(TupleTableSlot *slot, void *state)
 {
@@ -313,6 +314,7 @@ static SavedPlan added_plan[] = PLAN_PAIR(
 	" SELECT account_id, service, key, revision, at, - quantity, - events, value FROM old_row"
 );
 
+/* Keep what an UPDATE has changed, for usage */
 static void
 drop_unchanged(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 {

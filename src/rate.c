@@ -11,7 +11,7 @@
 #include "utils/builtins.h"
 
 #include "currency.h"
-#include "price_terms.h"
+#include "price.h"
 
 /* A part for each tier, and the free units, the fee per event, a bound. */
 #define MAX_PARTS		(PRICE_MAX_TIERS + 3)
@@ -90,6 +90,9 @@ check_days(int days, int days_in_period)
 				 errhint("Give from 0 to all days of a period of at least one day (C3).")));
 }
 
+/*
+ * Add a part and its amount
+ */
 static void
 add_part(PriceParts *parts, PricePart part)
 {
@@ -417,6 +420,9 @@ part_words(const PriceTerms *terms, const PricePart *part)
 	return words[part->kind];
 }
 
+/*
+ * Set a column; NULL where there is no number
+ */
 static void
 set_number(Datum *values, bool *nulls, int column, Numeric number)
 {

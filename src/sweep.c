@@ -11,9 +11,10 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "args.h"
+#include "charge.h"
+#include "charge.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "journal.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "plan.h"
@@ -34,20 +35,14 @@ typedef struct BatchResult
 	int64		accounts_failed;
 } BatchResult;
 
-/* Charges: the journal posts them */
+/* Charges: the oldest period of each */
 static void
 charge_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 {
-	uint64		charged = journal_post_charges(account_ids, at);
+	uint64		entries;
 
-	result->periods_charged += charged;
-	for (uint64 i = 0; i < charged; i++)
-	{
-		bool		nothing_due;
-
-		(void) SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &nothing_due);
-		result->entries_posted += !nothing_due;
-	}
+	result->periods_charged += charge_post(account_ids, at, &entries);
+	result->entries_posted += entries;
 }
 
 /* What a function over accounts has counted */
@@ -106,6 +101,12 @@ typedef struct Run
 	DateADT		date;			/* within a zone the oldest goes first, then by account */
 	int64		account_id;
 } Run;
+
+/* Columns of what is due */
+enum
+{
+	DUE_ACCOUNT_ID = 1, DUE_DATE
+};
 
 /* $1 the zone, $2 and $3 where the run is in it, $4 the moment, $5 how many */
 #define DUE_TYPES	{"text", "date", "bigint", "timestamptz", "integer"}
@@ -377,9 +378,9 @@ work_on_batch(Run *run, int n)
 	bool		isnull;
 
 	for (int i = 0; i < n; i++)
-		ids[i] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+		ids[i] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, DUE_ACCOUNT_ID, &isnull);
 	run->account_id = DatumGetInt64(ids[n - 1]);
-	run->date = DatumGetDateADT(SPI_getbinval(SPI_tuptable->vals[n - 1], SPI_tuptable->tupdesc, 2, &isnull));
+	run->date = DatumGetDateADT(SPI_getbinval(SPI_tuptable->vals[n - 1], SPI_tuptable->tupdesc, DUE_DATE, &isnull));
 	SPI_freetuptable(SPI_tuptable);
 	halve_and_work(run, ids, n, &result);
 	write_progress(run, &result);
