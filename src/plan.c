@@ -5,27 +5,23 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
-#include "catalog/pg_type.h"
 #include "compat.h"
 #include "plan.h"
-#include "utils/syscache.h"
 
-/* Everything prepared so far, and the extension that it was prepared for. */
+/* Everything prepared so far, and the extension's schema that it was prepared for. */
 static SavedPlan *prepared = NULL;
 static Oid	prepared_for = InvalidOid;
 
 /*
  * Forget the statements of an extension that has been dropped since: its types,
- * which the parameters have, are gone with it.
+ * which the parameters have, are gone with its schema.
  */
 static void
 forget_plans_of_another_extension(void)
 {
-	Oid			money = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-										CStringGetDatum("kb_money"),
-										ObjectIdGetDatum(get_namespace_oid("kbilling", false)));
+	Oid			schema = get_namespace_oid("kbilling", false);
 
-	if (money == prepared_for)
+	if (schema == prepared_for)
 		return;
 	while (prepared != NULL)
 	{
@@ -33,7 +29,7 @@ forget_plans_of_another_extension(void)
 		prepared->plan = NULL;
 		prepared = prepared->next;
 	}
-	prepared_for = money;
+	prepared_for = schema;
 }
 
 /* Prepare a statement for the session */

@@ -15,8 +15,8 @@ CREATE FUNCTION kbilling_internal.kb_debt_since(before date, balance_after kb_mo
 COMMENT ON FUNCTION kb_debt_since(date, kb_money, date) IS
 'Since when there is a debt after an entry (S1): what it was before, or the day on which the entry takes effect; NULL if there is none';
 
-CREATE FUNCTION kbilling_internal.kb_stage_check_on(check_on date, debt_before date, debt_since date, deferred_until date, tariff_from date,
-													today date, remind_day integer, restrict_day integer, block_day integer)
+CREATE FUNCTION kbilling_internal.kb_stage_check_on(check_on date, debt_before date, debt_since date, deferred_until date,
+													tariff_from date, today date, remind_day integer, restrict_day integer, block_day integer)
 	RETURNS date
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_stage_check_on';
