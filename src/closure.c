@@ -15,7 +15,7 @@ static SavedPlan cancel_plan = {
 	.arg_types = {"bigint", "timestamptz", "text"}
 };
 
-static SavedPlan tell_plan = {
+static SavedPlan notify_plan = {
 	.sql = "SELECT kb_notify_closures(ARRAY[$1], $2)",
 	.arg_types = {"bigint", "timestamptz"}
 };
@@ -29,7 +29,7 @@ closure_cancel_for_topup(const LockedAccount *account, const char *member)
 	};
 
 	plan_execute(&cancel_plan, values, nulls, false);
-	plan_execute(&tell_plan, values, NULL, false);
+	plan_execute(&notify_plan, values, NULL, false);
 }
 
 /* The months up to a day that are not charged never will be (D5) */

@@ -32,7 +32,7 @@ static SavedPlan stage_plan = {
 
 /* The last entry has changed the stage, and has no notice of its own that says so (N5) */
 static void
-tell_stage(const LockedAccount *account, Stage before)
+notify_stage(const LockedAccount *account, Stage before)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(account->at),
 		CStringGetTextDatum(stage_label(before)), Int64GetDatum(account->last_seq)
@@ -50,7 +50,7 @@ post_or_replay(LockedAccount *account, const Posting *postings, int n)
 	if (!journal_post(account, postings, n))
 		return journal_replayed(account, &postings[n - 1]);
 	if (journal_stage(account) != before)
-		tell_stage(account, before);
+		notify_stage(account, before);
 	return account->last_seq;
 }
 

@@ -12,7 +12,6 @@
 #include "access/xlog.h"
 #include "args.h"
 #include "charge.h"
-#include "charge.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
