@@ -71,10 +71,12 @@ sub named_in
 	my ($string) = @_;
 	return "function $string" if $string =~ /^kb_\w+$/;
 	return () unless $string =~ /^\s*(?:SELECT|WITH|INSERT|UPDATE|DELETE|CALL)\b/;
-	my %of_statement = map { $_ => 1 } $string =~ /\b(\w+)(?:\([^()]*\))? AS (?:NOT |)(?:MATERIALIZED )?\(/g;
 	my @named = map { "function $_" } $string =~ /\b(\w+)\(/g;
-	push @named, map { "relation $_" } grep { !$of_statement{$_} }
-		$string =~ /\b(?:FROM|JOIN|INTO|UPDATE|TABLE) (?:kbilling(?:_internal)?\.)?(\w+)/g;
+	push @named, map { "relation $_" } $string =~ /\b(?:INTO|UPDATE|DELETE FROM) (?:kbilling\.)?(\w+)/g;
+	# what is read may be of the statement's own WITH
+	my %of_with = map { $_ => 1 } $string =~ /\b(\w+)(?:\([^()]*\))? AS (?:NOT |)(?:MATERIALIZED )?\(/g;
+	push @named, map { "relation $_" } grep { !$of_with{$_} }
+		$string =~ /\b(?:FROM|JOIN) (?:kbilling(?:_internal)?\.)?(\w+)/g;
 	return @named;
 }
 
@@ -97,7 +99,7 @@ for my $path (@sources)
 		push @up, "$path ($from) -> $name ($to)" if $place{$to} > $place{$from};
 	}
 }
-cmp_ok($arrows, '>', 300, 'includes and SQL are read');
+cmp_ok($arrows, '>', 200, 'includes and SQL are read');
 is_deeply(\@up, [], 'no arrow goes up') or diag(join "\n", @up);
 
 done_testing();
