@@ -4,10 +4,10 @@ MODULE_big = kbilling
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" kbilling.control)
 
 # The install script is these parts of sql/install/, joined in this order.
-PARTS = schema money price card calendar message access reminder posting bill event policy \
-	catalogue account tariff member outbox template journal bonus notice deferral status terms \
-	usage charge purge closure payment topup correction forecast session guard batch meter \
-	sweep schedule report portal metrics privilege
+PARTS = schema card money price calendar access posting bill message reminder event policy catalogue account \
+	tariff member outbox template journal bonus notice deferral status terms usage charge payment closure purge \
+	topup correction forecast session guard batch meter sweep schedule report portal metrics \
+	privilege
 
 # The tests in test/sql/ whose output is the thing; the others there are pgTAP.
 REGRESS = install quickstart

@@ -90,7 +90,7 @@ counts days, and a moment microseconds, from 2000-01-01 (UTC); any other field i
 
 ## Rights
 
-What `kb_grant(role, as)` gives. What is not listed only computes, and is for everyone, or is for the owner of the extension alone.
+What `kb_grant(role, rights)` gives. What is not listed only computes, and is for everyone, or is for the owner of the extension alone.
 
 | function, table or view | app | support | operator | auditor |
 | --- | --- | --- | --- | --- |

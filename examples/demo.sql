@@ -41,7 +41,7 @@ ORDER BY stage;
 \pset title 'Debt by age'
 SELECT days, count(account_id) AS accounts, coalesce(sum(kb_amount(amount_due)), 0.00) AS "debt, USD"
 FROM unnest('{1 to 3,4 to 6,7 to 9,10 to 30,31 to 90,91 and more}'::text[]) WITH ORDINALITY AS age (days, n)
-LEFT JOIN (SELECT *, 1 + width_bucket(kb_today(account_id) - debt_since + 1, '{4,7,10,31,91}') AS n
+LEFT JOIN (SELECT *, 1 + width_bucket((kb_now() AT TIME ZONE 'UTC')::date - debt_since + 1, '{4,7,10,31,91}') AS n
 	FROM account_status
 	WHERE debt_since IS NOT NULL) AS debtor USING (n)
 GROUP BY n, days
@@ -113,10 +113,8 @@ LIMIT 1 \gset
 
 \set title 'The whole story of account ' :returner ', as it was told'
 \pset title :title
-SELECT n.written_at::date AS day, n.kind, coalesce(f.facts->>'amount', f.facts->>'delete_on', f.facts->>'stage') AS "amount, date or stage",
-	f.facts->>'balance' AS balance, (kb_render_notice(n.account_id, n.notice_no, 'en')).subject
+SELECT n.written_at::date AS day, n.kind, (kb_render_notice(n.account_id, n.notice_no, 'en')).subject
 FROM notice AS n
-CROSS JOIN LATERAL kb_notice_facts(n) AS f (facts)
 WHERE n.account_id = :returner
 ORDER BY n.notice_no;
 

@@ -5,7 +5,6 @@
 #include "postgres.h"
 
 #include "access.h"
-#include "args.h"
 #include "fmgr.h"
 #include "catalog/pg_enum.h"
 #include "utils/lsyscache.h"
@@ -63,7 +62,7 @@ stage_next_change(OptionalDate debt_since, OptionalDate deferred_until,
 				  DateADT today, const StageDays *days)
 {
 	Stage		stage = stage_with_deferral(debt_since, deferred_until, today, days);
-	OptionalDate next = {false, 0};
+	OptionalDate next = no_date();
 	int64		candidates[5];
 
 	if (!debt_since.exists || DATE_NOT_FINITE(debt_since.date))
@@ -80,10 +79,7 @@ stage_next_change(OptionalDate debt_since, OptionalDate deferred_until,
 
 		if (day > today && IS_VALID_DATE(day) && (!next.exists || day < next.date) &&
 			stage_with_deferral(debt_since, deferred_until, (DateADT) day, days) != stage)
-		{
-			next.exists = true;
-			next.date = (DateADT) day;
-		}
+			next = optional_date((DateADT) day);
 	}
 	return next;
 }
@@ -153,13 +149,9 @@ Datum
 kb_next_stage_on(PG_FUNCTION_ARGS)
 {
 	StageDays	days;
-	OptionalDate next;
 
 	if (PG_ARGISNULL(2) || !stage_days_args(fcinfo, 3, &days))
 		PG_RETURN_NULL();
-	next = stage_next_change(arg_date(fcinfo, 0), arg_date(fcinfo, 1),
-							 PG_GETARG_DATEADT(2), &days);
-	if (!next.exists)
-		PG_RETURN_NULL();
-	PG_RETURN_DATEADT(next.date);
+	PG_RETURN_OPTIONAL_DATE(stage_next_change(arg_date(fcinfo, 0), arg_date(fcinfo, 1),
+											  PG_GETARG_DATEADT(2), &days));
 }

@@ -6,7 +6,7 @@
 #define KBILLING_ACCESS_H
 
 #include "postgres.h"
-#include "utils/date.h"
+#include "optional_date.h"
 
 /* In the order of the SQL enum kb_stage. */
 typedef enum Stage
@@ -27,13 +27,6 @@ typedef struct StageDays
 	int32		restrict_day;
 	int32		block_day;
 } StageDays;
-
-/* A date that may be missing, as SQL's NULL. */
-typedef struct OptionalDate
-{
-	bool		exists;
-	DateADT		date;
-} OptionalDate;
 
 extern Stage stage_of_debt(OptionalDate debt_since, DateADT today, const StageDays *days);
 extern Stage stage_with_deferral(OptionalDate debt_since, OptionalDate deferred_until,

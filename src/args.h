@@ -6,7 +6,6 @@
 #define KBILLING_ARGS_H
 
 #include "postgres.h"
-#include "access.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 
@@ -17,14 +16,11 @@ arg_cstring(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
-static inline OptionalDate
-arg_date(FunctionCallInfo fcinfo, int n)
+/* The label of an enum that is not NULL. */
+static inline char *
+arg_enum_label(FunctionCallInfo fcinfo, int n)
 {
-	OptionalDate d = {!PG_ARGISNULL(n), 0};
-
-	if (d.exists)
-		d.date = PG_GETARG_DATEADT(n);
-	return d;
+	return DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(n)));
 }
 
 /* Error 22004 if the argument is NULL; name is the one it has in SQL. */

@@ -8,12 +8,14 @@
 
 #include "postgres.h"
 
+/* 0 to 9 */
 static inline bool
 is_digit(char c)
 {
 	return c >= '0' && c <= '9';
 }
 
+/* a to z, in either case */
 static inline bool
 is_letter(char c)
 {

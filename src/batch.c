@@ -1,13 +1,17 @@
 /*
  * batch.c
- *		The JSON form of usage events: no tables.
+ *		kb_record_usage_batch: usage events in their JSON form.
  */
 #include "postgres.h"
 
+#include "args.h"
+#include "ascii.h"
 #include "card.h"
+#include "clock.h"
 #include "fmgr.h"
 #include "journal.h"
 #include "miscadmin.h"
+#include "plan.h"
 #include "usage.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -90,7 +94,7 @@ is_iso_moment(const char *str)
 	{
 		char		c = str[i];
 
-		if (shape[i] == 'd' ? c < '0' || c > '9' : shape[i] == 'T' ? c != 'T' && c != 't' && c != ' ' : c != shape[i])
+		if (shape[i] == 'd' ? !is_digit(c) : shape[i] == 'T' ? c != 'T' && c != 't' && c != ' ' : c != shape[i])
 			return false;
 	}
 	str += strlen(shape);
@@ -181,10 +185,11 @@ read_event(BatchReader *reader, JsonbIterator **it, const EventSet *set)
 	return event;
 }
 
-void
-batch_read(struct varlena *events, EventSet *set)
+/* Read the events of a JSON array; errors say which one is wrong */
+static void
+read_batch(Jsonb *events, EventSet *set)
 {
-	JsonbContainer *root = &((Jsonb *) events)->root;
+	JsonbContainer *root = &events->root;
 	BatchReader reader = {0};
 	ErrorContextCallback callback = {error_context_stack, event_context, &reader};
 	MemoryContext per_event = AllocSetContextCreate(CurrentMemoryContext, "usage event", ALLOCSET_SMALL_SIZES);
@@ -218,4 +223,22 @@ batch_read(struct varlena *events, EventSet *set)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("event %d of the batch is not an object", reader.n + 1),
 				 errhint("An event is an object with the arguments of kb_record_usage as fields.")));
+}
+
+/* kb_record_usage_batch(events) */
+PG_FUNCTION_INFO_V1(kb_record_usage_batch);
+Datum
+kb_record_usage_batch(PG_FUNCTION_ARGS)
+{
+	EventSet	set;
+	int64		counted;
+
+	arg_required(fcinfo, 0, "events");
+	plan_connect();
+	events_begin(&set, SOURCE_BATCH, kb_current_time());
+	read_batch(PG_GETARG_JSONB_P(0), &set);
+	counted = usage_record(&set);
+	events_end(&set);
+	SPI_finish();
+	PG_RETURN_INT64(counted);
 }

@@ -2,8 +2,8 @@
  * bill.c
  *		The bill of a period: what an account has had becomes lines and a total.
  *
- * The one rating path (DESIGN, section 5): the month charge and every preview
- * of it go through the aggregate kb_bill.  Values in, value out.
+ * The one rating path: the month charge and every preview of it go through the
+ * aggregate kb_bill.  Values in, value out.
  */
 #include "postgres.h"
 
@@ -11,15 +11,15 @@
 #include "currency.h"
 #include "errors.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "money.h"
 #include "price.h"
+#include "row.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
 
 /* Something that the account had at one price, from a day to a day; or used in a month. */
-typedef struct Part
+typedef struct BillPart
 {
 	char	   *service;
 	DateADT		from;			/* first day, within the period unless late */
@@ -32,7 +32,7 @@ typedef struct Part
 	int64		events;			/* that the usage is of */
 	Numeric		billed_quantity;	/* of the same month's usage */
 	int64		billed_events;
-} Part;
+} BillPart;
 
 /* State of the aggregate, in its own memory context. */
 typedef struct Bill
@@ -43,7 +43,7 @@ typedef struct Bill
 	int			days_in_month;
 	int			nparts;
 	int			capacity;
-	Part	   *parts;
+	BillPart   *parts;
 } Bill;
 
 /* A bill without parts */
@@ -58,25 +58,25 @@ bill_create(uint16 currency, DateADT first_day, DateADT last_day)
 	bill->days_in_month = month_last_day(first_day) - month_first_day(first_day) + 1;
 	bill->nparts = 0;
 	bill->capacity = 8;
-	bill->parts = palloc(bill->capacity * sizeof(Part));
+	bill->parts = palloc(bill->capacity * sizeof(BillPart));
 	return bill;
 }
 
 /* Room for one more part */
-static Part *
+static BillPart *
 bill_next_part(Bill *bill)
 {
 	if (bill->nparts == bill->capacity)
 	{
 		bill->capacity *= 2;
-		bill->parts = repalloc(bill->parts, bill->capacity * sizeof(Part));
+		bill->parts = repalloc(bill->parts, bill->capacity * sizeof(BillPart));
 	}
 	return &bill->parts[bill->nparts++];
 }
 
 /* The days of a part: those of an earlier month if it is late, else within the period; end is the day after the last */
 static void
-part_set_days(const Bill *bill, Part *part, DateADT from, DateADT end)
+part_set_days(const Bill *bill, BillPart *part, DateADT from, DateADT end)
 {
 	part->is_late = part->is_usage && end <= bill->first_day;
 	if (part->is_late)
@@ -87,6 +87,28 @@ part_set_days(const Bill *bill, Part *part, DateADT from, DateADT end)
 	}
 	part->from = Max(from, bill->first_day);
 	part->to = DATE_IS_NOEND(end) ? bill->last_day : Min(end - 1, bill->last_day);
+}
+
+/* Arguments of kb_bill_add */
+enum
+{
+	ARG_STATE, ARG_SERVICE, ARG_FROM_DATE, ARG_TO_DATE, ARG_QUANTITY, ARG_EVENTS, ARG_BILLED_QUANTITY, ARG_BILLED_EVENTS,
+	ARG_PRICE, ARG_PRORATE, ARG_CURRENCY, ARG_FIRST_DAY, ARG_LAST_DAY, NUM_ARGS
+};
+
+/* None may be null but for the state, and what only usage has */
+static void
+check_part_arguments(FunctionCallInfo fcinfo)
+{
+	for (int i = ARG_SERVICE; i < NUM_ARGS; i++)
+	{
+		bool		of_usage = i >= ARG_EVENTS && i <= ARG_BILLED_EVENTS;
+
+		if (PG_ARGISNULL(i) && !(of_usage && PG_ARGISNULL(ARG_EVENTS)))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("a part of a bill must not be null")));
+	}
 }
 
 /*
@@ -101,33 +123,30 @@ kb_bill_add(PG_FUNCTION_ARGS)
 {
 	MemoryContext aggregate;
 	MemoryContext old;
-	Bill	   *bill = PG_ARGISNULL(0) ? NULL : (Bill *) PG_GETARG_POINTER(0);
-	Part	   *part;
+	Bill	   *bill = PG_ARGISNULL(ARG_STATE) ? NULL : (Bill *) PG_GETARG_POINTER(ARG_STATE);
+	BillPart   *part;
 
 	if (!AggCheckCallContext(fcinfo, &aggregate))
 		elog(ERROR, "kb_bill_add is part of an aggregate");
-	for (int i = 1; i <= 12; i++)
-		if (PG_ARGISNULL(i) && (i < 5 || i > 7 || !PG_ARGISNULL(5)))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("a part of a bill must not be null")));
+	check_part_arguments(fcinfo);
 
 	old = MemoryContextSwitchTo(aggregate);
 	if (bill == NULL)
-		bill = bill_create(currency_from_text(PG_GETARG_TEXT_PP(10)), PG_GETARG_DATEADT(11), PG_GETARG_DATEADT(12));
+		bill = bill_create(currency_from_text(PG_GETARG_TEXT_PP(ARG_CURRENCY)), PG_GETARG_DATEADT(ARG_FIRST_DAY),
+						   PG_GETARG_DATEADT(ARG_LAST_DAY));
 	part = bill_next_part(bill);
-	part->service = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	part->quantity = DatumGetNumericCopy(PG_GETARG_DATUM(4));
-	part->is_usage = !PG_ARGISNULL(5);
+	part->service = text_to_cstring(PG_GETARG_TEXT_PP(ARG_SERVICE));
+	part->quantity = DatumGetNumericCopy(PG_GETARG_DATUM(ARG_QUANTITY));
+	part->is_usage = !PG_ARGISNULL(ARG_EVENTS);
 	if (part->is_usage)
 	{
-		part->events = PG_GETARG_INT64(5);
-		part->billed_quantity = DatumGetNumericCopy(PG_GETARG_DATUM(6));
-		part->billed_events = PG_GETARG_INT64(7);
+		part->events = PG_GETARG_INT64(ARG_EVENTS);
+		part->billed_quantity = DatumGetNumericCopy(PG_GETARG_DATUM(ARG_BILLED_QUANTITY));
+		part->billed_events = PG_GETARG_INT64(ARG_BILLED_EVENTS);
 	}
-	part->price = (Price *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(8));
-	part->prorate = PG_GETARG_BOOL(9);
-	part_set_days(bill, part, PG_GETARG_DATEADT(2), PG_GETARG_DATEADT(3));
+	part->price = (Price *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(ARG_PRICE));
+	part->prorate = PG_GETARG_BOOL(ARG_PRORATE);
+	part_set_days(bill, part, PG_GETARG_DATEADT(ARG_FROM_DATE), PG_GETARG_DATEADT(ARG_TO_DATE));
 	MemoryContextSwitchTo(old);
 
 	PG_RETURN_POINTER(bill);
@@ -137,8 +156,8 @@ kb_bill_add(PG_FUNCTION_ARGS)
 static int
 compare_parts(const void *a, const void *b)
 {
-	const Part *x = a;
-	const Part *y = b;
+	const BillPart *x = a;
+	const BillPart *y = b;
 	int			by_base = (strcmp(y->service, "base") == 0) - (strcmp(x->service, "base") == 0);
 	int			by_service = strcmp(x->service, y->service);
 
@@ -158,7 +177,7 @@ compare_parts(const void *a, const void *b)
 static bool
 part_is_superseded(const Bill *bill, int i)
 {
-	const Part *part = &bill->parts[i];
+	const BillPart *part = &bill->parts[i];
 
 	return !part->prorate && !part->is_usage && i + 1 < bill->nparts &&
 		strcmp(part->service, bill->parts[i + 1].service) == 0;
@@ -166,7 +185,7 @@ part_is_superseded(const Bill *bill, int i)
 
 /* What a part that is charged by day costs */
 static Money
-rate_days(const Bill *bill, const Part *part)
+rate_days(const Bill *bill, const BillPart *part)
 {
 	int			days = part->prorate ? part->to - part->from + 1 : bill->days_in_month;
 
@@ -176,7 +195,7 @@ rate_days(const Bill *bill, const Part *part)
 
 /* What so much usage costs in all: nothing, if it was not used */
 static Money
-rate_total(const Bill *bill, const Part *part, Numeric quantity, int64 events)
+rate_total(const Bill *bill, const BillPart *part, Numeric quantity, int64 events)
 {
 	Numeric		zero = int64_to_numeric(0);
 	bool		is_zero = DatumGetBool(DirectFunctionCall2(numeric_le, NumericGetDatum(quantity), NumericGetDatum(zero)));
@@ -192,7 +211,7 @@ rate_total(const Bill *bill, const Part *part, Numeric quantity, int64 events)
  * late, and what is taken back is given back.
  */
 static Money
-rate_usage(const Bill *bill, const Part *part)
+rate_usage(const Bill *bill, const BillPart *part)
 {
 	Datum		all = DirectFunctionCall2(numeric_add, NumericGetDatum(part->billed_quantity), NumericGetDatum(part->quantity));
 
@@ -234,7 +253,7 @@ push_number(JsonbParseState **state, char *key, Numeric value)
 
 /* What a line is for */
 static char *
-line_kind(const Part *part)
+line_kind(const BillPart *part)
 {
 	if (part->is_late)
 		return "late usage";
@@ -248,7 +267,7 @@ line_kind(const Part *part)
  * jsonb keeps, by length and then by letter, which spares it the sorting.
  */
 static void
-push_line(JsonbParseState **state, const Bill *bill, const Part *part, Money amount)
+push_line(JsonbParseState **state, const Bill *bill, const BillPart *part, Money amount)
 {
 	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
 	push_string(state, "to", date_to_cstring(part->to));
@@ -278,12 +297,12 @@ bill_finish(Bill *bill, Money *total)
 {
 	JsonbParseState *state = NULL;
 
-	qsort(bill->parts, bill->nparts, sizeof(Part), compare_parts);
+	qsort(bill->parts, bill->nparts, sizeof(BillPart), compare_parts);
 	*total = money_make(bill->currency, 0);
 	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	for (int i = 0; i < bill->nparts; i++)
 	{
-		const Part *part = &bill->parts[i];
+		const BillPart *part = &bill->parts[i];
 		Money		amount;
 
 		if (part_is_superseded(bill, i))
@@ -296,21 +315,26 @@ bill_finish(Bill *bill, Money *total)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }
 
+/* Columns of kb_bill_result */
+enum
+{
+	BILL_TOTAL, BILL_LINES
+};
+
 /* Final function: kb_bill_result(total, lines) */
 PG_FUNCTION_INFO_V1(kb_bill_final);
 Datum
 kb_bill_final(PG_FUNCTION_ARGS)
 {
-	TupleDesc	desc;
-	Datum		values[2];
-	bool		nulls[2] = {false, false};
+	Row			row;
+	Jsonb	   *lines;
 	Money		total;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "kb_bill_final returns a row");
-	values[1] = JsonbPGetDatum(bill_finish((Bill *) PG_GETARG_POINTER(0), &total));
-	values[0] = MoneyGetDatum(total);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	row_begin(&row, fcinfo);
+	lines = bill_finish((Bill *) PG_GETARG_POINTER(0), &total);
+	row_set(&row, BILL_TOTAL, MoneyGetDatum(total));
+	row_set(&row, BILL_LINES, JsonbPGetDatum(lines));
+	return row_end(&row);
 }

@@ -57,121 +57,28 @@ typedef struct CardPrefix
 	int			lengths;
 } CardPrefix;
 
-/*
- * Issuer identification numbers (ISO/IEC 7812) under which networks issue
- *
- * From what the networks publish: Mastercard Rules (Mastercard, Maestro),
- * Discover Global Network's IIN bulletin to acquirers (Discover, Diners Club,
- * JCB, UnionPay), Elo's table of BINs, NPCI's for RuPay.  A number that begins
- * with 9 goes on with its country in ISO 3166.
- *
- * Mastercard keeps all of 50, 56-58 and 6 for Maestro, but issues under few of
- * them.  What is known of these is listed by its first four digits.  National
- * networks have numbers there too, of 16, 18 or 19 digits.
- *
- * In order; no two overlap.
- */
-static const CardPrefix card_prefixes[] = {
-	{180000, 180099, LENGTH(15)},	/* JCB, the first */
-	{194600, 194699, LENGTH(16)},	/* GPN */
-	{213100, 213199, LENGTH(15)},	/* JCB, the first */
-	{220000, 220599, LENGTH_FROM(16)},	/* Mir, Borica */
-	{222100, 272099, LENGTH(16)},	/* Mastercard */
-	{286900, 286900, LENGTH(16)},	/* Carnet */
-	{300000, 305999, DINERS_LENGTHS},	/* Diners Club */
-	{308800, 309499, LENGTH_FROM(16)},	/* JCB */
-	{309500, 309599, DINERS_LENGTHS},	/* Diners Club */
-	{309600, 310299, LENGTH_FROM(16)},	/* JCB */
-	{311200, 312099, LENGTH_FROM(16)},	/* JCB */
-	{315800, 315999, LENGTH_FROM(16)},	/* JCB */
-	{333700, 334999, LENGTH_FROM(16)},	/* JCB */
-	{340000, 349999, LENGTH(15)},	/* American Express */
-	{352800, 358999, LENGTH_FROM(16)},	/* JCB */
-	{360000, 369999, DINERS_LENGTHS},	/* Diners Club */
-	{370000, 379999, LENGTH(15)},	/* American Express */
-	{380000, 399999, DINERS_LENGTHS},	/* Diners Club */
-	{400000, 499999, LENGTH(13) | LENGTH(16) | LENGTH(19)}, /* Visa */
-	{500000, 500099, NATIONAL_LENGTHS}, /* Maestro */
-	{501000, 501199, NATIONAL_LENGTHS}, /* Maestro */
-	{501500, 501699, NATIONAL_LENGTHS}, /* Maestro */
-	{501800, 501899, LENGTH_FROM(13)},	/* Maestro */
-	{501900, 501999, LENGTH(16)},	/* Dankort */
-	{502000, 502099, LENGTH_FROM(13)},	/* Maestro */
-	{502100, 502299, NATIONAL_LENGTHS}, /* Maestro, Carnet, Shetab, GPN */
-	{503100, 503399, NATIONAL_LENGTHS}, /* Maestro */
-	{503600, 503699, NATIONAL_LENGTHS}, /* Maestro */
-	{503800, 503899, LENGTH_FROM(13)},	/* Maestro */
-	{504100, 504999, NATIONAL_LENGTHS}, /* Maestro, Elo, mada, Shetab */
-	{505700, 505899, NATIONAL_LENGTHS}, /* Shetab, Korti Milli */
-	{506000, 506499, NATIONAL_LENGTHS}, /* Verve, Carnet */
-	{506600, 506799, LENGTH(16)},	/* Elo */
-	{506900, 507099, NATIONAL_LENGTHS}, /* mada, Maestro */
-	{507500, 507599, LENGTH(16)},	/* Cartes Bancaires */
-	{507800, 507999, NATIONAL_LENGTHS}, /* Meeza, Verve */
-	{508100, 508299, NATIONAL_LENGTHS}, /* mada, Maestro */
-	{508500, 509999, LENGTH(16)},	/* RuPay, Elo */
-	{510000, 559999, LENGTH(16)},	/* Mastercard */
-	{560000, 560099, NATIONAL_LENGTHS}, /* Maestro */
-	{560200, 560799, NATIONAL_LENGTHS}, /* Bankcard, Cartes Bancaires, Maestro */
-	{561000, 561099, NATIONAL_LENGTHS}, /* Bankcard, Maestro */
-	{561200, 561399, LENGTH_FROM(13)},	/* Maestro */
-	{561400, 561499, LENGTH(16)},	/* UzCard */
-	{564100, 564199, NATIONAL_LENGTHS}, /* Maestro */
-	{572400, 572699, NATIONAL_LENGTHS}, /* Maestro */
-	{576900, 576999, NATIONAL_LENGTHS}, /* Maestro */
-	{578600, 578699, NATIONAL_LENGTHS}, /* Maestro */
-	{581100, 581199, NATIONAL_LENGTHS}, /* Maestro */
-	{581700, 581899, LENGTH_FROM(13)},	/* Maestro */
-	{585200, 585999, NATIONAL_LENGTHS}, /* mada, Cartes Bancaires, Shetab */
-	{586500, 586899, NATIONAL_LENGTHS}, /* Maestro */
-	{588700, 588999, NATIONAL_LENGTHS}, /* Maestro, mada */
-	{589000, 589299, NATIONAL_LENGTHS}, /* mada, Shetab */
-	{589300, 589399, LENGTH_FROM(13)},	/* Maestro */
-	{589400, 589999, NATIONAL_LENGTHS}, /* Maestro, Cabal, Naranja */
-	{600200, 600399, NATIONAL_LENGTHS}, /* Maestro */
-	{600700, 600799, LENGTH(16)},	/* Forbrugsforeningen */
-	{601000, 601099, NATIONAL_LENGTHS}, /* Maestro */
-	{601100, 601199, LENGTH_FROM(16)},	/* Discover */
-	{601200, 602099, NATIONAL_LENGTHS}, /* Maestro, GPN */
-	{602600, 602699, NATIONAL_LENGTHS}, /* Maestro */
-	{603100, 603899, NATIONAL_LENGTHS}, /* Maestro, GPN, Shetab, Cabal */
-	{604000, 604699, NATIONAL_LENGTHS}, /* UkrCard, Cabal, Carnet */
-	{604900, 605499, NATIONAL_LENGTHS}, /* Maestro, mada */
-	{606000, 606399, NATIONAL_LENGTHS}, /* Maestro, Hipercard, Carnet, Shetab */
-	{606900, 608799, NATIONAL_LENGTHS}, /* RuPay, Maestro */
-	{610400, 610499, LENGTH(16)},	/* Shetab */
-	{620000, 629999, LENGTH_FROM(16)},	/* UnionPay */
-	{630400, 630499, LENGTH_FROM(13)},	/* Maestro */
-	{633100, 633499, NATIONAL_LENGTHS}, /* Maestro */
-	{636000, 636999, NATIONAL_LENGTHS}, /* Elo, mada, Maestro, Carnet, Shetab */
-	{637000, 637999, NATIONAL_LENGTHS}, /* Hiper, Maestro */
-	{639000, 639099, LENGTH_FROM(13)},	/* Maestro */
-	{639100, 639699, NATIONAL_LENGTHS}, /* Maestro, Carnet, Shetab */
-	{644000, 659999, LENGTH_FROM(16)},	/* Discover; RuPay, Elo, Verve, Troy */
-	{670000, 679999, LENGTH_FROM(13)},	/* Maestro */
-	{810000, 817199, LENGTH_FROM(16)},	/* UnionPay */
-	{817200, 820199, LENGTH(16)},	/* RuPay */
-	{860000, 860099, LENGTH(16)},	/* UzCard */
-	{905100, 905199, LENGTH(16)},	/* ArCa: Armenia */
-	{911200, 911299, LENGTH(16)},	/* Belkart: Belarus */
-	{941700, 941799, LENGTH(16)},	/* Elcart: Kyrgyzstan */
-	{968200, 968299, LENGTH(16)},	/* mada: Saudi Arabia */
-	{970400, 970499, LENGTH(16) | LENGTH(19)},	/* Napas: Vietnam */
-	{976200, 976299, LENGTH(16)},	/* Korti Milli: Tajikistan */
-	{979200, 979299, LENGTH(16)},	/* Troy: Turkey */
-	{980400, 980499, LENGTH_FROM(16)},	/* Prostir: Ukraine */
-	{986000, 986099, LENGTH(16)},	/* Humo: Uzbekistan */
-};
+/* A country, and how long its IBANs are. */
+typedef struct IbanLength
+{
+	char		country[2 + 1];
+	uint8		length;
+} IbanLength;
 
-/* Countries and their IBANs' length: SWIFT's registry, then those outside it. */
-static const char iban_lengths[] =
-"AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22DJ27DK18DO28"
-"EE20EG29ES24FI18FK18FO18FR27GB22GE22GI23GL18GR27GT28HN28HR21HU28IE22IL23IQ23IS26"
-"IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25MC27MD24ME22MK19MN20MR27MT31MU30NI28"
-"NL18NO15OM23PK24PL28PS29PT25QA29RO24RS22RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25"
-"SV28TL23TN24TR26UA29VA22VG24XK20YE30"
-"AO25BF28BJ28CF27CG27CI28CM27CV25DZ26GA27GQ27GW25IR26KM27MA28MG27ML28MZ25NE28SN28"
-"TD27TG28";
+#define CARD_PREFIX(low, high, lengths)	{low, high, lengths},
+#define IBAN(country, length)
+static const CardPrefix card_prefixes[] = {
+#include "cardlist.h"
+};
+#undef CARD_PREFIX
+#undef IBAN
+
+#define CARD_PREFIX(low, high, lengths)
+#define IBAN(country, length)	{#country, length},
+static const IbanLength iban_lengths[] = {
+#include "cardlist.h"
+};
+#undef CARD_PREFIX
+#undef IBAN
 
 /* Where scripts have their zero; the other digits follow.  First, how they begin in UTF-8, at least. */
 #define SCRIPT_DIGITS_FROM	0xD9
@@ -192,12 +99,18 @@ typedef struct CardCandidate
 	char		digits[CARD_MAX_DIGITS];
 } CardCandidate;
 
+/*
+ * Digit of a hexadecimal number
+ */
 static inline bool
 is_hex(char c)
 {
 	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+/*
+ * What words are made of
+ */
 static inline bool
 is_word(char c)
 {
@@ -547,9 +460,9 @@ iban_country_length(char first, char second)
 {
 	first &= ~0x20;
 	second &= ~0x20;
-	for (const char *country = iban_lengths; *country != '\0'; country += 4)
-		if (country[0] == first && country[1] == second)
-			return (country[2] - '0') * 10 + (country[3] - '0');
+	for (int i = 0; i < (int) lengthof(iban_lengths); i++)
+		if (iban_lengths[i].country[0] == first && iban_lengths[i].country[1] == second)
+			return iban_lengths[i].length;
 	return 0;
 }
 
@@ -763,6 +676,9 @@ card_hidden(const char *s)
 	return card_number_in(s, strlen(s)) ? "(what looks like a payment card number)" : s;
 }
 
+/*
+ * Refuse a text that holds a card number, for a domain
+ */
 PG_FUNCTION_INFO_V1(kb_refuse_card_number_text);
 Datum
 kb_refuse_card_number_text(PG_FUNCTION_ARGS)
@@ -775,7 +691,7 @@ kb_refuse_card_number_text(PG_FUNCTION_ARGS)
 }
 
 /*
- * Refuse a JSON value that holds a card number
+ * Refuse a JSON value that holds a card number, for a domain
  */
 PG_FUNCTION_INFO_V1(kb_refuse_card_number_jsonb);
 Datum

@@ -1,20 +1,102 @@
 /*
  * charge.c
- *		The month charge of one account.
+ *		The month charge: one statement for many accounts, and one of them alone.
  */
 #include "postgres.h"
 
 #include "args.h"
 #include "calendar.h"
 #include "catalog/pg_type.h"
+#include "charge.h"
+#include "clock.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "journal.h"
-#include "kbilling.h"
+#include "outbox.h"
 #include "plan.h"
 #include "row.h"
-#include "utils/array.h"
-#include "utils/timestamp.h"
+#include "status.h"
+
+/*
+ * What journal_post does for one account, as a set: the functions of posting.h
+ * name the rules.  All is computed from the columns of the row that is updated:
+ * if another transaction has moved them meanwhile, it is computed again from the
+ * new ones, whereas what kb_charges has read stays as it was.  OFFSET 0 keeps
+ * each value from being computed wherever it is used.
+ */
+static SavedPlan post_plan = {
+	.sql = "WITH posted AS ("
+	"  UPDATE account a"
+	"     SET charged_through = c.last_day, last_seq = a.last_seq + c.entries, last_notice_no = a.last_notice_no + c.entries,"
+	"         (balance, unspent_bonus, debt_since, last_hash, stage_check_on, closure_check_on) = ("
+	"             SELECT e.balance, s.bonus, s.debt_since,"
+	"                    CASE c.entries WHEN 0 THEN a.last_hash ELSE kb_entry_hash("
+	"                        a.last_hash, a.account_id, a.last_seq + 1, 'charge', e.amount, e.balance, s.bonus, s.debt_since,"
+	"                        c.effective_on, $2, c.key, c.period, NULL, NULL, NULL, NULL, c.lines) END,"
+	"                    kb_stage_check_on(a.stage_check_on, a.debt_since, s.debt_since, a.deferred_until,"
+	"                        a.tariff_from, c.today, c.remind_day, c.restrict_day, c.block_day),"
+	"                    kb_closure_check_on(a.closure_check_on, e.balance, c.effective_on)"
+	"               FROM (SELECT - c.total AS amount, c.total - c.total AS zero,"
+	"                            a.balance - c.total AS balance OFFSET 0) e"
+	"              CROSS JOIN LATERAL (SELECT kb_bonus_after(a.unspent_bonus, least(e.amount, e.zero), e.balance) AS bonus,"
+	"                                         kb_debt_since(a.debt_since, e.balance, c.effective_on) AS debt_since OFFSET 0) s)"
+	"    FROM kb_charges($1, $2) c"
+	"   WHERE a.account_id = c.account_id AND a.charged_through = c.charged_through"
+	"     AND a.terms_version = c.terms_version AND a.state IN ('active', 'closing')"
+	"  RETURNING a.account_id, a.last_seq, a.balance, a.unspent_bonus, a.debt_since, a.last_hash, a.last_notice_no,"
+	"            c.effective_on, c.key, c.period, c.total, c.lines, c.entries,"
+	"            kb_stage(a.debt_since, a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day) AS stage"
+	"), written AS ("
+	"  INSERT INTO entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since,"
+	"                     effective_on, posted_at, key, period, lines, hash)"
+	"  SELECT account_id, last_seq, 'charge', - total, balance, unspent_bonus, debt_since,"
+	"         effective_on, $2, key, period, lines, last_hash"
+	"    FROM posted WHERE entries = 1"
+	"), notified AS ("
+	"  INSERT INTO notice (account_id, notice_no, written_at, due_at, kind, occasion, stage)"
+	"  SELECT account_id, last_notice_no, $2, $2, 'charge_posted', last_seq::text, stage FROM posted WHERE entries = 1"
+	"), settled AS ("
+	/* what the bill has read is billed; what a total has got meanwhile is left for the next one */
+	"  UPDATE usage_total t"
+	"     SET billed_quantity = CASE WHEN s.aggregation IN ('max', 'last')"
+	"             THEN kb_usage_level(s.account_id, s.period, s.service, s.aggregation) ELSE s.quantity END,"
+	"         billed_events = s.events,"
+	"         settled = t.events = s.events AND t.quantity IS NOT DISTINCT FROM s.quantity"
+	"    FROM posted p"
+	"   CROSS JOIN LATERAL (SELECT DISTINCT o.period, o.service FROM usage_total o"
+	"                        WHERE o.account_id = p.account_id AND o.period <= p.period AND NOT o.settled) n"
+	"    JOIN usage_total s ON s.account_id = p.account_id AND s.period = n.period AND s.service = n.service"
+	"     AND (NOT s.settled OR s.aggregation IN ('max', 'last'))"
+	"   WHERE t.account_id = s.account_id AND t.period = s.period AND t.service = s.service AND t.slot = s.slot"
+	")"
+	"SELECT CASE entries WHEN 1 THEN last_seq END, total, balance, debt_since FROM posted",
+	.arg_types = {"bigint[]", "timestamptz"}
+};
+
+/* Its columns; the first is NULL if nothing was due. */
+enum
+{
+	POSTED_SEQ = 1, POSTED_TOTAL, POSTED_BALANCE, POSTED_DEBT_SINCE
+};
+
+uint64
+charge_post(ArrayType *account_ids, TimestampTz at, uint64 *entries)
+{
+	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
+	uint64		charged = journal_write(&post_plan, values, NULL);
+
+	*entries = 0;
+	for (uint64 i = 0; i < charged; i++)
+	{
+		bool		nothing_due;
+
+		(void) SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, POSTED_SEQ, &nothing_due);
+		*entries += !nothing_due;
+	}
+	if (charged > 0)
+		kb_wake_workers();
+	return charged;
+}
 
 /* Columns of kb_charge_result */
 enum
@@ -24,7 +106,7 @@ enum
 
 /* Refuse a charge (KB009) */
 static void
-refuse(const LockedAccount *account, DateADT period, const char *why)
+refuse_charge(const LockedAccount *account, DateADT period, const char *why)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_PERIOD_NOT_CHARGEABLE),
@@ -41,13 +123,13 @@ check_chargeable(const LockedAccount *account, DateADT period)
 	DateADT		oldest = month_first_day(account->charged_through + 1);
 
 	if (period < month_first_day(account->created_on))
-		refuse(account, period, psprintf("The account's first day is %s.", date_to_cstring(account->created_on)));
+		refuse_charge(account, period, psprintf("The account's first day is %s.", date_to_cstring(account->created_on)));
 	if (month_last_day(period) >= account->today)
-		refuse(account, period, psprintf("It ends on %s; today is %s in the account's time zone.",
-										 date_to_cstring(month_last_day(period)),
-										 date_to_cstring(account->today)));
+		refuse_charge(account, period, psprintf("It ends on %s; today is %s in the account's time zone.",
+												date_to_cstring(month_last_day(period)),
+												date_to_cstring(account->today)));
 	if (period > oldest)
-		refuse(account, period, psprintf("Period %s has not been charged yet.", date_to_cstring(oldest)));
+		refuse_charge(account, period, psprintf("Period %s has not been charged yet.", date_to_cstring(oldest)));
 }
 
 /* The period that is asked for */
@@ -73,13 +155,17 @@ static SavedPlan charged_plan = {
 	.arg_types = {"bigint", "text"}
 };
 
+/* Its columns */
+enum
+{
+	CHARGED_SEQ = 1, CHARGED_TOTAL, CHARGED_BALANCE
+};
+
 /* A period that has been charged; one that came to zero has no entry (C8) */
 static void
 replay_charge(LockedAccount *account, DateADT period, Row *row)
 {
-	Datum		values[] = {Int64GetDatum(account->account_id),
-	CStringGetTextDatum(date_to_cstring(period))};
-	bool		isnull;
+	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(date_to_cstring(period))};
 	int64		seq;
 
 	row_set(row, CHARGE_REPLAYED, BoolGetDatum(true));
@@ -90,11 +176,11 @@ replay_charge(LockedAccount *account, DateADT period, Row *row)
 		row_set_enum(row, CHARGE_STAGE, stage_label(journal_stage(account)));
 		return;
 	}
-	seq = DatumGetInt64(plan_column(1, &isnull));
+	seq = plan_int64(CHARGED_SEQ);
 	row_set(row, CHARGE_ENTRY_SEQ, Int64GetDatum(seq));
-	row_set(row, CHARGE_TOTAL, plan_column(2, &isnull));
-	row_set(row, CHARGE_BALANCE, plan_column(3, &isnull));
-	row_set_enum(row, CHARGE_STAGE, journal_stage_then(account, seq, seq));
+	row_set(row, CHARGE_TOTAL, plan_required(CHARGED_TOTAL));
+	row_set(row, CHARGE_BALANCE, plan_required(CHARGED_BALANCE));
+	row_set_enum(row, CHARGE_STAGE, status_stage_then(account, seq, seq));
 }
 
 /* Post the charge of the oldest period */
@@ -102,18 +188,15 @@ static void
 post_charge(LockedAccount *account, Row *row)
 {
 	Datum		id = Int64GetDatum(account->account_id);
-	Datum		value;
-	bool		isnull;
+	uint64		entries;
 
-	if (journal_post_charges(construct_array(&id, 1, INT8OID, 8, true, TYPALIGN_DOUBLE), account->at) != 1)
+	if (charge_post(construct_array(&id, 1, INT8OID, 8, true, TYPALIGN_DOUBLE), account->at, &entries) != 1)
 		elog(ERROR, "account %lld was not charged", (long long) account->account_id);
-	value = plan_column(3, &isnull);
-	if (!isnull)
-		row_set(row, CHARGE_ENTRY_SEQ, value);
-	row_set(row, CHARGE_TOTAL, plan_column(4, &isnull));
-	row_set(row, CHARGE_BALANCE, plan_column(5, &isnull));
-	account->debt_since.date = DatumGetDateADT(plan_column(6, &isnull));
-	account->debt_since.exists = !isnull;
+	if (entries > 0)
+		row_set(row, CHARGE_ENTRY_SEQ, plan_required(POSTED_SEQ));
+	row_set(row, CHARGE_TOTAL, plan_required(POSTED_TOTAL));
+	row_set(row, CHARGE_BALANCE, plan_required(POSTED_BALANCE));
+	account->debt_since = plan_optional_date(POSTED_DEBT_SINCE);
 	row_set_enum(row, CHARGE_STAGE, stage_label(journal_stage(account)));
 	row_set(row, CHARGE_REPLAYED, BoolGetDatum(false));
 }

@@ -7,11 +7,10 @@
 
 #include "args.h"
 #include "card.h"
+#include "clock.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "journal.h"
-#include "kbilling.h"
-#include "notice.h"
 #include "plan.h"
 
 /* Lock the account that a correction is for */
@@ -26,6 +25,22 @@ begin_correction(FunctionCallInfo fcinfo, int reference_arg, LockedAccount *acco
 	journal_lock_for(PG_GETARG_INT64(0), posting->key, kb_current_time(), account);
 }
 
+static SavedPlan stage_plan = {
+	.sql = "SELECT kb_notify_stages(ARRAY[$1], $2, $3::kb_stage, 'entry ' || $4)",
+	.arg_types = {"bigint", "timestamptz", "text", "bigint"}
+};
+
+/* The last entry has changed the stage, and has no notice of its own that says so (N5) */
+static void
+notify_stage(const LockedAccount *account, Stage before)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(account->at),
+		CStringGetTextDatum(stage_label(before)), Int64GetDatum(account->last_seq)
+	};
+
+	plan_execute(&stage_plan, values, NULL, false);
+}
+
 /* Post them, or find that it has been done; seq of the last one */
 static int64
 post_or_replay(LockedAccount *account, const Posting *postings, int n)
@@ -35,7 +50,7 @@ post_or_replay(LockedAccount *account, const Posting *postings, int n)
 	if (!journal_post(account, postings, n))
 		return journal_replayed(account, &postings[n - 1]);
 	if (journal_stage(account) != before)
-		notice_stage_changed(account, before);
+		notify_stage(account, before);
 	return account->last_seq;
 }
 
@@ -157,14 +172,13 @@ static void
 check_not_undone(const LockedAccount *account, int64 seq, const char *key)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(seq), CStringGetTextDatum(key)};
-	bool		isnull;
 
 	if (plan_execute(&undone_plan, values, NULL, false) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_KEY_REUSED),
 				 errmsg("entry %lld of account %lld has been taken back already",
 						(long long) seq, (long long) account->account_id),
-				 errdetail("Entry %lld did so.", (long long) DatumGetInt64(plan_column(1, &isnull))),
+				 errdetail("Entry %lld did so.", (long long) plan_int64(1)),
 				 errhint("Use kb_adjust if more is to be put right.")));
 }
 
@@ -190,26 +204,26 @@ static SavedPlan topup_bonus_plan = {
 	.arg_types = {"bigint", "bigint"}
 };
 
+/* Its columns; what later ones have earned is NULL if there are none. */
+enum
+{
+	BONUS_SEQ = 1, BONUS_AMOUNT, BONUS_LATER
+};
+
 /* T6: as much of the top-up's bonus as is unspent; false if there is none */
 static bool
 make_bonus_return(const LockedAccount *account, int64 topup_seq, Posting *posting)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(topup_seq)};
-	int64		earned;
-	int64		later = 0;
+	int64		later;
 	int64		unspent;
-	Datum		value;
-	bool		isnull;
 
 	if (plan_execute(&topup_bonus_plan, values, NULL, false) == 0)
 		return false;
 	memset(posting, 0, sizeof(Posting));
-	posting->ref_seq = DatumGetInt64(plan_column(1, &isnull));
-	earned = money_minor(DatumGetMoney(plan_column(2, &isnull)));
-	value = plan_column(3, &isnull);
-	if (!isnull)
-		later = money_minor(DatumGetMoney(value));
-	unspent = Min(earned, money_minor(account->bonus) - Max(later, 0));
+	later = plan_is_null(BONUS_LATER) ? 0 : money_minor(plan_money(BONUS_LATER));
+	unspent = Min(money_minor(plan_money(BONUS_AMOUNT)), money_minor(account->bonus) - Max(later, 0));
+	posting->ref_seq = plan_int64(BONUS_SEQ);
 	posting->kind = "bonus";
 	posting->amount = money_make(money_currency(account->balance), -Max(unspent, 0));
 	posting->bonus_delta = money_minor(posting->amount);
@@ -222,7 +236,6 @@ static void
 find_topup(const LockedAccount *account, const char *reference, Posting *posting)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(reference)};
-	bool		isnull;
 
 	card_check(reference);
 	if (plan_execute(&topup_plan, values, NULL, false) == 0)
@@ -230,8 +243,8 @@ find_topup(const LockedAccount *account, const char *reference, Posting *posting
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("account %lld has no top-up \"%s\"", (long long) account->account_id, reference),
 				 errhint("Give the reference under which the top-up was applied; kbilling.payment_history lists them.")));
-	posting->ref_seq = DatumGetInt64(plan_column(1, &isnull));
-	posting->amount = money_neg(DatumGetMoney(plan_column(2, &isnull)));
+	posting->ref_seq = plan_int64(1);
+	posting->amount = money_neg(plan_money(2));
 }
 
 /*
@@ -273,19 +286,23 @@ static SavedPlan reversed_plan = {
 	.arg_types = {"bigint", "bigint"}
 };
 
+/* Its columns; an entry may have no lines. */
+enum
+{
+	REVERSED_AMOUNT = 1, REVERSED_IS_REVERSAL, REVERSED_BONUS, REVERSED_LINES
+};
+
 /* The posting that reverses an entry */
 static void
 make_reversal(const LockedAccount *account, int64 entry_seq, Posting *posting)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(entry_seq)};
-	Datum		lines;
-	bool		isnull;
 
 	if (plan_execute(&reversed_plan, values, NULL, false) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("account %lld has no entry %lld", (long long) account->account_id, (long long) entry_seq)));
-	if (DatumGetBool(plan_column(2, &isnull)))
+	if (plan_bool(REVERSED_IS_REVERSAL))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("entry %lld of account %lld is a reversal itself",
@@ -293,10 +310,9 @@ make_reversal(const LockedAccount *account, int64 entry_seq, Posting *posting)
 				 errhint("Use kb_adjust.")));
 	posting->kind = "reversal";
 	posting->ref_seq = entry_seq;
-	posting->amount = DatumGetMoney(plan_column(1, &isnull));
-	posting->bonus_delta = money_minor(DatumGetMoney(plan_column(3, &isnull)));
-	lines = plan_column(4, &isnull);
-	posting->lines = isnull ? NULL : DatumGetJsonbPCopy(lines);
+	posting->amount = plan_money(REVERSED_AMOUNT);
+	posting->bonus_delta = money_minor(plan_money(REVERSED_BONUS));
+	posting->lines = plan_is_null(REVERSED_LINES) ? NULL : DatumGetJsonbPCopy(plan_required(REVERSED_LINES));
 }
 
 /* kb_reverse(account_id, entry_seq, reference, memo) */

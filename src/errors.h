@@ -21,11 +21,4 @@
 #define ERRCODE_KB_CLOSURE_CONDITIONS_NOT_MET	MAKE_SQLSTATE('K','B','0','1','1')
 #define ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF	MAKE_SQLSTATE('K','B','0','1','2')
 
-/* Arguments of ereport for an account that is not there. */
-#define NO_SUCH_ACCOUNT(account_id) \
-	(errcode(ERRCODE_KB_UNKNOWN_ACCOUNT), \
-	 errmsg("account %lld does not exist", (long long) (account_id)), \
-	 errdetail("kbilling.account has no such row."), \
-	 errhint("Create it with kb_create_account."))
-
 #endif

@@ -10,9 +10,9 @@
 #include "currency.h"
 #include "decimal.h"
 #include "errors.h"
+#include "eventset.h"
 #include "fmgr.h"
 #include "price.h"
-#include "usage.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
@@ -53,7 +53,7 @@ errdetail_event(FunctionCallInfo fcinfo)
 
 /* The account must be there, and alive */
 static void
-check_account(FunctionCallInfo fcinfo)
+check_event_account(FunctionCallInfo fcinfo)
 {
 	long long	account_id = PG_GETARG_INT64(ARG_ACCOUNT_ID);
 
@@ -96,7 +96,7 @@ check_service(FunctionCallInfo fcinfo)
 
 /* The quantity must be a number that can be summed up */
 static void
-check_quantity(FunctionCallInfo fcinfo)
+check_event_quantity(FunctionCallInfo fcinfo)
 {
 	Numeric		quantity = PG_GETARG_NUMERIC(ARG_QUANTITY);
 
@@ -108,7 +108,8 @@ check_quantity(FunctionCallInfo fcinfo)
 				 errdetail_event(fcinfo),
 				 errhint("Give how many units were used; below zero, how many are taken back.")));
 	if (DatumGetInt32(DirectFunctionCall1(numeric_min_scale, NumericGetDatum(quantity))) > MAX_SCALE ||
-		numeric_order(DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(quantity))), int64_to_numeric(MAX_QUANTITY)) >= 0)
+		numeric_order(DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(quantity))),
+					  int64_to_numeric(MAX_QUANTITY)) >= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("quantity has too many digits"),
@@ -185,10 +186,10 @@ kb_usage_period(PG_FUNCTION_ARGS)
 	for (int i = 0; i < (int) lengthof(required); i++)
 		if (PG_ARGISNULL(required[i]))
 			PG_RETURN_NULL();
-	check_account(fcinfo);
+	check_event_account(fcinfo);
 	check_service(fcinfo);
 	check_value(fcinfo);
-	check_quantity(fcinfo);
+	check_event_quantity(fcinfo);
 	check_ahead(fcinfo);
 	zone = zone_or_utc(PG_GETARG_TEXT_PP(ARG_TIME_ZONE));
 	day = local_date(PG_GETARG_TIMESTAMPTZ(ARG_AT), zone);
@@ -256,13 +257,34 @@ kb_usage_value(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(value);
 }
 
+/* Arguments of kb_usage_is_priced; with those before the price it is known what is priced */
+enum
+{
+	PRICED_ACCOUNT_ID, PRICED_SERVICE, PRICED_TARIFF, PRICED_DAY, PRICED_CURRENCY, PRICED_PRICE, PRICED_QUANTITY, PRICED_EVENTS
+};
+
 /* Whose usage it is, for an error in pricing it */
 static void
 priced_context(void *arg)
 {
 	FunctionCallInfo fcinfo = arg;
 
-	errcontext("usage of service \"%s\" by account %lld", card_hidden(arg_cstring(fcinfo, 1)), (long long) PG_GETARG_INT64(0));
+	errcontext("usage of service \"%s\" by account %lld", card_hidden(arg_cstring(fcinfo, PRICED_SERVICE)),
+			   (long long) PG_GETARG_INT64(PRICED_ACCOUNT_ID));
+}
+
+/* The tariff must have a price for the service */
+static void
+check_event_price(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(PRICED_PRICE))
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF),
+				 errmsg("tariff \"%s\" has no price for service \"%s\"", card_hidden(arg_cstring(fcinfo, PRICED_TARIFF)),
+						card_hidden(arg_cstring(fcinfo, PRICED_SERVICE))),
+				 errdetail("It has none on %s, when usage of account %lld is priced.",
+						   date_to_cstring(PG_GETARG_DATEADT(PRICED_DAY)), (long long) PG_GETARG_INT64(PRICED_ACCOUNT_ID)),
+				 errhint("Set one with kb_set_price.")));
 }
 
 /* kb_usage_is_priced(account_id, service, tariff, day, currency, price, quantity, events) */
@@ -272,20 +294,14 @@ kb_usage_is_priced(PG_FUNCTION_ARGS)
 {
 	ErrorContextCallback callback = {error_context_stack, priced_context, fcinfo};
 
-	for (int i = 0; i <= 4; i++)
+	for (int i = 0; i < PRICED_PRICE; i++)
 		if (PG_ARGISNULL(i))
 			PG_RETURN_NULL();
-	if (PG_ARGISNULL(5))
-		ereport(ERROR,
-				(errcode(ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF),
-				 errmsg("tariff \"%s\" has no price for service \"%s\"", card_hidden(arg_cstring(fcinfo, 2)), card_hidden(arg_cstring(fcinfo, 1))),
-				 errdetail("It has none on %s, when usage of account %lld is priced.",
-						   date_to_cstring(PG_GETARG_DATEADT(3)), (long long) PG_GETARG_INT64(0)),
-				 errhint("Set one with kb_set_price.")));
+	check_event_price(fcinfo);
 	error_context_stack = &callback;
-	if (!PG_ARGISNULL(6) && !PG_ARGISNULL(7))
-		(void) price_rate(PG_GETARG_PRICE(5), PG_GETARG_NUMERIC(6), Max(PG_GETARG_INT64(7), 0),
-						  currency_from_text(PG_GETARG_TEXT_PP(4)));
+	if (!PG_ARGISNULL(PRICED_QUANTITY) && !PG_ARGISNULL(PRICED_EVENTS))
+		(void) price_rate(PG_GETARG_PRICE(PRICED_PRICE), PG_GETARG_NUMERIC(PRICED_QUANTITY),
+						  Max(PG_GETARG_INT64(PRICED_EVENTS), 0), currency_from_text(PG_GETARG_TEXT_PP(PRICED_CURRENCY)));
 	error_context_stack = callback.previous;
 	PG_RETURN_BOOL(true);
 }

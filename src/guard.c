@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "account.h"
 #include "access/stratnum.h"
 #include "access/xact.h"
 #include "args.h"
@@ -32,8 +33,17 @@
 #include "utils/syscache.h"
 
 #define GUARD_HINT \
-	"Attach it so: CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON ... FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard('account column'); " \
+	"Attach it so: CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON ... FOR EACH ROW " \
+	"EXECUTE FUNCTION kbilling.kb_guard('account column'); " \
 	"or for each kind of statement AFTER, REFERENCING NEW TABLE AS added or OLD TABLE AS removed (UPDATE: both), FOR EACH STATEMENT."
+
+/* The trigger's arguments; that a member is needed is said by its word. */
+enum
+{
+	ARG_ACCOUNT, ARG_MEMBER, MAX_ARGS
+};
+
+#define MEMBER_WORD		"member"
 
 /* What is known of an account's access. */
 typedef struct Decision
@@ -63,22 +73,21 @@ static SavedPlan decision_plan = {
 static Decision
 decide(int64 account_id, const char *member)
 {
-	Datum		values[] = {Int64GetDatum(account_id), member ? CStringGetTextDatum(member) : (Datum) 0};
-	Decision	decision = {0};
-	bool		isnull;
+	char		nulls[] = "  ";
+	Datum		values[] = {Int64GetDatum(account_id), plan_text_value(member, &nulls[1])};
 
-	if (plan_execute(&decision_plan, values, member ? NULL : " n", true) == 0)
-		return decision;
-	decision.exists = true;
-	decision.access = text_to_cstring(DatumGetTextPP(plan_column(1, &isnull)));
-	decision.may_write = DatumGetBool(plan_column(2, &isnull));
-	decision.stage = text_to_cstring(DatumGetTextPP(plan_column(3, &isnull)));
-	decision.deleted = DatumGetBool(plan_column(4, &isnull));
-	decision.amount_due = DatumGetMoney(plan_column(5, &isnull));
-	decision.debt_since.date = DatumGetDateADT(plan_column(6, &isnull));
-	decision.debt_since.exists = !isnull;
-	decision.is_member = DatumGetBool(plan_column(7, &isnull));
-	return decision;
+	if (plan_execute(&decision_plan, values, nulls, true) == 0)
+		return (Decision) {0};
+	return (Decision) {
+		.exists = true,
+		.access = plan_cstring(1),
+		.may_write = plan_bool(2),
+		.stage = plan_cstring(3),
+		.deleted = plan_bool(4),
+		.amount_due = plan_money(5),
+		.debt_since = plan_optional_date(6),
+		.is_member = plan_bool(7)
+	};
 }
 
 /* Why, how much, since when, and the way out */
@@ -105,7 +114,7 @@ refuse_access(int64 account_id, const Actor *actor, const Decision *decision)
 
 /* E1: the write of one account's row, or KB003 */
 static void
-check_account(int64 account_id, bool needs_member)
+check_may_write(int64 account_id, bool needs_member)
 {
 	const Actor *actor = session_actor();
 	Decision	decision;
@@ -144,7 +153,7 @@ kb_check_access(PG_FUNCTION_ARGS)
 {
 	arg_required(fcinfo, 0, "account_id");
 	plan_connect();
-	check_account(PG_GETARG_INT64(0), !PG_ARGISNULL(1) && PG_GETARG_BOOL(1));
+	check_may_write(PG_GETARG_INT64(0), !PG_ARGISNULL(1) && PG_GETARG_BOOL(1));
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -200,9 +209,16 @@ check_row(TupleTableSlot *slot, void *state)
 	guard->has_last = true;
 }
 
+/* Whether it has the second argument, which can only be that word */
+static bool
+has_member_word(const TriggerData *trigger)
+{
+	return trigger->tg_trigger->tgnargs > ARG_MEMBER;
+}
+
 /* The trigger must be one that sees the rows */
 static void
-check_attachment(const TriggerData *trigger)
+check_guard_attachment(const TriggerData *trigger)
 {
 	TriggerEvent event = trigger->tg_event;
 
@@ -210,9 +226,10 @@ check_attachment(const TriggerData *trigger)
 		trigger_refuse(trigger, "A TRUNCATE does not say whose rows there were.", GUARD_HINT);
 	if (TRIGGER_FIRED_INSTEAD(event))
 		trigger_refuse(trigger, "It guards tables; a view's rows are guarded where they are written.", GUARD_HINT);
-	if (trigger->tg_trigger->tgnargs < 1 || trigger->tg_trigger->tgnargs > 2 ||
-		(trigger->tg_trigger->tgnargs == 2 && strcmp(trigger->tg_trigger->tgargs[1], "member") != 0))
-		trigger_refuse(trigger, "It takes 1 or 2 arguments: the account column, and 'member' to refuse writes that no member does.", GUARD_HINT);
+	if (trigger->tg_trigger->tgnargs <= ARG_ACCOUNT || trigger->tg_trigger->tgnargs > MAX_ARGS ||
+		(has_member_word(trigger) && strcmp(trigger->tg_trigger->tgargs[ARG_MEMBER], MEMBER_WORD) != 0))
+		trigger_refuse(trigger, "It takes 1 or 2 arguments: the account column, and '" MEMBER_WORD "' to refuse writes that no member does.",
+					   GUARD_HINT);
 	if (TRIGGER_FIRED_FOR_ROW(event))
 		return;
 	if (!TRIGGER_FIRED_AFTER(event))
@@ -230,16 +247,17 @@ make_guard(FunctionCallInfo fcinfo, const TriggerData *trigger)
 	Guard	   *guard = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Guard));
 	HASHCTL		accounts = {.keysize = sizeof(int64),.entrysize = sizeof(int64),.hcxt = fcinfo->flinfo->fn_mcxt};
 
-	check_attachment(trigger);
+	check_guard_attachment(trigger);
 	guard->trigger = trigger;
-	guard->account = trigger_column(trigger, 0);
+	guard->account = trigger_column(trigger, ARG_ACCOUNT);
 	if (guard->account.attnum == 0)
 		trigger_refuse(trigger, "The account column is missing.", GUARD_HINT);
 	trigger_check_integer(trigger, &guard->account);
 	if (TRIGGER_FIRED_BEFORE(trigger->tg_event) &&
 		TupleDescAttr(RelationGetDescr(trigger->tg_relation), guard->account.attnum - 1)->attgenerated != '\0')
-		trigger_refuse(trigger, "The account column is generated, and has no value yet before the row is written.", GUARD_HINT);
-	guard->needs_member = trigger->tg_trigger->tgnargs == 2;
+		trigger_refuse(trigger, "The account column is generated, and has no value yet before the row is written.",
+					   GUARD_HINT);
+	guard->needs_member = has_member_word(trigger);
 	guard->allowed = hash_create("guarded accounts", 64, &accounts, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	return guard;
 }

@@ -4,8 +4,8 @@
  */
 #include "postgres.h"
 
+#include "account.h"
 #include "access/htup_details.h"
-#include "args.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "card.h"
@@ -14,23 +14,38 @@
 #include "currency.h"
 #include "errors.h"
 #include "journal.h"
-#include "kbilling.h"
 #include "nodes/parsenodes.h"
+#include "outbox.h"
 #include "plan.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 
 #define MAX_KEY_LENGTH	255
 #define OWN_KEY_PREFIX	"kb:"
 
+/* kbilling.allow_drop: lets DROP EXTENSION take a journal with it (J7). */
+static bool allow_drop = false;
+
 /* Set while the journal's own statements run; what else touches its columns is refused. */
 static bool journal_is_writing = false;
 
-/* Run a statement of the journal */
-static uint64
-write_journal(SavedPlan *plan, Datum *values, const char *nulls)
+void
+journal_init(void)
+{
+	DefineCustomBoolVariable("kbilling.allow_drop",
+							 "Allows the extension to be dropped while the journal has entries.",
+							 NULL,
+							 &allow_drop,
+							 false,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+}
+
+uint64
+journal_write(SavedPlan *plan, Datum *values, const char *nulls)
 {
 	uint64		rows = 0;
 
@@ -47,40 +62,22 @@ write_journal(SavedPlan *plan, Datum *values, const char *nulls)
 	return rows;
 }
 
-/* A date column that may be NULL */
-static OptionalDate
-date_column(int column)
-{
-	bool		isnull;
-	Datum		value = plan_column(column, &isnull);
-	OptionalDate d = {!isnull, 0};
-
-	if (d.exists)
-		d.date = DatumGetDateADT(value);
-	return d;
-}
-
-/* A column that is not NULL */
-static Datum
-required_column(int column)
-{
-	bool		isnull;
-	Datum		value = plan_column(column, &isnull);
-
-	if (isnull)
-		elog(ERROR, "column %d of an account is null", column);
-	return value;
-}
-
 /* No joins: most postings need neither a tariff of the past nor a policy. */
 static SavedPlan lock_plan = {
 	.sql = "SELECT a.balance, a.unspent_bonus, a.last_seq, a.last_hash, a.debt_since, a.deferred_until,"
-	"       a.charged_through, kb_account_date($2, a.time_zone),"
-	"       a.tariff, a.tariff_from <= kb_account_date($2, a.time_zone),"
-	"       a.state IN ('deleted', 'purged'), kb_account_date(a.created_at, a.time_zone),"
-	"       a.state = 'closing', a.last_notice_no"
+	"       a.stage_check_on, a.closure_check_on, kb_account_date(a.created_at, a.time_zone),"
+	"       a.charged_through, kb_account_date($2, a.time_zone), a.tariff, a.tariff_from,"
+	"       a.state IN ('deleted', 'purged'), a.state = 'closing', a.last_notice_no"
 	"  FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE",
 	.arg_types = {"bigint", "timestamptz"}
+};
+
+/* Its columns */
+enum
+{
+	LOCK_BALANCE = 1, LOCK_BONUS, LOCK_LAST_SEQ, LOCK_LAST_HASH, LOCK_DEBT_SINCE, LOCK_DEFERRED_UNTIL,
+	LOCK_STAGE_CHECK_ON, LOCK_CLOSURE_CHECK_ON, LOCK_CREATED_ON, LOCK_CHARGED_THROUGH, LOCK_TODAY, LOCK_TARIFF,
+	LOCK_TARIFF_FROM, LOCK_IS_DELETED, LOCK_IS_CLOSING, LOCK_LAST_NOTICE_NO
 };
 
 /* Nothing is posted to a deleted account (KB010) */
@@ -94,44 +91,53 @@ refuse_deleted(int64 account_id)
 			 errhint("Support can restore a deleted account for some days.")));
 }
 
+/* Copy the hash of the last entry out of the row */
+static void
+read_last_hash(LockedAccount *account)
+{
+	bytea	   *hash;
+
+	account->has_hash = !plan_is_null(LOCK_LAST_HASH);
+	if (!account->has_hash)
+		return;
+	hash = DatumGetByteaPP(plan_required(LOCK_LAST_HASH));
+	if (VARSIZE_ANY_EXHDR(hash) != PG_SHA256_DIGEST_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the last hash of account %lld is damaged", (long long) account->account_id),
+				 errhint("kb_verify says where its journal stands.")));
+	memcpy(account->last_hash, VARDATA_ANY(hash), PG_SHA256_DIGEST_LENGTH);
+}
+
 /* Lock the row, and copy it out; true if the account is not deleted */
 static bool
 lock_account(int64 account_id, TimestampTz at, LockedAccount *account)
 {
 	Datum		values[] = {Int64GetDatum(account_id), TimestampTzGetDatum(at)};
-	Datum		value;
-	bool		isnull;
-	bool		is_living;
 
 	if (plan_execute(&lock_plan, values, NULL, false) == 0)
 		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
-	is_living = !DatumGetBool(required_column(11));
 
 	account->account_id = account_id;
 	account->at = at;
-	account->balance = DatumGetMoney(required_column(1));
-	account->bonus = DatumGetMoney(required_column(2));
-	account->last_seq = DatumGetInt64(required_column(3));
-	value = plan_column(4, &isnull);
-	account->has_hash = !isnull;
-	if (account->has_hash && VARSIZE_ANY_EXHDR(DatumGetByteaPP(value)) != PG_SHA256_DIGEST_LENGTH)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("the last hash of account %lld is damaged", (long long) account_id),
-				 errhint("kb_verify says where its journal stands.")));
-	if (account->has_hash)
-		memcpy(account->last_hash, VARDATA_ANY(DatumGetByteaPP(value)), PG_SHA256_DIGEST_LENGTH);
-	account->debt_since = date_column(5);
-	account->deferred_until = date_column(6);
-	account->charged_through = DatumGetDateADT(required_column(7));
-	account->today = DatumGetDateADT(required_column(8));
-	account->tariff = text_to_cstring(DatumGetTextPP(required_column(9)));
-	account->tariff_holds = DatumGetBool(required_column(10));
-	account->created_on = DatumGetDateADT(required_column(12));
-	account->is_closing = DatumGetBool(required_column(13));
-	account->last_notice_no = DatumGetInt64(required_column(14));
+	account->today = plan_date(LOCK_TODAY);
+	account->balance = plan_money(LOCK_BALANCE);
+	account->bonus = plan_money(LOCK_BONUS);
+	account->last_seq = plan_int64(LOCK_LAST_SEQ);
+	read_last_hash(account);
+	account->debt_since = plan_optional_date(LOCK_DEBT_SINCE);
+	account->deferred_until = plan_optional_date(LOCK_DEFERRED_UNTIL);
+	account->stage_check_on = plan_optional_date(LOCK_STAGE_CHECK_ON);
+	account->closure_check_on = plan_optional_date(LOCK_CLOSURE_CHECK_ON);
+	account->created_on = plan_date(LOCK_CREATED_ON);
+	account->charged_through = plan_date(LOCK_CHARGED_THROUGH);
+	account->is_closing = plan_bool(LOCK_IS_CLOSING);
+	account->last_notice_no = plan_int64(LOCK_LAST_NOTICE_NO);
+	account->tariff = plan_cstring(LOCK_TARIFF);
+	account->tariff_from = plan_date(LOCK_TARIFF_FROM);
+	account->tariff_holds = account->tariff_from <= account->today;
 	account->knows_stage_days = false;
-	return is_living;
+	return !plan_bool(LOCK_IS_DELETED);
 }
 
 void
@@ -150,20 +156,24 @@ journal_lock_for(int64 account_id, const char *key, TimestampTz at, LockedAccoun
 		refuse_deleted(account_id);
 }
 
-static SavedPlan past_tariff_plan = {
-	.sql = "SELECT h.tariff FROM tariff_history h"
-	" WHERE h.account_id = $1 AND h.from_date <= $2 AND h.to_date > $2",
-	.arg_types = {"bigint", "date"}
+static SavedPlan tariff_plan = {
+	.sql = "SELECT x.tariff FROM kb_tariff_on($1, $2, $3, $4) x",
+	.arg_types = {"bigint", "text", "date", "date"}
 };
 
 const char *
 journal_tariff(LockedAccount *account)
 {
-	Datum		values[] = {Int64GetDatum(account->account_id), DateADTGetDatum(account->today)};
+	if (!account->tariff_holds)
+	{
+		Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(account->tariff),
+			DateADTGetDatum(account->tariff_from), DateADTGetDatum(account->today)
+		};
 
-	if (!account->tariff_holds && plan_execute(&past_tariff_plan, values, NULL, false) > 0)
-		account->tariff = text_to_cstring(DatumGetTextPP(required_column(1)));
-	account->tariff_holds = true;
+		plan_execute(&tariff_plan, values, NULL, false);
+		account->tariff = plan_cstring(1);
+		account->tariff_holds = true;
+	}
 	return account->tariff;
 }
 
@@ -184,9 +194,9 @@ stage_days(LockedAccount *account)
 	tariff = CStringGetTextDatum(journal_tariff(account));
 	if (plan_execute(&stage_days_plan, &tariff, NULL, false) == 0)
 		elog(ERROR, "tariff \"%s\" is gone", account->tariff);
-	account->stage_days.remind_day = DatumGetInt32(required_column(1));
-	account->stage_days.restrict_day = DatumGetInt32(required_column(2));
-	account->stage_days.block_day = DatumGetInt32(required_column(3));
+	account->stage_days.remind_day = plan_int32(1);
+	account->stage_days.restrict_day = plan_int32(2);
+	account->stage_days.block_day = plan_int32(3);
 	account->knows_stage_days = true;
 	return &account->stage_days;
 }
@@ -204,33 +214,6 @@ Stage
 journal_stage(LockedAccount *account)
 {
 	return stage_of(account, account->debt_since);
-}
-
-/* When the stage of a debt changes by itself, from the account's local date on */
-static OptionalDate
-next_stage_check(LockedAccount *account, OptionalDate debt_since)
-{
-	OptionalDate never = {false, 0};
-
-	if (!debt_since.exists)
-		return never;
-	return stage_next_change(debt_since, account->deferred_until, account->today, stage_days(account));
-}
-
-static SavedPlan stage_then_plan = {
-	.sql = "SELECT kb_stage_at($1, $2, e.posted_at)::text FROM entry e"
-	" WHERE e.account_id = $1 AND e.seq = $3",
-	.arg_types = {"bigint", "bigint", "bigint"}
-};
-
-char *
-journal_stage_then(const LockedAccount *account, int64 seq, int64 at_seq)
-{
-	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(seq), Int64GetDatum(at_seq)};
-
-	if (plan_execute(&stage_then_plan, values, NULL, false) == 0)
-		elog(ERROR, "entry %lld is gone", (long long) at_seq);
-	return text_to_cstring(DatumGetTextPP(required_column(1)));
 }
 
 void
@@ -281,7 +264,7 @@ make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
 	entry->effective_on = account->today;
 	entry->posted_at = account->at;
 	entry->key = posting->key;
-	entry->period.exists = false;
+	entry->period = no_date();
 	entry->method = posting->method;
 	entry->ref_seq = posting->ref_seq;
 	entry->member = posting->member;
@@ -298,7 +281,6 @@ make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
 #define ENTRY_TYPES \
 	"bigint", "bigint", "text", "kb_money", "kb_money", "kb_money", "date", \
 		"date", "timestamptz", "text", "text", "bigint", "text", "text", "jsonb", "bytea"
-#define NUM_ENTRY_TYPES 16
 
 /* An entry alone */
 static SavedPlan append_plan = {
@@ -313,110 +295,125 @@ static SavedPlan append_plan = {
 static SavedPlan append_and_store_plan = {
 	.sql = "WITH e AS (" INSERT_ENTRY " RETURNING seq),"
 	" n AS (INSERT INTO notice (account_id, notice_no, written_at, due_at, kind, occasion, stage_before, stage)"
-	"       SELECT $1, $17, $9, $9, $19::kb_notice_kind, $20, $21::kb_stage, $22::kb_stage"
-	"         FROM e WHERE $19 IS NOT NULL)"
+	"       SELECT $1, $19, $9, $9, $20::kb_notice_kind, $21, $22::kb_stage, $23::kb_stage"
+	"         FROM e WHERE $20 IS NOT NULL)"
 	" UPDATE account a"
 	"    SET balance = $5, unspent_bonus = $6, last_seq = $2, last_hash = $16, debt_since = $7,"
-	/* a change of the stage that is due, but not told of yet, stays so while the debt does */
-	"        stage_check_on = CASE WHEN a.debt_since = $7 AND a.stage_check_on <= $8 THEN a.stage_check_on"
-	/* and while another tariff is to come, whose policy may be another, it is looked at each day */
-	"            ELSE least($18, CASE WHEN $7 IS NOT NULL AND a.tariff_from > $8 THEN $8 + 1 END) END,"
-	"        last_notice_no = $17,"
-	"        closure_check_on = coalesce(a.closure_check_on, CASE WHEN $5 <= 0 THEN $8 END)"
+	"        stage_check_on = $17, closure_check_on = $18, last_notice_no = $19"
 	"   FROM e WHERE a.account_id = $1",
-	.arg_types = {ENTRY_TYPES, "bigint", "date", "text", "text", "text", "text"}
+	.arg_types = {ENTRY_TYPES, "date", "date", "bigint", "text", "text", "text", "text"}
 };
 
-/* A text parameter that may be missing */
-static Datum
-text_value(const char *str, char *null)
+/* Their parameters, from $1 on */
+enum
 {
-	*null = str ? ' ' : 'n';
-	return str ? CStringGetTextDatum(str) : (Datum) 0;
-}
+	PARAM_ACCOUNT_ID, PARAM_SEQ, PARAM_KIND, PARAM_AMOUNT, PARAM_BALANCE_AFTER, PARAM_BONUS_AFTER, PARAM_DEBT_SINCE,
+	PARAM_EFFECTIVE_ON, PARAM_POSTED_AT, PARAM_KEY, PARAM_METHOD, PARAM_REF_SEQ, PARAM_MEMBER, PARAM_MEMO, PARAM_LINES,
+	PARAM_HASH,
+	PARAM_STAGE_CHECK_ON, PARAM_CLOSURE_CHECK_ON, PARAM_NOTICE_NO, PARAM_NOTICE_KIND, PARAM_OCCASION,
+	PARAM_STAGE_BEFORE, PARAM_STAGE, NUM_PARAMS
+};
 
-/* A date parameter that may be missing */
+/* A hash as a bytea */
 static Datum
-date_value(OptionalDate d, char *null)
+hash_value(const uint8 *hash)
 {
-	*null = d.exists ? ' ' : 'n';
-	return DateADTGetDatum(d.date);
+	bytea	   *value = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+
+	SET_VARSIZE(value, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	memcpy(VARDATA(value), hash, PG_SHA256_DIGEST_LENGTH);
+	return PointerGetDatum(value);
 }
 
 /* The parameters of either plan that are the entry's columns */
 static void
 entry_values(const Entry *entry, const uint8 *hash, Datum *values, char *nulls)
 {
-	bytea	   *hash_value = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-
-	SET_VARSIZE(hash_value, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	memcpy(VARDATA(hash_value), hash, PG_SHA256_DIGEST_LENGTH);
-
-	memset(nulls, ' ', NUM_ENTRY_TYPES);
-	values[0] = Int64GetDatum(entry->account_id);
-	values[1] = Int64GetDatum(entry->seq);
-	values[2] = text_value(entry->kind, &nulls[2]);
-	values[3] = MoneyGetDatum(entry->amount);
-	values[4] = MoneyGetDatum(entry->balance_after);
-	values[5] = MoneyGetDatum(entry->bonus_after);
-	values[6] = date_value(entry->debt_since, &nulls[6]);
-	values[7] = DateADTGetDatum(entry->effective_on);
-	values[8] = TimestampTzGetDatum(entry->posted_at);
-	values[9] = text_value(entry->key, &nulls[9]);
-	values[10] = text_value(entry->method, &nulls[10]);
-	values[11] = Int64GetDatum(entry->ref_seq);
-	nulls[11] = entry->ref_seq > 0 ? ' ' : 'n';
-	values[12] = text_value(entry->member, &nulls[12]);
-	values[13] = text_value(entry->memo, &nulls[13]);
-	values[14] = PointerGetDatum(entry->lines);
-	nulls[14] = entry->lines ? ' ' : 'n';
-	values[15] = PointerGetDatum(hash_value);
+	values[PARAM_ACCOUNT_ID] = Int64GetDatum(entry->account_id);
+	values[PARAM_SEQ] = Int64GetDatum(entry->seq);
+	values[PARAM_KIND] = CStringGetTextDatum(entry->kind);
+	values[PARAM_AMOUNT] = MoneyGetDatum(entry->amount);
+	values[PARAM_BALANCE_AFTER] = MoneyGetDatum(entry->balance_after);
+	values[PARAM_BONUS_AFTER] = MoneyGetDatum(entry->bonus_after);
+	values[PARAM_DEBT_SINCE] = plan_date_value(entry->debt_since, &nulls[PARAM_DEBT_SINCE]);
+	values[PARAM_EFFECTIVE_ON] = DateADTGetDatum(entry->effective_on);
+	values[PARAM_POSTED_AT] = TimestampTzGetDatum(entry->posted_at);
+	values[PARAM_KEY] = CStringGetTextDatum(entry->key);
+	values[PARAM_METHOD] = plan_text_value(entry->method, &nulls[PARAM_METHOD]);
+	values[PARAM_REF_SEQ] = Int64GetDatum(entry->ref_seq);
+	nulls[PARAM_REF_SEQ] = entry->ref_seq > 0 ? ' ' : 'n';
+	values[PARAM_MEMBER] = plan_text_value(entry->member, &nulls[PARAM_MEMBER]);
+	values[PARAM_MEMO] = plan_text_value(entry->memo, &nulls[PARAM_MEMO]);
+	values[PARAM_LINES] = PointerGetDatum(entry->lines);
+	nulls[PARAM_LINES] = entry->lines ? ' ' : 'n';
+	values[PARAM_HASH] = hash_value(hash);
 }
 
-/* The notice that is written with a posting; kind is NULL if there is none. */
-typedef struct EntryNotice
+/* Where a posting of one entry or more began, and the notice of the first. */
+typedef struct PostingStart
 {
-	const char *kind;
-	int64		seq;			/* of the entry that it is about */
-	Stage		stage_before;
-} EntryNotice;
+	OptionalDate debt_since;
+	Stage		stage;			/* set if there is a notice */
+	int64		seq;			/* of the first entry */
+	const char *notice;			/* its kind; NULL: none */
+} PostingStart;
+
+/* The parameters of the notice */
+static void
+notice_values(LockedAccount *account, const Entry *entry, const PostingStart *start, Datum *values, char *nulls)
+{
+	if (start->notice == NULL)
+	{
+		memset(&nulls[PARAM_NOTICE_KIND], 'n', NUM_PARAMS - PARAM_NOTICE_KIND);
+		return;
+	}
+	values[PARAM_NOTICE_KIND] = CStringGetTextDatum(start->notice);
+	values[PARAM_OCCASION] = CStringGetTextDatum(psprintf("%lld", (long long) start->seq));
+	values[PARAM_STAGE_BEFORE] = CStringGetTextDatum(stage_label(start->stage));
+	values[PARAM_STAGE] = CStringGetTextDatum(stage_label(stage_of(account, entry->debt_since)));
+}
 
 /* Write the last entry, and with it the account's row and the notice; false if the entry's key is known */
 static bool
-write_last_entry(LockedAccount *account, const Entry *entry, const EntryNotice *notice, Datum *values, char *nulls)
+write_last_entry(LockedAccount *account, const Entry *entry, const PostingStart *start, Datum *values, char *nulls)
 {
-	bool		has_notice = notice->kind != NULL;
-	int64		notice_no = account->last_notice_no + has_notice;
+	OptionalDate stage_check_on = posting_stage_check_on(account->stage_check_on, start->debt_since, entry->debt_since,
+														 account->deferred_until, account->tariff_from, account->today,
+														 entry->debt_since.exists ? stage_days(account) : NULL);
+	OptionalDate closure_check_on = posting_closure_check_on(account->closure_check_on, entry->balance_after,
+															 entry->effective_on);
+	int64		notice_no = account->last_notice_no + (start->notice != NULL);
 
-	values[16] = Int64GetDatum(notice_no);
-	nulls[16] = ' ';
-	values[17] = date_value(next_stage_check(account, entry->debt_since), &nulls[17]);
-	values[18] = text_value(notice->kind, &nulls[18]);
-	values[19] = text_value(has_notice ? psprintf("%lld", (long long) notice->seq) : NULL, &nulls[19]);
-	values[20] = text_value(has_notice ? stage_label(notice->stage_before) : NULL, &nulls[20]);
-	values[21] = text_value(has_notice ? stage_label(stage_of(account, entry->debt_since)) : NULL, &nulls[21]);
-	if (write_journal(&append_and_store_plan, values, nulls) == 0)
+	values[PARAM_STAGE_CHECK_ON] = plan_date_value(stage_check_on, &nulls[PARAM_STAGE_CHECK_ON]);
+	values[PARAM_CLOSURE_CHECK_ON] = plan_date_value(closure_check_on, &nulls[PARAM_CLOSURE_CHECK_ON]);
+	values[PARAM_NOTICE_NO] = Int64GetDatum(notice_no);
+	notice_values(account, entry, start, values, nulls);
+	if (journal_write(&append_and_store_plan, values, nulls) == 0)
 		return false;
+
+	account->stage_check_on = stage_check_on;
+	account->closure_check_on = closure_check_on;
 	account->last_notice_no = notice_no;
-	if (has_notice)
+	if (start->notice != NULL)
 		kb_wake_workers();
 	return true;
 }
 
 /* Append an entry; the last one of a posting moves the account's row too, and writes the notice */
 static bool
-append_entry(LockedAccount *account, const Posting *posting, bool last, const EntryNotice *notice)
+append_entry(LockedAccount *account, const Posting *posting, bool last, const PostingStart *start)
 {
-	Datum		values[PLAN_MAX_ARGS];
-	char		nulls[PLAN_MAX_ARGS];
+	Datum		values[NUM_PARAMS] = {0};
+	char		nulls[NUM_PARAMS];
 	Entry		entry;
 	uint8		hash[PG_SHA256_DIGEST_LENGTH];
 
 	make_entry(account, posting, &entry);
 	posting_hash(account->has_hash ? account->last_hash : NULL, &entry, hash);
+	memset(nulls, ' ', sizeof(nulls));
 	entry_values(&entry, hash, values, nulls);
-	if (last ? !write_last_entry(account, &entry, notice, values, nulls) :
-		write_journal(&append_plan, values, nulls) == 0)
+	if (last ? !write_last_entry(account, &entry, start, values, nulls) :
+		journal_write(&append_plan, values, nulls) == 0)
 		return false;
 
 	account->balance = entry.balance_after;
@@ -440,7 +437,7 @@ journal_knows(const LockedAccount *account, const char *key, Money *amount)
 
 	if (plan_execute(&known_plan, values, NULL, false) == 0)
 		return false;
-	*amount = DatumGetMoney(required_column(1));
+	*amount = plan_money(1);
 	return true;
 }
 
@@ -461,13 +458,13 @@ is_known_beyond_range(const LockedAccount *account, const Posting *posting)
 bool
 journal_post(LockedAccount *account, const Posting *postings, int n)
 {
-	EntryNotice notice = {postings[0].notice, account->last_seq + 1, STAGE_OK};
+	PostingStart start = {account->debt_since, STAGE_OK, account->last_seq + 1, postings[0].notice};
 
-	if (notice.kind != NULL)
-		notice.stage_before = journal_stage(account);
+	if (start.notice != NULL)
+		start.stage = journal_stage(account);
 	for (int i = 0; i < n; i++)
 		if (is_known_beyond_range(account, &postings[i]) ||
-			!append_entry(account, &postings[i], i == n - 1, &notice))
+			!append_entry(account, &postings[i], i == n - 1, &start))
 		{
 			if (i > 0)
 				elog(ERROR, "key \"%s\" is in use", postings[i].key);
@@ -485,129 +482,31 @@ static SavedPlan replay_plan = {
 	.arg_types = {"bigint", "text", "text", "kb_money", "text", "bigint", "text"}
 };
 
+/* Its columns */
+enum
+{
+	REPLAY_SEQ = 1, REPLAY_IS_SAME
+};
+
 int64
 journal_replayed(const LockedAccount *account, const Posting *posting)
 {
-	Datum		values[7];
-	char		nulls[7];
+	char		nulls[] = "       ";
+	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(posting->key),
+		CStringGetTextDatum(posting->kind), MoneyGetDatum(posting->amount), plan_text_value(posting->method, &nulls[4]),
+		Int64GetDatum(posting->ref_seq), plan_text_value(posting->memo, &nulls[6])
+	};
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = Int64GetDatum(account->account_id);
-	values[1] = text_value(posting->key, &nulls[1]);
-	values[2] = text_value(posting->kind, &nulls[2]);
-	values[3] = MoneyGetDatum(posting->amount);
-	values[4] = text_value(posting->method, &nulls[4]);
-	values[5] = Int64GetDatum(posting->ref_seq);
 	nulls[5] = posting->ref_seq > 0 ? ' ' : 'n';
-	values[6] = text_value(posting->memo, &nulls[6]);
 	if (plan_execute(&replay_plan, values, nulls, false) == 0)
 		elog(ERROR, "an entry of account %lld is gone", (long long) account->account_id);
-	if (!DatumGetBool(required_column(2)))
+	if (!plan_bool(REPLAY_IS_SAME))
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_KEY_REUSED),
 				 errmsg("reference \"%s\" of account %lld is in use", posting->key, (long long) account->account_id),
-				 errdetail("Entry %lld was posted under it, with other content.",
-						   (long long) DatumGetInt64(required_column(1))),
+				 errdetail("Entry %lld was posted under it, with other content.", (long long) plan_int64(REPLAY_SEQ)),
 				 errhint("A reference stands for one posting; repeat it only to repeat the same call.")));
-	return DatumGetInt64(required_column(1));
-}
-
-/* The rules of make_entry again, as a set: the same functions, the columns in place of the struct. */
-static SavedPlan post_charges_plan = {
-	.sql = "WITH posted AS ("
-	"  UPDATE account a"
-	"     SET balance = a.balance - c.total,"
-	"         unspent_bonus = kb_bonus_after(a.unspent_bonus, least(- c.total, c.total - c.total),"
-	"                                                 a.balance - c.total),"
-	"         debt_since = kb_debt_since(a.debt_since, a.balance - c.total, c.effective_on),"
-	"         last_seq = a.last_seq + c.entries,"
-	"         last_hash = CASE c.entries WHEN 0 THEN a.last_hash ELSE kb_entry_hash("
-	"             a.last_hash, a.account_id, a.last_seq + 1, 'charge', - c.total,"
-	"             a.balance - c.total,"
-	"             kb_bonus_after(a.unspent_bonus, least(- c.total, c.total - c.total),"
-	"                                     a.balance - c.total),"
-	"             kb_debt_since(a.debt_since, a.balance - c.total, c.effective_on),"
-	"             c.effective_on, $2, c.key, c.period, NULL, NULL, NULL, NULL, c.lines) END,"
-	"         charged_through = c.last_day,"
-	"         stage_check_on = CASE WHEN a.stage_check_on <= c.today"
-	"             AND a.debt_since = kb_debt_since(a.debt_since, a.balance - c.total, c.effective_on)"
-	"           THEN a.stage_check_on"
-	"           ELSE least(kb_next_stage_on("
-	"               kb_debt_since(a.debt_since, a.balance - c.total, c.effective_on),"
-	"               a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day),"
-	"             CASE WHEN a.balance < c.total AND a.tariff_from > c.today THEN c.today + 1 END) END,"
-	"         closure_check_on = coalesce(a.closure_check_on,"
-	"             CASE WHEN a.balance - c.total <= 0 THEN c.effective_on END),"
-	"         last_notice_no = a.last_notice_no + c.entries"
-	"    FROM kb_charges($1, $2) c"
-	"   WHERE a.account_id = c.account_id AND a.charged_through = c.charged_through"
-	"     AND a.terms_version = c.terms_version AND a.state IN ('active', 'closing')"
-	"  RETURNING a.account_id, a.last_seq, a.balance, a.unspent_bonus, a.debt_since, a.last_hash, a.last_notice_no,"
-	"            c.effective_on, c.key, c.period, c.total, c.lines, c.entries,"
-	"            kb_stage(a.debt_since, a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day) AS stage"
-	"), written AS ("
-	"  INSERT INTO entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since,"
-	"                              effective_on, posted_at, key, period, lines, hash)"
-	"  SELECT account_id, last_seq, 'charge', - total, balance, unspent_bonus, debt_since,"
-	"         effective_on, $2, key, period, lines, last_hash"
-	"    FROM posted WHERE entries = 1"
-	"), told AS ("
-	"  INSERT INTO notice (account_id, notice_no, written_at, due_at, kind, occasion, stage)"
-	"  SELECT account_id, last_notice_no, $2, $2, 'charge_posted', last_seq::text, stage FROM posted WHERE entries = 1"
-	"), settled AS ("
-	/* what the bill has read is billed; what a total has got meanwhile is left for the next one */
-	"  UPDATE usage_total t"
-	"     SET billed_quantity = CASE WHEN s.aggregation IN ('max', 'last')"
-	"             THEN kb_usage_level(s.account_id, s.period, s.service, s.aggregation) ELSE s.quantity END,"
-	"         billed_events = s.events,"
-	"         settled = t.events = s.events AND t.quantity IS NOT DISTINCT FROM s.quantity"
-	"    FROM posted p"
-	"   CROSS JOIN LATERAL (SELECT DISTINCT o.period, o.service FROM usage_total o"
-	"                        WHERE o.account_id = p.account_id AND o.period <= p.period AND NOT o.settled) n"
-	"    JOIN usage_total s ON s.account_id = p.account_id AND s.period = n.period AND s.service = n.service"
-	"     AND (NOT s.settled OR s.aggregation IN ('max', 'last'))"
-	"   WHERE t.account_id = s.account_id AND t.period = s.period AND t.service = s.service AND t.slot = s.slot"
-	")"
-	"SELECT account_id, period, CASE entries WHEN 1 THEN last_seq END, total, balance, debt_since FROM posted",
-	.arg_types = {"bigint[]", "timestamptz"}
-};
-
-uint64
-journal_post_charges(ArrayType *account_ids, TimestampTz at)
-{
-	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
-	uint64		charged = write_journal(&post_charges_plan, values, NULL);
-
-	if (charged > 0)
-		kb_wake_workers();
-	return charged;
-}
-
-/* The months up to a day that are not charged never will be (D5) */
-static SavedPlan skip_plan = {
-	.sql = "WITH skipped AS ("
-	"  INSERT INTO skipped_month (account_id, period)"
-	"  SELECT a.account_id, m::date"
-	"    FROM account a, generate_series(kb_month_first_day(a.charged_through + 1)::timestamp, $2::timestamp, interval '1 month') m"
-	"   WHERE a.account_id = $1"
-	")"
-	"UPDATE account a SET charged_through = $2 WHERE a.account_id = $1 AND a.charged_through < $2",
-	.arg_types = {"bigint", "date"}
-};
-
-/* kb_skip_months(account_id, through) */
-PG_FUNCTION_INFO_V1(kb_skip_months);
-Datum
-kb_skip_months(PG_FUNCTION_ARGS)
-{
-	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
-
-	arg_required(fcinfo, 0, "account_id");
-	arg_required(fcinfo, 1, "through");
-	plan_connect();
-	write_journal(&skip_plan, values, NULL);
-	SPI_finish();
-	PG_RETURN_VOID();
+	return plan_int64(REPLAY_SEQ);
 }
 
 /* Trigger of the journal's tables (J1, J2) */
@@ -699,36 +598,11 @@ kb_refuse_drop(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		elog(ERROR, "kb_refuse_drop is an event trigger function");
-	if (would_drop_journal(trigger->parsetree) && !kb_allow_drop && journal_has_entries())
+	if (would_drop_journal(trigger->parsetree) && !allow_drop && journal_has_entries())
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_JOURNAL_IS_IMMUTABLE),
 				 errmsg("dropping kbilling is refused: its journal has entries"),
 				 errdetail("The drop would take every account and entry with it (J7)."),
 				 errhint("If that is what you want, SET kbilling.allow_drop = on first.")));
 	PG_RETURN_NULL();
-}
-
-/* Trigger of built-in rows */
-PG_FUNCTION_INFO_V1(kb_refuse_change);
-Datum
-kb_refuse_change(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo) || trigger->tg_trigger->tgnargs != 1)
-		elog(ERROR, "kb_refuse_change is a trigger function with one argument");
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("a built-in row of kbilling.%s cannot be changed",
-					RelationGetRelationName(trigger->tg_relation)),
-			 errhint("%s", trigger->tg_trigger->tgargs[0])));
-}
-
-/* kb_no_account(account_id, like_type): for coalesce() over a look-up */
-PG_FUNCTION_INFO_V1(kb_no_account);
-Datum
-kb_no_account(PG_FUNCTION_ARGS)
-{
-	arg_required(fcinfo, 0, "account_id");
-	ereport(ERROR, NO_SUCH_ACCOUNT(PG_GETARG_INT64(0)));
 }

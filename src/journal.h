@@ -3,15 +3,15 @@
  *		The one place that writes entries and moves balances (J2).
  *
  * One account: lock it, then post, within one SPI connection.  Many accounts:
- * journal_post_charges, one statement.
+ * a statement of the caller's own, through journal_write.
  */
 #ifndef KBILLING_JOURNAL_H
 #define KBILLING_JOURNAL_H
 
 #include "postgres.h"
 #include "access.h"
+#include "plan.h"
 #include "posting.h"
-#include "utils/array.h"
 
 /* An account whose row this transaction has locked. */
 typedef struct LockedAccount
@@ -26,11 +26,14 @@ typedef struct LockedAccount
 	uint8		last_hash[PG_SHA256_DIGEST_LENGTH];
 	OptionalDate debt_since;
 	OptionalDate deferred_until;
+	OptionalDate stage_check_on;	/* see posting.h */
+	OptionalDate closure_check_on;
 	DateADT		created_on;
 	DateADT		charged_through;
 	bool		is_closing;
 	int64		last_notice_no;
 	char	   *tariff;			/* see journal_tariff */
+	DateADT		tariff_from;
 	bool		tariff_holds;	/* it is the one in force today */
 	bool		knows_stage_days;
 	StageDays	stage_days;		/* of that tariff's policy; see journal_stage */
@@ -50,6 +53,12 @@ typedef struct Posting
 	Jsonb	   *lines;
 	const char *notice;			/* label of kb_notice_kind; of the first of several */
 } Posting;
+
+/*
+ * Runs a statement that moves columns of kbilling.account which are the
+ * journal's: it writes the entries that say so, too.  As plan_execute.
+ */
+extern uint64 journal_write(SavedPlan *plan, Datum *values, const char *nulls);
 
 /* Locks the row; KB001 for an unknown account, KB010 for a deleted one. */
 extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *account);
@@ -86,16 +95,7 @@ extern void journal_check_currency(const LockedAccount *account, Money amount);
 extern const char *journal_tariff(LockedAccount *account);
 extern Stage journal_stage(LockedAccount *account);
 
-/* Label of the stage that the account had after entry seq (0: before the first), at the posting of entry at_seq. */
-extern char *journal_stage_then(const LockedAccount *account, int64 seq, int64 at_seq);
-
-/*
- * Charges the oldest ended period of each of the accounts (bigint[]) that has
- * one, in one statement.  Leaves a row for each account charged in
- * SPI_tuptable: account_id, period, seq (NULL if nothing was due, C8), total,
- * balance, debt_since.  An account that is charged or changed by another
- * transaction meanwhile is left alone.
- */
-extern uint64 journal_post_charges(ArrayType *account_ids, TimestampTz at);
+/* For _PG_init: defines kbilling.allow_drop. */
+extern void journal_init(void);
 
 #endif

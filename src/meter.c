@@ -15,10 +15,10 @@
 #include "calendar.h"
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
+#include "clock.h"
 #include "errors.h"
 #include "executor/spi.h"
 #include "journal.h"
-#include "kbilling.h"
 #include "plan.h"
 #include "rowtrigger.h"
 #include "usage.h"
@@ -32,7 +32,15 @@
 	"FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('service', 'account column'); " \
 	"for UPDATE with OLD TABLE and NEW TABLE, for DELETE with OLD TABLE."
 
-/* What the trigger's arguments mean. */
+/* The trigger's arguments */
+enum
+{
+	ARG_SERVICE, ARG_ACCOUNT, ARG_QUANTITY, ARG_KEY, MAX_ARGS
+};
+
+#define MIN_ARGS	(ARG_ACCOUNT + 1)
+
+/* What they mean. */
 typedef struct Meter
 {
 	TriggerData *trigger;
@@ -47,7 +55,7 @@ typedef struct Meter
 
 /* When it may fire, and with what */
 static void
-check_attachment(const TriggerData *trigger)
+check_meter_attachment(const TriggerData *trigger)
 {
 	TriggerEvent event = trigger->tg_event;
 
@@ -59,12 +67,13 @@ check_attachment(const TriggerData *trigger)
 		trigger_refuse(trigger, "The new rows are missing: REFERENCING NEW TABLE AS added.", METER_HINT);
 	if (!TRIGGER_FIRED_BY_INSERT(event) && trigger->tg_oldtable == NULL)
 		trigger_refuse(trigger, "The old rows are missing: REFERENCING OLD TABLE AS removed.", METER_HINT);
-	if (trigger->tg_trigger->tgnargs < 2 || trigger->tg_trigger->tgnargs > 4)
+	if (trigger->tg_trigger->tgnargs < MIN_ARGS || trigger->tg_trigger->tgnargs > MAX_ARGS)
 		trigger_refuse(trigger, "It takes 2 to 4 arguments: service, account column, quantity column or '', key column.", METER_HINT);
 }
 
 static SavedPlan service_plan = {
-	.sql = "SELECT s.kind = 'metered', s.aggregation FROM service s WHERE s.service = $1",
+	.sql = "SELECT s.kind = 'metered', s.aggregation = 'unique', s.aggregation IN ('sum', 'count')"
+	"  FROM service s WHERE s.service = $1",
 	.arg_types = {"text"}
 };
 
@@ -73,8 +82,6 @@ static void
 read_service(Meter *meter)
 {
 	Datum		service = PointerGetDatum(meter->service);
-	char	   *aggregation;
-	bool		isnull;
 
 	if (plan_execute(&service_plan, &service, NULL, false) == 0)
 		ereport(ERROR,
@@ -83,16 +90,15 @@ read_service(Meter *meter)
 				 errdetail("Trigger \"%s\" on table \"%s\" names it.", meter->trigger->tg_trigger->tgname,
 						   RelationGetRelationName(meter->trigger->tg_relation)),
 				 errhint("Create it with kb_create_service, or look it up in kbilling.service.")));
-	if (!DatumGetBool(plan_column(1, &isnull)))
+	if (!plan_bool(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("service \"%s\" is not metered", text_to_cstring(meter->service)),
 				 errdetail("Trigger \"%s\" on table \"%s\" names it.", meter->trigger->tg_trigger->tgname,
 						   RelationGetRelationName(meter->trigger->tg_relation)),
 				 errhint("A recurring service is switched on with kb_switch_on.")));
-	aggregation = text_to_cstring(DatumGetTextPP(plan_column(2, &isnull)));
-	meter->counts_values = strcmp(aggregation, "unique") == 0;
-	meter->adds_up = strcmp(aggregation, "sum") == 0 || strcmp(aggregation, "count") == 0;
+	meter->counts_values = plan_bool(2);
+	meter->adds_up = plan_bool(3);
 }
 
 /* The table that a row is of, whichever partition the statement names */
@@ -115,12 +121,12 @@ is_number(Oid type)
 static void
 read_meter(Meter *meter, TriggerData *trigger)
 {
-	check_attachment(trigger);
+	check_meter_attachment(trigger);
 	meter->trigger = trigger;
-	meter->service = cstring_to_text(trigger->tg_trigger->tgargs[0]);
-	meter->account = trigger_column(trigger, 1);
-	meter->quantity = trigger_column(trigger, 2);
-	meter->key = trigger_column(trigger, 3);
+	meter->service = cstring_to_text(trigger->tg_trigger->tgargs[ARG_SERVICE]);
+	meter->account = trigger_column(trigger, ARG_ACCOUNT);
+	meter->quantity = trigger_column(trigger, ARG_QUANTITY);
+	meter->key = trigger_column(trigger, ARG_KEY);
 	meter->table = trigger_table(whole_table(trigger->tg_relation));
 	read_service(meter);
 	if (meter->account.attnum == 0)
@@ -131,7 +137,8 @@ read_meter(Meter *meter, TriggerData *trigger)
 	if (meter->quantity.attnum != 0 && !meter->counts_values && !is_number(meter->quantity.type))
 		trigger_refuse_type(trigger, &meter->quantity, "number");
 	if (!meter->adds_up && meter->key.attnum == 0 && !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		trigger_refuse(trigger, "The service's events do not just add up: to take a row back, its key is needed, as fourth argument.", METER_HINT);
+		trigger_refuse(trigger, "The service's events do not just add up: to take a row back, its key is needed, as fourth argument.",
+					   METER_HINT);
 }
 
 /* A number */
@@ -153,7 +160,7 @@ number_value(Datum value, Oid type)
 
 /* A value as text */
 static text *
-text_value(const Meter *meter, TupleTableSlot *slot, const TriggerColumn *column)
+row_text(const Meter *meter, TupleTableSlot *slot, const TriggerColumn *column)
 {
 	Datum		value = trigger_value(meter->trigger, slot, column);
 	Oid			output;
@@ -167,7 +174,7 @@ text_value(const Meter *meter, TupleTableSlot *slot, const TriggerColumn *column
 static text *
 row_value(const Meter *meter, TupleTableSlot *slot)
 {
-	text	   *value = text_value(meter, slot, &meter->quantity);
+	text	   *value = row_text(meter, slot, &meter->quantity);
 
 	if (VARSIZE_ANY_EXHDR(value) > MAX_VALUE_LENGTH)
 		ereport(ERROR,
@@ -215,7 +222,7 @@ read_row(const Meter *meter, TupleTableSlot *slot, bool removed, const EventSet 
 		event.events = -event.events;
 	}
 	if (meter->key.attnum != 0)
-		event.key = cstring_to_text(journal_key(text_value(meter, slot, &meter->key), "key"));
+		event.key = cstring_to_text(journal_key(row_text(meter, slot, &meter->key), "key"));
 	return event;
 }
 
@@ -227,6 +234,7 @@ typedef struct RowReader
 	EventSet   *set;
 } RowReader;
 
+/* Add a row as an event */
 static void
 add_row(TupleTableSlot *slot, void *state)
 {
@@ -256,7 +264,7 @@ result_column(uint64 row, int column)
 	return isnull ? (Datum) 0 : value;
 }
 
-/* The rows of a result as events, from its columns in the order that events_register gives them */
+/* The rows of a result as events; its columns are those of a set, but for n and what is the same for all */
 static void
 read_result(const Meter *meter, const char *source, EventSet *set)
 {
@@ -266,20 +274,31 @@ read_result(const Meter *meter, const char *source, EventSet *set)
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		UsageEvent	event = {
-			.account_id = DatumGetInt64(result_column(row, 1)),
-			.service = (text *) DatumGetPointer(result_column(row, 2)),
-			.key = (text *) DatumGetPointer(result_column(row, 3)),
-			.revision = DatumGetInt32(result_column(row, 4)),
-			.at = DatumGetTimestampTz(result_column(row, 5)),
-			.quantity = DatumGetNumeric(result_column(row, 6)),
-			.events = DatumGetInt64(result_column(row, 7)),
-			.value = (text *) DatumGetPointer(result_column(row, 8)),
+			.account_id = DatumGetInt64(result_column(row, EVENT_ACCOUNT_ID)),
+			.service = (text *) DatumGetPointer(result_column(row, EVENT_SERVICE)),
+			.key = (text *) DatumGetPointer(result_column(row, EVENT_KEY)),
+			.revision = DatumGetInt32(result_column(row, EVENT_REVISION)),
+			.at = DatumGetTimestampTz(result_column(row, EVENT_AT)),
+			.quantity = DatumGetNumeric(result_column(row, EVENT_QUANTITY)),
+			.events = DatumGetInt64(result_column(row, EVENT_EVENTS)),
+			.value = (text *) DatumGetPointer(result_column(row, EVENT_VALUE)),
 			.metered_table = table
 		};
 
 		events_add(set, &event);
 	}
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Record the events that a statement has found */
+static void
+record_result(const Meter *meter, const char *source)
+{
+	EventSet	set;
+
+	read_result(meter, source, &set);
+	usage_record(&set);
+	events_end(&set);
 }
 
 /* What an UPDATE left as it was, for usage, is in both sets: only what is in the first alone */
@@ -295,6 +314,7 @@ static SavedPlan added_plan[] = PLAN_PAIR(
 	" SELECT account_id, service, key, revision, at, - quantity, - events, value FROM old_row"
 );
 
+/* Keep what an UPDATE has changed, for usage */
 static void
 drop_unchanged(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 {
@@ -335,13 +355,10 @@ static void
 take_back(const Meter *meter, EventSet *removed)
 {
 	Datum		table = CStringGetTextDatum(meter->table);
-	EventSet	recorded;
 
 	events_register(removed, "old_row");
 	plan_execute(&take_back_plan[events_are_many(removed)], &table, NULL, false);
-	read_result(meter, SOURCE_ROWS, &recorded);
-	usage_record(&recorded);
-	events_end(&recorded);
+	record_result(meter, SOURCE_ROWS);
 }
 
 /* Keys that were taken back before; $1: they keep their time */
@@ -366,16 +383,13 @@ static void
 check_shared_keys(const Meter *meter, const EventSet *added)
 {
 	Datum		table = CStringGetTextDatum(meter->table);
-	bool		isnull;
 
 	if (plan_execute(&shared_key_plan[events_are_many(added)], &table, NULL, false) == 0)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_KEY_REUSED),
-			 errmsg("key \"%s\" of service \"%s\" is in use", text_to_cstring(DatumGetTextPP(plan_column(1, &isnull))),
-					text_to_cstring(meter->service)),
-			 errdetail("A row of %s was recorded under it; this is one of %s.",
-					   text_to_cstring(DatumGetTextPP(plan_column(2, &isnull))), meter->table),
+			 errmsg("key \"%s\" of service \"%s\" is in use", plan_cstring(1), text_to_cstring(meter->service)),
+			 errdetail("A row of %s was recorded under it; this is one of %s.", plan_cstring(2), meter->table),
 			 errhint("Tables that are metered for one service need keys that differ.")));
 }
 
@@ -383,17 +397,14 @@ check_shared_keys(const Meter *meter, const EventSet *added)
 static void
 record_added(const Meter *meter, EventSet *added, bool keep_time)
 {
-	Datum		values[] = {BoolGetDatum(keep_time)};
-	EventSet	again;
+	Datum		value = BoolGetDatum(keep_time);
 
 	if (usage_record(added) == added->n)
 		return;
 	events_register(added, "new_row");
 	check_shared_keys(meter, added);
-	plan_execute(&again_plan[events_are_many(added)], values, NULL, false);
-	read_result(meter, SOURCE_ROWS, &again);
-	usage_record(&again);
-	events_end(&again);
+	plan_execute(&again_plan[events_are_many(added)], &value, NULL, false);
+	record_result(meter, SOURCE_ROWS);
 }
 
 /*
@@ -414,14 +425,11 @@ static void
 record_together(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 {
 	bool		many = events_are_many(old_rows) || events_are_many(new_rows);
-	EventSet	together;
 
 	events_register(old_rows, "old_row");
 	events_register(new_rows, "new_row");
 	plan_execute(&together_plan[many], NULL, NULL, false);
-	read_result(meter, SOURCE_TOGETHER, &together);
-	usage_record(&together);
-	events_end(&together);
+	record_result(meter, SOURCE_TOGETHER);
 }
 
 /* What the statement has done, as usage */

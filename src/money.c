@@ -26,7 +26,8 @@
 #define MONEY_OUT_OF_RANGE \
 	(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), \
 	 errmsg("kb_money out of range"), \
-	 errdetail("An amount is a count of at most 9007199254740991 (2^53 - 1) minor units of its currency."))
+	 errdetail("An amount is a count of at most %lld (2^53 - 1) minor units of its currency.", \
+			   (long long) MONEY_MINOR_MAX))
 
 /* A number as it was written, before its currency is known. */
 typedef struct WrittenAmount
@@ -440,6 +441,13 @@ Datum
 kb_minor(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_INT64(money_minor(PG_GETARG_MONEY(0)));
+}
+
+PG_FUNCTION_INFO_V1(kb_max_minor);
+Datum
+kb_max_minor(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(MONEY_MINOR_MAX);
 }
 
 /*

@@ -4,11 +4,39 @@
  */
 #include "postgres.h"
 
+#include "args.h"
+#include "bonus.h"
+#include "card.h"
+#include "clock.h"
 #include "errors.h"
+#include "fmgr.h"
+#include "member.h"
 #include "payment.h"
 #include "plan.h"
-#include "utils/builtins.h"
-#include "utils/timestamp.h"
+#include "row.h"
+
+void
+payment_check_amount(Money amount)
+{
+	if (money_minor(amount) <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_AMOUNT_OUT_OF_RANGE),
+				 errmsg("a top-up must be above zero"),
+				 errdetail("The amount is %s.", money_to_cstring(amount)),
+				 errhint("Use kb_refund to pay money back.")));
+}
+
+/* Arguments of kb_begin_topup */
+enum
+{
+	ARG_ACCOUNT_ID, ARG_MEMBER, ARG_AMOUNT, ARG_METHOD
+};
+
+/* Columns of kb_payment_offer */
+enum
+{
+	OFFER_PAYMENT_ID, OFFER_BONUS, OFFER_EXPIRES_AT
+};
 
 static SavedPlan begin_plan = {
 	.sql = "INSERT INTO payment (account_id, payment_id, amount, bonus, begun_at, expires_at, method, member)"
@@ -21,19 +49,52 @@ static SavedPlan begin_plan = {
 	.arg_types = {"bigint", "kb_money", "kb_money", "timestamptz", "text", "text", "text"}
 };
 
-int64
-payment_begin(const LockedAccount *account, const Posting *posting, Money bonus, TimestampTz *expires_at)
+/* Write a new payment, and the offer for it */
+static void
+begin_payment(LockedAccount *account, const Posting *posting, Row *row)
 {
+	Money		bonus = bonus_for(account, posting->amount);
+	const char *tariff = journal_tariff(account);
 	Datum		values[] = {Int64GetDatum(account->account_id), MoneyGetDatum(posting->amount), MoneyGetDatum(bonus),
 		TimestampTzGetDatum(account->at), CStringGetTextDatum(posting->method), CStringGetTextDatum(posting->member),
-		CStringGetTextDatum(account->tariff)
+		CStringGetTextDatum(tariff)
 	};
-	bool		isnull;
 
 	if (plan_execute(&begin_plan, values, NULL, false) != 1)
-		elog(ERROR, "tariff \"%s\" is gone", account->tariff);
-	*expires_at = DatumGetTimestampTz(plan_column(2, &isnull));
-	return DatumGetInt64(plan_column(1, &isnull));
+		elog(ERROR, "tariff \"%s\" is gone", tariff);
+	row_set(row, OFFER_PAYMENT_ID, Int64GetDatum(plan_int64(1)));
+	row_set(row, OFFER_BONUS, MoneyGetDatum(bonus));
+	row_set(row, OFFER_EXPIRES_AT, TimestampTzGetDatum(plan_timestamptz(2)));
+}
+
+/* kb_begin_topup(account_id, member, amount, method) */
+PG_FUNCTION_INFO_V1(kb_begin_topup);
+Datum
+kb_begin_topup(PG_FUNCTION_ARGS)
+{
+	LockedAccount account;
+	Posting		posting = {0};
+	Row			row;
+
+	arg_required(fcinfo, ARG_ACCOUNT_ID, "account_id");
+	arg_required(fcinfo, ARG_MEMBER, "member");
+	arg_required(fcinfo, ARG_AMOUNT, "amount");
+	arg_required(fcinfo, ARG_METHOD, "method");
+	posting.member = arg_cstring(fcinfo, ARG_MEMBER);
+	posting.amount = PG_GETARG_MONEY(ARG_AMOUNT);
+	posting.method = arg_enum_label(fcinfo, ARG_METHOD);
+	card_check(posting.member);
+	payment_check_amount(posting.amount);
+	row_begin(&row, fcinfo);
+	plan_connect();
+
+	journal_lock(PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time(), &account);
+	journal_check_currency(&account, posting.amount);
+	member_require_payer(account.account_id, posting.member);
+	begin_payment(&account, &posting, &row);
+
+	SPI_finish();
+	return row_end(&row);
 }
 
 static SavedPlan find_plan = {
@@ -43,21 +104,16 @@ static SavedPlan find_plan = {
 	.arg_types = {"bigint", "bigint"}
 };
 
-/* A column of a payment as a C string; NULL for SQL NULL */
-static char *
-text_column(int column)
+/* Its columns; the last two are NULL until it is settled. */
+enum
 {
-	bool		isnull;
-	Datum		value = plan_column(column, &isnull);
-
-	return isnull ? NULL : text_to_cstring(DatumGetTextPP(value));
-}
+	PAYMENT_AMOUNT = 1, PAYMENT_METHOD, PAYMENT_MEMBER, PAYMENT_SETTLED_SEQ, PAYMENT_SETTLED_BY
+};
 
 void
 payment_check(const LockedAccount *account, int64 payment_id, Posting *posting)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(payment_id)};
-	bool		isnull;
 	Money		amount;
 	char	   *method;
 	char	   *settled_by;
@@ -68,9 +124,9 @@ payment_check(const LockedAccount *account, int64 payment_id, Posting *posting)
 				 errmsg("account %lld has no payment %lld", (long long) account->account_id, (long long) payment_id),
 				 errdetail("Payments are numbered within their account."),
 				 errhint("Pass the payment_id that kb_begin_topup gave for this account.")));
-	amount = DatumGetMoney(plan_column(1, &isnull));
-	method = text_column(2);
-	settled_by = text_column(5);
+	amount = plan_money(PAYMENT_AMOUNT);
+	method = plan_cstring(PAYMENT_METHOD);
+	settled_by = plan_optional_cstring(PAYMENT_SETTLED_BY);
 	if (amount != posting->amount || strcmp(method, posting->method) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -82,10 +138,10 @@ payment_check(const LockedAccount *account, int64 payment_id, Posting *posting)
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_KEY_REUSED),
 				 errmsg("payment %lld of account %lld is settled", (long long) payment_id, (long long) account->account_id),
-				 errdetail("Entry %lld has credited it under another reference.", (long long) DatumGetInt64(plan_column(4, &isnull))),
+				 errdetail("Entry %lld has credited it under another reference.", (long long) plan_int64(PAYMENT_SETTLED_SEQ)),
 				 errhint("A payment is credited once; a second one is begun anew.")));
 	if (posting->member == NULL)
-		posting->member = text_column(3);
+		posting->member = plan_cstring(PAYMENT_MEMBER);
 }
 
 static SavedPlan settle_plan = {
@@ -99,7 +155,8 @@ void
 payment_settle(const LockedAccount *account, int64 payment_id, int64 seq)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(payment_id), Int64GetDatum(seq),
-	TimestampTzGetDatum(account->at)};
+		TimestampTzGetDatum(account->at)
+	};
 
 	if (plan_execute(&settle_plan, values, NULL, false) == 0)
 		ereport(ERROR,

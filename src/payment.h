@@ -8,8 +8,8 @@
 #include "postgres.h"
 #include "journal.h"
 
-/* Writes a new one; its number.  expires_at is set. */
-extern int64 payment_begin(const LockedAccount *account, const Posting *posting, Money bonus, TimestampTz *expires_at);
+/* Only money paid in is a top-up: KB005 for zero or less. */
+extern void payment_check_amount(Money amount);
 
 /*
  * Sees whether the posting may settle the payment: 22023 if there is none such,

@@ -5,27 +5,23 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
-#include "catalog/pg_type.h"
 #include "compat.h"
 #include "plan.h"
-#include "utils/syscache.h"
 
-/* Everything prepared so far, and the extension that it was prepared for. */
+/* Everything prepared so far, and the extension's schema that it was prepared for. */
 static SavedPlan *prepared = NULL;
 static Oid	prepared_for = InvalidOid;
 
 /*
  * Forget the statements of an extension that has been dropped since: its types,
- * which the parameters have, are gone with it.
+ * which the parameters have, are gone with its schema.
  */
 static void
 forget_plans_of_another_extension(void)
 {
-	Oid			money = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-										CStringGetDatum("kb_money"),
-										ObjectIdGetDatum(get_namespace_oid("kbilling", false)));
+	Oid			schema = get_namespace_oid("kbilling", false);
 
-	if (money == prepared_for)
+	if (schema == prepared_for)
 		return;
 	while (prepared != NULL)
 	{
@@ -33,7 +29,7 @@ forget_plans_of_another_extension(void)
 		prepared->plan = NULL;
 		prepared = prepared->next;
 	}
-	prepared_for = money;
+	prepared_for = schema;
 }
 
 /* Prepare a statement for the session */
@@ -45,7 +41,7 @@ prepare(SavedPlan *plan)
 
 	for (plan->nargs = 0; plan->nargs < PLAN_MAX_ARGS && plan->arg_types[plan->nargs] != NULL; plan->nargs++)
 		types[plan->nargs] = kb_type_oid(plan->arg_types[plan->nargs]);
-	made = SPI_prepare(plan->sql, plan->nargs, types);
+	made = SPI_prepare_cursor(plan->sql, plan->nargs, types, plan->is_generic ? CURSOR_OPT_GENERIC_PLAN : 0);
 	if (made == NULL || SPI_keepplan(made) != 0)
 		elog(ERROR, "could not prepare: %s", plan->sql);
 	plan->plan = made;
@@ -76,7 +72,7 @@ drop_statement(ErrorData *error, const char *sql)
 
 /* Run a statement, prepared */
 static void
-execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
+run_prepared(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 {
 	MemoryContext context = CurrentMemoryContext;
 
@@ -104,7 +100,7 @@ plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 	forget_plans_of_another_extension();
 	if (plan->plan == NULL)
 		prepare(plan);
-	execute(plan, values, nulls, read_only);
+	run_prepared(plan, values, nulls, read_only);
 	return SPI_processed;
 }
 
@@ -112,4 +108,56 @@ Datum
 plan_column(int column, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
+}
+
+Datum
+plan_required(int column)
+{
+	bool		isnull;
+	Datum		value = plan_column(column, &isnull);
+
+	if (isnull)
+		elog(ERROR, "column %d of a statement's result is null", column);
+	return value;
+}
+
+bool
+plan_is_null(int column)
+{
+	bool		isnull;
+
+	(void) plan_column(column, &isnull);
+	return isnull;
+}
+
+OptionalDate
+plan_optional_date(int column)
+{
+	bool		isnull;
+	Datum		value = plan_column(column, &isnull);
+
+	return isnull ? no_date() : optional_date(DatumGetDateADT(value));
+}
+
+char *
+plan_optional_cstring(int column)
+{
+	bool		isnull;
+	Datum		value = plan_column(column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+Datum
+plan_text_value(const char *str, char *null)
+{
+	*null = str ? ' ' : 'n';
+	return str ? CStringGetTextDatum(str) : (Datum) 0;
+}
+
+Datum
+plan_date_value(OptionalDate d, char *null)
+{
+	*null = d.exists ? ' ' : 'n';
+	return DateADTGetDatum(d.date);
 }

@@ -7,14 +7,18 @@
 
 #include "postgres.h"
 #include "executor/spi.h"
+#include "optional_date.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
 
-#define PLAN_MAX_ARGS 22
+#define PLAN_MAX_ARGS 23
 
 /* A statement and the types of its parameters; the rest is set at first use. */
 typedef struct SavedPlan
 {
 	const char *sql;
 	const char *arg_types[PLAN_MAX_ARGS];	/* SQL names, up to the first NULL */
+	bool		is_generic;		/* planned once, whatever the parameters are */
 	int			nargs;
 	SPIPlanPtr	plan;
 	struct SavedPlan *next;			/* of those prepared */
@@ -37,7 +41,59 @@ plan_connect(void)
  */
 extern uint64 plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only);
 
-/* A column of the first row of the result. */
+/* A column of the first row of the result, counted from 1. */
 extern Datum plan_column(int column, bool *isnull);
+
+/* One that is not NULL, else an error that cannot happen. */
+extern Datum plan_required(int column);
+
+/* The same by type; strings are copies. */
+static inline bool
+plan_bool(int column)
+{
+	return DatumGetBool(plan_required(column));
+}
+
+static inline int32
+plan_int32(int column)
+{
+	return DatumGetInt32(plan_required(column));
+}
+
+static inline int64
+plan_int64(int column)
+{
+	return DatumGetInt64(plan_required(column));
+}
+
+static inline DateADT
+plan_date(int column)
+{
+	return DatumGetDateADT(plan_required(column));
+}
+
+static inline TimestampTz
+plan_timestamptz(int column)
+{
+	return DatumGetTimestampTz(plan_required(column));
+}
+
+static inline char *
+plan_cstring(int column)
+{
+	return TextDatumGetCString(plan_required(column));
+}
+
+/* A macro, as this header stands below money.h. */
+#define plan_money(column) DatumGetMoney(plan_required(column))
+
+/* One that may be NULL. */
+extern bool plan_is_null(int column);
+extern OptionalDate plan_optional_date(int column);
+extern char *plan_optional_cstring(int column);
+
+/* A parameter that may be missing; null is its character of plan_execute's nulls. */
+extern Datum plan_text_value(const char *str, char *null);
+extern Datum plan_date_value(OptionalDate d, char *null);
 
 #endif

@@ -10,7 +10,6 @@
 #include "libpq/pqformat.h"
 #include "mb/pg_wchar.h"
 #include "posting.h"
-#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 Money
@@ -26,15 +25,36 @@ posting_bonus_after(Money bonus, Money delta, Money balance_after)
 OptionalDate
 posting_debt_since(OptionalDate before, Money balance_after, DateADT effective_on)
 {
-	OptionalDate after = {false, 0};
-
 	if (money_minor(balance_after) >= 0)
-		return after;
-	if (before.exists)
-		return before;
-	after.exists = true;
-	after.date = effective_on;
-	return after;
+		return no_date();
+	return before.exists ? before : optional_date(effective_on);
+}
+
+OptionalDate
+posting_stage_check_on(OptionalDate check_on, OptionalDate debt_before, OptionalDate debt_since,
+					   OptionalDate deferred_until, DateADT tariff_from, DateADT today,
+					   const StageDays *days)
+{
+	OptionalDate next;
+
+	if (!debt_since.exists)
+		return no_date();
+	/* a change of the stage that is due, but not told of yet, stays so while the debt does */
+	if (check_on.exists && check_on.date <= today && optional_date_equal(debt_before, debt_since))
+		return check_on;
+	next = stage_next_change(debt_since, deferred_until, today, days);
+	/* while another tariff is to come, whose policy may be another, it is looked at each day */
+	if (tariff_from > today && (!next.exists || next.date > today + 1))
+		return optional_date(today + 1);
+	return next;
+}
+
+OptionalDate
+posting_closure_check_on(OptionalDate check_on, Money balance_after, DateADT effective_on)
+{
+	if (check_on.exists || money_minor(balance_after) > 0)
+		return check_on;
+	return optional_date(effective_on);
 }
 
 /* A missing field */
@@ -139,51 +159,89 @@ PG_FUNCTION_INFO_V1(kb_debt_since);
 Datum
 kb_debt_since(PG_FUNCTION_ARGS)
 {
-	OptionalDate after;
-
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
-	after = posting_debt_since(arg_date(fcinfo, 0), PG_GETARG_MONEY(1), PG_GETARG_DATEADT(2));
-	if (!after.exists)
-		PG_RETURN_NULL();
-	PG_RETURN_DATEADT(after.date);
+	PG_RETURN_OPTIONAL_DATE(posting_debt_since(arg_date(fcinfo, 0), PG_GETARG_MONEY(1), PG_GETARG_DATEADT(2)));
 }
 
-/* kb_entry_hash(previous, and the columns of kbilling.entry in the order of Entry) */
+/* kb_stage_check_on(check_on, debt_before, debt_since, deferred_until, tariff_from, today, and the policy's days) */
+PG_FUNCTION_INFO_V1(kb_stage_check_on);
+Datum
+kb_stage_check_on(PG_FUNCTION_ARGS)
+{
+	StageDays	days;
+
+	for (int i = 4; i < 9; i++)
+		if (PG_ARGISNULL(i))
+			PG_RETURN_NULL();
+	days.remind_day = PG_GETARG_INT32(6);
+	days.restrict_day = PG_GETARG_INT32(7);
+	days.block_day = PG_GETARG_INT32(8);
+	PG_RETURN_OPTIONAL_DATE(posting_stage_check_on(arg_date(fcinfo, 0), arg_date(fcinfo, 1), arg_date(fcinfo, 2),
+												   arg_date(fcinfo, 3), PG_GETARG_DATEADT(4), PG_GETARG_DATEADT(5),
+												   &days));
+}
+
+/* kb_closure_check_on(check_on, balance_after, effective_on) */
+PG_FUNCTION_INFO_V1(kb_closure_check_on);
+Datum
+kb_closure_check_on(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	PG_RETURN_OPTIONAL_DATE(posting_closure_check_on(arg_date(fcinfo, 0), PG_GETARG_MONEY(1), PG_GETARG_DATEADT(2)));
+}
+
+/* Arguments of kb_entry_hash */
+enum
+{
+	HASH_PREVIOUS, HASH_ACCOUNT_ID, HASH_SEQ, HASH_KIND, HASH_AMOUNT, HASH_BALANCE_AFTER, HASH_BONUS_AFTER,
+	HASH_DEBT_SINCE, HASH_EFFECTIVE_ON, HASH_POSTED_AT, HASH_KEY, HASH_PERIOD, HASH_METHOD, HASH_REF_SEQ,
+	HASH_MEMBER, HASH_MEMO, HASH_LINES
+};
+
+/* The columns of kbilling.entry, in the order of Entry; false if one is missing that every entry has */
+static bool
+entry_args(FunctionCallInfo fcinfo, Entry *entry)
+{
+	for (int i = HASH_ACCOUNT_ID; i <= HASH_KEY; i++)
+		if (PG_ARGISNULL(i) && i != HASH_DEBT_SINCE)
+			return false;
+	entry->account_id = PG_GETARG_INT64(HASH_ACCOUNT_ID);
+	entry->seq = PG_GETARG_INT64(HASH_SEQ);
+	entry->kind = arg_cstring(fcinfo, HASH_KIND);
+	entry->amount = PG_GETARG_MONEY(HASH_AMOUNT);
+	entry->balance_after = PG_GETARG_MONEY(HASH_BALANCE_AFTER);
+	entry->bonus_after = PG_GETARG_MONEY(HASH_BONUS_AFTER);
+	entry->debt_since = arg_date(fcinfo, HASH_DEBT_SINCE);
+	entry->effective_on = PG_GETARG_DATEADT(HASH_EFFECTIVE_ON);
+	entry->posted_at = PG_GETARG_TIMESTAMPTZ(HASH_POSTED_AT);
+	entry->key = arg_cstring(fcinfo, HASH_KEY);
+	entry->period = arg_date(fcinfo, HASH_PERIOD);
+	entry->method = arg_cstring(fcinfo, HASH_METHOD);
+	entry->ref_seq = PG_ARGISNULL(HASH_REF_SEQ) ? 0 : PG_GETARG_INT64(HASH_REF_SEQ);
+	entry->member = arg_cstring(fcinfo, HASH_MEMBER);
+	entry->memo = arg_cstring(fcinfo, HASH_MEMO);
+	entry->lines = PG_ARGISNULL(HASH_LINES) ? NULL : PG_GETARG_JSONB_P(HASH_LINES);
+	return true;
+}
+
+/* kb_entry_hash(previous, and the columns) */
 PG_FUNCTION_INFO_V1(kb_entry_hash);
 Datum
 kb_entry_hash(PG_FUNCTION_ARGS)
 {
-	bytea	   *previous = PG_ARGISNULL(0) ? NULL : PG_GETARG_BYTEA_PP(0);
+	bytea	   *previous = PG_ARGISNULL(HASH_PREVIOUS) ? NULL : PG_GETARG_BYTEA_PP(HASH_PREVIOUS);
 	bytea	   *result = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	Entry		e = {0};
+	Entry		entry;
 
-	for (int i = 1; i <= 10; i++)
-		if (PG_ARGISNULL(i) && i != 7)
-			PG_RETURN_NULL();
+	if (!entry_args(fcinfo, &entry))
+		PG_RETURN_NULL();
 	if (previous != NULL && VARSIZE_ANY_EXHDR(previous) != PG_SHA256_DIGEST_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the hash before an entry has %d bytes", PG_SHA256_DIGEST_LENGTH)));
-
-	e.account_id = PG_GETARG_INT64(1);
-	e.seq = PG_GETARG_INT64(2);
-	e.kind = arg_cstring(fcinfo, 3);
-	e.amount = PG_GETARG_MONEY(4);
-	e.balance_after = PG_GETARG_MONEY(5);
-	e.bonus_after = PG_GETARG_MONEY(6);
-	e.debt_since = arg_date(fcinfo, 7);
-	e.effective_on = PG_GETARG_DATEADT(8);
-	e.posted_at = PG_GETARG_TIMESTAMPTZ(9);
-	e.key = arg_cstring(fcinfo, 10);
-	e.period = arg_date(fcinfo, 11);
-	e.method = arg_cstring(fcinfo, 12);
-	e.ref_seq = PG_ARGISNULL(13) ? 0 : PG_GETARG_INT64(13);
-	e.member = arg_cstring(fcinfo, 14);
-	e.memo = arg_cstring(fcinfo, 15);
-	e.lines = PG_ARGISNULL(16) ? NULL : PG_GETARG_JSONB_P(16);
-
-	posting_hash(previous ? (uint8 *) VARDATA_ANY(previous) : NULL, &e, (uint8 *) VARDATA(result));
+	posting_hash(previous ? (uint8 *) VARDATA_ANY(previous) : NULL, &entry, (uint8 *) VARDATA(result));
 	SET_VARSIZE(result, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 	PG_RETURN_BYTEA_P(result);
 }

@@ -1,8 +1,9 @@
 /*
  * posting.h
  *		The rules of a posting: what an amount does to the bonus and the debt of
- *		an account, and the hash of an entry.  Values in, value out; the journal
- *		calls them for one account, its set statement for many.
+ *		an account and to what the sweep has to look at, and the hash of an entry.
+ *		Values in, value out; the journal calls them for one account, the month
+ *		charge's statement for many.
  */
 #ifndef KBILLING_POSTING_H
 #define KBILLING_POSTING_H
@@ -40,6 +41,18 @@ extern Money posting_bonus_after(Money bonus, Money delta, Money balance_after);
 
 /* S1 */
 extern OptionalDate posting_debt_since(OptionalDate before, Money balance_after, DateADT effective_on);
+
+/*
+ * When the sweep looks at the account's stage again, as its row says: check_on
+ * and debt_before are what stood there.  days may be NULL where there is no debt
+ * after the posting.
+ */
+extern OptionalDate posting_stage_check_on(OptionalDate check_on, OptionalDate debt_before, OptionalDate debt_since,
+										   OptionalDate deferred_until, DateADT tariff_from, DateADT today,
+										   const StageDays *days);
+
+/* When it looks whether the account is unused (D1): from its first entry without a balance on. */
+extern OptionalDate posting_closure_check_on(OptionalDate check_on, Money balance_after, DateADT effective_on);
 
 /*
  * J5: SHA-256 over the hash before (none for the first entry) and the fields in

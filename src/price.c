@@ -20,7 +20,7 @@
 #include "libpq/pqformat.h"
 
 #include "compat.h"
-#include "price_terms.h"
+#include "price.h"
 
 #define PRICE_WIRE_VERSION	1
 
@@ -49,6 +49,9 @@ typedef struct Unpacker
 	const uint8 *end;
 } Unpacker;
 
+/*
+ * Write a byte
+ */
 static inline void
 pack_byte(Packer *packer, uint8 byte)
 {
@@ -56,6 +59,9 @@ pack_byte(Packer *packer, uint8 byte)
 	packer->bytes[packer->len++] = byte;
 }
 
+/*
+ * Write a number
+ */
 static void
 pack_number(Packer *packer, Decimal d)
 {
@@ -100,6 +106,9 @@ pack(Packer *packer, const PriceTerms *terms, bool by_value)
 			pack_number(packer, terms->numbers[slot]);
 }
 
+/*
+ * Read a byte
+ */
 static inline uint8
 unpack_byte(Unpacker *unpacker)
 {
@@ -107,6 +116,9 @@ unpack_byte(Unpacker *unpacker)
 	return *unpacker->at++;
 }
 
+/*
+ * Read a number
+ */
 static Decimal
 unpack_number(Unpacker *unpacker)
 {
@@ -120,6 +132,9 @@ unpack_number(Unpacker *unpacker)
 	return d;
 }
 
+/*
+ * Read a tier; the last has no edge
+ */
 static void
 unpack_tier(Unpacker *unpacker, const PriceTerms *terms, PriceTier *tier, bool last)
 {
@@ -133,6 +148,9 @@ unpack_tier(Unpacker *unpacker, const PriceTerms *terms, PriceTier *tier, bool l
 		tier->to = unpack_number(unpacker);
 }
 
+/*
+ * Start at the first byte
+ */
 static inline Unpacker
 unpack_begin(const Price *price)
 {
@@ -160,7 +178,6 @@ price_unpack(const Price *price, PriceTerms *terms)
 	Assert(unpacker.at == unpacker.end);
 }
 
-/* Most prices are flat: what they cost is read without the rest. */
 bool
 price_is_flat(const Price *price, Decimal *amount)
 {
@@ -277,6 +294,9 @@ price_key(Packer *key, const Price *price)
 	pack(key, &terms, true);
 }
 
+/*
+ * Whether two prices say the same
+ */
 static bool
 price_equal(const Price *a, const Price *b)
 {
@@ -298,6 +318,9 @@ kb_price_eq(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(price_equal(PG_GETARG_PRICE(0), PG_GETARG_PRICE(1)));
 }
 
+/*
+ * The same, the other way round
+ */
 PG_FUNCTION_INFO_V1(kb_price_ne);
 Datum
 kb_price_ne(PG_FUNCTION_ARGS)
@@ -318,6 +341,9 @@ kb_price_hash(PG_FUNCTION_ARGS)
 	return hash_any(key.bytes, key.len);
 }
 
+/*
+ * Hash a price with a seed
+ */
 PG_FUNCTION_INFO_V1(kb_price_hash_extended);
 Datum
 kb_price_hash_extended(PG_FUNCTION_ARGS)

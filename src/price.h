@@ -2,7 +2,7 @@
  * price.h
  *		kb_price: how a quantity becomes an amount (rules P, C3, M4).
  *
- * What the design leaves open is decided here:
+ * What the rules leave open is decided here:
  * - A flat price is the amount of the period, whatever the quantity; it takes
  *	 no free, min or max, which would have nothing to act on.
  * - A quantity below zero is rated as zero (usage is never billed below zero).
@@ -27,8 +27,7 @@
 #include "utils/numeric.h"
 
 #include "money.h"
-
-#define PRICE_MAX_TIERS		32
+#include "price_terms.h"
 
 /* The stored form is of price.c alone; it is read in place, byte by byte. */
 typedef struct varlena Price;
@@ -50,5 +49,9 @@ extern Money price_rate_days(const Price *price, Numeric quantity, int64 events,
 
 /* "0.05 each free 50"; palloc'd. */
 extern char *price_to_cstring(const Price *price);
+
+/* From the stored form.  Most prices are flat: what such a one costs is read without the rest. */
+extern void price_unpack(const Price *price, PriceTerms *terms);
+extern bool price_is_flat(const Price *price, Decimal *amount);
 
 #endif

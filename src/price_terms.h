@@ -8,7 +8,9 @@
 #include "postgres.h"
 
 #include "decimal.h"
-#include "price.h"
+#include "nodes/nodes.h"
+
+#define PRICE_MAX_TIERS		32
 
 /* The values are on disk. */
 typedef enum PriceKind
@@ -64,10 +66,6 @@ kind_has_tiers(PriceKind kind)
 {
 	return kind == PRICE_GRADUATED || kind == PRICE_VOLUME;
 }
-
-/* price.c: from the stored form; a flat price says its amount without the rest */
-extern void price_unpack(const Price *price, PriceTerms *terms);
-extern bool price_is_flat(const Price *price, Decimal *amount);
 
 /* price_text.c: false after a soft error; what is written is palloc'd */
 extern bool terms_parse(PriceTerms *terms, const char *text, Node *escontext);

@@ -20,6 +20,7 @@
 #include "mb/pg_wchar.h"
 #include "parser/scansup.h"
 
+#include "ascii.h"
 #include "card.h"
 #include "compat.h"
 #include "price_terms.h"
@@ -52,16 +53,13 @@ static const char *const slot_words[SLOT_COUNT] = {
 	[SLOT_MAX] = "max"
 };
 
+/*
+ * Whether a word would go on with the character, which may be beyond ASCII
+ */
 static inline bool
-is_digit(char c)
+continues_word(char c)
 {
-	return c >= '0' && c <= '9';
-}
-
-static inline bool
-is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || IS_HIGHBIT_SET(c);
+	return is_letter(c) || is_digit(c) || IS_HIGHBIT_SET(c);
 }
 
 /*
@@ -185,8 +183,7 @@ accept(PriceParser *parser, const char *word)
 
 	while (word[len] != '\0' && pg_ascii_tolower((unsigned char) parser->at[len]) == word[len])
 		len++;
-	if (word[len] != '\0' ||
-		(is_letter(word[0]) && (is_letter(parser->at[len]) || is_digit(parser->at[len]))))
+	if (word[len] != '\0' || (is_letter(word[0]) && continues_word(parser->at[len])))
 	{
 		expect(parser, word, true);
 		return false;
@@ -199,7 +196,7 @@ accept(PriceParser *parser, const char *word)
  * Read digits into the number's mantissa; false if it overflows
  */
 static bool
-read_digits(const char **at, Decimal *number)
+read_mantissa(const char **at, Decimal *number)
 {
 	for (; is_digit(**at); (*at)++)
 	{
@@ -226,7 +223,7 @@ parse_number(PriceParser *parser, Decimal *number)
 		expect(parser, "a number", false);
 		return fail(parser);
 	}
-	if (!read_digits(&end, number))
+	if (!read_mantissa(&end, number))
 		return fail_range(parser);
 	if (*end == '.')
 	{
@@ -237,7 +234,7 @@ parse_number(PriceParser *parser, Decimal *number)
 			return fail_at(parser, decimals, "a digit");
 		if (scale > DECIMAL_MAX_SCALE)
 			return fail_at(parser, parser->at, "a number with at most 12 decimals");
-		if (!read_digits(&end, number))
+		if (!read_mantissa(&end, number))
 			return fail_range(parser);
 		number->scale = scale;
 	}

@@ -11,23 +11,30 @@
 #include "plan.h"
 #include "utils/builtins.h"
 
-/* Arguments that are none of the four are refused */
-static char *
-read_granted_as(FunctionCallInfo fcinfo)
+/* Arguments of kb_grant and kb_revoke */
+enum
 {
-	static const char *const known[] = {"app", "support", "operator", "auditor"};
-	char	   *granted_as;
+	ARG_ROLE, ARG_RIGHTS
+};
 
-	arg_required(fcinfo, 0, "role");
-	arg_required(fcinfo, 1, "as");
-	granted_as = arg_cstring(fcinfo, 1);
-	for (size_t i = 0; i < lengthof(known); i++)
-		if (strcmp(granted_as, known[i]) == 0)
-			return granted_as;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("a role is not granted rights as \"%s\"", card_hidden(granted_as)),
-			 errhint("It is app, support, operator or auditor.")));
+/* Whether there are such rights, and which there are */
+static SavedPlan kinds_plan = {
+	.sql = "SELECT coalesce(bool_or(r.granted_as = $1), false), string_agg(DISTINCT r.granted_as, ', ') FROM kbilling.role_right r",
+	.arg_types = {"text"}
+};
+
+/* Rights that role_right does not know are refused */
+static void
+check_rights(const char *rights)
+{
+	Datum		value = CStringGetTextDatum(rights);
+
+	plan_execute(&kinds_plan, &value, NULL, false);
+	if (!plan_bool(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a role is not granted rights as \"%s\"", card_hidden(rights)),
+				 errhint("It is one of: %s.", plan_cstring(2))));
 }
 
 /*
@@ -44,7 +51,8 @@ static SavedPlan rights_plan = {
 	"SELECT r.privilege || ' ON ' || r.kind || ' ' || string_agg(r.object, ', ')"
 	"  FROM kbilling.role_right r"
 	" WHERE r.granted_as = $1"
-	"   AND (r.privilege, r.object) NOT IN (SELECT k.privilege, k.object FROM kbilling.role_right k JOIN kept USING (granted_as))"
+	"   AND (r.privilege, r.object) NOT IN"
+	"         (SELECT k.privilege, k.object FROM kbilling.role_right k JOIN kept USING (granted_as))"
 	" GROUP BY r.privilege, r.kind",
 	.arg_types = {"text", "oid"}
 };
@@ -53,19 +61,25 @@ static SavedPlan rights_plan = {
 static void
 change_rights(FunctionCallInfo fcinfo, bool grant)
 {
-	Datum		values[] = {CStringGetTextDatum(read_granted_as(fcinfo)), PG_GETARG_DATUM(0)};
-	char	   *role = GetUserNameFromId(PG_GETARG_OID(0), false);
-	SPITupleTable *rights;
+	Datum		values[2];
+	char	   *role;
+	SPITupleTable *objects;
 	uint64		n;
 
+	arg_required(fcinfo, ARG_ROLE, "role");
+	arg_required(fcinfo, ARG_RIGHTS, "rights");
+	values[0] = PG_GETARG_DATUM(ARG_RIGHTS);
+	values[1] = PG_GETARG_DATUM(ARG_ROLE);
 	plan_connect();
+	check_rights(arg_cstring(fcinfo, ARG_RIGHTS));
+	role = GetUserNameFromId(PG_GETARG_OID(ARG_ROLE), false);
 	n = plan_execute(&rights_plan, values, grant ? " n" : NULL, false);
-	rights = SPI_tuptable;
+	objects = SPI_tuptable;
 	for (uint64 i = 0; i < n; i++)
 	{
-		char	   *right = SPI_getvalue(rights->vals[i], rights->tupdesc, 1);
-		char	   *statement = psprintf("%s %s %s %s", grant ? "GRANT" : "REVOKE", right, grant ? "TO" : "FROM",
-										 quote_identifier(role));
+		char	   *statement = psprintf("%s %s %s %s", grant ? "GRANT" : "REVOKE",
+										 SPI_getvalue(objects->vals[i], objects->tupdesc, 1),
+										 grant ? "TO" : "FROM", quote_identifier(role));
 
 		if (SPI_execute(statement, false, 0) != SPI_OK_UTILITY)
 			elog(ERROR, "could not execute: %s", statement);
@@ -73,7 +87,7 @@ change_rights(FunctionCallInfo fcinfo, bool grant)
 	SPI_finish();
 }
 
-/* kb_grant(role, as): what it has already is granted again, which an upgrade may have need of */
+/* kb_grant(role, rights): what it has already is granted again, which an upgrade may have need of */
 PG_FUNCTION_INFO_V1(kb_grant);
 Datum
 kb_grant(PG_FUNCTION_ARGS)
@@ -82,7 +96,7 @@ kb_grant(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* kb_revoke(role, as) */
+/* kb_revoke(role, rights) */
 PG_FUNCTION_INFO_V1(kb_revoke);
 Datum
 kb_revoke(PG_FUNCTION_ARGS)

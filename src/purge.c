@@ -37,7 +37,7 @@ purge_is_emptying(int64 account_id)
 }
 
 /* The accounts whose day has come, and the step of each */
-static SavedPlan begin_plan = {
+static SavedPlan mark_plan = {
 	.sql = "WITH step AS ("
 	"  UPDATE account a"
 	"     SET state = 'purged', closure_check_on = NULL, stage_check_on = NULL, metadata = NULL, last_notice_no = a.last_notice_no + 1"
@@ -55,6 +55,12 @@ static SavedPlan begin_plan = {
 static SavedPlan tables_plan = {
 	.sql = "SELECT o.schema_name::text, o.table_name::text, o.account_column::text, o.\"table\" IS NOT NULL"
 	"  FROM purge_order o ORDER BY o.position"
+};
+
+/* Its columns */
+enum
+{
+	TABLE_SCHEMA = 1, TABLE_NAME, TABLE_ACCOUNT_COLUMN, TABLE_EXISTS
 };
 
 /* What is left of a purged account is its row, its terms, its journal and its history. */
@@ -113,8 +119,8 @@ delete_rows(const char *rows, Datum account_ids)
 static Oid
 lock_table(const SPITupleTable *tables, uint64 row)
 {
-	char	   *schema = text_of(tables, row, 1);
-	char	   *name = text_of(tables, row, 2);
+	char	   *schema = text_of(tables, row, TABLE_SCHEMA);
+	char	   *name = text_of(tables, row, TABLE_NAME);
 	Oid			table = RangeVarGetRelid(makeRangeVar(schema, name, -1), RowExclusiveLock, true);
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
 	bool		isnull;
@@ -128,11 +134,12 @@ lock_table(const SPITupleTable *tables, uint64 row)
 			owner = form->relowner;
 		ReleaseSysCache(tuple);
 	}
-	if (!OidIsValid(owner) || !DatumGetBool(SPI_getbinval(tables->vals[row], tables->tupdesc, 4, &isnull)))
+	if (!OidIsValid(owner) || !DatumGetBool(SPI_getbinval(tables->vals[row], tables->tupdesc, TABLE_EXISTS, &isnull)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table %s with column %s does not exist, but is registered for the purge",
-						quote_qualified_identifier(schema, name), quote_identifier(text_of(tables, row, 3))),
+						quote_qualified_identifier(schema, name),
+						quote_identifier(text_of(tables, row, TABLE_ACCOUNT_COLUMN))),
 				 errdetail("No account is purged while rows of it might be left behind (D6)."),
 				 errhint("Take it back with kb_unregister_purge, and register the table by its new name, if it has one.")));
 	return owner;
@@ -143,8 +150,8 @@ static void
 as_owner(const SPITupleTable *tables, uint64 row, Datum account_ids, void (*what) (const char *rows, Datum account_ids))
 {
 	char	   *rows = psprintf("%s WHERE %s OPERATOR(pg_catalog.=) ANY ($1)",
-								quote_qualified_identifier(text_of(tables, row, 1), text_of(tables, row, 2)),
-								quote_identifier(text_of(tables, row, 3)));
+								quote_qualified_identifier(text_of(tables, row, TABLE_SCHEMA), text_of(tables, row, TABLE_NAME)),
+								quote_identifier(text_of(tables, row, TABLE_ACCOUNT_COLUMN)));
 	Oid			owner = lock_table(tables, row);
 	int			settings = NewGUCNestLevel();
 	Oid			user;
@@ -216,17 +223,15 @@ kb_purge_accounts(PG_FUNCTION_ARGS)
 {
 	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
 	ArrayType  *account_ids;
-	bool		isnull;
 	int64		n = 0;
 
 	arg_required(fcinfo, 0, "account_ids");
 	arg_required(fcinfo, 1, "at");
 	plan_connect();
-	plan_execute(&begin_plan, values, NULL, false);
-	values[0] = plan_column(1, &isnull);
-	if (!isnull)
+	plan_execute(&mark_plan, values, NULL, false);
+	if (!plan_is_null(1))
 	{
-		account_ids = DatumGetArrayTypePCopy(values[0]);
+		account_ids = DatumGetArrayTypePCopy(plan_required(1));
 		purge(account_ids);
 		n = ArrayGetNItems(ARR_NDIM(account_ids), ARR_DIMS(account_ids));
 	}

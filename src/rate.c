@@ -11,7 +11,7 @@
 #include "utils/builtins.h"
 
 #include "currency.h"
-#include "price_terms.h"
+#include "price.h"
 
 /* A part for each tier, and the free units, the fee per event, a bound. */
 #define MAX_PARTS		(PRICE_MAX_TIERS + 3)
@@ -31,7 +31,7 @@ typedef enum PartKind
 } PartKind;
 
 /* A step that a customer can follow; what does not apply is NULL. */
-typedef struct Part
+typedef struct PricePart
 {
 	PartKind	kind;
 	int			tier;			/* from 0 */
@@ -41,14 +41,14 @@ typedef struct Part
 	Numeric		unit_price;
 	Numeric		fee;
 	Numeric		amount;			/* units x unit_price + fee */
-} Part;
+} PricePart;
 
-typedef struct Parts
+typedef struct PriceParts
 {
 	Numeric		sum;			/* of the amounts */
 	int			count;
-	Part		parts[MAX_PARTS];
-} Parts;
+	PricePart	parts[MAX_PARTS];
+} PriceParts;
 
 /* Columns of kb_explain_price */
 enum
@@ -90,8 +90,11 @@ check_days(int days, int days_in_period)
 				 errhint("Give from 0 to all days of a period of at least one day (C3).")));
 }
 
+/*
+ * Add a part and its amount
+ */
 static void
-add_part(Parts *parts, Part part)
+add_part(PriceParts *parts, PricePart part)
 {
 	Assert(parts->count < MAX_PARTS);
 	parts->sum = parts->count == 0 ? part.amount : numeric_call(numeric_add, parts->sum, part.amount);
@@ -102,7 +105,7 @@ add_part(Parts *parts, Part part)
  * Add a part whose amount follows from its units and prices
  */
 static void
-add_priced(Parts *parts, Part part)
+add_priced(PriceParts *parts, PricePart part)
 {
 	part.amount = numeric_call(numeric_mul, part.units, part.unit_price);
 	if (part.fee != NULL)
@@ -130,10 +133,10 @@ started_packages(Numeric units, Numeric size)
  * Add the units that a tier has to be paid for, at least a fraction of one
  */
 static void
-add_tier(Parts *parts, const PriceTerms *terms, int i, Numeric from, Numeric to, Numeric units)
+add_tier(PriceParts *parts, const PriceTerms *terms, int i, Numeric from, Numeric to, Numeric units)
 {
 	const PriceTier *tier = &terms->tiers[i];
-	Part		part = {.kind = PART_TIER, .tier = i, .from = from, .to = to, .units = units};
+	PricePart	part = {.kind = PART_TIER, .tier = i, .from = from, .to = to, .units = units};
 
 	part.unit_price = decimal_to_numeric(tier->unit);
 	if (tier->has_fee)
@@ -157,7 +160,7 @@ add_tier(Parts *parts, const PriceTerms *terms, int i, Numeric from, Numeric to,
  * Each unit in its own tier; a price without tiers is one that does not end
  */
 static void
-walk_graduated(Parts *parts, const PriceTerms *terms, Numeric quantity, Numeric free_units)
+walk_graduated(PriceParts *parts, const PriceTerms *terms, Numeric quantity, Numeric free_units)
 {
 	Numeric		from = free_units;
 
@@ -182,7 +185,7 @@ walk_graduated(Parts *parts, const PriceTerms *terms, Numeric quantity, Numeric 
  * All units in the tier that the total reaches
  */
 static void
-walk_volume(Parts *parts, const PriceTerms *terms, Numeric quantity, Numeric free_units)
+walk_volume(PriceParts *parts, const PriceTerms *terms, Numeric quantity, Numeric free_units)
 {
 	Numeric		from = int64_to_numeric(0);
 	Numeric		to = NULL;
@@ -205,10 +208,10 @@ walk_volume(Parts *parts, const PriceTerms *terms, Numeric quantity, Numeric fre
  * Add the units that cost nothing, and say how many there may be
  */
 static Numeric
-add_free(Parts *parts, const PriceTerms *terms, Numeric quantity)
+add_free(PriceParts *parts, const PriceTerms *terms, Numeric quantity)
 {
 	Numeric		zero = int64_to_numeric(0);
-	Part		part = {.kind = PART_FREE, .from = zero, .unit_price = zero, .amount = zero};
+	PricePart	part = {.kind = PART_FREE, .from = zero, .unit_price = zero, .amount = zero};
 
 	if (!terms_have(terms, SLOT_FREE))
 		return zero;
@@ -223,9 +226,9 @@ add_free(Parts *parts, const PriceTerms *terms, Numeric quantity)
  * Add what is missing to a bound, if the sum is on the wrong side of it
  */
 static void
-add_bound(Parts *parts, const PriceTerms *terms, PriceSlot slot, PartKind kind, int wrong_order)
+add_bound(PriceParts *parts, const PriceTerms *terms, PriceSlot slot, PartKind kind, int wrong_order)
 {
-	Part		part = {.kind = kind};
+	PricePart	part = {.kind = kind};
 	Numeric		bound;
 
 	if (!terms_have(terms, slot))
@@ -241,7 +244,7 @@ add_bound(Parts *parts, const PriceTerms *terms, PriceSlot slot, PartKind kind, 
  * Turn a quantity into the parts of its price: the one walk over it
  */
 static void
-walk_price(Parts *parts, const PriceTerms *terms, Numeric quantity, int64 events)
+walk_price(PriceParts *parts, const PriceTerms *terms, Numeric quantity, int64 events)
 {
 	Numeric		free_units;
 
@@ -249,7 +252,7 @@ walk_price(Parts *parts, const PriceTerms *terms, Numeric quantity, int64 events
 	parts->count = 0;
 	if (terms->kind == PRICE_FLAT)
 	{
-		Part		part = {.kind = PART_FLAT, .fee = decimal_to_numeric(terms->tiers[0].unit)};
+		PricePart	part = {.kind = PART_FLAT, .fee = decimal_to_numeric(terms->tiers[0].unit)};
 
 		part.amount = part.fee;
 		add_part(parts, part);
@@ -262,8 +265,8 @@ walk_price(Parts *parts, const PriceTerms *terms, Numeric quantity, int64 events
 	else
 		walk_graduated(parts, terms, quantity, free_units);
 	if (terms_have(terms, SLOT_EVENT) && events > 0)
-		add_priced(parts, (Part) {.kind = PART_EVENTS, .units = int64_to_numeric(events),
-								  .unit_price = decimal_to_numeric(terms->numbers[SLOT_EVENT])});
+		add_priced(parts, (PricePart) {.kind = PART_EVENTS, .units = int64_to_numeric(events),
+									   .unit_price = decimal_to_numeric(terms->numbers[SLOT_EVENT])});
 	add_bound(parts, terms, SLOT_MIN, PART_MINIMUM, -1);
 	add_bound(parts, terms, SLOT_MAX, PART_MAXIMUM, 1);
 }
@@ -275,7 +278,7 @@ static Numeric
 rate_exactly(const Price *price, Numeric quantity, int64 events)
 {
 	PriceTerms	terms;
-	Parts		parts;
+	PriceParts	parts;
 
 	price_unpack(price, &terms);
 	walk_price(&parts, &terms, quantity, events);
@@ -363,6 +366,13 @@ kb_require_price_range(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* Arguments of kb_rate and kb_explain_price, and of kb_rate_days */
+enum
+{
+	ARG_PRICE, ARG_QUANTITY, ARG_CURRENCY, ARG_EVENTS,
+	ARG_DAYS = ARG_EVENTS, ARG_DAYS_IN_PERIOD
+};
+
 /*
  * Rate a quantity for a full period
  */
@@ -370,8 +380,8 @@ PG_FUNCTION_INFO_V1(kb_rate);
 Datum
 kb_rate(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_MONEY(price_rate(PG_GETARG_PRICE(0), PG_GETARG_NUMERIC(1), PG_GETARG_INT64(3),
-							   currency_from_text(PG_GETARG_TEXT_PP(2))));
+	PG_RETURN_MONEY(price_rate(PG_GETARG_PRICE(ARG_PRICE), PG_GETARG_NUMERIC(ARG_QUANTITY), PG_GETARG_INT64(ARG_EVENTS),
+							   currency_from_text(PG_GETARG_TEXT_PP(ARG_CURRENCY))));
 }
 
 /*
@@ -381,16 +391,16 @@ PG_FUNCTION_INFO_V1(kb_rate_days);
 Datum
 kb_rate_days(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_MONEY(price_rate_days(PG_GETARG_PRICE(0), PG_GETARG_NUMERIC(1), 1,
-									currency_from_text(PG_GETARG_TEXT_PP(2)),
-									PG_GETARG_INT32(3), PG_GETARG_INT32(4)));
+	PG_RETURN_MONEY(price_rate_days(PG_GETARG_PRICE(ARG_PRICE), PG_GETARG_NUMERIC(ARG_QUANTITY), 1,
+									currency_from_text(PG_GETARG_TEXT_PP(ARG_CURRENCY)),
+									PG_GETARG_INT32(ARG_DAYS), PG_GETARG_INT32(ARG_DAYS_IN_PERIOD)));
 }
 
 /*
  * What a part is, in words
  */
 static const char *
-part_words(const PriceTerms *terms, const Part *part)
+part_words(const PriceTerms *terms, const PricePart *part)
 {
 	static const char *const words[] = {
 		[PART_FLAT] = "flat price",
@@ -410,6 +420,9 @@ part_words(const PriceTerms *terms, const Part *part)
 	return words[part->kind];
 }
 
+/*
+ * Set a column; NULL where there is no number
+ */
 static void
 set_number(Datum *values, bool *nulls, int column, Numeric number)
 {
@@ -421,7 +434,7 @@ set_number(Datum *values, bool *nulls, int column, Numeric number)
  * Show a part as a row
  */
 static void
-put_part(ReturnSetInfo *rows, const PriceTerms *terms, const Part *part)
+put_part(ReturnSetInfo *rows, const PriceTerms *terms, const PricePart *part)
 {
 	Datum		values[EXPLAIN_COLUMNS];
 	bool		nulls[EXPLAIN_COLUMNS];
@@ -444,14 +457,14 @@ PG_FUNCTION_INFO_V1(kb_explain_price);
 Datum
 kb_explain_price(PG_FUNCTION_ARGS)
 {
-	const Price *price = PG_GETARG_PRICE(0);
-	Numeric		quantity = PG_GETARG_NUMERIC(1);
-	uint16		currency = currency_from_text(PG_GETARG_TEXT_PP(2));
-	int64		events = PG_GETARG_INT64(3);
+	const Price *price = PG_GETARG_PRICE(ARG_PRICE);
+	Numeric		quantity = PG_GETARG_NUMERIC(ARG_QUANTITY);
+	uint16		currency = currency_from_text(PG_GETARG_TEXT_PP(ARG_CURRENCY));
+	int64		events = PG_GETARG_INT64(ARG_EVENTS);
 	ReturnSetInfo *rows = (ReturnSetInfo *) fcinfo->resultinfo;
 	PriceTerms	terms;
-	Parts		parts;
-	Part		rounding = {.kind = PART_ROUNDING};
+	PriceParts	parts;
+	PricePart	rounding = {.kind = PART_ROUNDING};
 	Numeric		rounded;
 
 	InitMaterializedSRF(fcinfo, 0);

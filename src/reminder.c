@@ -5,10 +5,9 @@
  */
 #include "postgres.h"
 
-#include "access.h"
-#include "args.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "optional_date.h"
 #include "row.h"
 #include "utils/array.h"
 #include "utils/date.h"
@@ -97,7 +96,7 @@ kb_next_reminder(PG_FUNCTION_ARGS)
 	Closure		closure;
 	DateADT		today;
 	int32		last;
-	OptionalDate next = {false, 0};
+	OptionalDate next = no_date();
 
 	for (int i = 0; i < 4; i++)
 		if (PG_ARGISNULL(i))

@@ -22,6 +22,7 @@ typedef struct Row
 	bool		nulls[ROW_MAX_COLUMNS];
 } Row;
 
+/* A row of the type that the function returns. */
 static inline void
 row_begin(Row *row, FunctionCallInfo fcinfo)
 {
@@ -31,6 +32,7 @@ row_begin(Row *row, FunctionCallInfo fcinfo)
 	memset(row->nulls, true, sizeof(row->nulls));
 }
 
+/* A value that is not NULL. */
 static inline void
 row_set(Row *row, int column, Datum value)
 {
@@ -48,6 +50,7 @@ row_set_enum(Row *row, int column, const char *label)
 										 ObjectIdGetDatum(type), CStringGetDatum(label)));
 }
 
+/* The row as the function's result. */
 static inline Datum
 row_end(Row *row)
 {

@@ -72,14 +72,16 @@ require_cron(const char *database, const char *instead)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("pg_cron is not loaded"),
 				 errdetail("The server loads it when it starts; it then runs the sweep (W2)."),
-				 errhint("Install pg_cron, add these lines to postgresql.conf, with what shared_preload_libraries has already, restart the server, and CREATE EXTENSION pg_cron:\n"
+				 errhint("Install pg_cron, add these lines to postgresql.conf, with what shared_preload_libraries has already, "
+						 "restart the server, and CREATE EXTENSION pg_cron:\n"
 						 "shared_preload_libraries = 'pg_cron'\n"
 						 "cron.database_name = %s", quote_setting(database))));
 	if (strcmp(home, database) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("pg_cron keeps its jobs in database \"%s\"", home),
-				 errdetail("A function of database \"%s\" cannot reach them: run the statement of the hint there. Or set cron.database_name = %s in postgresql.conf and restart the server.",
+				 errdetail("A function of database \"%s\" cannot reach them: run the statement of the hint there. "
+						   "Or set cron.database_name = %s in postgresql.conf and restart the server.",
 						   database, quote_setting(database)),
 				 errhint("%s", instead)));
 	if (!OidIsValid(get_extension_oid("pg_cron", true)))
@@ -131,9 +133,9 @@ own_job_role(const char *job)
 	return role;
 }
 
-/* First column of the first row of a statement with the caller's rights; NULL is 0. */
+/* First column of the first row of a statement about pg_cron's jobs, with the caller's rights; 0 if there is none */
 static Datum
-execute(const char *sql)
+ask_cron(const char *sql)
 {
 	bool		isnull;
 	Datum		result = 0;
@@ -167,12 +169,12 @@ kb_schedule(PG_FUNCTION_ARGS)
 	role = own_job_role(job);
 
 	/* pg_cron would leave it switched off */
-	(void) execute(psprintf("SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %s AND NOT active",
-							quote_literal_cstr(job)));
+	(void) ask_cron(psprintf("SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %s AND NOT active",
+							 quote_literal_cstr(job)));
 	if (role == NULL || strcmp(role, GetUserNameFromId(GetUserId(), false)) == 0)
-		PG_RETURN_DATUM(execute(psprintf("SELECT cron.schedule(%s)", arguments)));
-	PG_RETURN_DATUM(execute(psprintf("SELECT cron.schedule_in_database(%s, %s, %s)", arguments,
-									 quote_literal_cstr(database), quote_literal_cstr(role))));
+		PG_RETURN_DATUM(ask_cron(psprintf("SELECT cron.schedule(%s)", arguments)));
+	PG_RETURN_DATUM(ask_cron(psprintf("SELECT cron.schedule_in_database(%s, %s, %s)", arguments,
+									  quote_literal_cstr(database), quote_literal_cstr(role))));
 }
 
 /* kb_unschedule() */
@@ -188,5 +190,5 @@ kb_unschedule(PG_FUNCTION_ARGS)
 	require_cron(database, psprintf("SELECT cron.unschedule(%s)", quoted));
 	if (own_job_role(job) == NULL)
 		PG_RETURN_BOOL(false);
-	PG_RETURN_DATUM(execute(psprintf("SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %s", quoted)));
+	PG_RETURN_DATUM(ask_cron(psprintf("SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %s", quoted)));
 }

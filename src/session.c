@@ -11,9 +11,8 @@
 
 #include "access/xact.h"
 #include "args.h"
-#include "errors.h"
-#include "card.h"
 #include "fmgr.h"
+#include "member.h"
 #include "plan.h"
 #include "session.h"
 #include "utils/builtins.h"
@@ -59,34 +58,6 @@ session_init(void)
 	RegisterSubXactCallback(end_subtransaction, NULL);
 }
 
-static SavedPlan member_plan = {
-	.sql = "SELECT FROM member m WHERE m.account_id = $1 AND m.member = $2",
-	.arg_types = {"bigint", "text"}
-};
-
-static SavedPlan account_plan = {
-	.sql = "SELECT FROM account a WHERE a.account_id = $1",
-	.arg_types = {"bigint"}
-};
-
-/* There must be such a member */
-static void
-check_member(int64 account_id, const char *member)
-{
-	Datum		values[] = {Int64GetDatum(account_id), CStringGetTextDatum(member)};
-
-	if (plan_execute(&member_plan, values, NULL, false) > 0)
-		return;
-	if (plan_execute(&account_plan, values, NULL, false) == 0)
-		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
-	card_check(member);
-	ereport(ERROR,
-			(errcode(ERRCODE_KB_ROLE_NOT_ALLOWED),
-			 errmsg("\"%s\" is no member of account %lld", member, (long long) account_id),
-			 errdetail("kbilling.member has no such row."),
-			 errhint("Add the member with kb_add_member.")));
-}
-
 /* kb_act_as(account_id, member) */
 PG_FUNCTION_INFO_V1(kb_act_as);
 Datum
@@ -100,7 +71,7 @@ kb_act_as(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, 1, "member");
 	member = arg_cstring(fcinfo, 1);
 	plan_connect();
-	check_member(PG_GETARG_INT64(0), member);
+	member_require(PG_GETARG_INT64(0), member);
 	SPI_finish();
 
 	named = MemoryContextAlloc(TopTransactionContext, sizeof(Actor));
@@ -113,6 +84,7 @@ kb_act_as(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* kb_acting_account() */
 PG_FUNCTION_INFO_V1(kb_acting_account);
 Datum
 kb_acting_account(PG_FUNCTION_ARGS)
@@ -122,6 +94,7 @@ kb_acting_account(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(actor->account_id);
 }
 
+/* kb_acting_member() */
 PG_FUNCTION_INFO_V1(kb_acting_member);
 Datum
 kb_acting_member(PG_FUNCTION_ARGS)

@@ -1,14 +1,16 @@
 /*
  * status.c
- *		Where an account stands now: the answer that an app asks for at each request.
+ *		Where an account stands now, the answer that an app asks for at each
+ *		request; and where it stood when an entry was posted.
  */
 #include "postgres.h"
 
+#include "account.h"
 #include "args.h"
-#include "errors.h"
 #include "fmgr.h"
 #include "plan.h"
 #include "row.h"
+#include "status.h"
 
 static SavedPlan access_plan = {
 	.sql = "SELECT s.stage, kb_access_for(s.stage, $2, s.state IN ('deleted', 'purged')),"
@@ -39,4 +41,20 @@ kb_access(PG_FUNCTION_ARGS)
 		row.values[i] = plan_column(i + 1, &row.nulls[i]);
 	SPI_finish();
 	return row_end(&row);
+}
+
+static SavedPlan stage_then_plan = {
+	.sql = "SELECT kb_stage_at($1, $2, e.posted_at)::text FROM entry e"
+	" WHERE e.account_id = $1 AND e.seq = $3",
+	.arg_types = {"bigint", "bigint", "bigint"}
+};
+
+char *
+status_stage_then(const LockedAccount *account, int64 seq, int64 at_seq)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(seq), Int64GetDatum(at_seq)};
+
+	if (plan_execute(&stage_then_plan, values, NULL, false) == 0)
+		elog(ERROR, "entry %lld is gone", (long long) at_seq);
+	return plan_cstring(1);
 }

@@ -11,9 +11,9 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "args.h"
+#include "charge.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "journal.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "plan.h"
@@ -24,19 +24,59 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
-/*
- * The lock that the running sweep of a database holds: an advisory one, of a
- * class that SQL cannot take (it has 1 and 2), so that nobody stops the billing.
- */
-#define SET_SWEEP_LOCKTAG(tag)	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0x6b62696c, 0x6c696e67, 3)
-
-/* What a batch did */
+/* What a batch did, as kbilling.sweep_run counts it */
 typedef struct BatchResult
 {
-	int64		done;
-	int64		posted;
-	int64		failed;
+	int64		periods_charged;
+	int64		entries_posted;
+	int64		closure_steps;
+	int64		notices_written;
+	int64		accounts_failed;
 } BatchResult;
+
+/* Charges: the oldest period of each */
+static void
+charge_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
+{
+	uint64		entries;
+
+	result->periods_charged += charge_post(account_ids, at, &entries);
+	result->entries_posted += entries;
+}
+
+/* What a function over accounts has counted */
+static int64
+work_by(SavedPlan *plan, ArrayType *account_ids, TimestampTz at)
+{
+	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
+
+	plan_execute(plan, values, NULL, false);
+	return plan_int64(1);
+}
+
+static SavedPlan closures_plan = {
+	.sql = "SELECT kb_sweep_closures($1, $2)",
+	.arg_types = {"bigint[]", "timestamptz"}
+};
+
+/* Closures: each is taken a step further */
+static void
+close_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
+{
+	result->closure_steps += work_by(&closures_plan, account_ids, at);
+}
+
+static SavedPlan notices_plan = {
+	.sql = "SELECT kb_notify_stages($1, $2)",
+	.arg_types = {"bigint[]", "timestamptz"}
+};
+
+/* Notices of stages that time has changed */
+static void
+notify_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
+{
+	result->notices_written += work_by(&notices_plan, account_ids, at);
+}
 
 /*
  * What a run does, one after the other: so a closure sees what was charged, and
@@ -45,95 +85,96 @@ typedef struct BatchResult
 typedef struct Phase
 {
 	const char *name;
-	SavedPlan	next_zone;		/* the next zone in which there is something to do */
-	SavedPlan	pick;			/* the next accounts there, and the place where they end */
-	SavedPlan	work;			/* does it, and gives how much it did; the journal posts the charges */
-	SavedPlan	progress;		/* adds what was done */
+	SavedPlan	next_zone;		/* the next zone in which it has accounts to look at; $1 the zone before */
+	SavedPlan	due;			/* the next accounts there with something to do, and their dates; see accounts_due */
+	void		(*work) (ArrayType *account_ids, TimestampTz at, BatchResult *result);
 } Phase;
 
-/*
- * A zone with something due, found by a step in the index for each zone.  $1 the
- * run's moment, $2 the zone where it is; the empty name is before all others.
- */
-#define NEXT_ZONE(column, states, due) \
-	"WITH RECURSIVE zone(time_zone) AS (" \
-	"  SELECT min(a.time_zone) FROM account a WHERE a.time_zone > $2 AND " states \
-	"  UNION ALL" \
-	"  SELECT (SELECT min(a.time_zone) FROM account a WHERE a.time_zone > zone.time_zone AND " states ")" \
-	"    FROM zone WHERE zone.time_zone IS NOT NULL" \
-	"     AND NOT EXISTS (SELECT FROM account a WHERE a.time_zone = zone.time_zone AND " states \
-	"                        AND a." column " " due("zone.time_zone") ")" \
-	")" \
-	"SELECT max(zone.time_zone) FROM zone HAVING count(*) = count(zone.time_zone)"
+/* How far a run is. */
+typedef struct Run
+{
+	int64		run_id;
+	TimestampTz as_of;			/* the moment for which it looks what is due */
+	int			phase;
+	char	   *zone;			/* by name; the empty one is before all others */
+	DateADT		date;			/* within a zone the oldest goes first, then by account */
+	int64		account_id;
+} Run;
 
-#define NEXT_ZONE_TYPES	{"timestamptz", "text"}
+/* Columns of what is due */
+enum
+{
+	DUE_ACCOUNT_ID = 1, DUE_DATE
+};
 
 /* $1 the zone, $2 and $3 where the run is in it, $4 the moment, $5 how many */
-#define PICK_TYPES	{"text", "date", "bigint", "timestamptz", "integer"}
-
-/* The next accounts by a date that has come */
-#define PICK_DUE(column, states) \
-	"SELECT array_agg(x.account_id ORDER BY x.at, x.account_id), max(x.at)," \
-	"       (array_agg(x.account_id ORDER BY x.at DESC, x.account_id DESC))[1]" \
-	"  FROM (SELECT a.account_id, a." column " AS at FROM account a" \
-	"         WHERE a.time_zone = $1 AND (a." column ", a.account_id) > ($2, $3)" \
-	"           AND a." column " <= kb_account_date($4, $1) AND " states \
-	"         ORDER BY a." column ", a.account_id LIMIT $5) x"
-
-#define WORK_TYPES	{"bigint[]", "timestamptz"}
-
-#define PROGRESS_TYPES	{"bigint", "bigint", "bigint", "bigint", "date", "bigint"}
-#define PROGRESS(set) \
-	"UPDATE sweep_run SET " set "," \
-	"       accounts_failed = accounts_failed + $4, at_date = $5, at_account_id = $6" \
-	" WHERE run_id = $1"
-
-#define LIVING	"a.state IN ('active', 'closing')"
-#define MONTH_OVER(zone)	"< kbilling_internal.kb_month_first_day(kbilling_internal.kb_account_date($1, " zone ")) - 1"
-#define DAY_COME(zone)	"<= kbilling_internal.kb_account_date($1, " zone ")"
+#define DUE_TYPES	{"text", "date", "bigint", "timestamptz", "integer"}
 
 static Phase phases[] = {
 	{
 		.name = "charges",
-		.next_zone = {.sql = NEXT_ZONE("charged_through", LIVING, MONTH_OVER), .arg_types = NEXT_ZONE_TYPES},
+		.next_zone = {
+			.sql = "SELECT min(a.time_zone) FROM account a"
+			" WHERE a.time_zone > $1 AND a.state IN ('active', 'closing')",
+			.arg_types = {"text"},
+			.is_generic = true
+		},
 		/*
 		 * Oldest month first.  A batch is of one month: so the charge takes its
 		 * accounts to a place ahead of the run, and one with more months to charge
 		 * comes up again.
 		 */
-		.pick = {
-			.sql = "SELECT array_agg(x.account_id ORDER BY x.charged_through, x.account_id), max(x.charged_through),"
-			"       (array_agg(x.account_id ORDER BY x.charged_through DESC, x.account_id DESC))[1]"
-			"  FROM (SELECT a.account_id, a.charged_through FROM account a"
-			"         WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3)"
-			"           AND a.charged_through < least(kb_month_first_day(kb_account_date($4, $1)) - 1,"
-			"                 kb_month_last_day(1 + (SELECT min(b.charged_through) FROM account b"
-			"                    WHERE b.time_zone = $1 AND (b.charged_through, b.account_id) > ($2, $3)"
-			"                      AND b.state IN ('active', 'closing'))))"
-			"           AND a.state IN ('active', 'closing')"
-			"         ORDER BY a.charged_through, a.account_id LIMIT $5) x",
-			.arg_types = PICK_TYPES
+		.due = {
+			.sql = "SELECT a.account_id, a.charged_through FROM account a"
+			" WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
+			"   AND a.charged_through < least(kb_month_first_day(kb_account_date($4, $1)) - 1,"
+			"         (SELECT kb_month_last_day(1 + min(b.charged_through)) FROM account b"
+			"           WHERE b.time_zone = $1 AND (b.charged_through, b.account_id) > ($2, $3) AND b.state IN ('active', 'closing')))"
+			" ORDER BY a.charged_through, a.account_id LIMIT $5",
+			.arg_types = DUE_TYPES,
+			.is_generic = true
 		},
-		.progress = {.sql = PROGRESS("periods_charged = periods_charged + $2, entries_posted = entries_posted + $3"), .arg_types = PROGRESS_TYPES}
+		.work = charge_accounts
 	},
 	{
 		.name = "closures",
-		.next_zone = {.sql = NEXT_ZONE("closure_check_on", "a.closure_check_on IS NOT NULL", DAY_COME), .arg_types = NEXT_ZONE_TYPES},
-		.pick = {.sql = PICK_DUE("closure_check_on", "a.closure_check_on IS NOT NULL"), .arg_types = PICK_TYPES},
-		.work = {.sql = "SELECT kb_take_closure_steps($1, $2)", .arg_types = WORK_TYPES},
-		.progress = {.sql = PROGRESS("closure_steps = closure_steps + $2"), .arg_types = PROGRESS_TYPES}
+		.next_zone = {
+			.sql = "SELECT min(a.time_zone) FROM account a WHERE a.time_zone > $1 AND a.closure_check_on IS NOT NULL",
+			.arg_types = {"text"},
+			.is_generic = true
+		},
+		.due = {
+			.sql = "SELECT a.account_id, a.closure_check_on FROM account a"
+			" WHERE a.time_zone = $1 AND (a.closure_check_on, a.account_id) > ($2, $3)"
+			"   AND a.closure_check_on <= kb_account_date($4, $1)"
+			" ORDER BY a.closure_check_on, a.account_id LIMIT $5",
+			.arg_types = DUE_TYPES,
+			.is_generic = true
+		},
+		.work = close_accounts
 	},
 	{
 		.name = "notices",
-		.next_zone = {.sql = NEXT_ZONE("stage_check_on", "a.stage_check_on IS NOT NULL AND " LIVING, DAY_COME), .arg_types = NEXT_ZONE_TYPES},
-		.pick = {.sql = PICK_DUE("stage_check_on", "a.stage_check_on IS NOT NULL AND " LIVING), .arg_types = PICK_TYPES},
-		.work = {.sql = "SELECT kb_notify_stages($1, $2)", .arg_types = WORK_TYPES},
-		.progress = {.sql = PROGRESS("notices_written = notices_written + $2"), .arg_types = PROGRESS_TYPES}
+		.next_zone = {
+			.sql = "SELECT min(a.time_zone) FROM account a"
+			" WHERE a.time_zone > $1 AND a.stage_check_on IS NOT NULL AND a.state IN ('active', 'closing')",
+			.arg_types = {"text"},
+			.is_generic = true
+		},
+		.due = {
+			.sql = "SELECT a.account_id, a.stage_check_on FROM account a"
+			" WHERE a.time_zone = $1 AND (a.stage_check_on, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
+			"   AND a.stage_check_on <= kb_account_date($4, $1)"
+			" ORDER BY a.stage_check_on, a.account_id LIMIT $5",
+			.arg_types = DUE_TYPES,
+			.is_generic = true
+		},
+		.work = notify_accounts
 	}
 };
 
 static SavedPlan position_plan = {
-	.sql = "SELECT r.as_of, r.at_time_zone, coalesce(r.at_date, '-infinity'), coalesce(r.at_account_id, 0), r.phase"
+	.sql = "SELECT r.as_of, r.phase, r.at_time_zone, coalesce(r.at_date, '-infinity'), coalesce(r.at_account_id, 0)"
 	"  FROM sweep_run r WHERE r.run_id = $1 AND r.outcome = 'running' FOR UPDATE",
 	.arg_types = {"bigint"}
 };
@@ -141,6 +182,15 @@ static SavedPlan position_plan = {
 static SavedPlan move_plan = {
 	.sql = "UPDATE sweep_run r SET phase = $2, at_time_zone = $3, at_date = NULL, at_account_id = NULL WHERE r.run_id = $1",
 	.arg_types = {"bigint", "text", "text"}
+};
+
+static SavedPlan progress_plan = {
+	.sql = "UPDATE sweep_run r"
+	"   SET periods_charged = r.periods_charged + $2, entries_posted = r.entries_posted + $3,"
+	"       closure_steps = r.closure_steps + $4, notices_written = r.notices_written + $5,"
+	"       accounts_failed = r.accounts_failed + $6, at_date = $7, at_account_id = $8"
+	" WHERE r.run_id = $1",
+	.arg_types = {"bigint", "bigint", "bigint", "bigint", "bigint", "bigint", "date", "bigint"}
 };
 
 static SavedPlan failure_plan = {
@@ -163,41 +213,9 @@ concerns_server(int sqlstate)
 		sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION;
 }
 
-/* Post the charges of accounts */
-static void
-charge_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
-{
-	uint64		charged = journal_post_charges(account_ids, at);
-
-	result->done += charged;
-	for (uint64 i = 0; i < charged; i++)
-	{
-		bool		nothing_due;
-
-		(void) SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &nothing_due);
-		result->posted += !nothing_due;
-	}
-}
-
-/* Do a phase's work on accounts */
-static void
-work_on_accounts(Phase *phase, ArrayType *account_ids, TimestampTz at, BatchResult *result)
-{
-	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
-	bool		isnull;
-
-	if (phase->work.sql == NULL)
-		charge_accounts(account_ids, at, result);
-	else
-	{
-		plan_execute(&phase->work, values, NULL, false);
-		result->done += DatumGetInt64(plan_column(1, &isnull));
-	}
-}
-
 /* Work on accounts in a subtransaction; the error if that failed, else NULL */
 static ErrorData *
-try_work(Phase *phase, ArrayType *account_ids, TimestampTz at, BatchResult *result)
+try_work(const Run *run, ArrayType *account_ids, BatchResult *result)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -209,7 +227,7 @@ try_work(Phase *phase, ArrayType *account_ids, TimestampTz at, BatchResult *resu
 	{
 		BatchResult done = *result;
 
-		work_on_accounts(phase, account_ids, at, &done);
+		phases[run->phase].work(account_ids, run->as_of, &done);
 		SPI_freetuptable(SPI_tuptable);
 		ReleaseCurrentSubTransaction();
 		*result = done;
@@ -246,75 +264,125 @@ report_failure(int64 run_id, int64 account_id, const ErrorData *error)
  * step: then one by one is quicker.
  */
 static void
-halve_and_work(Phase *phase, int64 run_id, Datum *ids, int n, TimestampTz at, BatchResult *result)
+halve_and_work(const Run *run, Datum *ids, int n, BatchResult *result)
 {
 	ErrorData  *error;
 	int			part;
 
 	CHECK_FOR_INTERRUPTS();
-	error = try_work(phase, construct_array(ids, n, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE), at, result);
+	error = try_work(run, construct_array(ids, n, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE), result);
 	if (error == NULL)
 		return;
 	if (n == 1)
 	{
-		result->failed += report_failure(run_id, DatumGetInt64(ids[0]), error);
+		result->accounts_failed += report_failure(run->run_id, DatumGetInt64(ids[0]), error);
 		return;
 	}
 	part = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ? 1 : (n + 1) / 2;
 	for (int i = 0; i < n; i += part)
-		halve_and_work(phase, run_id, ids + i, Min(part, n - i), at, result);
+		halve_and_work(run, ids + i, Min(part, n - i), result);
 }
 
-/* Work on what was picked, and note how far the run is */
+/* Read where the run is, and lock it */
 static void
-work_on_batch(Phase *phase, int64 run_id, TimestampTz at)
+read_run(Run *run, int64 run_id)
 {
-	BatchResult result = {0};
-	bool		isnull;
-	ArrayType  *picked = DatumGetArrayTypePCopy(plan_column(1, &isnull));
-	Datum		progress[] = {Int64GetDatum(run_id), 0, 0, 0, plan_column(2, &isnull), plan_column(3, &isnull)};
-	Datum	   *ids;
-	int			n;
+	Datum		value = Int64GetDatum(run_id);
+	char	   *phase;
 
-	deconstruct_array(picked, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &ids, NULL, &n);
-	halve_and_work(phase, run_id, ids, n, at, &result);
-	progress[1] = Int64GetDatum(result.done);
-	progress[2] = Int64GetDatum(result.posted);
-	progress[3] = Int64GetDatum(result.failed);
-	plan_execute(&phase->progress, progress, NULL, false);
+	if (plan_execute(&position_plan, &value, NULL, false) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("no sweep %lld is running", (long long) run_id)));
+	run->run_id = run_id;
+	run->as_of = plan_timestamptz(1);
+	phase = plan_cstring(2);
+	run->zone = plan_cstring(3);
+	run->date = plan_date(4);
+	run->account_id = plan_int64(5);
+	for (run->phase = 0; strcmp(phases[run->phase].name, phase) != 0; run->phase++)
+		if (run->phase == (int) lengthof(phases) - 1)
+			elog(ERROR, "a sweep has no phase \"%s\"", phase);
 }
 
-/* Go on to the next zone with something due, of this phase or of a later one; false if there is none */
-static bool
-move_on(int phase, int64 run_id, Datum at, Datum zone)
+/* The next accounts with something to do, at most so many, as rows in SPI_tuptable; how many there are */
+static uint64
+accounts_due(const Run *run, int max)
 {
-	Datum		values[] = {at, zone};
-	Datum		move[] = {Int64GetDatum(run_id), 0, 0};
-	bool		isnull = true;
+	Datum		values[] = {CStringGetTextDatum(run->zone), DateADTGetDatum(run->date), Int64GetDatum(run->account_id),
+		TimestampTzGetDatum(run->as_of), Int32GetDatum(max)
+	};
 
-	for (; phase < (int) lengthof(phases); phase++)
-	{
-		if (plan_execute(&phases[phase].next_zone, values, NULL, false) > 0)
-			move[2] = plan_column(1, &isnull);
-		if (!isnull)
-			break;
-		values[1] = CStringGetTextDatum("");
-	}
-	if (isnull)
+	return plan_execute(&phases[run->phase].due, values, NULL, false);
+}
+
+/* Go on to the next zone where the phase has accounts; false if there is none */
+static bool
+go_to_next_zone(Run *run)
+{
+	Datum		value = CStringGetTextDatum(run->zone);
+
+	plan_execute(&phases[run->phase].next_zone, &value, NULL, false);
+	if (plan_is_null(1))
 		return false;
-	move[1] = CStringGetTextDatum(phases[phase].name);
-	plan_execute(&move_plan, move, NULL, false);
+	run->zone = plan_cstring(1);
+	DATE_NOBEGIN(run->date);
+	run->account_id = 0;
 	return true;
 }
 
-/* The number of a phase by its name */
-static int
-phase_number(const char *name)
+/* Go on to the next zone with something to do, of this phase or of a later one; false if there is none */
+static bool
+move_on(Run *run)
 {
-	for (int i = 0; i < (int) lengthof(phases); i++)
-		if (strcmp(phases[i].name, name) == 0)
-			return i;
-	elog(ERROR, "a sweep has no phase \"%s\"", name);
+	for (; run->phase < (int) lengthof(phases); run->phase++)
+	{
+		while (go_to_next_zone(run))
+			if (accounts_due(run, 1) > 0)
+				return true;
+		run->zone = "";
+	}
+	return false;
+}
+
+/* Keep where it has come to */
+static void
+write_position(const Run *run)
+{
+	Datum		values[] = {Int64GetDatum(run->run_id), CStringGetTextDatum(phases[run->phase].name),
+		CStringGetTextDatum(run->zone)
+	};
+
+	plan_execute(&move_plan, values, NULL, false);
+}
+
+/* Add what was done, up to the run's date and account */
+static void
+write_progress(const Run *run, const BatchResult *result)
+{
+	Datum		values[] = {Int64GetDatum(run->run_id), Int64GetDatum(result->periods_charged),
+		Int64GetDatum(result->entries_posted), Int64GetDatum(result->closure_steps), Int64GetDatum(result->notices_written),
+		Int64GetDatum(result->accounts_failed), DateADTGetDatum(run->date), Int64GetDatum(run->account_id)
+	};
+
+	plan_execute(&progress_plan, values, NULL, false);
+}
+
+/* Work on the n accounts that are due, and note how far the run is */
+static void
+work_on_batch(Run *run, int n)
+{
+	BatchResult result = {0};
+	Datum	   *ids = palloc(n * sizeof(Datum));
+	bool		isnull;
+
+	for (int i = 0; i < n; i++)
+		ids[i] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, DUE_ACCOUNT_ID, &isnull);
+	run->account_id = DatumGetInt64(ids[n - 1]);
+	run->date = DatumGetDateADT(SPI_getbinval(SPI_tuptable->vals[n - 1], SPI_tuptable->tupdesc, DUE_DATE, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	halve_and_work(run, ids, n, &result);
+	write_progress(run, &result);
 }
 
 /* kb_sweep_step(run_id, batch_size) */
@@ -322,41 +390,56 @@ PG_FUNCTION_INFO_V1(kb_sweep_step);
 Datum
 kb_sweep_step(PG_FUNCTION_ARGS)
 {
-	int64		run_id;
-	int			phase;
-	Datum		pick[5];
-	bool		isnull;
+	Run			run;
+	uint64		n;
 	bool		more = true;
 
 	arg_required(fcinfo, 0, "run_id");
 	arg_required(fcinfo, 1, "batch_size");
-	run_id = PG_GETARG_INT64(0);
 	plan_connect();
-
-	if (plan_execute(&position_plan, &PG_GETARG_DATUM(0), NULL, false) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("no sweep %lld is running", (long long) run_id)));
-	pick[0] = PointerGetDatum(DatumGetTextPCopy(plan_column(2, &isnull)));
-	pick[1] = plan_column(3, &isnull);
-	pick[2] = plan_column(4, &isnull);
-	pick[3] = plan_column(1, &isnull);
-	pick[4] = Int32GetDatum(Max(PG_GETARG_INT32(1), 1));
-	phase = phase_number(TextDatumGetCString(plan_column(5, &isnull)));
-
-	/* the first position is before every zone */
-	isnull = VARSIZE_ANY_EXHDR(DatumGetPointer(pick[0])) == 0;
-	if (!isnull)
-	{
-		plan_execute(&phases[phase].pick, pick, NULL, false);
-		(void) plan_column(1, &isnull);
-	}
-	if (isnull)
-		more = move_on(phase, run_id, pick[3], pick[0]);
+	read_run(&run, PG_GETARG_INT64(0));
+	n = accounts_due(&run, Max(PG_GETARG_INT32(1), 1));
+	if (n > 0)
+		work_on_batch(&run, n);
+	else if (move_on(&run))
+		write_position(&run);
 	else
-		work_on_batch(&phases[phase], run_id, DatumGetTimestampTz(pick[3]));
+		more = false;
 	SPI_finish();
 	PG_RETURN_BOOL(more);
+}
+
+/*
+ * The lock that the running sweep of a database holds: an advisory one, of a
+ * class that SQL cannot take (it has 1 and 2), so that nobody stops the billing.
+ */
+static LOCKTAG
+sweep_lock(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0x6b62696c, 0x6c696e67, 3);
+	return tag;
+}
+
+/*
+ * kb_sweep_is_running(): a sweep that died holds no lock; NULL on a standby, which
+ * does not see the locks of its primary.
+ */
+PG_FUNCTION_INFO_V1(kb_sweep_is_running);
+Datum
+kb_sweep_is_running(PG_FUNCTION_ARGS)
+{
+	LOCKTAG		tag = sweep_lock();
+	LockData   *locks;
+
+	if (RecoveryInProgress())
+		PG_RETURN_NULL();
+	locks = GetLockStatusData();
+	for (int i = 0; i < locks->nelements; i++)
+		if (locks->locks[i].holdMask != 0 && memcmp(&locks->locks[i].locktag, &tag, sizeof(tag)) == 0)
+			PG_RETURN_BOOL(true);
+	PG_RETURN_BOOL(false);
 }
 
 /* First column of the one row of a statement */
@@ -397,7 +480,7 @@ Datum
 kb_sweep(PG_FUNCTION_ARGS)
 {
 	const CallContext *call = (const CallContext *) fcinfo->context;
-	LOCKTAG		lock;
+	LOCKTAG		lock = sweep_lock();
 
 	if (call == NULL || !IsA(call, CallContext) || call->atomic)
 		ereport(ERROR,
@@ -410,7 +493,6 @@ kb_sweep(PG_FUNCTION_ARGS)
 		ereport(NOTICE, (errmsg("a standby has nothing to sweep")));
 		PG_RETURN_VOID();
 	}
-	SET_SWEEP_LOCKTAG(lock);
 	if (LockAcquire(&lock, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
 	{
 		ereport(NOTICE, (errmsg("another sweep is running and does the work")));

@@ -5,17 +5,17 @@
 #include "postgres.h"
 
 #include "args.h"
+#include "bonus.h"
 #include "card.h"
+#include "clock.h"
 #include "closure.h"
-#include "currency.h"
-#include "errors.h"
 #include "fmgr.h"
 #include "journal.h"
-#include "kbilling.h"
+#include "member.h"
 #include "payment.h"
 #include "plan.h"
 #include "row.h"
-#include "utils/timestamp.h"
+#include "status.h"
 
 /* Columns of kb_topup_result */
 enum
@@ -29,53 +29,6 @@ enum
 {
 	ARG_ACCOUNT_ID, ARG_AMOUNT, ARG_METHOD, ARG_REFERENCE, ARG_MEMBER, ARG_PAYMENT_ID
 };
-
-static SavedPlan role_plan = {
-	.sql = "SELECT m.role IN ('owner', 'admin') FROM member m WHERE m.account_id = $1 AND m.member = $2",
-	.arg_types = {"bigint", "text"}
-};
-
-/* T1: only an owner or admin tops up; a replay asks no more who it was */
-static void
-check_member(const LockedAccount *account, const char *member)
-{
-	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(member)};
-	bool		isnull;
-
-	if (plan_execute(&role_plan, values, NULL, false) > 0 && DatumGetBool(plan_column(1, &isnull)))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_KB_ROLE_NOT_ALLOWED),
-			 errmsg("member \"%s\" may not top up account %lld", member, (long long) account->account_id),
-			 errdetail("Only an owner or admin of the account tops up (T1)."),
-			 errhint("Leave member out for a payment that the provider reports by itself.")));
-}
-
-static SavedPlan bonus_plan = {
-	.sql = "SELECT kb_bonus($2, b.percent) FROM bonus_tier b"
-	" WHERE b.tariff = $1 AND b.min_amount <= $2 AND b.from_date <= $3 AND b.to_date > $3"
-	" ORDER BY b.min_amount USING >, b.from_date DESC LIMIT 1",
-	.arg_types = {"text", "kb_money", "date"}
-};
-
-/* T5: what the part of the amount that is left after the debt earns; zero or more */
-static Money
-bonus_for(LockedAccount *account, Money amount)
-{
-	Money		nothing = money_make(money_currency(amount), 0);
-	Money		left = money_minor(account->balance) < 0 ? money_add(amount, account->balance) : amount;
-	Datum		values[3];
-	bool		isnull;
-
-	if (money_minor(left) <= 0)
-		return nothing;
-	values[0] = CStringGetTextDatum(journal_tariff(account));
-	values[1] = MoneyGetDatum(left);
-	values[2] = DateADTGetDatum(account->today);
-	if (plan_execute(&bonus_plan, values, NULL, false) == 0)
-		return nothing;
-	return DatumGetMoney(plan_column(1, &isnull));
-}
 
 /* The posting of a bonus for the top-up that is the account's next entry */
 static void
@@ -98,6 +51,12 @@ static SavedPlan replayed_plan = {
 	.arg_types = {"bigint", "bigint"}
 };
 
+/* Its columns; the bonus's are NULL if there was none. */
+enum
+{
+	REPLAYED_BONUS_SEQ = 1, REPLAYED_BONUS, REPLAYED_BALANCE
+};
+
 /* The first result again (J3, T3); the entry's seq */
 static int64
 replay_topup(const LockedAccount *account, const Posting *posting, Row *row)
@@ -105,22 +64,21 @@ replay_topup(const LockedAccount *account, const Posting *posting, Row *row)
 	int64		seq = journal_replayed(account, posting);
 	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(seq)};
 	int64		last = seq;
-	Datum		bonus;
-	bool		isnull;
+	Money		bonus = money_make(money_currency(posting->amount), 0);
 
 	if (plan_execute(&replayed_plan, values, NULL, false) == 0)
 		elog(ERROR, "entry %lld is gone", (long long) seq);
 	row_set(row, TOPUP_ENTRY_SEQ, Int64GetDatum(seq));
-	row_set(row, TOPUP_BALANCE, plan_column(3, &isnull));
-	bonus = plan_column(2, &isnull);
-	row_set(row, TOPUP_BONUS, isnull ? MoneyGetDatum(money_make(money_currency(posting->amount), 0)) : bonus);
-	if (!isnull)
+	row_set(row, TOPUP_BALANCE, plan_required(REPLAYED_BALANCE));
+	if (!plan_is_null(REPLAYED_BONUS_SEQ))
 	{
-		last = DatumGetInt64(plan_column(1, &isnull));
+		bonus = plan_money(REPLAYED_BONUS);
+		last = plan_int64(REPLAYED_BONUS_SEQ);
 		row_set(row, TOPUP_BONUS_SEQ, Int64GetDatum(last));
 	}
-	row_set_enum(row, TOPUP_STAGE_BEFORE, journal_stage_then(account, seq - 1, seq));
-	row_set_enum(row, TOPUP_STAGE_AFTER, journal_stage_then(account, last, seq));
+	row_set(row, TOPUP_BONUS, MoneyGetDatum(bonus));
+	row_set_enum(row, TOPUP_STAGE_BEFORE, status_stage_then(account, seq - 1, seq));
+	row_set_enum(row, TOPUP_STAGE_AFTER, status_stage_then(account, last, seq));
 	row_set(row, TOPUP_REPLAYED, BoolGetDatum(true));
 	return seq;
 }
@@ -154,18 +112,6 @@ post_topup(LockedAccount *account, const Posting *topup, Row *row)
 	return seq;
 }
 
-/* Only money paid in is a top-up */
-static void
-check_amount(Money amount)
-{
-	if (money_minor(amount) <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_KB_AMOUNT_OUT_OF_RANGE),
-				 errmsg("a top-up must be above zero"),
-				 errdetail("The amount is %s.", money_to_cstring(amount)),
-				 errhint("Use kb_refund to pay money back.")));
-}
-
 /* What the caller wants posted */
 static void
 read_posting(FunctionCallInfo fcinfo, Posting *posting)
@@ -178,13 +124,12 @@ read_posting(FunctionCallInfo fcinfo, Posting *posting)
 	posting->kind = "topup";
 	posting->notice = "topup_received";
 	posting->amount = PG_GETARG_MONEY(ARG_AMOUNT);
-	posting->method = DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(ARG_METHOD)));
+	posting->method = arg_enum_label(fcinfo, ARG_METHOD);
 	posting->key = journal_key(PG_GETARG_TEXT_PP(ARG_REFERENCE), "reference");
 	posting->member = arg_cstring(fcinfo, ARG_MEMBER);
 	if (posting->member != NULL)
 		card_check(posting->member);
-
-	check_amount(posting->amount);
+	payment_check_amount(posting->amount);
 }
 
 /* kb_apply_topup(account_id, amount, method, reference, member, payment_id) */
@@ -211,44 +156,9 @@ kb_apply_topup(PG_FUNCTION_ARGS)
 	if (seq == 0)
 		seq = replay_topup(&account, &posting, &row);
 	else if (!PG_ARGISNULL(ARG_MEMBER))
-		check_member(&account, posting.member);
+		member_require_payer(account.account_id, posting.member);
 	if (has_payment)
 		payment_settle(&account, PG_GETARG_INT64(ARG_PAYMENT_ID), seq);
-
-	SPI_finish();
-	return row_end(&row);
-}
-
-/* kb_begin_topup(account_id, member, amount, method) */
-PG_FUNCTION_INFO_V1(kb_begin_topup);
-Datum
-kb_begin_topup(PG_FUNCTION_ARGS)
-{
-	static const char *const required[] = {"account_id", "member", "amount", "method"};
-	LockedAccount account;
-	Posting		posting = {0};
-	TimestampTz expires_at;
-	Money		bonus;
-	Row			row;
-
-	for (int i = 0; i < (int) lengthof(required); i++)
-		arg_required(fcinfo, i, required[i]);
-	posting.member = arg_cstring(fcinfo, 1);
-	posting.amount = PG_GETARG_MONEY(2);
-	posting.method = DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(3)));
-	card_check(posting.member);
-	check_amount(posting.amount);
-	row_begin(&row, fcinfo);
-	plan_connect();
-
-	journal_lock(PG_GETARG_INT64(0), kb_current_time(), &account);
-	journal_check_currency(&account, posting.amount);
-	check_member(&account, posting.member);
-	bonus = bonus_for(&account, posting.amount);
-	(void) journal_tariff(&account);
-	row_set(&row, 0, Int64GetDatum(payment_begin(&account, &posting, bonus, &expires_at)));
-	row_set(&row, 1, MoneyGetDatum(bonus));
-	row_set(&row, 2, TimestampTzGetDatum(expires_at));
 
 	SPI_finish();
 	return row_end(&row);

@@ -5,106 +5,17 @@
 #include "postgres.h"
 
 #include "args.h"
-#include "catalog/pg_type.h"
+#include "clock.h"
 #include "compat.h"
 #include "fmgr.h"
 #include "journal.h"
-#include "kbilling.h"
-#include "miscadmin.h"
 #include "plan.h"
 #include "usage.h"
 #include "utils/builtins.h"
-#include "utils/queryenvironment.h"
 #include "utils/timestamp.h"
 
 /* U5: more sessions than this that count for one account at once may wait for each other */
 #define NUM_SLOTS		8
-
-/* More events than this are planned for as many. */
-#define FEW_EVENTS		100
-
-/* The columns of a set, after n */
-static const struct
-{
-	char	   *name;
-	Oid			type;
-} event_columns[] = {
-	{"n", INT8OID}, {"account_id", INT8OID}, {"service", TEXTOID}, {"key", TEXTOID}, {"revision", INT4OID},
-	{"at", TIMESTAMPTZOID}, {"quantity", NUMERICOID}, {"events", INT8OID}, {"value", TEXTOID},
-	{"metered_table", TEXTOID}, {"properties", JSONBOID}
-};
-
-#define NUM_COLUMNS		((int) lengthof(event_columns))
-
-void
-events_begin(EventSet *set, const char *source, TimestampTz now)
-{
-	set->source = source;
-	set->now = now;
-	set->n = 0;
-	set->desc = CreateTemplateTupleDesc(NUM_COLUMNS);
-	for (int i = 0; i < NUM_COLUMNS; i++)
-		TupleDescInitEntry(set->desc, i + 1, event_columns[i].name, event_columns[i].type, -1, 0);
-	set->rows = tuplestore_begin_heap(true, false, work_mem);
-}
-
-UsageEvent
-event_make(const EventSet *set)
-{
-	UsageEvent	event = {.at = set->now, .events = 1};
-
-	return event;
-}
-
-void
-events_add(EventSet *set, const UsageEvent *event)
-{
-	Datum		values[] = {Int64GetDatum(++set->n), Int64GetDatum(event->account_id), PointerGetDatum(event->service),
-		PointerGetDatum(event->key), Int32GetDatum(event->revision), TimestampTzGetDatum(event->at),
-		NumericGetDatum(event->quantity), Int64GetDatum(event->events), PointerGetDatum(event->value),
-		PointerGetDatum(event->metered_table), PointerGetDatum(event->properties)
-	};
-	bool		nulls[lengthof(event_columns)] = {[3] = event->key == NULL,[8] = event->value == NULL,
-		[9] = event->metered_table == NULL,[10] = event->properties == NULL
-	};
-
-	tuplestore_putvalues(set->rows, set->desc, values, nulls);
-}
-
-bool
-events_are_many(const EventSet *set)
-{
-	return set->n > FEW_EVENTS;
-}
-
-void
-events_register(const EventSet *set, char *name)
-{
-	EphemeralNamedRelation table = palloc0(sizeof(EphemeralNamedRelationData));
-
-	table->md.name = name;
-	table->md.reliddesc = InvalidOid;
-	table->md.tupdesc = set->desc;
-	table->md.enrtype = ENR_NAMED_TUPLESTORE;
-	table->md.enrtuples = events_are_many(set) ? 100 * FEW_EVENTS : 1;
-	table->reldata = set->rows;
-	(void) SPI_unregister_relation(name);
-	if (SPI_register_relation(table) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register a set of events");
-}
-
-void
-events_end(EventSet *set)
-{
-	tuplestore_end(set->rows);
-}
-
-int64
-events_of_quantity(Numeric quantity)
-{
-	return DatumGetBool(DirectFunctionCall2(numeric_lt, NumericGetDatum(quantity),
-											NumericGetDatum(int64_to_numeric(0)))) ? -1 : 1;
-}
 
 /*
  * Every event is written, unless its key is known, and what was written moves
@@ -125,8 +36,8 @@ static SavedPlan record_plan[] = PLAN_PAIR(
 	"), written AS ("
 	"  INSERT INTO usage_event AS x (account_id, at, recorded_at, period, revision, is_level, events, service, key, quantity, value,"
 	"                                           metered_table, properties)"
-	"  SELECT account_id, at, $4 + n * interval '1 microsecond', period, revision, is_level, events, service, coalesce(key, 'kb:' || gen_random_uuid()),"
-	"         quantity, value, metered_table, properties"
+	"  SELECT account_id, at, $4 + n * interval '1 microsecond', period, revision, is_level, events, service,"
+	"         coalesce(key, 'kb:' || gen_random_uuid()), quantity, value, metered_table, properties"
 	"    FROM event ORDER BY account_id, service, key, n"
 	"  ON CONFLICT (account_id, service, key, revision) DO NOTHING"
 	"  RETURNING x.account_id, x.period, x.service, x.at, x.recorded_at, x.events, x.quantity, x.value"
@@ -187,16 +98,40 @@ own_slot(void)
 int64
 usage_record(const EventSet *set)
 {
-	Datum		values[] = {set->source ? CStringGetTextDatum(set->source) : (Datum) 0,
-		TimestampTzGetDatum(set->now), Int16GetDatum(own_slot()), TimestampTzGetDatum(GetCurrentTimestamp())
+	char		nulls[] = "    ";
+	Datum		values[] = {plan_text_value(set->source, &nulls[0]), TimestampTzGetDatum(set->now),
+		Int16GetDatum(own_slot()), TimestampTzGetDatum(GetCurrentTimestamp())
 	};
-	bool		isnull;
 
 	if (set->n == 0)
 		return 0;
 	events_register(set, "event_set");
-	plan_execute(&record_plan[events_are_many(set)], values, set->source ? NULL : "n   ", false);
-	return DatumGetInt64(plan_column(1, &isnull));
+	plan_execute(&record_plan[events_are_many(set)], values, nulls, false);
+	return plan_int64(1);
+}
+
+/* Arguments of kb_record_usage */
+enum
+{
+	ARG_ACCOUNT_ID, ARG_SERVICE, ARG_QUANTITY, ARG_KEY, ARG_AT, ARG_PROPERTIES
+};
+
+/* The one event that the arguments are */
+static UsageEvent
+event_of_arguments(FunctionCallInfo fcinfo, const EventSet *set)
+{
+	UsageEvent	event = event_make(set);
+
+	event.account_id = PG_GETARG_INT64(ARG_ACCOUNT_ID);
+	event.service = PG_GETARG_TEXT_PP(ARG_SERVICE);
+	event.quantity = PG_GETARG_NUMERIC(ARG_QUANTITY);
+	event.events = events_of_quantity(event.quantity);
+	event.key = cstring_to_text(journal_key(PG_GETARG_TEXT_PP(ARG_KEY), "key"));
+	if (!PG_ARGISNULL(ARG_AT))
+		event.at = PG_GETARG_TIMESTAMPTZ(ARG_AT);
+	if (!PG_ARGISNULL(ARG_PROPERTIES))
+		event.properties = PG_DETOAST_DATUM(PG_GETARG_DATUM(ARG_PROPERTIES));
+	return event;
 }
 
 /* kb_record_usage(account_id, service, quantity, key, at, properties) */
@@ -204,46 +139,20 @@ PG_FUNCTION_INFO_V1(kb_record_usage);
 Datum
 kb_record_usage(PG_FUNCTION_ARGS)
 {
-	static const char *const required[] = {"account_id", "service", "quantity", "key"};
 	EventSet	set;
 	UsageEvent	event;
 	int64		counted;
 
-	for (int i = 0; i < (int) lengthof(required); i++)
-		arg_required(fcinfo, i, required[i]);
+	arg_required(fcinfo, ARG_ACCOUNT_ID, "account_id");
+	arg_required(fcinfo, ARG_SERVICE, "service");
+	arg_required(fcinfo, ARG_QUANTITY, "quantity");
+	arg_required(fcinfo, ARG_KEY, "key");
 	plan_connect();
 	events_begin(&set, NULL, kb_current_time());
-	event = event_make(&set);
-	event.account_id = PG_GETARG_INT64(0);
-	event.service = PG_GETARG_TEXT_PP(1);
-	event.quantity = PG_GETARG_NUMERIC(2);
-	event.events = events_of_quantity(event.quantity);
-	event.key = cstring_to_text(journal_key(PG_GETARG_TEXT_PP(3), "key"));
-	if (!PG_ARGISNULL(4))
-		event.at = PG_GETARG_TIMESTAMPTZ(4);
-	if (!PG_ARGISNULL(5))
-		event.properties = PG_DETOAST_DATUM(PG_GETARG_DATUM(5));
+	event = event_of_arguments(fcinfo, &set);
 	events_add(&set, &event);
 	counted = usage_record(&set);
 	events_end(&set);
 	SPI_finish();
 	PG_RETURN_BOOL(counted > 0);
-}
-
-/* kb_record_usage_batch(events) */
-PG_FUNCTION_INFO_V1(kb_record_usage_batch);
-Datum
-kb_record_usage_batch(PG_FUNCTION_ARGS)
-{
-	EventSet	set;
-	int64		counted;
-
-	arg_required(fcinfo, 0, "events");
-	plan_connect();
-	events_begin(&set, SOURCE_BATCH, kb_current_time());
-	batch_read(PG_DETOAST_DATUM(PG_GETARG_DATUM(0)), &set);
-	counted = usage_record(&set);
-	events_end(&set);
-	SPI_finish();
-	PG_RETURN_INT64(counted);
 }

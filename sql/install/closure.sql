@@ -186,7 +186,7 @@ END;
 COMMENT ON FUNCTION kb_put_deletions(bigint[], timestamptz) IS
 'Of the accounts whose day has come, deletes those for which the conditions still hold, and cancels the closure of the others (D4)';
 
-CREATE FUNCTION kbilling_internal.kb_take_closure_steps(account_ids bigint[], at timestamptz) RETURNS bigint
+CREATE FUNCTION kbilling_internal.kb_take_closure_steps(account_ids bigint[], at timestamptz) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
 	SELECT kb_put_deletions($1, $2);
@@ -198,11 +198,9 @@ BEGIN ATOMIC
 	SET closure_check_on = CASE WHEN a.balance <= 0 THEN greatest(t.may_close_on, t.today + 1) END
 	FROM kb_closure_terms($1, $2) t
 	WHERE a.account_id = t.account_id AND a.state = 'active' AND coalesce(a.closure_check_on, 'infinity') <= t.today;
-	SELECT kb_purge_accounts($1, $2);
-	SELECT kb_notify_closures($1, $2);
 END;
 COMMENT ON FUNCTION kb_take_closure_steps(bigint[], timestamptz) IS
-'Does what is due about the accounts: closures are scheduled, reminded of, carried out or cancelled, and deleted accounts purged; how many steps were taken';
+'Takes the steps that are due of the accounts'' closures: they are scheduled, reminded of, carried out or cancelled';
 
 CREATE FUNCTION kbilling.kb_schedule_closure(account_id bigint, by text, reason text = NULL) RETURNS date
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp

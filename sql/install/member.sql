@@ -15,12 +15,8 @@ COMMENT ON FUNCTION kb_add_member(bigint, text, kb_role, text) IS
 'Adds a member to an account; KB001 for an unknown account, KB010 for a deleted one, 23505 for a known member';
 
 CREATE FUNCTION kbilling_internal.kb_require_member(account_id bigint, member text) RETURNS void
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT kb_require_not_null('account_id, member', account_id, member), kb_require_account($1),
-		   kb_raise_if(NOT EXISTS (SELECT FROM member m WHERE m.account_id = $1 AND m.member = $2),
-					   'KB004', format('"%s" is no member of account %s', $2, $1), 'kbilling.member has no such row.', 'Add the member with kb_add_member.');
-END;
+	LANGUAGE c STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_require_member';
 COMMENT ON FUNCTION kb_require_member(bigint, text) IS 'Raises KB001 if there is no such account, KB004 if it has no such member';
 
 -- An account has an owner at all times: notices go to one.  They are locked, so that of two that see the other as owner still one fails.

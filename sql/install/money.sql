@@ -54,6 +54,11 @@ CREATE FUNCTION kbilling.kb_minor(amount kb_money) RETURNS bigint
 COMMENT ON FUNCTION kb_minor(kb_money) IS
 	'The count of minor units: cents of USD, yen of JPY';
 
+CREATE FUNCTION kbilling_internal.kb_max_minor() RETURNS bigint
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION kb_max_minor() IS
+	'The highest count of minor units that an amount can have (M1)';
+
 CREATE FUNCTION kbilling.kb_minor_units(currency text) RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_minor_units(text) IS

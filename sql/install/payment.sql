@@ -108,7 +108,7 @@ BEGIN ATOMIC
 		FROM bonus_tier b
 		WHERE b.tariff = t.tariff AND b.from_date <= d.today AND b.to_date > d.today AND b.percent > 0 AND b.min_amount > 0
 			-- within what a kb_money can say (M1)
-			AND kb_minor(x.due) + kb_minor(b.min_amount) * (1 + b.percent / 100) < 9007199254740991
+			AND kb_minor(x.due) + kb_minor(b.min_amount) * (1 + b.percent / 100) < kb_max_minor()
 			-- of two that begin at one amount the later holds
 			AND NOT EXISTS (SELECT FROM bonus_tier l
 							WHERE l.tariff = b.tariff AND l.min_amount = b.min_amount AND l.from_date > b.from_date

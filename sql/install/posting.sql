@@ -15,6 +15,20 @@ CREATE FUNCTION kbilling_internal.kb_debt_since(before date, balance_after kb_mo
 COMMENT ON FUNCTION kb_debt_since(date, kb_money, date) IS
 'Since when there is a debt after an entry (S1): what it was before, or the day on which the entry takes effect; NULL if there is none';
 
+CREATE FUNCTION kbilling_internal.kb_stage_check_on(check_on date, debt_before date, debt_since date, deferred_until date,
+													tariff_from date, today date, remind_day integer, restrict_day integer, block_day integer)
+	RETURNS date
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_stage_check_on';
+COMMENT ON FUNCTION kb_stage_check_on(date, date, date, date, date, date, integer, integer, integer) IS
+'When the sweep looks at an account''s stage after an entry (N5): the day on which it changes by itself, or tomorrow while another tariff is to come; a day that has come stays while the debt does. NULL without a debt, or if the stage will not change';
+
+CREATE FUNCTION kbilling_internal.kb_closure_check_on(check_on date, balance_after kb_money, effective_on date) RETURNS date
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_closure_check_on';
+COMMENT ON FUNCTION kb_closure_check_on(date, kb_money, date) IS
+'When the sweep looks after an entry whether the account may be closed (D1): as before, or on the day on which an entry that leaves nothing on the balance takes effect';
+
 CREATE FUNCTION kbilling_internal.kb_amount_due(balance kb_money) RETURNS kb_money
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN greatest(- balance, balance - balance);

@@ -39,13 +39,13 @@ COMMENT ON COLUMN kbilling.role_right.privilege IS 'EXECUTE, SELECT, INSERT, UPD
 COMMENT ON COLUMN kbilling.role_right.kind IS 'ROUTINE or TABLE, as GRANT calls it; a view is a TABLE';
 COMMENT ON COLUMN kbilling.role_right.object IS 'The function, procedure, table or view';
 
-CREATE FUNCTION kbilling.kb_grant(role regrole, "as" text) RETURNS void
+CREATE FUNCTION kbilling.kb_grant(role regrole, rights text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_grant';
 COMMENT ON FUNCTION kbilling.kb_grant(regrole, text) IS
 'Gives a role the rights of an app, support, operator or auditor (kbilling.role_right); again after an upgrade, for what has come. For the owner of the extension. 22023 for anything else';
 
-CREATE FUNCTION kbilling.kb_revoke(role regrole, "as" text) RETURNS void
+CREATE FUNCTION kbilling.kb_revoke(role regrole, rights text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_revoke';
 COMMENT ON FUNCTION kbilling.kb_revoke(regrole, text) IS
@@ -56,7 +56,8 @@ REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA kbilling, kbilling_internal FROM PUBLIC
 
 -- What computes from its arguments: types and their operators, prices, stages.
 GRANT EXECUTE ON ROUTINE
-	kb_money, kb_amount, kb_currency, kb_minor, kb_minor_units, abs(kb_money), sum(kb_money), avg(kb_money), min(kb_money), max(kb_money),
+	kb_money, kb_amount, kb_currency, kb_minor, kb_minor_units, kb_max_minor,
+	abs(kb_money), sum(kb_money), avg(kb_money), min(kb_money), max(kb_money),
 	kb_money_in, kb_money_out, kb_money_recv, kb_money_send, kb_money_add, kb_money_sub, kb_money_neg, kb_money_mul_numeric,
 	numeric_mul_kb_money, kb_money_div_numeric, kb_money_div, kb_money_eq, kb_money_ne, kb_money_lt, kb_money_le, kb_money_gt, kb_money_ge,
 	kb_money_eq_numeric, kb_money_ne_numeric, kb_money_lt_numeric, kb_money_le_numeric, kb_money_gt_numeric, kb_money_ge_numeric,
@@ -68,7 +69,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_has_card_number(text), kb_has_card_number(jsonb), kb_refuse_card_number(text), kb_refuse_card_number(jsonb),
 	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_format_message,
 	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_stage, kb_next_stage_on, kb_access_for, kb_next_reminder,
-	kb_bonus, kb_bonus_after, kb_debt_since, kb_amount_due, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
+	kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on, kb_closure_check_on, kb_amount_due, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
 	kb_usage_period, kb_usage_value, kb_usage_is_priced, kb_lines_total, kb_raise_if, kb_require_not_null
 	TO PUBLIC;
 
@@ -77,7 +78,7 @@ GRANT EXECUTE ON ROUTINE kb_now, kb_acting_account, kb_acting_member, kb_can_use
 
 -- What views are made of: it reads with the rights of its caller, who has them on the tables or gets nothing.
 GRANT EXECUTE ON ROUTINE
-	kb_require_tariff, kb_require_service, kb_require_price, kb_no_account, kb_require_account, kb_require_open, kb_require_member,
+	kb_require_tariff, kb_require_service, kb_require_price, kb_no_account, kb_require_account, kb_require_open,
 	kb_require_notice, kb_today, kb_tariff_on, kb_policy_on, kb_template, kb_stage_changes, kb_stage_at, kb_notice_facts, kb_recipients,
 	kb_last_revision, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_bill_for, kb_charges, kb_charges_ahead,
 	kb_closure_terms, kb_closes_on, kb_standing

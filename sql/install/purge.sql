@@ -17,10 +17,10 @@ COMMENT ON COLUMN purge_table.table_name IS 'The table';
 COMMENT ON COLUMN purge_table.account_column IS 'The column that says whose row it is';
 
 
-CREATE FUNCTION kbilling.kb_register_purge("table" regclass, account_column name) RETURNS void
+CREATE FUNCTION kbilling.kb_register_purge(relation regclass, account_column name) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('table, account_column', $1, $2);
+	SELECT kb_require_not_null('relation, account_column', $1, $2);
 	SELECT kb_raise_if(c.relkind NOT IN ('r', 'p') OR c.relpersistence = 't' OR c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace, 'pg_catalog'::regnamespace),
 					   '42809', format('%s is no table of an application', $1), NULL, 'Register an ordinary or partitioned table.'),
 		   kb_raise_if(a.attnum IS NULL, '42703', format('%s has no column "%s"', $1, $2), NULL, 'Name the column that holds the account''s number.'),
@@ -33,17 +33,17 @@ BEGIN ATOMIC
 	INSERT INTO purge_table (schema_name, table_name, account_column)
 	SELECT n.nspname, c.relname, kb_register_purge.account_column
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-	WHERE c.oid = kb_register_purge."table"
+	WHERE c.oid = kb_register_purge.relation
 	ON CONFLICT DO NOTHING;
 END;
 COMMENT ON FUNCTION kb_register_purge(regclass, name) IS
 'Has each purge delete the account''s rows from a table, in the transaction of the purge (D6), with the rights of the table''s owner; tables that refer to others come first. For the owner of the extension. 42809 if it is no table of an application; 42703 and 42804 if it has no such column, of integers';
 
 
-CREATE FUNCTION kbilling.kb_unregister_purge("table" text) RETURNS boolean
+CREATE FUNCTION kbilling.kb_unregister_purge(relation text) RETURNS boolean
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('table', $1);
+	SELECT kb_require_not_null('relation', $1);
 	WITH gone AS (
 		DELETE FROM purge_table t
 		WHERE ARRAY[t.schema_name::text, t.table_name] = parse_ident($1)

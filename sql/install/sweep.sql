@@ -89,6 +89,17 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_sweep_begin() IS 'Starts a run of the sweep and counts what is due; part of kb_sweep';
 
+-- A purge writes its steps beside those of the closure, so that one look tells of both.
+CREATE FUNCTION kbilling_internal.kb_sweep_closures(account_ids bigint[], at timestamptz) RETURNS bigint
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	SELECT kb_take_closure_steps($1, $2);
+	SELECT kb_purge_accounts($1, $2);
+	SELECT kb_notify_closures($1, $2);
+END;
+COMMENT ON FUNCTION kb_sweep_closures(bigint[], timestamptz) IS
+'Does what is due about the accounts: closures are scheduled, reminded of, carried out or cancelled, and deleted accounts purged; how many steps were taken. Part of kb_sweep_step';
+
 CREATE FUNCTION kbilling_internal.kb_sweep_step(run_id bigint, batch_size integer = 4000) RETURNS boolean
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET lock_timeout = '2s'
 	AS 'MODULE_PATHNAME', 'kb_sweep_step';
@@ -108,8 +119,13 @@ CREATE PROCEDURE kbilling.kb_sweep()
 COMMENT ON PROCEDURE kb_sweep() IS
 'Does all that is due, in batches that commit; can be stopped at any point and called again. While another one runs it leaves at once (W1). 25001 inside a transaction block';
 
--- The lock that a sweep holds is of a class that SQL cannot take, so one that died leaves a row that says "running" and no lock; on a
--- standby, where locks are not seen, the row is all there is.
+CREATE FUNCTION kbilling_internal.kb_sweep_is_running() RETURNS boolean
+	LANGUAGE c STABLE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'kb_sweep_is_running';
+COMMENT ON FUNCTION kb_sweep_is_running() IS
+'Whether a session holds the lock of the database''s sweep; NULL on a standby, where that is not seen. Part of kb_sweep_status';
+
+-- A sweep that died leaves a row that says "running" and no lock; on a standby the row is all there is.
 -- Without JIT: as kb_sweep_begin.
 CREATE FUNCTION kbilling.kb_sweep_status()
 	RETURNS TABLE (running boolean, interrupted boolean, run_id bigint, started_at timestamptz, finished_at timestamptz, duration interval,
@@ -137,11 +153,7 @@ BEGIN ATOMIC
 	LEFT JOIN (SELECT r.run_id, r.started_at, r.finished_at, r.periods_charged, r.accounts_failed
 			   FROM sweep_run r WHERE r.outcome = 'finished' ORDER BY r.run_id DESC LIMIT 1) last ON true
 	LEFT JOIN (SELECT r.outcome, r.outcome = 'running' AS is_open,
-					  pg_is_in_recovery() OR EXISTS (
-						  SELECT FROM pg_locks l
-						  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 3
-							  AND l.classid = x'6b62696c'::integer::oid AND l.objid = x'6c696e67'::integer::oid
-							  AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) AS is_alive
+					  coalesce(kb_sweep_is_running(), true) AS is_alive
 			   FROM sweep_run r ORDER BY r.run_id DESC LIMIT 1) newest ON true;
 END;
 COMMENT ON FUNCTION kb_sweep_status() IS

@@ -33,6 +33,45 @@ FROM (VALUES
 SELECT enum_has_labels('kbilling', 'kb_entry_kind',
 	'{topup,bonus,charge,refund,chargeback,adjustment,writeoff,reversal}', 'J6: the kinds of entries');
 
+-- The rules of a posting, as pure functions
+
+SELECT is(kb_bonus_after(bonus::kb_money, delta::kb_money, balance::kb_money), after::kb_money,
+	format('T6: a bonus of %s moved by %s is %s on a balance of %s', bonus, delta, after, balance))
+FROM (VALUES
+	('10 USD', '-4 USD', '50 USD', '6 USD'), ('10 USD', '-14 USD', '50 USD', '0 USD'), ('10 USD', '5 USD', '50 USD', '15 USD'),
+	('10 USD', '0 USD', '7 USD', '7 USD'), ('10 USD', '0 USD', '-1 USD', '0 USD')
+) AS t (bonus, delta, balance, after);
+SELECT throws_ok($$SELECT kb_bonus_after('1 USD', '1 USD', '1 EUR')$$, 'KB002', NULL, 'M3: in one currency');
+
+SELECT is(kb_debt_since(before::date, balance::kb_money, '2026-11-01'), after::date,
+	format('S1: a debt since %s, and %s on 2026-11-01: since %s', before, balance, after))
+FROM (VALUES
+	(NULL, '-0.01 USD', '2026-11-01'), ('2026-10-01', '-5 USD', '2026-10-01'), ('2026-10-01', '0 USD', NULL), (NULL, '5 USD', NULL)
+) AS t (before, balance, after);
+
+SELECT is(kb_stage_check_on(check_on::date, before::date, since::date, deferred::date, tariff_from::date, today::date, 4, 7, 10), after::date, 'N5: ' || what)
+FROM (VALUES
+	('without a debt there is nothing to look at', '2026-11-04', '2026-11-01', NULL, NULL, '2026-12-01', '2026-11-04', NULL),
+	('a new debt is looked at when its stage changes', NULL, NULL, '2026-11-01', NULL, '2026-01-01', '2026-11-01', '2026-11-04'),
+	('a day that is to come is found anew', '2026-11-20', '2026-11-01', '2026-11-01', NULL, '2026-01-01', '2026-11-05', '2026-11-07'),
+	('a change that is due stays so', '2026-11-04', '2026-11-01', '2026-11-01', NULL, '2026-01-01', '2026-11-04', '2026-11-04'),
+	('or overdue, though another tariff is to come', '2026-11-04', '2026-11-01', '2026-11-01', NULL, '2026-12-01', '2026-11-08', '2026-11-04'),
+	('but not for another debt', '2026-10-10', '2026-10-01', '2026-11-01', NULL, '2026-01-01', '2026-11-01', '2026-11-04'),
+	('nor for a first one', '2026-10-10', NULL, '2026-11-01', NULL, '2026-01-01', '2026-11-01', '2026-11-04'),
+	('a deferral is looked at when it has ended', NULL, NULL, '2026-11-01', '2026-11-20', '2026-01-01', '2026-11-05', '2026-11-21'),
+	('the last stage stays', NULL, '2026-11-01', '2026-11-01', NULL, '2026-11-15', '2026-11-15', NULL),
+	('unless another tariff is to come: then tomorrow', NULL, '2026-11-01', '2026-11-01', NULL, '2026-11-16', '2026-11-15', '2026-11-16'),
+	('tomorrow before the next stage', NULL, NULL, '2026-11-01', NULL, '2026-12-01', '2026-11-01', '2026-11-02'),
+	('or on its day', NULL, NULL, '2026-11-01', NULL, '2026-12-01', '2026-11-03', '2026-11-04')
+) AS t (what, check_on, before, since, deferred, tariff_from, today, after);
+
+SELECT is(kb_closure_check_on(check_on::date, balance::kb_money, '2026-11-01'), after::date,
+	format('D1: to be looked at on %s, and %s on the balance on 2026-11-01: on %s', check_on, balance, after))
+FROM (VALUES
+	('2026-12-01', '0 USD', '2026-12-01'), ('2026-10-01', '-1 USD', '2026-10-01'), ('2026-12-01', '1 USD', '2026-12-01'),
+	(NULL, '0.01 USD', NULL), (NULL, '0 USD', '2026-11-01'), (NULL, '-1 USD', '2026-11-01')
+) AS t (check_on, balance, after);
+
 -- Account 1 in USD: every kind of entry, then each reversed.  Account 2 in JPY.
 
 SELECT kb_create_tariff('usd', 'USD'), kb_create_tariff('jpy', 'JPY'), kb_create_service('seat', 'recurring');

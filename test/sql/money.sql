@@ -4,7 +4,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 SET LOCAL search_path = public, kbilling, kbilling_internal;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(208);
+SELECT plan(209);
 
 -- Every statement of a list that must fail, with the state that it must give.
 CREATE FUNCTION pg_temp.fails(statements text[], state text, description text)
@@ -172,6 +172,7 @@ FROM unnest('{19.00 USD,-0.001 KWD,9007199254740991 JPY,-90071992547409.91 UAH,0
 SELECT throws_ok($$SELECT pg_temp.receive('\x00010000000000000001')$$, '22P03', NULL, 'M1: unknown number in binary form');
 SELECT throws_ok($$SELECT pg_temp.receive('\xffff0000000000000001')$$, '22P03', NULL, 'M1: wild number in binary form');
 SELECT throws_ok($$SELECT pg_temp.receive('\x03bf0000000000000001')$$, '22P03', NULL, 'M1: gold in binary form');
+SELECT is(kb_minor('9007199254740991 JPY'), kb_max_minor(), 'M1: the highest count of minor units');
 SELECT throws_ok($$SELECT pg_temp.receive('\x03480020000000000000')$$, '22003', NULL, 'M1: 2^53 in binary form');
 SELECT throws_ok($$SELECT pg_temp.receive('\x03488000000000000000')$$, '22003', NULL, 'M1: -2^63 in binary form');
 SELECT throws_ok($$SELECT pg_temp.receive('\x03480000')$$, '08P01', NULL, 'M1: cut short in binary form');

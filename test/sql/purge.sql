@@ -67,7 +67,7 @@ FROM (VALUES
 	('''"my shop".customer'', ''account''', '42703', '"my shop".customer has no column "account"'),
 	('''"my shop".customer'', ''ctid''', '42703', '"my shop".customer has no column "ctid"'),
 	('''"my shop".customer'', ''name''', '42804', 'column "name" of "my shop".customer is not of integers'),
-	('NULL, ''name''', '22004', 'table must not be null'), ('''"my shop".customer'', NULL', '22004', 'account_column must not be null')) AS t (args, state, message);
+	('NULL, ''name''', '22004', 'relation must not be null'), ('''"my shop".customer'', NULL', '22004', 'account_column must not be null')) AS t (args, state, message);
 SELECT kb_register_purge('"my shop".customer', 'account_id'), kb_register_purge('"my shop".customer', 'account_id'), kb_register_purge('"my shop".orders', 'whose account'),
 	kb_register_purge('"my shop".line', 'account'), kb_register_purge('"my shop".staff', 'account'), kb_register_purge('"my shop".log', 'account_id')
 \g /dev/null

@@ -129,18 +129,25 @@ BEGIN
 	END LOOP;
 	RETURN lines;
 END $$;
-CREATE TEMP TABLE plan AS SELECT pg_temp.plan_of($$
-	SELECT a.account_id, a.charged_through FROM kbilling.account a
-	WHERE a.time_zone = 'UTC' AND (a.charged_through, a.account_id) > ('-infinity', 0)
-		AND a.charged_through < least(kb_month_first_day(kb_local_date('2027-05-02 12:00+00', 'UTC')) - 1,
-			kb_month_last_day(1 + (SELECT min(b.charged_through) FROM kbilling.account b
-				WHERE b.time_zone = 'UTC' AND (b.charged_through, b.account_id) > ('-infinity', 0) AND b.state IN ('active', 'closing'))))
-		AND a.state IN ('active', 'closing')
-	ORDER BY a.charged_through, a.account_id LIMIT 5000$$) AS picking,
-	pg_temp.plan_of('SELECT min(a.time_zone) FROM kbilling.account a WHERE a.time_zone > '''' AND a.state IN (''active'', ''closing'')') AS next_zone;
-SELECT alike(picking, '%account_due%', 'W1: the index account_due finds what is due') FROM plan;
-SELECT unalike(picking, '%Seq Scan%', 'W1: without a look at the other accounts') FROM plan;
-SELECT unalike(next_zone, '%Seq Scan%', 'W1: and the next zone') FROM plan;
+SET plan_cache_mode = force_generic_plan;
+\set source `cat src/sweep.c`
+CREATE TEMP TABLE statement AS
+	SELECT n, regexp_replace(m[1], '"\s*"', '', 'g') AS query, m[2] AS types,
+		(ARRAY['account_due', 'account_closure_check', 'account_stage_check'])[(n + 1) / 2] AS index
+	FROM regexp_matches(:'source', '\.sql = "((?:[^"]|"\s*")*)",\s*\.arg_types = (DUE_TYPES|\{"text"\})', 'g') WITH ORDINALITY AS t (m, n);
+SELECT is((SELECT array_agg(types ORDER BY n) FROM statement), ARRAY['{"text"}', 'DUE_TYPES', '{"text"}', 'DUE_TYPES', '{"text"}', 'DUE_TYPES'],
+	'W1: each phase asks for its next zone, and for the accounts that are due there');
+SELECT format('PREPARE s%s (%s) AS %s', n, CASE types WHEN 'DUE_TYPES' THEN 'text, date, bigint, timestamptz, integer' ELSE 'text' END, query)
+FROM statement
+\gexec
+CREATE TEMP TABLE plan AS
+	SELECT n, index, pg_temp.plan_of(format('EXECUTE s%s (%s)', n,
+		CASE types WHEN 'DUE_TYPES' THEN $$'UTC', '-infinity', 0, '2027-05-02 12:00+00', 4000$$ ELSE $$''$$ END)) AS steps
+	FROM statement;
+RESET plan_cache_mode;
+SELECT alike(steps, format('%%using %s on%%', index), format('W1: statement %s steps through %s', n, index)) FROM plan ORDER BY n;
+SELECT unalike(steps, '%Seq Scan%', format('W1: statement %s looks at no other accounts', n)) FROM plan ORDER BY n;
+SELECT unalike(steps, '%Sort%', format('W1: statement %s stops where it has found enough', n)) FROM plan ORDER BY n;
 SELECT results_eq('SELECT time_zone FROM account_zone', 'SELECT DISTINCT time_zone FROM account WHERE state IN (''active'', ''closing'') ORDER BY 1',
 	'W1: account_zone has every zone of living accounts');
 

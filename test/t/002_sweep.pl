@@ -37,7 +37,7 @@ ask('busy', q{
 	SELECT kbilling.kb_month_charge(id) FROM generate_series(3001, 3400) AS id, generate_series(1, 3)});
 ask('busy', qq{
 	SET kbilling.clock = '2025-$_->[0] 12:00+00';
-	SELECT kbilling_internal.kb_take_closure_steps(array_agg(id), kbilling.kb_now()) FROM generate_series($_->[1], $_->[1] + 99) AS id})
+	SELECT kbilling_internal.kb_sweep_closures(array_agg(id), kbilling.kb_now()) FROM generate_series($_->[1], $_->[1] + 99) AS id})
 	for (map { [ $_, 3301 ] } '10-20', '10-27', '10-29', '10-30'), (map { [ $_, 3201 ] } '11-20', '11-27', '11-29'), [ '11-26', 3101 ];
 is(ask('busy', 'SELECT state, delete_on, count(*) FROM kbilling.account WHERE account_id > 3000 GROUP BY 1, 2 ORDER BY 1, 2'),
 	"active||100\nclosing|2025-11-30|100\nclosing|2025-12-06|100\ndeleted|2025-10-30|100", 'D: accounts at each step of a closure');

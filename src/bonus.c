@@ -1,0 +1,31 @@
+/*
+ * bonus.c
+ *		The bonus of a top-up: the tier that it reaches.
+ */
+#include "postgres.h"
+
+#include "bonus.h"
+#include "plan.h"
+
+static SavedPlan tier_plan = {
+	.sql = "SELECT kb_bonus($2, b.percent) FROM bonus_tier b"
+	" WHERE b.tariff = $1 AND b.min_amount <= $2 AND b.from_date <= $3 AND b.to_date > $3"
+	" ORDER BY b.min_amount USING >, b.from_date DESC LIMIT 1",
+	.arg_types = {"text", "kb_money", "date"}
+};
+
+/* T5: the part of the amount that is left after the debt earns it */
+Money
+bonus_for(LockedAccount *account, Money amount)
+{
+	Money		nothing = money_make(money_currency(amount), 0);
+	Money		left = money_minor(account->balance) < 0 ? money_add(amount, account->balance) : amount;
+	Datum		values[3];
+
+	if (money_minor(left) <= 0)
+		return nothing;
+	values[0] = CStringGetTextDatum(journal_tariff(account));
+	values[1] = MoneyGetDatum(left);
+	values[2] = DateADTGetDatum(account->today);
+	return plan_execute(&tier_plan, values, NULL, false) > 0 ? plan_money(1) : nothing;
+}

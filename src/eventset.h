@@ -1,0 +1,92 @@
+/*
+ * eventset.h
+ *		Usage events on their way to the tables (rules U).
+ */
+#ifndef KBILLING_EVENTSET_H
+#define KBILLING_EVENTSET_H
+
+#include "postgres.h"
+#include "access/tupdesc.h"
+#include "datatype/timestamp.h"
+#include "utils/numeric.h"
+#include "utils/tuplestore.h"
+
+/* What counts once has at most so many bytes. */
+#define MAX_VALUE_LENGTH	255
+
+/* One event; pointers may be NULL where noted. */
+typedef struct UsageEvent
+{
+	int64		account_id;
+	text	   *service;
+	text	   *key;			/* NULL: it gets one of its own */
+	int32		revision;
+	TimestampTz at;
+	Numeric		quantity;
+	int64		events;			/* 1, or -1 for a correction; more where rows without a key are taken together */
+	text	   *value;			/* what counts once; NULL: it is among the properties */
+	text	   *metered_table;	/* where the row is, NULL: it is no metered row with a key */
+	struct varlena *properties; /* jsonb, NULL: none */
+} UsageEvent;
+
+/*
+ * The columns of a set as statements read it.  A result that is without n has the
+ * others where SPI counts them.
+ */
+enum
+{
+	EVENT_N,					/* from 1 on */
+	EVENT_ACCOUNT_ID,
+	EVENT_SERVICE,
+	EVENT_KEY,
+	EVENT_REVISION,
+	EVENT_AT,
+	EVENT_QUANTITY,
+	EVENT_EVENTS,
+	EVENT_VALUE,
+	EVENT_METERED_TABLE,
+	EVENT_PROPERTIES,
+	EVENT_COLUMNS
+};
+
+/*
+ * Events to record together.  They stand in a tuplestore, which goes to disk where
+ * they are many; statements read it as a table, see events_register.
+ */
+typedef struct EventSet
+{
+	const char *source;			/* what they are, for errors: SOURCE_...; NULL: kb_record_usage's one */
+	TimestampTz now;			/* the moment of recording */
+	int64		n;
+	TupleDesc	desc;
+	Tuplestorestate *rows;
+} EventSet;
+
+#define SOURCE_BATCH	"batch"		/* kb_record_usage_batch */
+#define SOURCE_ROWS		"rows"		/* metered ones with keys */
+#define SOURCE_TOGETHER	"together"	/* metered ones without */
+
+/* The caller has connected to SPI, and ends what it begins. */
+extern void events_begin(EventSet *set, const char *source, TimestampTz now);
+
+/* An event of now, else empty. */
+extern UsageEvent event_make(const EventSet *set);
+
+/* Adds a copy. */
+extern void events_add(EventSet *set, const UsageEvent *event);
+
+/*
+ * Lets the statements of this connection read the set under a name, which may
+ * have had another one before.
+ */
+extern void events_register(const EventSet *set, char *name);
+
+extern void events_end(EventSet *set);
+
+/* A plan keeps the size of the set at its first use: there is one for few events, and one for many. */
+extern bool events_are_many(const EventSet *set);
+
+/* How many events a quantity stands for: -1 below zero, else 1 */
+extern int64 events_of_quantity(Numeric quantity);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * member.h
+ *		Members of an account: rows of kbilling.member.  The caller has connected
+ *		to SPI.
+ */
+#ifndef KBILLING_MEMBER_H
+#define KBILLING_MEMBER_H
+
+#include "postgres.h"
+
+/* KB001 if there is no such account, KB004 if it has no such member. */
+extern void member_require(int64 account_id, const char *member);
+
+/* T1: KB004 unless the member is an owner or admin of the account. */
+extern void member_require_payer(int64 account_id, const char *member);
+
+#endif

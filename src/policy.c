@@ -1,0 +1,25 @@
+/*
+ * policy.c
+ *		Built-in rows of what a service decides: they are not changed.
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "utils/rel.h"
+
+/* Trigger of built-in rows; its argument is the hint */
+PG_FUNCTION_INFO_V1(kb_refuse_change);
+Datum
+kb_refuse_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || trigger->tg_trigger->tgnargs != 1)
+		elog(ERROR, "kb_refuse_change is a trigger function with one argument");
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("a built-in row of kbilling.%s cannot be changed",
+					RelationGetRelationName(trigger->tg_relation)),
+			 errhint("%s", trigger->tg_trigger->tgargs[0])));
+}
