@@ -1,17 +1,16 @@
 -- Months, local dates, time zones and the clock
 
--- A role that is not a superuser cannot set the clock, not even before the library is there to refuse it.
+-- A role that is not a superuser cannot set the clock, not even in a new session, before the library is there to refuse it.
 DROP ROLE IF EXISTS kbilling_calendar_user;
-CREATE ROLE kbilling_calendar_user LOGIN;
-SELECT current_user AS superuser
-\gset
+CREATE ROLE kbilling_calendar_user;
 \set VERBOSITY sqlstate
-\c - kbilling_calendar_user
+\c
+SET SESSION AUTHORIZATION kbilling_calendar_user;
 SET client_min_messages = error;
 SET kbilling.clock = '2001-01-01 00:00+00';
 SELECT kbilling.kb_now() = now() AS clock_is_real
 \gset
-\c - :superuser
+\c
 \set VERBOSITY default
 
 BEGIN;
