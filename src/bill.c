@@ -2,7 +2,7 @@
  * bill.c
  *		The bill of a period: what an account has had becomes lines and a total.
  *
- * The one rating path (DESIGN, section 5): the month charge and every preview
+ * The one rating path (docs/architecture.md): the month charge and every preview
  * of it go through the aggregate kb_bill.  Values in, value out.
  */
 #include "postgres.h"

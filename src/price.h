@@ -2,7 +2,7 @@
  * price.h
  *		kb_price: how a quantity becomes an amount (rules P, C3, M4).
  *
- * What the design leaves open is decided here:
+ * What rule P leaves open is decided here:
  * - A flat price is the amount of the period, whatever the quantity; it takes
  *	 no free, min or max, which would have nothing to act on.
  * - A quantity below zero is rated as zero (usage is never billed below zero).
