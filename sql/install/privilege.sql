@@ -1,5 +1,5 @@
 /*
- * Who may do what.
+ * Who may do what (rules E).
  */
 
 -- The rights that kb_grant gives, by what a role is granted as; whatever only computes is for everyone.
