@@ -7,6 +7,12 @@ CREATE FUNCTION kbilling_internal.kb_is_language(language text) RETURNS boolean
 RETURN language ~ '^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$';
 COMMENT ON FUNCTION kb_is_language(text) IS 'Whether it looks like a tag of BCP 47, such as "uk" or "pt-BR"';
 
+CREATE FUNCTION kbilling_internal.kb_utf8(bytes bytea) RETURNS text
+	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_utf8';
+COMMENT ON FUNCTION kb_utf8(bytea) IS
+'A text beyond ASCII, in UTF-8, as one of the database; NULL where its encoding cannot hold it. make writes the literals in calls of it as bytes';
+
 -- STABLE, as the words for dates and numbers come with ICU's version.
 CREATE FUNCTION kbilling.kb_format_message(pattern text, language text, facts jsonb) RETURNS text
 	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000

@@ -147,6 +147,12 @@ SELECT is(split_part(:'encoded', E'\n', 1), 'сто до 16 листопада 2
 SELECT ok(position('At character 7: "n n} x".' IN :'encoded') > 0, 'N4: characters are counted there as well');
 SELECT ok(:'encoded' ~ 'has no equivalent in encoding "WIN1251"', 'N4: what it does not have is an error');
 
+SELECT is(kb_utf8(bytes), text, format('N4: %s in UTF-8 is %L', bytes, text))
+FROM (VALUES (''::bytea, ''), ('a''b\\', 'a''b\'), ('\320\207', 'Ї'), ('\x20f09f92b3', ' 💳'), (NULL, NULL)) AS t (bytes, text);
+SELECT is(pg_temp.told(format('SELECT kb_utf8(%L)', bytes)), error, format('N4: %s is refused', left(bytes::text, 12)))
+FROM (VALUES ('\320'::bytea, '22021 | invalid byte sequence for encoding "UTF8": 0xd0'), ('a\000b', '22021 | invalid byte sequence for encoding "UTF8": 0x00'),
+	(convert_to(repeat('ї', 524289), 'UTF8'), '54000 | the message is too long | A pattern has at most 1048576 bytes, and what is filled in 268435456.')) AS t (bytes, error);
+
 -- The built-in texts
 
 SELECT set_eq('SELECT kind, language FROM standard_template', 'SELECT k, l FROM unnest(enum_range(NULL::kb_notice_kind)) AS k, unnest(''{en,uk}''::text[]) AS l',
