@@ -22,9 +22,8 @@
 #include "message.h"
 #include "utf8.h"
 
-/* BCP 47: the longest tag that is sure to be taken, and its longest part */
+/* BCP 47: the longest tag that is sure to be taken */
 #define MAX_LANGUAGE	35
-#define MAX_SUBTAG		8
 
 /* More digits than any count or identifier has */
 #define MAX_NUMBER		64
@@ -33,22 +32,12 @@
 #define MAX_FOUND		20
 
 /*
- * Whether it looks like a tag of BCP 47: en, uk-UA, sr-Latn-RS
+ * Whether it is a tag of BCP 47 that begins with a language: en, uk-UA, sr-Latn-RS
  */
 static bool
 is_language(const char *s)
 {
-	int			subtag = 0;
-
-	if (strlen(s) > MAX_LANGUAGE || !is_letter(s[0]) || !is_letter(s[1]))
-		return false;
-	for (; *s != '\0'; s++)
-	{
-		subtag = *s == '-' ? 0 : subtag + 1;
-		if (subtag > MAX_SUBTAG || (*s == '-' ? s[1] == '-' || s[1] == '\0' : !is_letter(*s) && !is_digit(*s)))
-			return false;
-	}
-	return true;
+	return strlen(s) <= MAX_LANGUAGE && is_letter(s[0]) && is_letter(s[1]) && message_is_tag(s);
 }
 
 pg_noreturn static void
@@ -290,6 +279,14 @@ fail_bound(MessageOutcome outcome)
 			 errdetail("A pattern has at most %d bytes, and what is filled in %d.", MESSAGE_MAX_PATTERN, MESSAGE_MAX_LENGTH)));
 }
 
+/* kb_is_language(language) */
+PG_FUNCTION_INFO_V1(kb_is_language);
+Datum
+kb_is_language(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(is_language(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+}
+
 /*
  * kb_utf8(bytes): what the script has in UTF-8, as a text of the database
  *
@@ -346,8 +343,6 @@ kb_format_message(PG_FUNCTION_ARGS)
 			PG_RETURN_TEXT_P(cstring_to_text(text));
 		case MESSAGE_SYNTAX_ERROR:
 			fail_syntax(pattern, &result);
-		case MESSAGE_NO_LANGUAGE:
-			fail_language(language);
 		case MESSAGE_TOO_MANY_BRACES:
 		case MESSAGE_TOO_LONG:
 		case MESSAGE_NO_MEMORY:
