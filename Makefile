@@ -116,11 +116,15 @@ $(OBJS) $(OBJS:.o=.bc): $(CURDIR)/.built-for | $(CURDIR)/src
 $(CURDIR)/src:
 	mkdir -p $@
 
+# The script is ASCII, so that databases of every encoding take it: in calls of kb_utf8, bytes beyond it become \ooo.
+AS_ASCII = perl -C0 -0777 -pe 's/\bkb_utf8\(\K\x27(?:[^\x27]+|\x27\x27)*/$$& =~ s|[^\x00-\x7f]|sprintf "\\%03o", ord $$&|ger/ge; \
+	die "sql/install: \"$$&\" is beyond ASCII, and in no call of kb_utf8\n" if /[^\x00-\x7f].*/'
+
 sql/kbilling--$(EXTVERSION).sql: $(PARTS:%=sql/install/%.sql) Makefile kbilling.control
 	$(if $(filter-out $(PARTS:%=sql/install/%.sql),$(call sources,sql/install/*.sql)),$(error sql/install has a part that PARTS does not list))
 	mkdir -p $(@D)
 	printf '%s\n' '\echo Use "CREATE EXTENSION kbilling" to load this file. \quit' \
-		'SET LOCAL search_path TO pg_catalog, pg_temp;' | cat - $(filter %.sql,$^) > $@
+		'SET LOCAL search_path TO pg_catalog, pg_temp;' | cat - $(filter %.sql,$^) | $(AS_ASCII) > $@
 
 # What is tested is what was built, if anything was built here.
 installcheck: pgtap

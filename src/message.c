@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "ascii.h"
+#include "catalog/namespace.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -19,10 +20,10 @@
 #include "card.h"
 #include "compat.h"
 #include "message.h"
+#include "utf8.h"
 
-/* BCP 47: the longest tag that is sure to be taken, and its longest part */
+/* BCP 47: the longest tag that is sure to be taken */
 #define MAX_LANGUAGE	35
-#define MAX_SUBTAG		8
 
 /* More digits than any count or identifier has */
 #define MAX_NUMBER		64
@@ -31,22 +32,12 @@
 #define MAX_FOUND		20
 
 /*
- * Whether it looks like a tag of BCP 47: en, uk-UA, sr-Latn-RS
+ * Whether it is a tag of BCP 47 that begins with a language: en, uk-UA, sr-Latn-RS
  */
 static bool
 is_language(const char *s)
 {
-	int			subtag = 0;
-
-	if (strlen(s) > MAX_LANGUAGE || !is_letter(s[0]) || !is_letter(s[1]))
-		return false;
-	for (; *s != '\0'; s++)
-	{
-		subtag = *s == '-' ? 0 : subtag + 1;
-		if (subtag > MAX_SUBTAG || (*s == '-' ? s[1] == '-' || s[1] == '\0' : !is_letter(*s) && !is_digit(*s)))
-			return false;
-	}
-	return true;
+	return strlen(s) <= MAX_LANGUAGE && is_letter(s[0]) && is_letter(s[1]) && message_is_tag(s);
 }
 
 pg_noreturn static void
@@ -66,12 +57,10 @@ fail_language(char *language)
 /*
  * A text of the database, as a string in UTF-8
  */
-static char *
+static const char *
 to_utf8(const char *s, int len)
 {
-	char	   *copy = pnstrdup(s, len);
-
-	return pg_server_to_any(copy, len, PG_UTF8);
+	return server_to_utf8(pnstrdup(s, len));
 }
 
 /*
@@ -80,9 +69,7 @@ to_utf8(const char *s, int len)
 static char *
 from_utf8(const char *s, int len)
 {
-	char	   *converted = pg_any_to_server(s, len, PG_UTF8);
-
-	return converted == s ? pnstrdup(s, len) : converted;
+	return utf8_to_server(pnstrdup(s, len));
 }
 
 /*
@@ -292,12 +279,52 @@ fail_bound(MessageOutcome outcome)
 			 errdetail("A pattern has at most %d bytes, and what is filled in %d.", MESSAGE_MAX_PATTERN, MESSAGE_MAX_LENGTH)));
 }
 
+/* kb_is_language(language) */
+PG_FUNCTION_INFO_V1(kb_is_language);
+Datum
+kb_is_language(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(is_language(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+}
+
+/*
+ * kb_utf8(bytes): what the script has in UTF-8, as a text of the database
+ *
+ * Null where the encoding cannot hold it.  To SQL_ASCII it is bytes.
+ */
+PG_FUNCTION_INFO_V1(kb_utf8);
+Datum
+kb_utf8(PG_FUNCTION_ARGS)
+{
+	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
+	int			len = VARSIZE_ANY_EXHDR(bytes);
+	int			encoding = GetDatabaseEncoding();
+	char	   *utf8;
+	char	   *converted;
+	Oid			proc;
+
+	if (len > MESSAGE_MAX_PATTERN)
+		fail_bound(MESSAGE_TOO_LONG);
+	pg_verify_mbstr(PG_UTF8, VARDATA_ANY(bytes), len, false);
+	utf8 = text_to_cstring(bytes);
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII || pg_is_ascii(utf8))
+		PG_RETURN_TEXT_P(bytes);
+	proc = FindDefaultConversionProc(PG_UTF8, encoding);
+	if (!OidIsValid(proc))
+		PG_RETURN_NULL();
+	converted = palloc(len * MAX_CONVERSION_GROWTH + 1);
+	if (pg_do_encoding_conversion_buf(proc, PG_UTF8, encoding, (unsigned char *) utf8, len,
+									  (unsigned char *) converted, len * MAX_CONVERSION_GROWTH + 1, true) < len)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(converted));
+}
+
 /* kb_format_message(pattern, language, facts) */
 PG_FUNCTION_INFO_V1(kb_format_message);
 Datum
 kb_format_message(PG_FUNCTION_ARGS)
 {
-	char	   *pattern = to_utf8(VARDATA_ANY(PG_GETARG_TEXT_PP(0)), VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)));
+	const char *pattern = to_utf8(VARDATA_ANY(PG_GETARG_TEXT_PP(0)), VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)));
 	char	   *language = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	MessageResult result;
 	MessageFact *facts;
@@ -316,8 +343,6 @@ kb_format_message(PG_FUNCTION_ARGS)
 			PG_RETURN_TEXT_P(cstring_to_text(text));
 		case MESSAGE_SYNTAX_ERROR:
 			fail_syntax(pattern, &result);
-		case MESSAGE_NO_LANGUAGE:
-			fail_language(language);
 		case MESSAGE_TOO_MANY_BRACES:
 		case MESSAGE_TOO_LONG:
 		case MESSAGE_NO_MEMORY:

@@ -8,6 +8,8 @@
 #ifndef KBILLING_MESSAGE_H
 #define KBILLING_MESSAGE_H
 
+#include <stdbool.h>
+
 /* Bounds on what one call may take of stack and memory. */
 #define MESSAGE_MAX_BRACES	200
 #define MESSAGE_MAX_PATTERN	(1 << 20)
@@ -36,7 +38,6 @@ typedef enum MessageOutcome
 	MESSAGE_NO_FACT,			/* text: its name */
 	MESSAGE_WRONG_KIND,			/* text: the fact's name */
 	MESSAGE_WRONG_FORMAT,		/* text: what is no format of a number */
-	MESSAGE_NO_LANGUAGE,
 	MESSAGE_TOO_MANY_BRACES,
 	MESSAGE_TOO_LONG,
 	MESSAGE_NO_MEMORY,
@@ -55,6 +56,9 @@ typedef struct MessageResult
 extern "C"
 {
 #endif
+
+/* Whether a language's tag is well-formed by BCP 47. */
+extern bool message_is_tag(const char *tag);
 
 /* The pattern with the facts filled in, or what is wrong. */
 extern void message_format(const char *pattern, const char *language,

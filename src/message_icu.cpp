@@ -309,6 +309,15 @@ check_bounds(const char *pattern, MessageResult *result)
 
 }								/* namespace */
 
+extern "C" bool
+message_is_tag(const char *tag)
+{
+	UErrorCode	status = U_ZERO_ERROR;
+
+	(void) Locale::forLanguageTag(tag, status);
+	return U_SUCCESS(status);
+}
+
 extern "C" void
 message_format(const char *pattern, const char *language,
 			   const MessageFact *facts, int nfacts, MessageResult *result)
@@ -322,7 +331,7 @@ message_format(const char *pattern, const char *language,
 
 	if (U_FAILURE(status))
 	{
-		result->outcome = MESSAGE_NO_LANGUAGE;
+		fail(result, status);
 		return;
 	}
 
