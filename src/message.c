@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "ascii.h"
 #include "catalog/namespace.h"
 #include "fmgr.h"
@@ -19,7 +20,7 @@
 
 #include "card.h"
 #include "compat.h"
-#include "message.h"
+#include "message_icu.h"
 #include "utf8.h"
 
 /* BCP 47: the longest tag that is sure to be taken */
@@ -264,19 +265,30 @@ fail_named(MessageOutcome outcome, const char *name)
 pg_noreturn static void
 fail_bound(MessageOutcome outcome)
 {
+	const char *message = "the message is too long";
+
 	if (outcome == MESSAGE_NO_MEMORY)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory"),
 				 errdetail("ICU could not format a message.")));
-	if (outcome == MESSAGE_TOO_MANY_BRACES)
+	if (outcome == MESSAGE_HAS_EXPONENT)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the message has more than %d opening braces", MESSAGE_MAX_BRACES)));
+				 errmsg("a number's format has an exponent"),
+				 errhint("Write the number out: \"scale/100\".")));
+	if (outcome == MESSAGE_TOO_MANY_BRACES)
+		message = psprintf("the message has more than %d opening braces", MESSAGE_MAX_BRACES);
+	if (outcome == MESSAGE_TOO_MANY_SIGNS)
+		message = psprintf("the message has more than %d number signs", MESSAGE_MAX_SIGNS);
+	if (outcome == MESSAGE_TOO_MANY_WORDS)
+		message = psprintf("the message has more than %d numbers in words", MESSAGE_MAX_WORDS);
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("the message is too long"),
-			 errdetail("A pattern has at most %d bytes, and what is filled in %d.", MESSAGE_MAX_PATTERN, MESSAGE_MAX_LENGTH)));
+			 errmsg_internal("%s", message),
+			 errdetail("A pattern has at most %d bytes, its facts %d as JSON, and what is filled in %d.",
+					   MESSAGE_MAX_PATTERN, MESSAGE_MAX_FACTS, MESSAGE_MAX_LENGTH),
+			 errhint("Take something out, or link to what is long.")));
 }
 
 /* kb_is_language(language) */
@@ -324,30 +336,38 @@ PG_FUNCTION_INFO_V1(kb_format_message);
 Datum
 kb_format_message(PG_FUNCTION_ARGS)
 {
-	const char *pattern = to_utf8(VARDATA_ANY(PG_GETARG_TEXT_PP(0)), VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)));
+	const char *pattern;
 	char	   *language = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	MessageResult result;
 	MessageFact *facts;
 	int			nfacts;
-	char	   *text;
+	char	   *message;
 
+	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();		/* braces that nest take some more */
 	if (!is_language(language))
 		fail_language(language);
+	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) > MESSAGE_MAX_PATTERN + VARHDRSZ ||
+		toast_raw_datum_size(PG_GETARG_DATUM(2)) > MESSAGE_MAX_FACTS + VARHDRSZ)
+		fail_bound(MESSAGE_TOO_LONG);
+	pattern = to_utf8(VARDATA_ANY(PG_GETARG_TEXT_PP(0)), VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)));
 	facts = read_facts(PG_GETARG_JSONB_P(2), &nfacts);
 	message_format(pattern, language, facts, nfacts, &result);
-	text = take_text(&result);
+	message = take_text(&result);
 	switch (result.outcome)
 	{
 		case MESSAGE_DONE:
-			PG_RETURN_TEXT_P(cstring_to_text(text));
+			PG_RETURN_TEXT_P(cstring_to_text(message));
 		case MESSAGE_SYNTAX_ERROR:
 			fail_syntax(pattern, &result);
+		case MESSAGE_HAS_EXPONENT:
 		case MESSAGE_TOO_MANY_BRACES:
+		case MESSAGE_TOO_MANY_SIGNS:
+		case MESSAGE_TOO_MANY_WORDS:
 		case MESSAGE_TOO_LONG:
 		case MESSAGE_NO_MEMORY:
 			fail_bound(result.outcome);
 		default:
-			fail_named(result.outcome, text);
+			fail_named(result.outcome, message);
 	}
 }

@@ -18,4 +18,4 @@ CREATE FUNCTION kbilling.kb_format_message(pattern text, language text, facts js
 	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
 	AS 'MODULE_PATHNAME', 'kb_format_message';
 COMMENT ON FUNCTION kb_format_message(text, text, jsonb) IS
-'Fills facts, the keys of a JSON object, in a pattern of ICU''s MessageFormat: {amount}, {days, plural, one {# day} other {# days}}, {stage, select, ok {fine} other {}}. A text that is a date (2026-11-16) or a month (2026-11) is written out in the language; null is the empty text. 22023 for a syntax error, with its place, and for a fact that is not there';
+'Fills facts, the keys of a JSON object, in a pattern of ICU''s MessageFormat: {amount}, {days, plural, one {# day} other {# days}}, {stage, select, ok {fine} other {}}. A text that is a date (2026-11-16) or a month (2026-11) is written out in the language; null is the empty text. 22023 for a syntax error, with its place, and for a fact that is not there; 54000 for a pattern of more than 32 kB, 200 opening braces, 200 # or 5 numbers in words, and for facts of more than 64 kB';

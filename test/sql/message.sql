@@ -94,8 +94,9 @@ FROM (VALUES
 	('4111111111111111 {', '22023 | syntax error in a message: a brace that is opened here is not closed | At character 18: "{".'),
 	('{4111 1111 1111 1111 }', '22023 | syntax error in a message: it is wrong from here on | At character 2: "(what looks like a payment card number)".'),
 	('{x_4111111111111111}', '22023 | the message has "(what looks like a payment card number)", which is not among the facts'),
-	(repeat('{a}', 201), '54000 | the message has more than 200 opening braces'),
-	(repeat('{a, select, other {', 100000), '54000 | the message is too long | A pattern has at most 1048576 bytes, and what is filled in 268435456.')
+	('{n, number, ::scale/1e9}', '54000 | a number''s format has an exponent'),
+	('{n, number, ::scale/-1.5E+9 .00}', '54000 | a number''s format has an exponent'),
+	('{n, number, ::.00 precision-increment/1e-9}', '54000 | a number''s format has an exponent')
 ) AS t (pattern, error);
 
 SELECT is(pg_temp.told_of('{a}', facts::jsonb), error, 'N4: refused: ' || left(facts, 40))
@@ -137,9 +138,33 @@ SELECT is(kb_is_language(NULL), NULL, 'N4: NULL is not known to be one');
 
 SELECT is(kb_format_message(repeat('{a, select, other {', 100) || 'x' || repeat('}}', 100), 'en', '{"a": "b"}'), 'x', 'N4: a hundred selects in each other');
 SELECT is(kb_format_message(repeat('{n}', 200), 'en', '{"n": 7}'), repeat('7', 200), 'N4: two hundred facts');
-SELECT is(kb_format_message(repeat('ї', 524288), 'uk', '{}'), repeat('ї', 524288), 'N4: a text of a megabyte');
-SELECT is(kb_format_message('{f1} {f10000}', 'en', (SELECT jsonb_object_agg('f' || i, 'is ' || i) FROM generate_series(1, 10000) AS i)), 'is 1 is 10000', 'N4: ten thousand facts');
+SELECT is(kb_format_message(repeat('ї', 16384), 'uk', '{}'), repeat('ї', 16384), 'N4: a text of 32 kB');
+SELECT is(kb_format_message('{f1} {f2500}', 'en', (SELECT jsonb_object_agg('f' || i, 'is ' || i) FROM generate_series(1, 2500) AS i)), 'is 1 is 2500', 'N4: facts of 64 kB');
+SELECT is(length(kb_format_message('{a}{a}', 'en', jsonb_build_object('a', repeat('x', 32768)))), 65536, 'N4: 64 kB are filled in');
 SELECT is(kb_format_message('{n} {n, spellout}', 'en', '{"n": 1e62}') IS NOT NULL, true, 'N4: a number of 63 digits');
+
+SELECT is(kb_format_message('{n, plural, other {' || repeat('#', 200) || '}} ' || repeat('#', 1000), 'en', '{"n": 7}'), repeat('7', 200) || ' ' || repeat('#', 1000),
+	'N4: two hundred number signs; what is none outside a plural does not count');
+SELECT is(kb_format_message(repeat('{n, spellout} ', 5), 'en', '{"n": 7}'), repeat('seven ', 5), 'N4: five numbers in words');
+SELECT is(kb_format_message('{n, number, ::scale/1000 .00} {n, number, ::currency/EUR}', 'en', '{"n": 7}'), '7,000.00 €7.00', 'N4: formats of numbers without an exponent');
+
+-- Beyond its bounds a call is refused before ICU sees it, as nothing interrupts ICU
+SELECT is(pg_temp.told(format('SELECT kbilling.kb_format_message(%s, %L, %s)', pattern, 'uk', facts)),
+	'54000 | ' || error || ' | A pattern has at most 32768 bytes, its facts 65536 as JSON, and what is filled in 65536.', format('N4: refused: %s, %s', pattern, left(facts, 60)))
+FROM (VALUES
+	($$repeat('x', 32769)$$, $$'{}'$$, 'the message is too long'),
+	($$repeat('ї', 16385)$$, $$'{}'$$, 'the message is too long'),
+	($$repeat('{a, select, other {', 100000)$$, $$'{}'$$, 'the message is too long'),
+	($$repeat('{a}', 201)$$, $$'{"a": 1}'$$, 'the message has more than 200 opening braces'),
+	($$'{n, plural, other {' || repeat('#', 201) || '}}'$$, $$'{"n": 1}'$$, 'the message has more than 200 number signs'),
+	($$repeat('{n, plural, one {##} few {##} other {##}}', 34)$$, $$'{"n": 1}'$$, 'the message has more than 200 number signs'),
+	($$'{n, plural, other {' || repeat('#', 200000) || '}}'$$, $$'{"n": 1234567890123456789012345678901234567890123456789012345678901234}'$$, 'the message is too long'),
+	($$repeat('{n, spellout} {n, ordinal} ', 3)$$, $$'{"n": 1}'$$, 'the message has more than 5 numbers in words'),
+	($$'x'$$, $$(SELECT jsonb_object_agg('f' || i, i) FROM generate_series(1, 10000) AS i)$$, 'the message is too long'),
+	($$'x'$$, $$jsonb_build_object('a', repeat('x', 100000000))$$, 'the message is too long'),
+	($$repeat('{a}', 3)$$, $$jsonb_build_object('a', repeat('x', 22000))$$, 'the message is too long'),
+	($$'{b, select, x {{a}{a}{a}} other {}}'$$, $$jsonb_build_object('a', repeat('x', 22000), 'b', 'y')$$, 'the message is too long')
+) AS t (pattern, facts, error);
 
 -- What ICU allocates is given back, on errors too: far less is left than was allocated
 CREATE FUNCTION pg_temp.resident() RETURNS bigint LANGUAGE sql AS $$
