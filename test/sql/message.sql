@@ -197,7 +197,7 @@ SELECT is(kb_utf8(bytes), text, format('N4: %s in UTF-8 is %L', bytes, text))
 FROM (VALUES (''::bytea, ''), ('a''b\\', 'a''b\'), ('\320\207', 'Ї'), ('\x20f09f92b3', ' 💳'), (NULL, NULL)) AS t (bytes, text);
 SELECT is(pg_temp.told(format('SELECT kb_utf8(%L)', bytes)), error, format('N4: %s is refused', left(bytes::text, 12)))
 FROM (VALUES ('\320'::bytea, '22021 | invalid byte sequence for encoding "UTF8": 0xd0'), ('a\000b', '22021 | invalid byte sequence for encoding "UTF8": 0x00'),
-	(convert_to(repeat('ї', 524289), 'UTF8'), '54000 | the message is too long | A pattern has at most 1048576 bytes, and what is filled in 268435456.')) AS t (bytes, error);
+	(convert_to(repeat('ї', 524289), 'UTF8'), '54000 | the message is too long | A pattern has at most 32768 bytes, its facts 65536 as JSON, and what is filled in 65536.')) AS t (bytes, error);
 
 -- The built-in texts
 
