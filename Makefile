@@ -1,7 +1,10 @@
 EXTENSION = kbilling
 MODULE_big = kbilling
 
-EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" kbilling.control)
+# Where the sources are: here, or where a build out of tree finds them.
+SOURCE := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
+
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE)/kbilling.control)
 
 # The install script is these parts of sql/install/, joined in this order.
 PARTS = schema card money price calendar access posting bill message reminder event policy catalogue account \
@@ -43,13 +46,23 @@ $(filter-out $(SELF_CONTAINED),$(MAKECMDGOALS)):
 
 else
 
-OBJS = $(sort $(patsubst %.c,%.o,$(wildcard src/*.c)) $(patsubst %.cpp,%.o,$(wildcard src/*.cpp)))
-DATA = $(sort $(wildcard sql/upgrade/kbilling--*--*.sql))
-DATA_built = sql/kbilling--$(EXTVERSION).sql
-EXTRA_CLEAN = .built-for
+# Files of a folder of the sources, without the way there.
+sources = $(sort $(patsubst $(SOURCE)/%,%,$(wildcard $(SOURCE)/$(1))))
 
-ISOLATION := $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
-PGTAP := $(filter-out $(REGRESS:%=test/sql/%.sql),$(sort $(wildcard test/sql/*.sql)))
+OBJS = $(sort $(patsubst %.c,%.o,$(call sources,src/*.c)) $(patsubst %.cpp,%.o,$(call sources,src/*.cpp)))
+DATA = $(call sources,sql/upgrade/kbilling--*--*.sql)
+DATA_built = sql/kbilling--$(EXTVERSION).sql
+DEPENDENCIES = $(OBJS:.o=.d) $(OBJS:.o=.bc.d)
+EXTRA_CLEAN = .built-for $(DEPENDENCIES)
+
+# An empty library would link, and objects of the sources' own folder would be taken for those of this one.
+$(if $(OBJS),,$(error there are no sources in $(SOURCE)/src))
+ifneq ($(realpath $(SOURCE)),$(realpath $(CURDIR)))
+$(if $(wildcard $(SOURCE)/src/*.o),$(error $(SOURCE) has been built in: run "make clean" there first))
+endif
+
+ISOLATION := $(patsubst test/isolation/specs/%.spec,%,$(call sources,test/isolation/specs/*.spec))
+PGTAP := $(filter-out $(REGRESS:%=test/sql/%.sql),$(call sources,test/sql/*.sql))
 
 # What both expect is in expected/, so a name belongs to one of them.
 REGRESS_OPTS = --inputdir=test
@@ -59,12 +72,15 @@ $(if $(filter $(REGRESS),$(ISOLATION)),$(error in REGRESS and test/isolation bot
 # PostgreSQL's inline functions and every PG_FUNCTION_ARGS leave parameters unused.
 WARNINGS = -Wall -Wextra -Wno-unused-parameter
 
-# With the prefix mapped, the same source gives the same bytes in whatever folder.
-PG_CFLAGS = -std=gnu11 $(WARNINGS) '-ffile-prefix-map=$(CURDIR)=.'
+# With the prefixes mapped, the same source gives the same bytes in whatever folder.
+MAPPED = '-ffile-prefix-map=$(CURDIR)=.' '-ffile-prefix-map=$(SOURCE)/=./'
+
+# Each object says which headers it depends on.
+PG_CFLAGS = -std=gnu11 $(WARNINGS) $(MAPPED) -MMD -MP
 
 # C++ is for ICU alone: nothing throws, and its symbols stay in the library.
 CXX_ONLY = -std=c++17 -fno-exceptions -fvisibility=hidden -fvisibility-inlines-hidden $(WARNINGS) $(COPT)
-PG_CXXFLAGS = $(CXX_ONLY) '-ffile-prefix-map=$(CURDIR)=.'
+PG_CXXFLAGS = $(CXX_ONLY) $(MAPPED) -MMD -MP
 PG_CPPFLAGS = $(shell pkg-config --cflags-only-I icu-i18n icu-uc 2>/dev/null)
 SHLIB_LINK = $(or $(shell pkg-config --libs icu-i18n icu-uc 2>/dev/null),-licui18n -licuuc) -lstdc++
 
@@ -84,36 +100,57 @@ SHLIB_LINK += -Wl,-Bsymbolic
 endif
 
 # The bitcode is clang's view of the source: let it warn as well.
-BITCODE_CFLAGS += $(WARNINGS) $(COPT)
-BITCODE_CXXFLAGS += $(CXX_ONLY)
+BITCODE_CFLAGS += $(WARNINGS) $(COPT) -MMD -MP -MF $(@:.bc=.bc.d)
+BITCODE_CXXFLAGS += $(CXX_ONLY) -MMD -MP -MF $(@:.bc=.bc.d)
 
-# Objects are stale when a header changes, and when the server or the flags do.
-$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) .built-for
+-include $(DEPENDENCIES)
 
-.built-for: FORCE
-	@echo "$(CC) $(CFLAGS) $(CXX) $(CXXFLAGS) $(CPPFLAGS)" | cmp -s - $@ || echo "$(CC) $(CFLAGS) $(CXX) $(CXXFLAGS) $(CPPFLAGS)" > $@
+# Objects are stale, too, when the server or the flags change: then this file is written anew.
+built_for := $(filter-out -Werror,$(CC) $(CFLAGS) $(CXX) $(CXXFLAGS) $(CPPFLAGS))
+ifneq ($(built_for),$(file < $(CURDIR)/.built-for))
+$(file > $(CURDIR)/.built-for,$(built_for))
+endif
+
+$(OBJS) $(OBJS:.o=.bc): $(CURDIR)/.built-for | $(CURDIR)/src
+
+$(CURDIR)/src:
+	mkdir -p $@
+
+# The script is ASCII, so that databases of every encoding take it: in calls of kb_utf8, bytes beyond it become \ooo.
+AS_ASCII = perl -C0 -0777 -pe 's/\bkb_utf8\(\K\x27(?:[^\x27]+|\x27\x27)*/$$& =~ s|[^\x00-\x7f]|sprintf "\\%03o", ord $$&|ger/ge; \
+	die "sql/install: \"$$&\" is beyond ASCII, and in no call of kb_utf8\n" if /[^\x00-\x7f].*/'
 
 sql/kbilling--$(EXTVERSION).sql: $(PARTS:%=sql/install/%.sql) Makefile kbilling.control
-	$(if $(filter-out $(PARTS:%=sql/install/%.sql),$(wildcard sql/install/*.sql)),$(error sql/install has a part that PARTS does not list))
+	$(if $(filter-out $(PARTS:%=sql/install/%.sql),$(call sources,sql/install/*.sql)),$(error sql/install has a part that PARTS does not list))
+	mkdir -p $(@D)
 	printf '%s\n' '\echo Use "CREATE EXTENSION kbilling" to load this file. \quit' \
-		'SET LOCAL search_path TO pg_catalog, pg_temp;' | cat - $(filter %.sql,$^) > $@
+		'SET LOCAL search_path TO pg_catalog, pg_temp;' | cat - $(filter %.sql,$^) | $(AS_ASCII) > $@
+
+# What is tested is what was built, if anything was built here.
+installcheck: pgtap
+installcheck pgtap: installed
+installed:
+	@[ ! -e $(shlib) ] || PG_CONFIG=$(PG_CONFIG) MAKE='$(MAKE)' $(SOURCE)/test/install --check
 
 # One pgTAP file: make pgtap PGTAP=test/sql/money.sql
-installcheck: pgtap
-pgtap:
+pgtap: installed
 ifneq (,$(PGTAP))
 ifneq (,$(wildcard $(datadir)/extension/pgtap.control))
-	PATH="$(bindir):$$PATH" prove -j2 --exec test/pgtap $(PGTAP)
+	cd $(SOURCE) && PATH="$(bindir):$$PATH" prove -j2 --failures --comments --exec test/pgtap $(PGTAP)
 else
 	@echo "pgTAP is not installed: its tests were not run"
 endif
 endif
+
+# For test/dev.
+names-of-regress:
+	@echo $(REGRESS)
 
 # What goes to PGXN.
 dist:
 	sed -n '/"version"/{p;q;}' META.json | grep -qF '"$(EXTVERSION)"'
 	git archive --prefix=$(EXTENSION)-$(EXTVERSION)/ -o $(EXTENSION)-$(EXTVERSION).zip HEAD
 
-.PHONY: pgtap dist FORCE
+.PHONY: installed pgtap names-of-regress dist
 
 endif

@@ -104,7 +104,7 @@ CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
 	WHERE a.state IN ('active', 'closing') AND a.charged_through < d.today;
 COMMENT ON VIEW current_usage IS 'The running month of every account, used so far up to and including today, by the code that charges it (C6)';
 COMMENT ON COLUMN current_usage.account_id IS 'The account';
-COMMENT ON COLUMN current_usage.line_no IS 'Runs 1, 2, 3, … within the account';
+COMMENT ON COLUMN current_usage.line_no IS 'Runs 1, 2, 3, ... within the account';
 COMMENT ON COLUMN current_usage.service IS 'What is priced; "base" for the base fee';
 COMMENT ON COLUMN current_usage.what IS 'What kind of line it is: base fee, recurring service, usage, or late usage of an earlier month (U3)';
 COMMENT ON COLUMN current_usage.from_date IS 'First day';

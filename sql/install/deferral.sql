@@ -14,7 +14,7 @@ CREATE TABLE kbilling.deferral (
 SELECT pg_catalog.pg_extension_config_dump('kbilling.deferral', '');
 COMMENT ON TABLE deferral IS 'Every deferral that support granted (S4); the last one holds';
 COMMENT ON COLUMN deferral.account_id IS 'The account';
-COMMENT ON COLUMN deferral.deferral_no IS 'Runs 1, 2, 3, … within the account';
+COMMENT ON COLUMN deferral.deferral_no IS 'Runs 1, 2, 3, ... within the account';
 COMMENT ON COLUMN deferral.granted_at IS 'When it was granted';
 COMMENT ON COLUMN deferral.deferred_until IS 'Last day on which the stage is at most grace';
 COMMENT ON COLUMN deferral.granted_by IS 'Who granted it';

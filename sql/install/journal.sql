@@ -35,7 +35,7 @@ CREATE TABLE kbilling.entry (
 SELECT pg_catalog.pg_extension_config_dump('kbilling.entry', '');
 COMMENT ON TABLE entry IS 'The journal: append-only (J1), written by the journal''s functions alone (J2)';
 COMMENT ON COLUMN entry.account_id IS 'The account';
-COMMENT ON COLUMN entry.seq IS 'Runs 1, 2, 3, … within the account (J2)';
+COMMENT ON COLUMN entry.seq IS 'Runs 1, 2, 3, ... within the account (J2)';
 COMMENT ON COLUMN entry.posted_at IS 'When it was written';
 COMMENT ON COLUMN entry.amount IS 'What it moved the balance by';
 COMMENT ON COLUMN entry.balance_after IS 'The balance after it';

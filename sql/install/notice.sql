@@ -188,7 +188,7 @@ BEGIN ATOMIC
 	SELECT n.due_at FROM notice n WHERE n.account_id = $1 AND n.notice_no = $2;
 END;
 COMMENT ON FUNCTION kb_fail_notice(bigint, bigint, text, integer) IS
-'Says that a notice could not be delivered, and why; gives when it is due again: after 1, 2, 4, … 256 minutes; NULL after the tenth try, when it is parked (N2), or if it is delivered or parked already. tries is what kb_take_notices gave: a worker whose lease has run out then leaves alone what another one has. 22023 if there is no such notice';
+'Says that a notice could not be delivered, and why; gives when it is due again: after 1, 2, 4, ... 256 minutes; NULL after the tenth try, when it is parked (N2), or if it is delivered or parked already. tries is what kb_take_notices gave: a worker whose lease has run out then leaves alone what another one has. 22023 if there is no such notice';
 
 CREATE FUNCTION kbilling.kb_retry_notice(account_id bigint, notice_no bigint) RETURNS boolean
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp

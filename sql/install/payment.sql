@@ -21,7 +21,7 @@ CREATE TABLE kbilling.payment (
 SELECT pg_catalog.pg_extension_config_dump('kbilling.payment', '');
 COMMENT ON TABLE payment IS 'Payments that were begun with kb_begin_topup; no payment data is in them (T4)';
 COMMENT ON COLUMN payment.account_id IS 'The account';
-COMMENT ON COLUMN payment.payment_id IS 'Runs 1, 2, 3, … within the account';
+COMMENT ON COLUMN payment.payment_id IS 'Runs 1, 2, 3, ... within the account';
 COMMENT ON COLUMN payment.amount IS 'What is to be paid';
 COMMENT ON COLUMN payment.bonus IS 'The bonus that it would have earned when it was begun; what it earns is decided when it is credited';
 COMMENT ON COLUMN payment.begun_at IS 'When it was begun';

@@ -15,7 +15,7 @@ COMMENT ON VIEW charge_line IS 'One row for each line of each charge, as it was 
 COMMENT ON COLUMN charge_line.account_id IS 'The account';
 COMMENT ON COLUMN charge_line.seq IS 'The charge''s entry';
 COMMENT ON COLUMN charge_line.period IS 'The month, by its first day';
-COMMENT ON COLUMN charge_line.line_no IS 'Runs 1, 2, 3, … within the charge';
+COMMENT ON COLUMN charge_line.line_no IS 'Runs 1, 2, 3, ... within the charge';
 COMMENT ON COLUMN charge_line.service IS 'What was priced; "base" for the base fee';
 COMMENT ON COLUMN charge_line.what IS 'What kind of line it is: base fee, recurring service, usage, or late usage of an earlier month (U3)';
 COMMENT ON COLUMN charge_line.from_date IS 'First day charged';

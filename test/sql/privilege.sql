@@ -1,4 +1,4 @@
--- Who may do what (E, sections 3 and 5 of the design): a walk through the catalog, and an attack
+-- Who may do what (rules E): a walk through the catalog, and an attack
 
 DROP ROLE IF EXISTS kbilling_privilege_nobody;
 DROP ROLE IF EXISTS kbilling_privilege_mallory;
