@@ -190,20 +190,20 @@ RESET ROLE;
 
 SELECT is(public.error_as(format('INSERT INTO public.%s VALUES (99, %s)', tab, account), acting, member), expected, format('E1: %s, account %s, member %s', tab, account, member))
 FROM unnest('{before_row,after_row,by_statement}'::text[]) AS tab, (VALUES
-	(5, NULL, NULL, 'KB003 nothing is written for account 5 | Its stage is "blocked": 5.00 USD is due, since 2026-11-11; access is "denied" (S3). | An owner or admin can top up at any time (T1); paying 5.00 USD gives full access back.'),
-	(5, 5, 'emp', 'KB003 member "emp" may not write for account 5 | Its stage is "blocked": 5.00 USD is due, since 2026-11-11; access is "denied" (S3). | An owner or admin can top up at any time (T1); paying 5.00 USD gives full access back.'),
-	(4, 4, 'own', 'KB003 member "own" may not write for account 4 | Its stage is "restrict": 5.00 USD is due, since 2026-11-12; access is "payment_only" (S3). | An owner or admin can top up at any time (T1); paying 5.00 USD gives full access back.'),
+	(5, NULL, NULL, 'KB003 nothing may be written for account 5 | Its stage is "blocked": 5.00 USD is due since 2026-11-11; access is "denied" (S3). | An owner or admin can top up at any time (T1); paying 5.00 USD restores full access.'),
+	(5, 5, 'emp', 'KB003 member "emp" may not write for account 5 | Its stage is "blocked": 5.00 USD is due since 2026-11-11; access is "denied" (S3). | An owner or admin can top up at any time (T1); paying 5.00 USD restores full access.'),
+	(4, 4, 'own', 'KB003 member "own" may not write for account 4 | Its stage is "restrict": 5.00 USD is due since 2026-11-12; access is "payment_only" (S3). | An owner or admin can top up at any time (T1); paying 5.00 USD restores full access.'),
 	(7, 7, 'own', 'KB003 member "own" may not write for account 7 | The account is deleted (D5). | Support can restore a deleted account for some days.'),
-	(7, NULL, NULL, 'KB003 nothing is written for account 7 | The account is deleted (D5). | Support can restore a deleted account for some days.'),
-	(2, 1, 'own', 'KB003 member "own" of account 1 may not write for account 2 | The transaction acts for that member (E4). | Call kb_act_as for a member of the account that is written for.'),
+	(7, NULL, NULL, 'KB003 nothing may be written for account 7 | The account is deleted (D5). | Support can restore a deleted account for some days.'),
+	(2, 1, 'own', 'KB003 member "own" of account 1 may not write for account 2 | The transaction acts for that member (E4). | Call kb_act_as for a member of the account to be written for.'),
 	(404, NULL, NULL, 'KB001 account 404 does not exist | kbilling.account has no such row. | Create it with kb_create_account.')
 ) AS t (account, acting, member, expected);
 SELECT is(public.error_as('INSERT INTO public.strict_before VALUES (99, 1)'),
-	'KB003 nothing is written for account 1 without a member | The transaction acts for nobody, and the guard wants to know for whom (E4). | Call kb_act_as first, in the same transaction.', 'E1: no member');
+	'KB003 nothing may be written for account 1 without a member | The guard requires an acting member, and the transaction has none (E4). | Call kb_act_as first, in the same transaction.', 'E1: no member');
 SELECT is(public.error_as('INSERT INTO public.before_row VALUES (99, NULL)'),
 	'22004 column "account_id" must not be null | Trigger "guard" on table "before_row" passes the row to kb_guard.', 'E1: no account');
 SELECT is(public.error_as('DO $$ BEGIN PERFORM kbilling.kb_remove_member(1, ''emp''); INSERT INTO public.before_row VALUES (99, 1, NULL); END $$', 1, 'emp'),
-	'KB003 "emp" is no member of account 1 any more | The member was removed after the transaction had begun to act for it. | Act for another member.', 'E1: a member that was removed');
+	'KB003 "emp" is no longer a member of account 1 | The member was removed after the transaction had begun to act for it. | Act for another member.', 'E1: a member that was removed');
 SELECT is((SELECT string_agg(format('%s %s', id, account_id), ',' ORDER BY id) FROM public.before_row WHERE note = 'there'), '1 1,2 2,3 3,4 4,5 5,6 6,7 7,8 8', 'E1: the rows are what they were');
 
 -- E1: a guard that is attached wrongly lets nothing through
@@ -237,15 +237,15 @@ SELECT is(public.misattached(replace(attachment, '$g', 'EXECUTE FUNCTION kbillin
 	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''Account_id'')', 'INSERT INTO public.misled VALUES (1, 1)', '42703 column "Account_id" does not exist'),
 	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''ctid'')', 'INSERT INTO public.misled VALUES (1, 1)', '42703 column "ctid" does not exist'),
 	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''tableoid'')', 'INSERT INTO public.misled VALUES (1, 1)', '42703 column "tableoid" does not exist'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''name'')', 'INSERT INTO public.misled VALUES (1, 1)', '42804 column "name" of table "misled" is no whole number'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''amount'')', 'INSERT INTO public.misled VALUES (1, 1)', '42804 column "amount" of table "misled" is no whole number'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''many'')', 'INSERT INTO public.misled VALUES (1, 1)', '42804 column "many" of table "misled" is no whole number'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''name'')', 'INSERT INTO public.misled VALUES (1, 1)', '42804 column "name" of table "misled" is not a whole number'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''amount'')', 'INSERT INTO public.misled VALUES (1, 1)', '42804 column "amount" of table "misled" is not a whole number'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''many'')', 'INSERT INTO public.misled VALUES (1, 1)', '42804 column "many" of table "misled" is not a whole number'),
 	('AFTER INSERT ON public.misled REFERENCING NEW TABLE AS n FOR EACH STATEMENT $g(''account'')', 'INSERT INTO public.misled SELECT WHERE false', '42703 column "account" does not exist'),
 	('AFTER INSERT ON public.misled REFERENCING NEW TABLE AS n FOR EACH STATEMENT $g(''account_id'')', 'INSERT INTO public.misled VALUES (1, 1)', 'through'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''account_id'', ''member'')', 'INSERT INTO public.misled VALUES (1, 1)', 'KB003 nothing is written for account 1 without a member')
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''account_id'', ''member'')', 'INSERT INTO public.misled VALUES (1, 1)', 'KB003 nothing may be written for account 1 without a member')
 ) AS t (attachment, statement, expected);
 CREATE TRIGGER g BEFORE TRUNCATE ON public.misled FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard('account_id');
-SELECT is(public.error_as('TRUNCATE public.misled'), '39P01 trigger "g" on public.misled is attached wrongly | A TRUNCATE does not say whose rows there were. | '
+SELECT is(public.error_as('TRUNCATE public.misled'), '39P01 trigger "g" on public.misled is attached wrongly | TRUNCATE does not tell whose rows it removes. | '
 	|| 'Attach it so: CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON ... FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard(''account column''); '
 	|| 'or for each kind of statement AFTER, REFERENCING NEW TABLE AS added or OLD TABLE AS removed (UPDATE: both), FOR EACH STATEMENT.', 'E1: an attachment that is wrong is told the right one');
 SELECT throws_ok('SELECT kb_guard()', NULL, NULL, 'E1: it is called as a trigger only');
@@ -608,8 +608,8 @@ RELEASE a;
 SELECT is(public.acting(), '2 adm', 'E4: released twice');
 ROLLBACK TO a;
 SELECT is(public.acting(), '1 own', 'E4: the outer savepoint of the same name');
-SELECT throws_ok($$SELECT kb_act_as(1, 'stranger')$$, 'KB004', '"stranger" is no member of account 1', 'E4: no member');
-SELECT throws_ok($$SELECT kb_act_as(1, '')$$, 'KB004', '"" is no member of account 1', 'E4: no name');
+SELECT throws_ok($$SELECT kb_act_as(1, 'stranger')$$, 'KB004', '"stranger" is not a member of account 1', 'E4: no member');
+SELECT throws_ok($$SELECT kb_act_as(1, '')$$, 'KB004', '"" is not a member of account 1', 'E4: no name');
 SELECT throws_ok($$SELECT kb_act_as(404, 'own')$$, 'KB001', 'account 404 does not exist', 'E4: no account');
 SELECT throws_ok($$SELECT kb_act_as(NULL, 'own')$$, '22004', NULL, 'E4: NULL account');
 SELECT throws_ok($$SELECT kb_act_as(1, NULL)$$, '22004', NULL, 'E4: NULL member');

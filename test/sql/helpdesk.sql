@@ -68,7 +68,7 @@ COMMIT;
 
 SELECT is_empty('EXECUTE tickets', 'E4: without kb_act_as no ticket is seen');
 SELECT is_empty('SELECT FROM helpdesk.message', 'E4: and no message');
-SELECT throws_ok(format('EXECUTE open_ticket (%s, ''x'')', :acme_account_id), 'KB003', format('nothing is written for account %s without a member', :acme_account_id),
+SELECT throws_ok(format('EXECUTE open_ticket (%s, ''x'')', :acme_account_id), 'KB003', format('nothing may be written for account %s without a member', :acme_account_id),
 	'E1, E4: nothing is written: the guard of rows says so');
 SELECT throws_ok(format('EXECUTE send_messages (%s, %s, ''{x}'')', :acme_account_id, :acme_ticket_id), '42501', NULL, 'E1, E4: nor in bulk: row security comes first');
 WITH changed AS (UPDATE helpdesk.ticket SET closed = true RETURNING 1) SELECT is(count(*), 0::bigint, 'E4: nor changed') FROM changed;
@@ -209,7 +209,7 @@ SELECT is((SELECT active_at FROM activity WHERE account_id = :acme_account_id), 
 SET ROLE helpdesk_app;
 BEGIN;
 EXECUTE act_as (:acme_account_id, 'olena') \g /dev/null
-SELECT is((SELECT concat_ws(' ', r.detail, r.hint) FROM pg_temp.raised(statement) r), 'Its stage is "blocked": 10.00 USD is due, since 2026-12-01; access is "denied" (S3). An owner or admin can top up at any time (T1); paying 10.00 USD gives full access back.',
+SELECT is((SELECT concat_ws(' ', r.detail, r.hint) FROM pg_temp.raised(statement) r), 'Its stage is "blocked": 10.00 USD is due since 2026-12-01; access is "denied" (S3). An owner or admin can top up at any time (T1); paying 10.00 USD restores full access.',
 	'E1: why, how much, since when, and the way out: ' || statement)
 FROM unnest(ARRAY[format('EXECUTE open_ticket (%s, ''x'')', :acme_account_id), format('EXECUTE send_messages (%s, %s, ''{x}'')', :acme_account_id, :acme_ticket_id)]) AS statement;
 SELECT throws_ok(format('INSERT INTO helpdesk.message (account_id, ticket_id, body) VALUES (%s, %s, ''x'') RETURNING message_id', :acme_account_id, :acme_ticket_id), '42501', NULL,

@@ -47,7 +47,7 @@ SELECT is((SELECT string_agg(format('%s: %s', account_id, ids), ', ' ORDER BY ac
 	'1: {1,2}, 2: {1,2}, 3: {1,2}, 4: {1,2}, 5: {1,2}, 6: {1,2}', 'T1: numbers run within the account, and what is refused takes none');
 SELECT is((SELECT count(*) FROM entry WHERE kind <> 'adjustment'), 0::bigint, 'T2: what is only begun is not on the balance');
 SELECT is(pg_temp.error_of(call), expected, 'T1: ' || call) FROM (VALUES
-	('SELECT kb_begin_topup(5, ''emp'', ''10 USD'', ''card'')', 'KB004 member "emp" may not top up account 5 | Only an owner or admin of the account tops up (T1). | Leave member out for a payment that the provider reports by itself.'),
+	('SELECT kb_begin_topup(5, ''emp'', ''10 USD'', ''card'')', 'KB004 member "emp" may not top up account 5 | Only an owner or admin of the account can top it up (T1). | Leave member out for a payment that the provider reports by itself.'),
 	('SELECT kb_begin_topup(404, ''own'', ''10 USD'', ''card'')', 'KB001 account 404 does not exist | kbilling.account has no such row. | Create it with kb_create_account.'),
 	('SELECT kb_begin_topup(1, ''own'', ''0 USD'', ''card'')', 'KB005 a top-up must be above zero | The amount is 0.00 USD. | Use kb_refund to pay money back.')
 ) AS t (call, expected);
@@ -235,9 +235,9 @@ SELECT is((SELECT string_agg(format('%s %s', key, member), ', ' ORDER BY seq) FR
 SELECT is((SELECT count(*) FROM entry WHERE account_id = 20 AND kind = 'bonus' AND amount > 0), 4::bigint, 'T5: a bonus for each, once');
 SELECT is(pg_temp.error_of(call), expected, 'T3: ' || call) FROM (VALUES
 	('SELECT kb_apply_topup(20, ''100 USD'', ''card'', ''x'', payment_id => 404)', '22023 account 20 has no payment 404 | Payments are numbered within their account. | Pass the payment_id that kb_begin_topup gave for this account.'),
-	('SELECT kb_apply_topup(20, ''90 USD'', ''manual'', ''x'', payment_id => 5)', '22023 payment 5 of account 20 is another one | It was begun as 100.00 USD by card; 90.00 USD by manual was confirmed. | Leave payment_id out to credit what was paid as it is.'),
-	('SELECT kb_apply_topup(20, ''100 USD'', ''card'', ''x'', payment_id => 1)', 'KB006 payment 1 of account 20 is settled | Entry 1 has credited it under another reference. | A payment is credited once; a second one is begun anew.'),
-	('SELECT kb_apply_topup(20, ''100 USD'', ''card'', ''late'', payment_id => 5)', 'KB006 the reference of entry 1 of account 20 has settled another payment | It cannot be payment 5 as well. | A reference stands for one payment.'),
+	('SELECT kb_apply_topup(20, ''90 USD'', ''manual'', ''x'', payment_id => 5)', '22023 payment 5 of account 20 does not match | It was begun as 100.00 USD by card, but 90.00 USD by manual was confirmed. | Leave payment_id out to credit what was paid.'),
+	('SELECT kb_apply_topup(20, ''100 USD'', ''card'', ''x'', payment_id => 1)', 'KB006 payment 1 of account 20 is settled | Entry 1 has credited it under another reference. | A payment is credited once; begin another one for a second.'),
+	('SELECT kb_apply_topup(20, ''100 USD'', ''card'', ''late'', payment_id => 5)', 'KB006 the reference of entry 1 of account 20 has settled another payment | It cannot settle payment 5 as well. | A reference stands for one payment.'),
 	('SELECT kb_fail_topup(20, 1, ''x'')', 'KB006 payment 1 of account 20 is settled | It has been credited. | Take it back with kb_chargeback.'),
 	('SELECT kb_fail_topup(20, 404, ''x'')', '22023 account 20 has no payment 404 | A payment is begun with kb_begin_topup.')
 ) AS t (call, expected);

@@ -94,10 +94,10 @@ SELECT is((SELECT concat_ws('/', e ->> 'kind', e ->> 'period', e ->> 'amount', (
 
 \ir ../include/outcome.sql
 SELECT is(pg_temp.outcome('SELECT ' || call), expected, call) FROM (VALUES
-	('kb_portal(1, ''stranger'')', 'KB004 "stranger" is no member of account 1'),
-	('kb_portal(1, '''')', 'KB004 "" is no member of account 1'),
+	('kb_portal(1, ''stranger'')', 'KB004 "stranger" is not a member of account 1'),
+	('kb_portal(1, '''')', 'KB004 "" is not a member of account 1'),
 	('kb_portal(404, ''own'')', 'KB001 account 404 does not exist'),
-	('kb_portal(7, ''stranger'')', 'KB004 "stranger" is no member of account 7'),
+	('kb_portal(7, ''stranger'')', 'KB004 "stranger" is not a member of account 7'),
 	('kb_portal(1, NULL)', '22004 member must not be null'),
 	('kb_portal(NULL, ''own'')', '22004 account_id must not be null'),
 	('kb_portal(1, ''4111 1111 1111 1111'')', 'KB008 value holds what looks like a payment card number')

@@ -142,7 +142,7 @@ FROM (VALUES
 
 SELECT is(pg_temp.price_error(price),
 	'22003 value "' || price || '" is out of range for type kb_price | At position ' || pos
-		|| ': without its point, the number is above 9223372036854775807.',
+		|| ': without its decimal point, the number is above 9223372036854775807.',
 	format('P: %L is too large', price))
 FROM (VALUES
 	('9223372036854775808', 1),

@@ -69,9 +69,9 @@ SELECT is(kb_record_usage(1, 'sum', 1, key), true, format('U1: key %s bytes long
 FROM (VALUES ('x'), (repeat('y', 255)), (repeat('я', 127) || 'z')) AS t (key);
 SELECT is(pg_temp.error_with_detail(format('SELECT kb_record_usage(1, ''sum'', 1, %L)', key)), error, format('U1: key %s is refused', left(key, 9)))
 FROM (VALUES
-	('', '22023 a key has 1 to 255 bytes'),
-	(repeat('z', 256), '22023 a key has 1 to 255 bytes'),
-	(repeat('я', 128), '22023 a key has 1 to 255 bytes'),
+	('', '22023 a key must have 1 to 255 bytes'),
+	(repeat('z', 256), '22023 a key must have 1 to 255 bytes'),
+	(repeat('я', 128), '22023 a key must have 1 to 255 bytes'),
 	('kb:1', '22023 a key must not begin with "kb:" | Such keys are kbilling''s own.')
 ) AS t (key, error);
 
@@ -174,7 +174,7 @@ FROM (VALUES
 	('unique', 'n8', format('{"user": "%s"}', repeat('x', 256)), 'no value'),
 	('any', 'n9', '{"page": 7, "site": 8}', 'no value')
 ) AS t (service, key, properties, e),
-LATERAL (SELECT CASE e WHEN '' THEN '' ELSE format('22023 usage of service "%s" must have a property to tell apart | It is the event, with key "%s".', service, key) END) AS x (error);
+LATERAL (SELECT CASE e WHEN '' THEN '' ELSE format('22023 usage of service "%s" lacks the property that is counted | The event has the key "%s".', service, key) END) AS x (error);
 SELECT results_eq('SELECT value::text FROM usage_value WHERE account_id = 3 ORDER BY service, value',
 	$$VALUES ('7'), ('12.50'), ('7'), ('true'), ('x')$$, 'U2: what was counted');
 
@@ -250,17 +250,17 @@ FROM (VALUES
 	(50, 'sum', '2026-11-02 00:00+00', '', 'U4: a price that changes'),
 	(51, 'sum', '2026-11-12 00:00+00', '', 'U4: a tariff that changes'),
 	(52, 'sum', '2026-11-12 00:00+00', '', 'U4: a tariff that changes on the 1st'),
-	(51, 'count', '2026-11-12 00:00+00', 'KB012 tariff "cheap" has no price for service "count" | It has none on 2026-11-30, when usage of account 51 is priced.',
+	(51, 'count', '2026-11-12 00:00+00', 'KB012 tariff "cheap" has no price for service "count" | It has none on 2026-11-30, the day that prices this usage of account 51.',
 		'U4, C3: the tariff of the last day has no price'),
-	(53, 'sum', '2026-11-12 00:00+00', 'KB012 tariff "bare" has no price for service "sum" | It has none on 2026-11-30, when usage of account 53 is priced.',
+	(53, 'sum', '2026-11-12 00:00+00', 'KB012 tariff "bare" has no price for service "sum" | It has none on 2026-11-30, the day that prices this usage of account 53.',
 		'U4, C3: nor has that one for anything'),
 	(54, 'sum', '2026-11-12 00:00+00', '', 'U4, C3: the tariff of the last day has one'),
-	(55, 'sum', '2026-11-12 00:00+00', 'KB012 tariff "bare" has no price for service "sum" | It has none on 2026-11-30, when usage of account 55 is priced.',
+	(55, 'sum', '2026-11-12 00:00+00', 'KB012 tariff "bare" has no price for service "sum" | It has none on 2026-11-30, the day that prices this usage of account 55.',
 		'U4: the tariff of the next month does not count'),
 	(1, 'later', '2026-11-12 00:00+00', '', 'U4, C3: a price from the last day on'),
-	(50, 'later', '2026-11-12 00:00+00', 'KB012 tariff "cheap" has no price for service "later" | It has none on 2026-11-30, when usage of account 50 is priced.',
+	(50, 'later', '2026-11-12 00:00+00', 'KB012 tariff "cheap" has no price for service "later" | It has none on 2026-11-30, the day that prices this usage of account 50.',
 		'U4: a price from the next month on'),
-	(1, 'nowhere', '2026-11-12 00:00+00', 'KB012 tariff "std" has no price for service "nowhere" | It has none on 2026-11-30, when usage of account 1 is priced.',
+	(1, 'nowhere', '2026-11-12 00:00+00', 'KB012 tariff "std" has no price for service "nowhere" | It has none on 2026-11-30, the day that prices this usage of account 1.',
 		'U4: no price at all')
 ) AS t (id, service, at, error, why);
 SELECT is(pg_temp.running(id), lines, why) FROM (VALUES
@@ -299,28 +299,28 @@ SELECT is(pg_temp.running(63), NULL, 'C2: usage that was all taken back costs no
 SELECT is(pg_temp.error_with_detail(format('SELECT kb_record_usage(4, ''sum'', 1, %L, %L)', at, at)), error, format('U4: at %s, when it is 2026-11-20 12:00', at))
 FROM (VALUES
 	('2026-11-20 13:00+00', ''),
-	('2026-11-20 13:00:00.000001+00', '22008 usage cannot be more than an hour ahead, and is of 2026-11-20 13:00:00.000001+00 | It is the event, with key "2026-11-20 13:00:00.000001+00".'),
-	('2027-11-20 13:00+00', '22008 usage cannot be more than an hour ahead, and is of 2027-11-20 13:00:00+00 | It is the event, with key "2027-11-20 13:00+00".'),
-	('294276-12-31 23:59:59+00', '22008 usage cannot be more than an hour ahead, and is of 294276-12-31 23:59:59+00 | It is the event, with key "294276-12-31 23:59:59+00".'),
-	('infinity', '22008 the time of usage must be finite | It is the event, with key "infinity".'),
-	('-infinity', '22008 the time of usage must be finite | It is the event, with key "-infinity".'),
+	('2026-11-20 13:00:00.000001+00', '22008 usage cannot be more than an hour ahead, but is of 2026-11-20 13:00:00.000001+00 | The event has the key "2026-11-20 13:00:00.000001+00".'),
+	('2027-11-20 13:00+00', '22008 usage cannot be more than an hour ahead, but is of 2027-11-20 13:00:00+00 | The event has the key "2027-11-20 13:00+00".'),
+	('294276-12-31 23:59:59+00', '22008 usage cannot be more than an hour ahead, but is of 294276-12-31 23:59:59+00 | The event has the key "294276-12-31 23:59:59+00".'),
+	('infinity', '22008 the time of usage must be finite | The event has the key "infinity".'),
+	('-infinity', '22008 the time of usage must be finite | The event has the key "-infinity".'),
 	('2026-09-01 00:00+00', ''),
-	('2026-08-31 23:59:59+00', '22008 account 4 had not begun on 2026-08-31 | It is the event, with key "2026-08-31 23:59:59+00".'),
-	('4713-01-01 00:00+00 BC', '22008 account 4 had not begun on 4713-01-01 BC | It is the event, with key "4713-01-01 00:00+00 BC".')
+	('2026-08-31 23:59:59+00', '22008 account 4 had not begun on 2026-08-31 | The event has the key "2026-08-31 23:59:59+00".'),
+	('4713-01-01 00:00+00 BC', '22008 account 4 had not begun on 4713-01-01 BC | The event has the key "4713-01-01 00:00+00 BC".')
 ) AS t (at, error);
 SELECT is(pg_temp.error_with_detail(format('SELECT kb_record_usage(%s)', args)), error, format('U4: (%s)', left(args, 60)))
 FROM (VALUES
-	('999, ''sum'', 1, ''k''', 'KB001 account 999 does not exist | It is the event, with key "k".'),
-	('0, ''sum'', 1, ''k''', 'KB001 account 0 does not exist | It is the event, with key "k".'),
-	('-1, ''sum'', 1, ''k''', 'KB001 account -1 does not exist | It is the event, with key "k".'),
-	('4, ''orders'', 1, ''k''', 'KB012 service "orders" does not exist | It is the event, with key "k".'),
-	('4, '''', 1, ''k''', 'KB012 service "" does not exist | It is the event, with key "k".'),
-	('4, ''SUM'', 1, ''k''', 'KB012 service "SUM" does not exist | It is the event, with key "k".'),
-	('4, ''seat'', 1, ''k''', '22023 service "seat" is not metered | It is the event, with key "k".'),
-	('4, ''base'', 1, ''k''', '22023 service "base" is not metered | It is the event, with key "k".'),
-	('4, ''sum'', ''NaN'', ''k''', '22003 quantity must be finite, and is NaN | It is the event, with key "k".'),
-	('4, ''sum'', ''Infinity'', ''k''', '22003 quantity must be finite, and is Infinity | It is the event, with key "k".'),
-	('4, ''sum'', ''-Infinity'', ''k''', '22003 quantity must be finite, and is -Infinity | It is the event, with key "k".'),
+	('999, ''sum'', 1, ''k''', 'KB001 account 999 does not exist | The event has the key "k".'),
+	('0, ''sum'', 1, ''k''', 'KB001 account 0 does not exist | The event has the key "k".'),
+	('-1, ''sum'', 1, ''k''', 'KB001 account -1 does not exist | The event has the key "k".'),
+	('4, ''orders'', 1, ''k''', 'KB012 service "orders" does not exist | The event has the key "k".'),
+	('4, '''', 1, ''k''', 'KB012 service "" does not exist | The event has the key "k".'),
+	('4, ''SUM'', 1, ''k''', 'KB012 service "SUM" does not exist | The event has the key "k".'),
+	('4, ''seat'', 1, ''k''', '22023 service "seat" is not metered | The event has the key "k".'),
+	('4, ''base'', 1, ''k''', '22023 service "base" is not metered | The event has the key "k".'),
+	('4, ''sum'', ''NaN'', ''k''', '22003 quantity must be finite, but is NaN | The event has the key "k".'),
+	('4, ''sum'', ''Infinity'', ''k''', '22003 quantity must be finite, but is Infinity | The event has the key "k".'),
+	('4, ''sum'', ''-Infinity'', ''k''', '22003 quantity must be finite, but is -Infinity | The event has the key "k".'),
 	('NULL, ''sum'', 1, ''k''', '22004 account_id must not be null'),
 	('4, NULL, 1, ''k''', '22004 service must not be null'),
 	('4, ''sum'', NULL, ''k''', '22004 quantity must not be null'),
@@ -337,11 +337,11 @@ SELECT is((SELECT at FROM usage_event WHERE account_id = 4 AND key = 'null and n
 
 SELECT is(pg_temp.error_with_detail(format('SELECT kb_record_usage(5, ''sum'', %s, %L)', quantity, left(quantity, 40))), error, format('M1: %s units at 1.00', left(quantity, 30)))
 FROM (VALUES
-	('1e12', ''), ('0.' || repeat('1', 18), ''), ('0.' || repeat('1', 19), '22003 quantity has too many digits | It is the event, with key "0.1111111111111111111".'), ('1e-18', ''),
+	('1e12', ''), ('0.' || repeat('1', 18), ''), ('0.' || repeat('1', 19), '22003 quantity has too many digits | The event has the key "0.1111111111111111111".'), ('1e-18', ''),
 	('90071992547409.92', '22003 kb_money out of range | An amount is a count of at most 9007199254740991 (2^53 - 1) minor units of its currency.'),
 	('1e15', '22003 kb_money out of range | An amount is a count of at most 9007199254740991 (2^53 - 1) minor units of its currency.'),
-	('1e131071', '22003 quantity has too many digits | It is the event, with key "1e131071".'),
-	('-1e100', '22003 quantity has too many digits | It is the event, with key "-1e100".')
+	('1e131071', '22003 quantity has too many digits | The event has the key "1e131071".'),
+	('-1e100', '22003 quantity has too many digits | The event has the key "-1e100".')
 ) AS t (quantity, error);
 SELECT kb_set_price('cheap', 'packs', '0.01 per 1000000')
 \g /dev/null
@@ -559,8 +559,8 @@ SELECT is(pg_temp.batch(events), result, 'U1: batch ' || left(events, 150)) FROM
 	('[{"account_id":9,"service":"sum","key":"a"}]', '22004 event 1 of the batch has no quantity | event 1 of the batch'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":null}]', '22004 event 1 of the batch has no key | event 1 of the batch'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":"a"},{"account_id":9,"service":"sum","quantity":1}]', '22004 event 2 of the batch has no key | event 2 of the batch'),
-	('[{"account_id":9,"service":"sum","quantity":1,"key":"a","when":"now"}]', '22023 event 1 of the batch has a field that is not known | event 1 of the batch'),
-	('[{"account_id":9,"Service":"sum","quantity":1,"key":"a"}]', '22023 event 1 of the batch has a field that is not known | event 1 of the batch'),
+	('[{"account_id":9,"service":"sum","quantity":1,"key":"a","when":"now"}]', '22023 event 1 of the batch has an unknown field | event 1 of the batch'),
+	('[{"account_id":9,"Service":"sum","quantity":1,"key":"a"}]', '22023 event 1 of the batch has an unknown field | event 1 of the batch'),
 	('[{"account_id":"9","service":"sum","quantity":1,"key":"a"}]', '22023 "account_id" of event 1 of the batch must be a whole number | event 1 of the batch'),
 	('[{"account_id":9.5,"service":"sum","quantity":1,"key":"a"}]', '22023 "account_id" of event 1 of the batch must be a whole number | event 1 of the batch'),
 	('[{"account_id":true,"service":"sum","quantity":1,"key":"a"}]', '22023 "account_id" of event 1 of the batch must be a whole number | event 1 of the batch'),
@@ -569,9 +569,9 @@ SELECT is(pg_temp.batch(events), result, 'U1: batch ' || left(events, 150)) FROM
 	('[{"account_id":9,"service":"sum","quantity":[1],"key":"a"}]', '22023 "quantity" of event 1 of the batch must be a number | event 1 of the batch'),
 	('[{"account_id":9,"service":"sum","quantity":"many","key":"a"}]', '22P02 invalid input syntax for type numeric: "many" | event 1 of the batch'),
 	('[{"account_id":9,"service":"sum","quantity":"","key":"a"}]', '22P02 invalid input syntax for type numeric: "" | event 1 of the batch'),
-	('[{"account_id":9,"service":"sum","quantity":"NaN","key":"a"}]', '22003 quantity must be finite, and is NaN | It is event 1 of the batch, with key "a".'),
+	('[{"account_id":9,"service":"sum","quantity":"NaN","key":"a"}]', '22003 quantity must be finite, but is NaN | It is event 1 of the batch, with key "a".'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":7}]', '22023 "key" of event 1 of the batch must be a text | event 1 of the batch'),
-	('[{"account_id":9,"service":"sum","quantity":1,"key":""}]', '22023 a key has 1 to 255 bytes | event 1 of the batch'),
+	('[{"account_id":9,"service":"sum","quantity":1,"key":""}]', '22023 a key must have 1 to 255 bytes | event 1 of the batch'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":"kb:1"}]', '22023 a key must not begin with "kb:" | Such keys are kbilling''s own. | event 1 of the batch'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":"a","at":7}]', '22023 "at" of event 1 of the batch must be a text | event 1 of the batch'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":"a","at":"2026-11-05 09:00"}]', '22023 "at" of event 1 of the batch must be a time with its offset from UTC, such as "2026-11-01T09:30:00Z" | event 1 of the batch'),
@@ -579,7 +579,7 @@ SELECT is(pg_temp.batch(events), result, 'U1: batch ' || left(events, 150)) FROM
 	('[{"account_id":9,"service":"sum","quantity":1,"key":"a","at":"now"}]', '22023 "at" of event 1 of the batch must be a time with its offset from UTC, such as "2026-11-01T09:30:00Z" | event 1 of the batch'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":"a","at":""}]', '22023 "at" of event 1 of the batch must be a time with its offset from UTC, such as "2026-11-01T09:30:00Z" | event 1 of the batch'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":"a","at":"2026-11-31T00:00:00Z"}]', '22008 date/time field value out of range: "2026-11-31T00:00:00Z" | event 1 of the batch'),
-	('[{"account_id":9,"service":"sum","quantity":1,"key":"a","at":"2026-11-20T13:00:01Z"}]', '22008 usage cannot be more than an hour ahead, and is of 2026-11-20 13:00:01+00 | It is event 1 of the batch, with key "a".'),
+	('[{"account_id":9,"service":"sum","quantity":1,"key":"a","at":"2026-11-20T13:00:01Z"}]', '22008 usage cannot be more than an hour ahead, but is of 2026-11-20 13:00:01+00 | It is event 1 of the batch, with key "a".'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":"a"},{"account_id":999,"service":"sum","quantity":1,"key":"b"}]', 'KB001 account 999 does not exist | It is event 2 of the batch, with key "b".'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":"a"},{"account_id":9,"service":"base","quantity":1,"key":"b"}]', '22023 service "base" is not metered | It is event 2 of the batch, with key "b".'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":"a","properties":{"card":"4111111111111111"}}]', 'KB008 event 1 of the batch holds what looks like a payment card number | It has 13 to 19 digits with an issuer''s prefix and a valid check digit.'),
