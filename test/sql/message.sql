@@ -2,17 +2,10 @@
 SET search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 
--- The message, detail and hint of an error
-CREATE FUNCTION pg_temp.told(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-BEGIN
-	EXECUTE statement;
-	RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-	RETURN concat_ws(' | ', SQLSTATE, SQLERRM, nullif(detail, ''));
-END $$;
+\ir ../include/error.sql
+-- An error as "SQLSTATE | message | detail", "no error" if there is none
+CREATE FUNCTION pg_temp.told(statement text) RETURNS text LANGUAGE sql
+	RETURN (SELECT coalesce(nullif(concat_ws(' | ', r.state, r.message, nullif(r.detail, '')), ''), 'no error') FROM pg_temp.raised(statement) r);
 CREATE FUNCTION pg_temp.told_of(pattern text, facts jsonb) RETURNS text LANGUAGE sql AS $$
 	SELECT pg_temp.told(format('SELECT kbilling.kb_format_message(%L, %L, %L)', pattern, 'uk', facts))
 $$;

@@ -152,17 +152,7 @@ SELECT set_eq('SELECT granted_as, privilege, CASE kind WHEN ''ROUTINE'' THEN obj
 
 -- What is given works, down to what it calls
 
-CREATE FUNCTION pg_temp.outcome(call text, role text = NULL) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-	IF role IS NOT NULL THEN
-		EXECUTE format('SET LOCAL ROLE %I', role);
-	END IF;
-	EXECUTE call;
-	RESET ROLE;
-	RETURN 'through';
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END $$;
+\ir ../include/outcome.sql
 SET kbilling.clock = '2026-11-01 12:00+00';
 CREATE TEMP TABLE call (n int GENERATED ALWAYS AS IDENTITY, granted_as text, call text);
 INSERT INTO call (granted_as, call) VALUES
