@@ -22,7 +22,7 @@ RETURN (
 		regexp_replace(regexp_replace(regexp_replace(regexp_replace(rtrim(comment, '.') || '.',
 			'"([^"]+)"', '`\1`', 'g'),
 			'\mkbilling\.\w+|\mkb(illing)?_\w+', '`\&`', 'g'),
-			'\m[A-Z][0-9]+\M', '[\&](rules.md#\&)', 'g'),
+			'\m([A-Z][0-9]+|P)\M', '[\&](rules.md#\&)', 'g'),
 			' (Errors:)', E'\n\\1'), E'\n') AS paragraph);
 -- The same in a cell of a table.
 CREATE FUNCTION pg_temp.cell(comment text) RETURNS text IMMUTABLE LANGUAGE sql
