@@ -214,7 +214,7 @@ COMMENT ON COLUMN account_check.seq IS 'Its last entry';
 COMMENT ON COLUMN account_check.problem IS 'The rule that is broken, and how';
 
 -- Every total of usage beside its events; "unique" beside its values, whose events are another row's.
-CREATE VIEW kbilling.usage_check WITH (security_invoker) AS
+CREATE VIEW kbilling_internal.usage_check WITH (security_invoker) AS
 	WITH event AS (
 		SELECT e.account_id, e.period, e.service, sum(e.events) AS events, sum(e.quantity) AS quantity
 		FROM usage_event e GROUP BY e.account_id, e.period, e.service
