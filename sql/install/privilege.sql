@@ -34,22 +34,26 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 	FROM relation r JOIN pg_class c ON r.names IS NULL OR c.relname = ANY (r.names)
 	WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'v');
 COMMENT ON VIEW kbilling.role_right IS 'What kb_grant gives: a row for each right';
-COMMENT ON COLUMN kbilling.role_right.granted_as IS 'app, support, operator or auditor';
-COMMENT ON COLUMN kbilling.role_right.privilege IS 'EXECUTE, SELECT, INSERT, UPDATE or DELETE';
-COMMENT ON COLUMN kbilling.role_right.kind IS 'ROUTINE or TABLE, as GRANT calls it; a view is a TABLE';
+COMMENT ON COLUMN kbilling.role_right.granted_as IS '"app", "support", "operator" or "auditor"';
+COMMENT ON COLUMN kbilling.role_right.privilege IS '"EXECUTE", "SELECT", "INSERT", "UPDATE" or "DELETE"';
+COMMENT ON COLUMN kbilling.role_right.kind IS '"ROUTINE" or "TABLE", as GRANT calls it; a view is a "TABLE"';
 COMMENT ON COLUMN kbilling.role_right.object IS 'The function, procedure, table or view';
 
 CREATE FUNCTION kbilling.kb_grant(role regrole, rights text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_grant';
 COMMENT ON FUNCTION kbilling.kb_grant(regrole, text) IS
-'Gives a role the rights of an app, support, operator or auditor (kbilling.role_right); again after an upgrade, for what has come. For the owner of the extension. 22023 for anything else';
+'Gives a role the rights "app", "support", "operator" or "auditor", as kbilling.role_right lists them. Call it again '
+'after an upgrade, for what has been added. Only for the owner of the extension. '
+'Errors: 22023 for any other rights';
 
 CREATE FUNCTION kbilling.kb_revoke(role regrole, rights text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_revoke';
 COMMENT ON FUNCTION kbilling.kb_revoke(regrole, text) IS
-'Takes those rights back, but for what the role has as something else too, of which it must have all. For the owner of the extension. 22023 for anything else';
+'Takes back rights that kb_grant gave, except what is also part of other rights that the role has in full. Only for '
+'the owner of the extension. '
+'Errors: 22023 for any other rights';
 
 -- A function is closed until it is listed here, or in role_right: one that is added to the script needs nothing to be safe.
 REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA kbilling, kbilling_internal FROM PUBLIC;

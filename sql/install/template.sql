@@ -282,9 +282,10 @@ kb_utf8('Дані кабінету №{account_id, number, ::group-off} стер
 	) AS t (kind, language, subject, body)
 	-- what the database's encoding cannot hold is left out
 	WHERE t.subject IS NOT NULL AND t.body IS NOT NULL;
-COMMENT ON VIEW standard_template IS 'The built-in texts of notices, in English and, where the database''s encoding can hold it, in Ukrainian (N4)';
+COMMENT ON VIEW standard_template IS
+'The built-in texts of notices, in English and, where the database''s encoding can hold it, in Ukrainian (N4)';
 COMMENT ON COLUMN standard_template.kind IS 'The kind of notice';
-COMMENT ON COLUMN standard_template.language IS 'en or uk';
+COMMENT ON COLUMN standard_template.language IS '"en" or "uk"';
 COMMENT ON COLUMN standard_template.subject IS 'Pattern of the subject, one line';
 COMMENT ON COLUMN standard_template.body IS 'Pattern of the text';
 
@@ -297,10 +298,13 @@ CREATE TABLE kbilling.notice_template (
 	PRIMARY KEY (policy, kind, language)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.notice_template', '');
-COMMENT ON TABLE notice_template IS 'A service''s own texts of notices, which come before the built-in ones; written by kb_set_template';
-COMMENT ON COLUMN notice_template.policy IS 'For accounts whose tariff has this policy; those of "standard" are for every policy that has none';
+COMMENT ON TABLE notice_template IS
+'A service''s own texts of notices, which come before the built-in ones; written by kb_set_template';
+COMMENT ON COLUMN notice_template.policy IS
+'The text is for accounts whose tariff has this policy. One of "standard" is also for policies without a text of '
+'their own';
 COMMENT ON COLUMN notice_template.kind IS 'The kind of notice';
-COMMENT ON COLUMN notice_template.language IS 'Tag of BCP 47, in small letters';
+COMMENT ON COLUMN notice_template.language IS 'Language tag of BCP 47, in lower case';
 COMMENT ON COLUMN notice_template.subject IS 'Pattern of the subject, one line';
 COMMENT ON COLUMN notice_template.body IS 'Pattern of the text';
 
@@ -319,7 +323,8 @@ BEGIN ATOMIC
 	LIMIT 1;
 END;
 COMMENT ON FUNCTION kb_template(text, kb_notice_kind, text) IS
-'The text in force, and its language: the policy''s own, the own of policy "standard", or the built-in, each in the language or in its first part (uk for uk-UA); else the same in English';
+'The text in force, and its language: the policy''s own text, that of the policy "standard", or the built-in one, '
+'each in the language or in its first part ("uk" for "uk-UA"); if there is none, the same in English';
 
 CREATE FUNCTION kbilling.kb_set_template(kind kb_notice_kind, language text, subject text, body text, policy text = 'standard')
 	RETURNS void
@@ -340,7 +345,9 @@ BEGIN ATOMIC
 	ON CONFLICT ON CONSTRAINT notice_template_pkey DO UPDATE SET subject = excluded.subject, body = excluded.body;
 END;
 COMMENT ON FUNCTION kb_set_template(kb_notice_kind, text, text, text, text) IS
-'Sets a service''s own text of a kind of notice in a language, for the accounts of a policy; 22023 for an unknown policy, a blank subject or text, a subject of two lines, or a pattern that is wrong or has what notice_kind does not show';
+'Sets a service''s own text for a kind of notice in a language, for the accounts of a policy. '
+'Errors: 22023 for an unknown policy, a blank subject or text, a subject of two lines, a syntax error in a pattern, '
+'and a fact that kbilling.notice_kind does not show';
 
 CREATE FUNCTION kbilling.kb_drop_template(kind kb_notice_kind, language text, policy text = 'standard')
 	RETURNS void
@@ -354,4 +361,6 @@ BEGIN ATOMIC
 	WHERE (t.policy, t.kind, t.language) = (kb_drop_template.policy, kb_drop_template.kind, lower(kb_drop_template.language));
 END;
 COMMENT ON FUNCTION kb_drop_template(kb_notice_kind, text, text) IS
-'Takes a service''s own text away, so that the next in kb_template''s order holds; 22023 if there is none';
+'Drops a service''s own text for a kind of notice in a language, so that the text of the policy "standard" or the '
+'built-in one holds again. '
+'Errors: 22023 if there is none';
