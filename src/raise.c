@@ -41,6 +41,8 @@ kb_raise_if(PG_FUNCTION_ARGS)
 	card_check(message);
 	if (detail != NULL)
 		card_check(detail);
+	if (hint != NULL)
+		card_check(hint);
 
 	ereport(ERROR,
 			(errcode(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])),
