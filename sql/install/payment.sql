@@ -103,7 +103,7 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.today) t
 	CROSS JOIN LATERAL (
 		SELECT x.due AS amount, d.zero AS bonus WHERE x.due > 0
-		UNION
+		UNION ALL
 		SELECT x.due + b.min_amount, kb_bonus(b.min_amount, b.percent)
 		FROM bonus_tier b
 		WHERE b.tariff = t.tariff AND b.from_date <= d.today AND b.to_date > d.today AND b.percent > 0 AND b.min_amount > 0
@@ -114,7 +114,7 @@ BEGIN ATOMIC
 							WHERE l.tariff = b.tariff AND l.min_amount = b.min_amount AND l.from_date > b.from_date
 								AND l.from_date <= d.today AND l.to_date > d.today)) o
 	WHERE a.account_id = $1 AND a.state IN ('active', 'closing')
-	ORDER BY o.amount, o.bonus;
+	ORDER BY kb_minor(o.amount), kb_minor(o.bonus);
 END;
 COMMENT ON FUNCTION kb_topup_offers(bigint) IS
 'Amounts to offer: what is due, and what reaches each bonus tier beyond it, with the bonus (T5), lowest first; none for a deleted account. KB001';
