@@ -147,20 +147,18 @@ kb_now(PG_FUNCTION_ARGS)
 }
 
 /*
- * kb_raise_if(condition, sqlstate, message, detail, hint): what RAISE is to
- * PL/pgSQL, for the statements of an SQL function.
+ * kb_raise(state, message, detail, hint): what RAISE is to PL/pgSQL, for the
+ * statements of an SQL function.
  */
-PG_FUNCTION_INFO_V1(kb_raise_if);
+PG_FUNCTION_INFO_V1(kb_raise);
 Datum
-kb_raise_if(PG_FUNCTION_ARGS)
+kb_raise(PG_FUNCTION_ARGS)
 {
-	char	   *state = arg_cstring(fcinfo, 1);
-	char	   *message = arg_cstring(fcinfo, 2);
-	char	   *detail = arg_cstring(fcinfo, 3);
-	char	   *hint = arg_cstring(fcinfo, 4);
+	char	   *state = arg_cstring(fcinfo, 0);
+	char	   *message = arg_cstring(fcinfo, 1);
+	char	   *detail = arg_cstring(fcinfo, 2);
+	char	   *hint = arg_cstring(fcinfo, 3);
 
-	if (PG_ARGISNULL(0) || !PG_GETARG_BOOL(0))
-		PG_RETURN_VOID();
 	if (state == NULL || strlen(state) != 5 || message == NULL ||
 		strspn(state, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 5 || strncmp(state, "00", 2) == 0)
 		ereport(ERROR,

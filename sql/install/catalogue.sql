@@ -66,20 +66,26 @@ COMMENT ON COLUMN price.prorate IS 'Whether a part of a month costs its part of 
 CREATE FUNCTION kbilling_internal.kb_require_tariff(tariff text) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kb_raise_if(tariff IS NULL, '22004', 'tariff must not be null'),
-		   kb_raise_if(NOT EXISTS (SELECT FROM tariff t WHERE t.tariff = $1),
-					   'KB012', format('tariff "%s" does not exist', $1), 'kbilling.tariff has no such row.',
-					   'Create it with kb_create_tariff, or look it up in kbilling.tariff.');
+	SELECT CASE
+		WHEN tariff IS NULL
+			THEN kb_raise('22004', 'tariff must not be null')
+		WHEN NOT EXISTS (SELECT FROM tariff t WHERE t.tariff = $1)
+			THEN kb_raise('KB012', format('tariff "%s" does not exist', $1), 'kbilling.tariff has no such row.',
+						  'Create it with kb_create_tariff, or look it up in kbilling.tariff.')
+		END;
 END;
 COMMENT ON FUNCTION kb_require_tariff(text) IS 'Raises KB012 if there is no such tariff';
 
 CREATE FUNCTION kbilling_internal.kb_require_service(service text) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kb_raise_if(service IS NULL, '22004', 'service must not be null'),
-		   kb_raise_if(NOT EXISTS (SELECT FROM service s WHERE s.service = $1),
-					   'KB012', format('service "%s" does not exist', $1), 'kbilling.service has no such row.',
-					   'Create it with kb_create_service, or look it up in kbilling.service.');
+	SELECT CASE
+		WHEN service IS NULL
+			THEN kb_raise('22004', 'service must not be null')
+		WHEN NOT EXISTS (SELECT FROM service s WHERE s.service = $1)
+			THEN kb_raise('KB012', format('service "%s" does not exist', $1), 'kbilling.service has no such row.',
+						  'Create it with kb_create_service, or look it up in kbilling.service.')
+		END;
 END;
 COMMENT ON FUNCTION kb_require_service(text) IS 'Raises KB012 if there is no such service';
 
@@ -87,11 +93,13 @@ CREATE FUNCTION kbilling.kb_create_tariff(tariff text, currency text, name text 
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('tariff, currency, policy', tariff, currency, policy),
-		   kb_raise_if(kb_minor_units(currency) IS NULL, '22023',
-					   format('%s is not a currency of payment', upper(currency))),
-		   kb_raise_if(NOT EXISTS (SELECT FROM policy p WHERE p.policy = kb_create_tariff.policy),
-					   '22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.');
+	SELECT kb_require_not_null('tariff, currency, policy', tariff, currency, policy);
+	SELECT CASE
+		WHEN kb_minor_units(currency) IS NULL
+			THEN kb_raise('22023', format('%s is not a currency of payment', upper(currency)))
+		WHEN NOT EXISTS (SELECT FROM policy p WHERE p.policy = kb_create_tariff.policy)
+			THEN kb_raise('22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.')
+		END;
 	INSERT INTO tariff (tariff, currency, name, policy)
 	VALUES (kb_create_tariff.tariff, pg_catalog.upper(kb_create_tariff.currency),
 			kb_create_tariff.name, kb_create_tariff.policy);
@@ -103,11 +111,13 @@ CREATE FUNCTION kbilling.kb_create_service(service text, kind text, unit text = 
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('service, kind, aggregation', service, kind, aggregation),
-		   kb_raise_if(kind NOT IN ('recurring', 'metered'), '22023', format('there is no kind of service "%s"', kind), NULL,
-					   'A service is "recurring" or "metered".'),
-		   kb_raise_if(aggregation NOT IN ('sum', 'count', 'max', 'unique', 'last'), '22023',
-					   format('there is no aggregation "%s"', aggregation), NULL, 'It is sum, count, max, unique or last.');
+	SELECT kb_require_not_null('service, kind, aggregation', service, kind, aggregation);
+	SELECT CASE
+		WHEN kind NOT IN ('recurring', 'metered')
+			THEN kb_raise('22023', format('there is no kind of service "%s"', kind), NULL, 'A service is "recurring" or "metered".')
+		WHEN aggregation NOT IN ('sum', 'count', 'max', 'unique', 'last')
+			THEN kb_raise('22023', format('there is no aggregation "%s"', aggregation), NULL, 'It is sum, count, max, unique or last.')
+		END;
 	INSERT INTO service (service, kind, unit, aggregation)
 	VALUES (kb_create_service.service, kb_create_service.kind, kb_create_service.unit, kb_create_service.aggregation);
 END;
@@ -119,9 +129,10 @@ CREATE FUNCTION kbilling.kb_set_price(tariff text, service text, price kb_price,
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('price, from_date, prorate', price, from_date, prorate),
-		   kb_require_tariff(tariff), kb_require_service(service),
-		   kb_raise_if(from_date = 'infinity', '22008', 'a price must begin some day');
+	SELECT kb_require_not_null('price, from_date, prorate', price, from_date, prorate);
+	SELECT kb_require_tariff(tariff);
+	SELECT kb_require_service(service);
+	SELECT CASE WHEN from_date = 'infinity' THEN kb_raise('22008', 'a price must begin some day') END;
 	-- A price that is beyond a kb_money is refused here, not on the 1st.
 	SELECT kb_require_price_range(price, t.currency) FROM tariff t WHERE t.tariff = kb_set_price.tariff;
 	-- Two that set prices of one tariff take turns.
@@ -143,9 +154,12 @@ COMMENT ON FUNCTION kb_set_price(text, text, kb_price, date, boolean) IS
 CREATE FUNCTION kbilling_internal.kb_require_price(tariff text, service text, on_date date, quantity numeric) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kb_raise_if(count(p.price) = 0, 'KB012', format('tariff "%s" has no price for service "%s"', $1, $2),
-					   format('It has none on %s, nor later.', to_char($3, 'YYYY-MM-DD')), 'Set one with kb_set_price.'),
-		   max(kb_minor(kb_rate(p.price, $4, t.currency)))
+	-- kb_rate raises by itself
+	SELECT CASE
+		WHEN count(kb_rate(p.price, $4, t.currency)) = 0
+			THEN kb_raise('KB012', format('tariff "%s" has no price for service "%s"', $1, $2),
+						  format('It has none on %s, nor later.', to_char($3, 'YYYY-MM-DD')), 'Set one with kb_set_price.')
+		END
 	FROM tariff t
 	LEFT JOIN price p ON p.tariff = t.tariff AND p.service = $2 AND p.to_date > $3
 	WHERE t.tariff = $1;

@@ -6,8 +6,9 @@ CREATE FUNCTION kbilling.kb_add_member(account_id bigint, member text, role kb_r
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('member, role', member, role),
-		   kb_raise_if(member = '', '22023', 'member must not be empty'), kb_lock_account(account_id);
+	SELECT kb_require_not_null('member, role', member, role);
+	SELECT CASE WHEN member = '' THEN kb_raise('22023', 'member must not be empty') END;
+	SELECT kb_lock_account(account_id);
 	INSERT INTO member (account_id, member, role, email)
 	VALUES (kb_add_member.account_id, kb_add_member.member, kb_add_member.role, kb_add_member.email);
 END;
@@ -17,9 +18,13 @@ COMMENT ON FUNCTION kb_add_member(bigint, text, kb_role, text) IS
 CREATE FUNCTION kbilling_internal.kb_require_member(account_id bigint, member text) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kb_require_not_null('account_id, member', account_id, member), kb_require_account($1),
-		   kb_raise_if(NOT EXISTS (SELECT FROM member m WHERE m.account_id = $1 AND m.member = $2),
-					   'KB004', format('"%s" is no member of account %s', $2, $1), 'kbilling.member has no such row.', 'Add the member with kb_add_member.');
+	SELECT kb_require_not_null('account_id, member', account_id, member);
+	SELECT kb_require_account($1);
+	SELECT CASE
+		WHEN NOT EXISTS (SELECT FROM member m WHERE m.account_id = $1 AND m.member = $2)
+			THEN kb_raise('KB004', format('"%s" is no member of account %s', $2, $1), 'kbilling.member has no such row.',
+						  'Add the member with kb_add_member.')
+		END;
 END;
 COMMENT ON FUNCTION kb_require_member(bigint, text) IS 'Raises KB001 if there is no such account, KB004 if it has no such member';
 
@@ -28,16 +33,19 @@ CREATE FUNCTION kbilling_internal.kb_keep_owner(account_id bigint, member text) 
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
 	SELECT FROM member m WHERE m.account_id = $1 AND m.role = 'owner' ORDER BY m.member FOR UPDATE;
-	SELECT kb_raise_if(NOT EXISTS (SELECT FROM member m WHERE m.account_id = $1 AND m.role = 'owner' AND m.member <> $2),
-					   'KB004', format('account %s must keep an owner', $1), format('"%s" is the only one.', $2),
-					   'Make another member owner first, with kb_set_role.');
+	SELECT CASE
+		WHEN NOT EXISTS (SELECT FROM member m WHERE m.account_id = $1 AND m.role = 'owner' AND m.member <> $2)
+			THEN kb_raise('KB004', format('account %s must keep an owner', $1), format('"%s" is the only one.', $2),
+						  'Make another member owner first, with kb_set_role.')
+		END;
 END;
 COMMENT ON FUNCTION kb_keep_owner(bigint, text) IS 'Locks the account''s owners, and raises KB004 if there is none but the member; the account is locked';
 
 CREATE FUNCTION kbilling.kb_set_role(account_id bigint, member text, role kb_role) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('member, role', member, role), kb_lock_account(account_id);
+	SELECT kb_require_not_null('member, role', member, role);
+	SELECT kb_lock_account(account_id);
 	-- apart from the lock, so that they see what was done meanwhile
 	SELECT kb_require_member(account_id, member);
 	SELECT kb_keep_owner(account_id, member) WHERE role <> 'owner';
@@ -50,7 +58,8 @@ COMMENT ON FUNCTION kb_set_role(bigint, text, kb_role) IS
 CREATE FUNCTION kbilling.kb_remove_member(account_id bigint, member text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('member', member), kb_lock_account(account_id);
+	SELECT kb_require_not_null('member', member);
+	SELECT kb_lock_account(account_id);
 	SELECT kb_require_member(account_id, member);
 	SELECT kb_keep_owner(account_id, member);
 	DELETE FROM member m WHERE m.account_id = kb_remove_member.account_id AND m.member = kb_remove_member.member;
@@ -62,9 +71,11 @@ CREATE FUNCTION kbilling.kb_set_contact(account_id bigint, member text, email te
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_lock_account(account_id);
-	SELECT kb_require_member(account_id, member),
-		   kb_raise_if(NOT kb_is_language(language), '22023', format('"%s" is no language', language), NULL,
-					   'Give a tag such as "en", "uk" or "pt-BR".');
+	SELECT kb_require_member(account_id, member);
+	SELECT CASE
+		WHEN NOT kb_is_language(language)
+			THEN kb_raise('22023', format('"%s" is no language', language), NULL, 'Give a tag such as "en", "uk" or "pt-BR".')
+		END;
 	UPDATE member m SET email = kb_set_contact.email, language = kb_set_contact.language
 	WHERE m.account_id = kb_set_contact.account_id AND m.member = kb_set_contact.member;
 END;

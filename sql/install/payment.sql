@@ -78,11 +78,15 @@ COMMENT ON FUNCTION kb_begin_topup(bigint, text, kb_money, kb_payment_method) IS
 CREATE FUNCTION kbilling.kb_fail_topup(account_id bigint, payment_id bigint, failure text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('payment_id, failure', payment_id, failure), kb_lock_account(account_id);
-	SELECT kb_raise_if(count(*) = 0, '22023', format('account %s has no payment %s', $1, $2), NULL,
-					   'A payment is begun with kb_begin_topup.'),
-		   kb_raise_if(bool_or(p.settled_at IS NOT NULL), 'KB006', format('payment %s of account %s is settled', $2, $1),
-					   'It has been credited.', 'Take it back with kb_chargeback.')
+	SELECT kb_require_not_null('payment_id, failure', payment_id, failure);
+	SELECT kb_lock_account(account_id);
+	SELECT CASE
+		WHEN count(*) = 0
+			THEN kb_raise('22023', format('account %s has no payment %s', $1, $2), NULL, 'A payment is begun with kb_begin_topup.')
+		WHEN bool_or(p.settled_at IS NOT NULL)
+			THEN kb_raise('KB006', format('payment %s of account %s is settled', $2, $1), 'It has been credited.',
+						  'Take it back with kb_chargeback.')
+		END
 	FROM payment p WHERE p.account_id = kb_fail_topup.account_id AND p.payment_id = kb_fail_topup.payment_id;
 	UPDATE payment p SET failed_at = coalesce(p.failed_at, kb_now()), failure = kb_fail_topup.failure
 	WHERE p.account_id = kb_fail_topup.account_id AND p.payment_id = kb_fail_topup.payment_id;

@@ -1,10 +1,26 @@
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS kbilling;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(4);
+SELECT plan(6);
 
 SELECT isnt(obj_description('kbilling'::regnamespace, 'pg_namespace'), NULL, 'the schema says what it is');
 SELECT throws_ok('DROP SCHEMA kbilling CASCADE', '2BP01', NULL, 'the schema goes with the extension only');
+
+-- PostgreSQL evaluates the items of a SELECT in whatever order it likes, so which error comes first would be chance.
+CREATE TEMP VIEW check_in_statement AS
+SELECT p.oid::regprocedure AS function, s.statement, (
+		SELECT count(*) FROM pg_proc v
+		WHERE v.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND v.prorettype = 'void'::regtype
+			AND s.statement ~ ('\m' || v.proname || '\(')) AS checks
+FROM pg_proc p
+CROSS JOIN LATERAL regexp_split_to_table(pg_get_function_sqlbody(p.oid), ';\n') s (statement)
+WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND p.prosqlbody IS NOT NULL;
+SELECT cmp_ok((SELECT count(*) FROM check_in_statement WHERE checks = 1), '>=', 80::bigint, 'statements that check or do one thing are found');
+SELECT is_empty($$
+	SELECT function, statement FROM check_in_statement
+	WHERE checks > 1 OR statement ~ 'kb_raise\(' AND statement !~ '^\s*(BEGIN ATOMIC)?\s*(WITH .*)?SELECT\s+CASE\M'
+		OR regexp_count(statement, '\mkb_raise\(') <> regexp_count(statement, 'THEN (kbilling_internal\.)?kb_raise\(')
+$$, 'a check is a statement of its own, or one of a CASE, whose conditions are tried in order');
 
 -- pg_upgrade makes the functions first, then the views, and the operator classes of types after the functions.
 CREATE FUNCTION pg_temp.made_without_operator_classes() RETURNS SETOF text LANGUAGE plpgsql SET search_path = pg_catalog AS $$
