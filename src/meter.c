@@ -64,7 +64,7 @@ check_attachment(const TriggerData *trigger)
 }
 
 static SavedPlan service_plan = {
-	.sql = "SELECT s.kind = 'metered', s.aggregation FROM service s WHERE s.service = $1",
+	.sql = "SELECT s.kind = 'metered', s.aggregation::text FROM service s WHERE s.service = $1",
 	.arg_types = {"text"}
 };
 

@@ -133,13 +133,13 @@ static Phase phases[] = {
 };
 
 static SavedPlan position_plan = {
-	.sql = "SELECT r.as_of, r.at_time_zone, coalesce(r.at_date, '-infinity'), coalesce(r.at_account_id, 0), r.phase"
+	.sql = "SELECT r.as_of, r.at_time_zone, coalesce(r.at_date, '-infinity'), coalesce(r.at_account_id, 0), r.phase::text"
 	"  FROM sweep_run r WHERE r.run_id = $1 AND r.outcome = 'running' FOR UPDATE",
 	.arg_types = {"bigint"}
 };
 
 static SavedPlan move_plan = {
-	.sql = "UPDATE sweep_run r SET phase = $2, at_time_zone = $3, at_date = NULL, at_account_id = NULL WHERE r.run_id = $1",
+	.sql = "UPDATE sweep_run r SET phase = $2::kb_sweep_phase, at_time_zone = $3, at_date = NULL, at_account_id = NULL WHERE r.run_id = $1",
 	.arg_types = {"bigint", "text", "text"}
 };
 

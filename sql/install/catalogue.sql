@@ -20,19 +20,27 @@ COMMENT ON COLUMN tariff.name IS 'What customers call it';
 COMMENT ON COLUMN tariff.policy IS 'The numbers of the rules for its accounts';
 COMMENT ON COLUMN tariff.metadata IS 'For the application''s own use';
 
+CREATE TYPE kbilling.kb_service_kind AS ENUM ('recurring', 'metered');
+COMMENT ON TYPE kb_service_kind IS 'How a service is billed: recurring, while it is switched on; metered, by its usage';
+
+CREATE TYPE kbilling.kb_aggregation AS ENUM ('sum', 'count', 'max', 'unique', 'last');
+COMMENT ON TYPE kb_aggregation IS 'How the usage events of a period become its quantity (U2)';
+
 CREATE TABLE kbilling.service (
 	service     kb_text PRIMARY KEY CHECK (service <> ''),
-	kind        text NOT NULL CHECK (kind IN ('recurring', 'metered')),
+	kind        kb_service_kind NOT NULL,
 	unit        kb_text,
-	aggregation text NOT NULL DEFAULT 'sum' CHECK (aggregation IN ('sum', 'count', 'max', 'unique', 'last')),
+	aggregation kb_aggregation NOT NULL DEFAULT 'sum',
+	name        kb_text,
 	metadata    kb_json NOT NULL DEFAULT '{}'
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.service', $$WHERE service <> 'base'$$);
 COMMENT ON TABLE service IS 'What is priced; "base", the base fee, is built in';
 COMMENT ON COLUMN service.service IS 'Code of the service';
-COMMENT ON COLUMN service.kind IS 'recurring: billed while it is switched on; metered: billed by usage';
+COMMENT ON COLUMN service.kind IS 'How it is billed';
 COMMENT ON COLUMN service.unit IS 'What one unit is called';
 COMMENT ON COLUMN service.aggregation IS 'How the usage events of a period become its quantity (U2)';
+COMMENT ON COLUMN service.name IS 'What customers call it';
 COMMENT ON COLUMN service.metadata IS 'For the application''s own use';
 
 INSERT INTO service (service, kind, unit) VALUES ('base', 'recurring', 'month');
@@ -107,22 +115,26 @@ END;
 COMMENT ON FUNCTION kb_create_tariff(text, text, text, text) IS
 'Creates a tariff in a currency of ISO 4217; 22023 for an unknown currency or policy, 23505 if it exists';
 
-CREATE FUNCTION kbilling.kb_create_service(service text, kind text, unit text = NULL, aggregation text = 'sum')
+CREATE FUNCTION kbilling.kb_create_service(service text, kind text, unit text = NULL, aggregation text = 'sum', name text = NULL)
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_require_not_null('service, kind, aggregation', service, kind, aggregation);
 	SELECT CASE
-		WHEN kind NOT IN ('recurring', 'metered')
-			THEN kb_raise('22023', format('there is no kind of service "%s"', kind), NULL, 'A service is "recurring" or "metered".')
-		WHEN aggregation NOT IN ('sum', 'count', 'max', 'unique', 'last')
-			THEN kb_raise('22023', format('there is no aggregation "%s"', aggregation), NULL, 'It is sum, count, max, unique or last.')
+		WHEN kind <> ALL (enum_range(NULL::kb_service_kind)::text[])
+			THEN kb_raise('22023', format('there is no kind of service "%s"', kind), NULL,
+						  format('The kinds are: %s.', array_to_string(enum_range(NULL::kb_service_kind), ', ')))
+		WHEN aggregation <> ALL (enum_range(NULL::kb_aggregation)::text[])
+			THEN kb_raise('22023', format('there is no aggregation "%s"', aggregation), NULL,
+						  format('The aggregations are: %s. What customers call the service is another argument, name.',
+								 array_to_string(enum_range(NULL::kb_aggregation), ', ')))
 		END;
-	INSERT INTO service (service, kind, unit, aggregation)
-	VALUES (kb_create_service.service, kb_create_service.kind, kb_create_service.unit, kb_create_service.aggregation);
+	INSERT INTO service (service, kind, unit, aggregation, name)
+	VALUES (kb_create_service.service, kb_create_service.kind::kb_service_kind, kb_create_service.unit,
+			kb_create_service.aggregation::kb_aggregation, kb_create_service.name);
 END;
-COMMENT ON FUNCTION kb_create_service(text, text, text, text) IS
-'Creates a service, "recurring" or "metered"; 22023 for another kind or an unknown aggregation, 23505 if it exists';
+COMMENT ON FUNCTION kb_create_service(text, text, text, text, text) IS
+'Creates a service of a kb_service_kind, with a kb_aggregation; 22023 for another kind or aggregation, 23505 if it exists';
 
 CREATE FUNCTION kbilling.kb_set_price(tariff text, service text, price kb_price,
 									  from_date date = '-infinity', prorate boolean = true)

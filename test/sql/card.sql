@@ -315,16 +315,10 @@ SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM wr
 	('entry.lines', 'kbilling''s own lines: names of services, which are kb_text, and numbers'),
 	('notice.facts', 'kbilling''s own: money, dates, names of stages'),
 	('notice.occasion', 'a number, or kbilling''s own words and dates'),
-	('policy.debt_counts_from', 'one of two words: CHECK'),
-	('service.aggregation', 'one of five words: CHECK'),
-	('service.kind', 'one of two words: CHECK'),
 	('sweep_failure.state', 'an SQLSTATE'),
-	('sweep_run.phase', 'one of three words: CHECK'),
 	('sweep_run.at_time_zone', 'an account''s'),
-	('sweep_run.outcome', 'one of kbilling''s own words'),
 	('tariff.currency', 'three letters: CHECK'),
-	('usage_event.metered_table', 'a relation''s name from the catalog'),
-	('usage_total.aggregation', 'the service''s')
+	('usage_event.metered_table', 'a relation''s name from the catalog')
 	) AS t (name, reason) ORDER BY 1$$,
 	'T4: text and JSON are of the domains, but for columns of kbilling''s own words');
 
