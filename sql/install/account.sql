@@ -74,11 +74,30 @@ CREATE SEQUENCE kbilling.account_id_seq;
 SELECT pg_catalog.pg_extension_config_dump('kbilling.account_id_seq', '');
 COMMENT ON SEQUENCE account_id_seq IS 'Numbers of accounts for applications that bring none';
 
+-- Generous: whether there is such an address, only a mail server knows.
+CREATE FUNCTION kbilling_internal.kb_is_email(address text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN octet_length(address) <= 254 AND address COLLATE "C" ~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$';
+COMMENT ON FUNCTION kb_is_email(text) IS
+'Whether it may be an e-mail address: one @ with something on both sides, no blanks or control characters, at most 254 bytes';
+
+CREATE FUNCTION kbilling_internal.kb_require_email(address text) RETURNS void
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN NOT kb_is_email(address)
+			THEN kb_raise('22023', format('"%s" is no e-mail address', address),
+						  'It has one @ with something on both sides, no blanks or control characters, and at most 254 bytes.',
+						  'Give one address, such as anna@example.org, or NULL for a member who gets no notices.')
+		END;
+END;
+COMMENT ON FUNCTION kb_require_email(text) IS 'Raises 22023 for what is no e-mail address; NULL is fine';
+
 CREATE TABLE kbilling.member (
 	account_id bigint NOT NULL REFERENCES account,
 	member     kb_text NOT NULL CHECK (member <> ''),
 	role       kb_role NOT NULL,
-	email      kb_text,
+	email      kb_text CHECK (kb_is_email(email)),
 	language   kb_text CHECK (kb_is_language(language)),
 	metadata   kb_json,
 	PRIMARY KEY (account_id, member)
@@ -88,7 +107,7 @@ COMMENT ON TABLE member IS 'Who uses an account, in which role';
 COMMENT ON COLUMN member.account_id IS 'The account';
 COMMENT ON COLUMN member.member IS 'The application''s name for the person';
 COMMENT ON COLUMN member.role IS 'owner, admin or employee';
-COMMENT ON COLUMN member.email IS 'Where notices go';
+COMMENT ON COLUMN member.email IS 'Where notices go; NULL: nowhere';
 COMMENT ON COLUMN member.language IS 'The language that notices are in, such as "uk" or "pt-BR"; NULL: the policy''s';
 COMMENT ON COLUMN member.metadata IS 'For the application''s own use';
 
@@ -137,6 +156,7 @@ CREATE FUNCTION kbilling.kb_create_account(owner text, tariff text, account_id b
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_require_tariff(tariff);
+	SELECT kb_require_email(email);
 	SELECT CASE
 		WHEN owner IS NULL OR owner = ''
 			THEN kb_raise('22004', 'owner must not be null or empty')
@@ -178,7 +198,7 @@ BEGIN ATOMIC
 	RETURNING member.account_id;
 END;
 COMMENT ON FUNCTION kb_create_account(text, text, bigint, text, text, timestamptz) IS
-'Creates an account with its owner, in the tariff''s currency, time zone UTC unless given, and gives its number. KB012 for an unknown tariff, 23505 if the account exists, 22023 for an unknown time zone, 22008 for a moment in the future or before 1970';
+'Creates an account with its owner, in the tariff''s currency, time zone UTC unless given, and gives its number. KB012 for an unknown tariff, 23505 if the account exists, 22023 for an unknown time zone or what is no e-mail address, 22008 for a moment in the future or before 1970';
 
 CREATE FUNCTION kbilling_internal.kb_require_open(account_id bigint, from_date date) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE

@@ -8,12 +8,24 @@ CREATE FUNCTION kbilling.kb_add_member(account_id bigint, member text, role kb_r
 BEGIN ATOMIC
 	SELECT kb_require_not_null('member, role', member, role);
 	SELECT CASE WHEN member = '' THEN kb_raise('22023', 'member must not be empty') END;
+	SELECT kb_require_email(email);
 	SELECT kb_lock_account(account_id);
-	INSERT INTO member (account_id, member, role, email)
-	VALUES (kb_add_member.account_id, kb_add_member.member, kb_add_member.role, kb_add_member.email);
+	-- what a repeatable read does not see is then a conflict to try again (40001), not a duplicate
+	WITH added AS (
+		INSERT INTO member AS m (account_id, member, role, email)
+		VALUES (kb_add_member.account_id, kb_add_member.member, kb_add_member.role, kb_add_member.email)
+		ON CONFLICT (account_id, member) DO NOTHING
+		RETURNING m.member
+	)
+	SELECT CASE
+		WHEN NOT EXISTS (SELECT FROM added)
+			THEN kb_raise('23505', format('"%s" is a member of account %s already', $2, $1),
+						  format('The role is %s.', (SELECT m.role FROM member m WHERE m.account_id = $1 AND m.member = $2)),
+						  'Give another role with kb_set_role, another address with kb_set_contact.')
+		END;
 END;
 COMMENT ON FUNCTION kb_add_member(bigint, text, kb_role, text) IS
-'Adds a member to an account; KB001 for an unknown account, KB010 for a deleted one, 23505 for a known member';
+'Adds a member to an account; KB001 for an unknown account, KB010 for a deleted one, 23505 for a known member, 22023 for what is no e-mail address';
 
 CREATE FUNCTION kbilling_internal.kb_require_member(account_id bigint, member text) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -72,6 +84,7 @@ CREATE FUNCTION kbilling.kb_set_contact(account_id bigint, member text, email te
 BEGIN ATOMIC
 	SELECT kb_lock_account(account_id);
 	SELECT kb_require_member(account_id, member);
+	SELECT kb_require_email(email);
 	SELECT CASE
 		WHEN NOT kb_is_language(language)
 			THEN kb_raise('22023', format('"%s" is no language', language), NULL, 'Give a tag such as "en", "uk" or "pt-BR".')
@@ -80,4 +93,4 @@ BEGIN ATOMIC
 	WHERE m.account_id = kb_set_contact.account_id AND m.member = kb_set_contact.member;
 END;
 COMMENT ON FUNCTION kb_set_contact(bigint, text, text, text) IS
-'Sets where a member''s notices go (NULL: nowhere), and their language (NULL: the policy''s); KB001, KB010; KB004 for an unknown member, 22023 for what is no language';
+'Sets where a member''s notices go (NULL: nowhere), and their language (NULL: the policy''s); KB001, KB010; KB004 for an unknown member, 22023 for what is no e-mail address or no language';

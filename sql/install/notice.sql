@@ -104,7 +104,7 @@ RETURN (
 	FROM account a
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
 	JOIN member m ON m.account_id = a.account_id
-	WHERE a.account_id = $1 AND m.email <> ''
+	WHERE a.account_id = $1 AND m.email IS NOT NULL
 		AND (m.role = 'owner' OR m.role = 'admin' AND $2 IN ('stage_changed', 'payment_reminder')));
 COMMENT ON FUNCTION kb_recipients(bigint, kb_notice_kind) IS
 'Who gets a notice: owners, and admins where it asks to pay or says what they may do; those with an email, as an array of member, email and language';
