@@ -229,14 +229,26 @@ try_work(Phase *phase, ArrayType *account_ids, TimestampTz at, BatchResult *resu
 	return error;
 }
 
+static SavedPlan lock_failure_plan = {
+	.sql = "SELECT kb_lock_failure($1, $2)",
+	.arg_types = {"bigint", "text"}
+};
+
 /* Note an account that was passed over; false if it has been before in this run */
 static bool
 report_failure(int64 run_id, int64 account_id, const ErrorData *error)
 {
+	Datum		message[] = {Int64GetDatum(account_id), CStringGetTextDatum(error->message)};
 	Datum		values[] = {Int64GetDatum(account_id), Int64GetDatum(run_id),
-		CStringGetTextDatum(unpack_sql_state(error->sqlerrcode)), CStringGetTextDatum(error->message)
+		CStringGetTextDatum(unpack_sql_state(error->sqlerrcode)), message[1]
 	};
+	bool		isnull;
 
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+	{
+		plan_execute(&lock_failure_plan, message, NULL, false);
+		values[3] = plan_column(1, &isnull);
+	}
 	return plan_execute(&failure_plan, values, NULL, false) > 0;
 }
 

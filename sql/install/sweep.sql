@@ -64,6 +64,29 @@ COMMENT ON COLUMN sweep_failure.message IS 'Its message';
 CREATE INDEX sweep_failure_run ON sweep_failure (run_id);
 COMMENT ON INDEX sweep_failure_run IS 'Finds the failures of a run without a look at those of others';
 
+-- What held the sweep up is gone from pg_blocking_pids() by then.  But if it was the account's row, that is locked still, and its xmax
+-- is the transaction that has it, unless several have.
+CREATE FUNCTION kbilling_internal.kb_lock_failure(account_id bigint, error text) RETURNS text
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	WITH free AS MATERIALIZED (
+		SELECT FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE SKIP LOCKED
+	), holder AS (
+		SELECT l.pid, s.application_name
+		FROM account a JOIN pg_locks l ON l.transactionid = a.xmax AND l.granted JOIN pg_stat_activity s ON s.pid = l.pid
+		WHERE a.account_id = $1
+	)
+	SELECT CASE
+		WHEN EXISTS (SELECT FROM free)
+			THEN format('something of account %s was locked by another transaction: %s', $1, $2)
+		ELSE format('account %s was locked by %s for more than %s', $1,
+					coalesce((SELECT format('process %s (%s)', h.pid, h.application_name) FROM holder h LIMIT 1), 'another transaction'),
+					current_setting('lock_timeout'))
+		END;
+END;
+COMMENT ON FUNCTION kb_lock_failure(bigint, text) IS
+'What to say of an account that a sweep passed over with 55P03: what was locked, and by whom if that can be seen; part of kb_sweep_step';
+
 CREATE VIEW kbilling_internal.account_zone WITH (security_invoker) AS
 	WITH RECURSIVE zone(time_zone) AS (
 		SELECT min(time_zone) FROM account WHERE state IN ('active', 'closing')
