@@ -307,12 +307,9 @@ SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM wr
 	('notice.facts', 'kbilling''s own: money, dates, names of stages'),
 	('notice.occasion', 'a number, or kbilling''s own words and dates'),
 	('sweep_failure.state', 'an SQLSTATE'),
-	('sweep_run.phase', 'one of three words: CHECK'),
 	('sweep_run.at_time_zone', 'an account''s'),
-	('sweep_run.outcome', 'one of kbilling''s own words'),
 	('tariff.currency', 'three letters: CHECK'),
-	('usage_event.metered_table', 'a relation''s name from the catalog'),
-	('usage_total.aggregation', 'the service''s')
+	('usage_event.metered_table', 'a relation''s name from the catalog')
 	) AS t (name, reason) ORDER BY 1$$,
 	'T4: text and JSON are of the domains, but for columns of kbilling''s own words');
 
@@ -408,7 +405,7 @@ FROM (VALUES
 	($$SELECT kb_record_usage(1, 'calls', 4111111111111111.1111111111111111111, 'k', '2026-11-11 00:00+00')$$),
 	($$SELECT kb_record_usage(4111111111111111, 'calls', 1, 'k')$$),
 	($$SELECT kb_register_purge('taker', '4111111111111111')$$),
-	($$SELECT kb_raise_if(true, '22023', 'x', 'x', '4111111111111111')$$),
+	($$SELECT kb_raise('22023', 'x', 'x', '4111111111111111')$$),
 	-- tables that are written to by hand
 	($$INSERT INTO policy (policy, language) VALUES ('x', '4111111111111111')$$),
 	($$INSERT INTO tariff (tariff, currency) VALUES ('x', '4111111111111111')$$)
