@@ -11,6 +11,12 @@ CREATE TYPE kbilling.kb_notice_kind AS ENUM (
 );
 COMMENT ON TYPE kb_notice_kind IS 'What a notice is about (N5)';
 
+-- It is in the index notice_exhausted, which another number here would want built anew.
+CREATE FUNCTION kbilling_internal.kb_max_tries() RETURNS integer
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 10;
+COMMENT ON FUNCTION kb_max_tries() IS 'How often a worker may take a notice before it is parked (N2)';
+
 CREATE FUNCTION kbilling_internal.kb_wake(notices bigint) RETURNS bigint
 	LANGUAGE c VOLATILE
 	AS 'MODULE_PATHNAME', 'kb_wake';
