@@ -17,6 +17,12 @@ CREATE FUNCTION kbilling.kb_access_stage(debt_since date, today date) RETURNS kb
 COMMENT ON FUNCTION kb_access_stage(date, date) IS
 'Stage of a debt by the policy "standard" (S2); "ok" without a debt (NULL). The first day of a debt is day 1';
 
+CREATE FUNCTION kbilling_internal.kb_standard_day(stage kb_stage) RETURNS integer
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_standard_day';
+COMMENT ON FUNCTION kb_standard_day(kb_stage) IS
+'The day of a debt on which the stage begins by the policy "standard" (S2); NULL for ok';
+
 CREATE FUNCTION kbilling_internal.kb_stage(debt_since date, deferred_until date, today date,
 										   remind_day integer, restrict_day integer, block_day integer)
 	RETURNS kb_stage

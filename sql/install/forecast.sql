@@ -27,8 +27,7 @@ BEGIN ATOMIC
 			   THEN coalesce(m.debt_since, min(m.effective_on) FILTER (WHERE m.balance < 0) OVER (ORDER BY m.period)) END
 	FROM (SELECT g.period, b.total, a.debt_since,
 				 a.balance - sum(b.total) OVER (ORDER BY g.period) AS balance,
-				 CASE p.debt_counts_from WHEN 'due_date' THEN greatest(g.last_day + 1, kb_month_first_day(d.today))
-				 ELSE greatest(g.last_day + 1, d.today) END AS effective_on
+				 kb_charge_effective_on(greatest(g.last_day + 1, d.today), p.debt_counts_from) AS effective_on
 		  FROM account a
 		  CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today,
 									 kb_month_first_day(a.charged_through + 1) AS oldest) d

@@ -2,12 +2,6 @@
  * Notices: what is written because of a stage, and how workers empty the outbox (N2, N4).
  */
 
-CREATE INDEX notice_exhausted ON notice (due_at) WHERE due_at IS NOT NULL AND tries >= 10;
-COMMENT ON INDEX notice_exhausted IS 'Finds the notices that are to be parked, without reading the queue';
-
-CREATE INDEX notice_parked ON notice (parked_at) WHERE parked_at IS NOT NULL;
-COMMENT ON INDEX notice_parked IS 'Finds the parked notices';
-
 -- What an account's stage is on a local date, and what it was just before: the sweep comes on the day of the change, or later.
 CREATE FUNCTION kbilling_internal.kb_stage_changes(account_ids bigint[], at timestamptz)
 	RETURNS TABLE (account_id bigint, balance kb_money, debt_since date, deferred_until date, today date,
@@ -129,16 +123,16 @@ BEGIN ATOMIC
 			THEN kb_raise('22023', 'a lease lasts up to a day', format('It is %s.', lease),
 						  'Give the time that delivering so many notices takes at most.')
 		END;
-	-- taken ten times, and never heard of again
+	-- taken as often as may be, and never heard of again
 	UPDATE notice n
 	SET due_at = NULL, parked_at = kb_now(), last_error = coalesce(n.last_error, 'the last lease ran out')
 	FROM (SELECT x.account_id, x.notice_no FROM notice x
-		  WHERE x.due_at <= kb_now() AND x.tries >= 10
+		  WHERE x.due_at <= kb_now() AND x.tries >= kb_max_tries()
 		  FOR UPDATE SKIP LOCKED) over
 	WHERE n.account_id = over.account_id AND n.notice_no = over.notice_no;
 	WITH due AS MATERIALIZED (
 		SELECT x.account_id, x.notice_no FROM notice x
-		WHERE x.due_at <= kb_now() AND x.tries < 10
+		WHERE x.due_at <= kb_now() AND x.tries < kb_max_tries()
 		ORDER BY x.due_at, x.account_id, x.notice_no LIMIT kb_take_notices.max
 		FOR UPDATE SKIP LOCKED
 	), taken AS (
@@ -193,8 +187,8 @@ BEGIN ATOMIC
 	SELECT kb_require_notice($1, $2);
 	SELECT kb_require_not_null('error', error);
 	UPDATE notice n
-	SET due_at = CASE WHEN n.tries < 10 THEN kb_now() + interval '1 minute' * 2 ^ (n.tries - 1) END,
-		parked_at = CASE WHEN n.tries >= 10 THEN kb_now() END,
+	SET due_at = CASE WHEN n.tries < kb_max_tries() THEN kb_now() + interval '1 minute' * 2 ^ (n.tries - 1) END,
+		parked_at = CASE WHEN n.tries >= kb_max_tries() THEN kb_now() END,
 		leased_until = NULL,
 		-- cut, digits may become a card number that they were not before
 		last_error = CASE WHEN kb_has_card_number(error) OR kb_has_card_number(left(error, 500))

@@ -11,6 +11,12 @@ CREATE TYPE kbilling.kb_notice_kind AS ENUM (
 );
 COMMENT ON TYPE kb_notice_kind IS 'What a notice is about (N5)';
 
+-- It is in the index notice_exhausted, which another number here would want built anew.
+CREATE FUNCTION kbilling_internal.kb_max_tries() RETURNS integer
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 10;
+COMMENT ON FUNCTION kb_max_tries() IS 'How often a worker may take a notice before it is parked (N2)';
+
 CREATE FUNCTION kbilling_internal.kb_wake(notices bigint) RETURNS bigint
 	LANGUAGE c VOLATILE
 	AS 'MODULE_PATHNAME', 'kb_wake';
@@ -58,3 +64,8 @@ COMMENT ON COLUMN notice.facts IS 'The facts for its text; NULL if they are in t
 
 CREATE INDEX notice_due ON notice (due_at, account_id, notice_no) WHERE due_at IS NOT NULL;
 COMMENT ON INDEX notice_due IS 'Finds the notices that are due, in their order';
+CREATE INDEX notice_exhausted ON notice (due_at) WHERE due_at IS NOT NULL AND tries >= kb_max_tries();
+COMMENT ON INDEX notice_exhausted IS 'Finds the notices that are to be parked, without reading the queue';
+
+CREATE INDEX notice_parked ON notice (parked_at) WHERE parked_at IS NOT NULL;
+COMMENT ON INDEX notice_parked IS 'Finds the parked notices';

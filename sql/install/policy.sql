@@ -11,15 +11,11 @@ CREATE FUNCTION kbilling_internal.kb_refuse_change() RETURNS trigger
 COMMENT ON FUNCTION kb_refuse_change() IS
 'Trigger function for built-in rows: raises 55000, with the trigger''s argument as the hint';
 
-CREATE TYPE kbilling.kb_debt_date AS ENUM ('due_date', 'posting_date');
-COMMENT ON TYPE kb_debt_date IS
-'The day on which a charge takes effect (C5): due_date, the 1st of the month in which it is posted; posting_date, the day of posting';
-
 CREATE TABLE kbilling.policy (
 	policy           kb_text PRIMARY KEY CHECK (policy <> ''),
-	remind_day       integer NOT NULL DEFAULT 4,
-	restrict_day     integer NOT NULL DEFAULT 7,
-	block_day        integer NOT NULL DEFAULT 10,
+	remind_day       integer NOT NULL DEFAULT kb_standard_day('remind'),
+	restrict_day     integer NOT NULL DEFAULT kb_standard_day('restrict'),
+	block_day        integer NOT NULL DEFAULT kb_standard_day('blocked'),
 	min_age_days     integer NOT NULL DEFAULT 40 CHECK (min_age_days BETWEEN 0 AND 36500),
 	inactive_days    integer NOT NULL DEFAULT 30 CHECK (inactive_days BETWEEN 0 AND 36500),
 	notice_days      integer NOT NULL DEFAULT 10 CHECK (notice_days BETWEEN 1 AND 36500),

@@ -2,6 +2,16 @@
  * The rules of a posting, over values: bonus, debt, and the hash of an entry.
  */
 
+CREATE TYPE kbilling.kb_debt_date AS ENUM ('due_date', 'posting_date');
+COMMENT ON TYPE kb_debt_date IS
+'The day on which a charge takes effect (C5): due_date, the 1st of the month in which it is posted; posting_date, the day of posting';
+
+CREATE FUNCTION kbilling_internal.kb_charge_effective_on(posted_on date, debt_counts_from kb_debt_date) RETURNS date
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE debt_counts_from WHEN 'due_date' THEN kb_month_first_day(posted_on) ELSE posted_on END;
+COMMENT ON FUNCTION kb_charge_effective_on(date, kb_debt_date) IS
+'The day on which a charge that is posted on a day takes effect (C5)';
+
 CREATE FUNCTION kbilling_internal.kb_bonus_after(bonus kb_money, delta kb_money, balance_after kb_money)
 	RETURNS kb_money
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

@@ -73,10 +73,10 @@ GRANT EXECUTE ON ROUTINE
 	kb_has_card_number(text), kb_has_card_number(jsonb), kb_refuse_card_number(text), kb_refuse_card_number(jsonb),
 	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_is_email,
 	kb_utf8, kb_format_message,
-	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_stage, kb_next_stage_on, kb_access_for, kb_next_reminder,
-	kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on, kb_closure_check_on, kb_amount_due, kb_entry_hash, kb_bill,
-	kb_bill_add, kb_bill_final,
-	kb_usage_period, kb_usage_value, kb_usage_is_priced, kb_lines_total, kb_raise, kb_require_not_null
+	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_standard_day, kb_stage, kb_next_stage_on, kb_access_for, kb_next_reminder,
+	kb_charge_effective_on, kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on, kb_closure_check_on, kb_amount_due, kb_entry_hash,
+	kb_bill, kb_bill_add, kb_bill_final,
+	kb_usage_period, kb_usage_value, kb_usage_is_priced, kb_lines_total, kb_max_tries, kb_raise, kb_require_not_null
 	TO PUBLIC;
 
 -- What is of the caller's own transaction.

@@ -102,8 +102,10 @@ BEGIN ATOMIC
 		END;
 	SELECT kb_put_subscription(account_id, service, quantity, coalesce(from_date, kb_today(account_id)));
 	SELECT kb_require_price(t.tariff, service, d.day, quantity)
-	FROM (SELECT coalesce(kb_switch_on.from_date, kb_today($1)) AS day) d
-	JOIN account_tariff t ON t.account_id = $1 AND t.from_date <= d.day AND t.to_date > d.day;
+	FROM account a
+	CROSS JOIN LATERAL (SELECT coalesce(kb_switch_on.from_date, kb_account_date(kb_now(), a.time_zone)) AS day) d
+	CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.day) t
+	WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_switch_on(bigint, text, numeric, date) IS
 'Switches a recurring service on, or changes its quantity, from a local date on (NULL: today). What was to come for '

@@ -9,6 +9,8 @@ SELECT is(p, ROW('standard', 4, 7, 10, 40, 30, 10, '{3,1}', 20, 'en', 'due_date'
 	'S2, D1, D2, D5, C5: the policy "standard" has the values of the rules')
 FROM policy p WHERE policy = 'standard';
 
+SELECT is(ARRAY(SELECT kbilling_internal.kb_standard_day(s) FROM unnest(enum_range(NULL::kb_stage)) s), '{NULL,1,4,7,10}', 'S2: which has the days of its stages from one place');
+
 SELECT throws_ok(change, '55000', NULL, 'policy: a built-in row stays: ' || change)
 FROM (VALUES
 	('UPDATE policy SET block_day = 11'),
