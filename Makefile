@@ -73,9 +73,6 @@ $(if $(filter $(REGRESS),$(ISOLATION)),$(error in REGRESS and test/isolation bot
 ifdef OUT_OF_TREE
 REGRESS_PREP = expected
 EXTRA_CLEAN += expected
-
-expected:
-	ln -s $(realpath $(SOURCE))/expected $@
 endif
 
 # PostgreSQL's inline functions and every PG_FUNCTION_ARGS leave parameters unused.
@@ -144,8 +141,11 @@ ifneq ($(with_llvm),yes)
 install: uninstall-bitcode
 uninstall-bitcode:
 	$(call uninstall_llvm_module,$(MODULE_big))
-.PHONY: uninstall-bitcode
 endif
+
+# The script is ASCII, so that databases of every encoding take it: in calls of kb_utf8, bytes beyond it become \ooo.
+AS_ASCII = perl -C0 -0777 -pe 's/\bkb_utf8\(\K\x27(?:[^\x27]+|\x27\x27)*/$$& =~ s|[^\x00-\x7f]|sprintf "\\%03o", ord $$&|ger/ge; \
+	die "sql/install: \"$$&\" is beyond ASCII, and in no call of kb_utf8\n" if /[^\x00-\x7f].*/'
 
 part_files := $(PARTS:%=$(SOURCE)/sql/install/%.sql)
 
@@ -153,7 +153,10 @@ sql/kbilling--$(EXTVERSION).sql: $(part_files) $(SOURCE)/Makefile $(SOURCE)/kbil
 	$(if $(filter-out $(part_files),$(wildcard $(SOURCE)/sql/install/*.sql)),$(error sql/install has a part that PARTS does not list))
 	mkdir -p $(@D)
 	printf '%s\n' '\echo Use "CREATE EXTENSION kbilling" to load this file. \quit' \
-		'SET LOCAL search_path TO pg_catalog, pg_temp;' | cat - $(part_files) > $@
+		'SET LOCAL search_path TO pg_catalog, pg_temp;' | cat - $(part_files) | $(AS_ASCII) > $@
+
+expected:
+	ln -s $(realpath $(SOURCE))/expected $@
 
 # Tests read files of the sources, and write where the build is.
 pg_regress_installcheck := cd '$(SOURCE)' && $(pg_regress_installcheck)
@@ -163,7 +166,10 @@ pg_isolation_regress_installcheck := cd '$(SOURCE)' && $(pg_isolation_regress_in
 installcheck: pgtap
 installcheck pgtap: installed
 installed:
-	@[ -n "$(OUT_OF_TREE)" ] || [ ! -e $(shlib) ] || PG_CONFIG=$(PG_CONFIG) MAKE='$(MAKE)' test/install --check
+	@[ -n "$(OUT_OF_TREE)" ] || [ ! -e $(shlib) ] || { \
+		$(MAKE) -q $(shlib) $(DATA_built) && cmp -s $(shlib) '$(DESTDIR)$(pkglibdir)/$(shlib)' && \
+		cmp -s $(DATA_built) '$(DESTDIR)$(datadir)/extension/$(notdir $(DATA_built))'; } || { \
+		echo "what is here is not what is installed: run 'make && make install' first, or 'test/dev TEST'" >&2; exit 1; }
 
 # One pgTAP file: make pgtap PGTAP=test/sql/money.sql
 pgtap: installed
@@ -184,6 +190,6 @@ dist:
 	sed -n '/"version"/{p;q;}' META.json | grep -qF '"$(EXTVERSION)"'
 	git archive --prefix=$(EXTENSION)-$(EXTVERSION)/ -o $(EXTENSION)-$(EXTVERSION).zip HEAD
 
-.PHONY: installed pgtap names-of-regress dist
+.PHONY: installed uninstall-bitcode pgtap names-of-regress dist
 
 endif

@@ -1,5 +1,5 @@
--- The month charge of all accounts, three lines each, and the same rows written bare.
--- -v accounts=N, after setup.sql.  Prints: what, seconds.
+-- The month charge of all accounts, three lines each, and the same rows written to bare tables.
+-- Needs -v accounts=N, after setup.sql.  Prints what was done, and its seconds.
 SET client_min_messages = warning;
 SET kbilling.clock = '2026-11-01 12:00+00';
 CREATE TEMP TABLE took (what text, seconds numeric);
@@ -19,11 +19,13 @@ CHECKPOINT;
 
 SELECT clock_timestamp() AS begun \gset
 BEGIN;
-UPDATE bare_account a SET balance = c.balance_minor, last_seq = c.seq, last_hash = c.hash, debt_since = c.debt_since, charged_through = '2026-10-31',
+UPDATE bare_account a SET balance = c.balance_minor, last_seq = c.seq, last_hash = c.hash, debt_since = c.debt_since,
+	charged_through = '2026-10-31',
 	stage_check_on = '2026-11-04', last_notice_no = 1
 FROM charged c WHERE c.account_id = a.account_id;
 INSERT INTO bare_entry
-SELECT account_id, seq, posted_at, amount_minor, balance_minor, 0, ref_seq, effective_on, debt_since, period, 'charge', method::text, key, member, memo, hash, lines
+SELECT account_id, seq, posted_at, amount_minor, balance_minor, 0, ref_seq, effective_on, debt_since, period, 'charge',
+	method::text, key, member, memo, hash, lines
 FROM charged;
 INSERT INTO bare_notice (account_id, notice_no, written_at, due_at, kind, stage, occasion)
 SELECT account_id, 1, posted_at, posted_at, 'charge_posted', 'grace', seq::text FROM charged;

@@ -1,5 +1,5 @@
--- Usage: recording beside a plain INSERT of the same rows, and reading a busy month.
--- -v accounts=N, after setup.sql.  Prints: what, ratio or milliseconds.
+-- Compares recording usage with a plain INSERT of the same rows, and reads a busy month.
+-- Needs -v accounts=N, after setup.sql.  Prints what was compared, and the ratio or milliseconds.
 SET client_min_messages = warning;
 SET search_path = public, kbilling;
 SET kbilling.clock = '2026-11-15 12:00+00';

@@ -1,4 +1,4 @@
--- Eighteen months of a shop's purchases as the payments of a service.
+-- Plays eighteen months of a shop's purchases as the payments of a service's customers.
 --
 --   make demo
 --
@@ -13,7 +13,7 @@
 \pset numericlocale on
 
 CREATE EXTENSION kbilling;
--- One's own tables first, then kbilling's types, functions and views.
+-- Tables are created in public; types, functions and views of kbilling are found without its name.
 SET search_path = public, kbilling;
 SET timezone = 'UTC';
 SET work_mem = '128MB';
@@ -59,8 +59,8 @@ FROM entry
 GROUP BY month
 ORDER BY month;
 
--- Somebody who left a month unpaid and repaid it soon after, if possible with a
--- bonus: a charge that made a debt, another one, then the top-up that ended it.
+-- A customer who left a month unpaid and repaid it soon after, with a bonus if there is one: a charge that made a debt, a
+-- second charge, then the top-up that ended the debt.
 SELECT unpaid.account_id AS customer, unpaid.seq, unpaid.effective_on AS unpaid_from, paid.effective_on AS paid_on
 FROM entry AS unpaid
 JOIN entry AS next ON next.account_id = unpaid.account_id AND next.seq = unpaid.seq + 1 AND next.kind = 'charge'
@@ -104,7 +104,7 @@ ORDER BY state;
 \pset title 'Notices written'
 SELECT kind, count(*) AS notices FROM notice GROUP BY kind ORDER BY kind;
 
--- Somebody who was warned, deleted, restored and at last purged, and did as little else as possible.
+-- The account with the shortest story that was warned, deleted, restored and in the end purged.
 SELECT account_id AS returner FROM closure_step
 GROUP BY account_id
 HAVING bool_or(step = 'restored') AND bool_or(step = 'purged')
@@ -190,7 +190,7 @@ WITH step AS (
 )
 SELECT what, sum(n) AS n, round(sum(seconds), 1) AS seconds, round(sum(n) / sum(seconds)) AS "a second"
 FROM step
-WHERE what NOT IN ('start', 'steps of closures')	-- these were counted with the charges
+WHERE what NOT IN ('start', 'steps of closures')	-- counted with the charges
 GROUP BY what
 UNION ALL
 SELECT 'the play in all', NULL, round(sum(seconds), 1), NULL FROM step

@@ -1,11 +1,11 @@
--- A help desk for many companies, on kbilling: to copy from.  Each company is an
+-- A help desk for many companies, on kbilling, to copy from.  Each company is an
 -- account of kbilling, and its people are the account's members.
 --
 --   psql -X -f examples/helpdesk.sql
 --
--- as a superuser, in an empty database.  First what is set up once; then what the
--- app sends, as its driver prepares it.  test/sql/helpdesk.sql plays a debt through
--- with just these statements.
+-- as a superuser, in an empty database.  The first part is set up once; the second
+-- has the statements that the app sends, as its driver prepares them.
+-- test/sql/helpdesk.sql plays a debt through with just these statements.
 
 \set ON_ERROR_STOP on
 BEGIN;
@@ -16,15 +16,16 @@ BEGIN;
 
 CREATE EXTENSION IF NOT EXISTS kbilling;
 
--- Roles belong to the whole cluster, where another database may have made this one.
+-- Roles belong to the whole cluster; another database may have created this one.
 SELECT 'CREATE ROLE helpdesk_app NOLOGIN' WHERE pg_catalog.to_regrole('helpdesk_app') IS NULL
 \gexec
 
--- What an app needs of kbilling: functions, and prices to read.  No table of accounts, members or money is among it.
--- The logins of the connection pool are made members: GRANT helpdesk_app TO …;
+-- What an app needs of kbilling: its functions, and the price list to read; no table of accounts, members or money.
+-- Make the logins of the connection pool members of the role: GRANT helpdesk_app TO …;
 SELECT kbilling.kb_grant('helpdesk_app', 'app');
 
--- 19.00 a month; 5.00 for each seat, by the day; 0.05 for each message beyond 100, by recipient; 5 % for who pays 100.00 ahead.
+-- 19.00 a month; 5.00 for each seat, by the day; 0.05 for each recipient of a message beyond 100; a bonus of 5 % on payments
+-- of 100.00 and more.
 SELECT kbilling.kb_create_tariff('helpdesk', 'USD', 'Help desk'),
 	kbilling.kb_create_service('seat', 'recurring', 'seat'),
 	kbilling.kb_create_service('messages', 'metered', 'message');
@@ -36,8 +37,8 @@ SELECT kbilling.kb_set_price('helpdesk', 'base', '19.00'),
 -- A new schema is closed to PUBLIC, and so are its tables.
 CREATE SCHEMA helpdesk;
 
--- account_id leads each key, so that a row can refer only to rows of its own account.  It has no foreign key of its own: the
--- guard refuses an account that does not exist, none is ever removed, and a check would lock the account's row for each insert.
+-- account_id is the first column of each key, so that a row can refer only to rows of its own account.  It has no foreign key:
+-- the guard refuses accounts that do not exist, accounts are never removed, and each check would lock the account's row.
 CREATE TABLE helpdesk.ticket (
 	account_id bigint NOT NULL,
 	ticket_id  bigint GENERATED ALWAYS AS IDENTITY,
@@ -56,15 +57,15 @@ CREATE TABLE helpdesk.message (
 );
 CREATE INDEX ON helpdesk.message (account_id, ticket_id);  -- for the foreign key, and for a ticket's page
 
--- The app may do this much and no more: rows keep their numbers, their account and their ticket, and tickets are not deleted.
+-- The app may do this and no more: rows keep their number, account and ticket, and tickets are not deleted.
 GRANT USAGE ON SCHEMA helpdesk TO helpdesk_app;
 GRANT SELECT, INSERT (account_id, subject), UPDATE (subject, closed) ON helpdesk.ticket TO helpdesk_app;
 GRANT SELECT, INSERT (account_id, ticket_id, recipients, body), UPDATE (recipients, body), DELETE ON helpdesk.message TO helpdesk_app;
 
--- Sight.  A statement sees the rows of the account that it acts for, as long as that member's access is full; so it may leave
--- account_id out of its conditions.  The comparison is kb_can_use's as well: it is here for the index.
--- New rows only have to be of that account: whether they may be written is for the guard, which says why not.
--- FORCE is for a table whose owner is no superuser.
+-- What a request sees: the rows of the acting member's account, while that member's access is full; so statements may leave
+-- account_id out of their conditions.  kb_can_use compares the accounts too; the first comparison is here for the index.
+-- New rows only have to be of that account.  Whether they may be written is left to the guard, which says why not.
+-- FORCE matters if the tables' owner is not a superuser.
 ALTER TABLE helpdesk.ticket ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE helpdesk.message ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY account ON helpdesk.ticket TO helpdesk_app
@@ -74,12 +75,12 @@ CREATE POLICY account ON helpdesk.message TO helpdesk_app
 	USING (account_id = kbilling.kb_acting_account() AND kbilling.kb_can_use(account_id))
 	WITH CHECK (account_id = kbilling.kb_acting_account());
 
--- Writes.  'member': nothing is written but for a member, so a request that forgets kb_act_as fails.
--- Row by row for the table whose inserts return something: what row security hides, RETURNING refuses without a reason, and
--- only a guard BEFORE it comes first.
+-- What a request writes.  'member' requires an acting member, so that a request that forgets kb_act_as fails.
+-- Row by row for tickets, whose INSERT has RETURNING: for a row that is out of sight, that fails without a reason, and only a
+-- BEFORE trigger comes first and gives one.
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON helpdesk.ticket
 	FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
--- Once a statement for the table that is written in bulk; a trigger with transition tables is for one kind of statement.
+-- Once for each statement for messages, which are written in bulk.  A trigger with transition tables takes one kind of statement.
 CREATE TRIGGER guard_insert AFTER INSERT ON helpdesk.message REFERENCING NEW TABLE AS added
 	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
 CREATE TRIGGER guard_update AFTER UPDATE ON helpdesk.message REFERENCING OLD TABLE AS removed NEW TABLE AS added
@@ -87,8 +88,8 @@ CREATE TRIGGER guard_update AFTER UPDATE ON helpdesk.message REFERENCING OLD TAB
 CREATE TRIGGER guard_delete AFTER DELETE ON helpdesk.message REFERENCING OLD TABLE AS removed
 	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
 
--- Usage.  Each message counts its recipients, under its number as the key: a change or deletion corrects the month in which it
--- was sent.  The names make the guard go first.
+-- Usage.  Each message counts its recipients, with its number as the key, so that a change or deletion corrects the month in
+-- which it was sent.  Triggers fire in the order of their names: the guard first.
 CREATE TRIGGER meter_insert AFTER INSERT ON helpdesk.message REFERENCING NEW TABLE AS added
 	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('messages', 'account_id', 'recipients', 'message_id');
 CREATE TRIGGER meter_update AFTER UPDATE ON helpdesk.message REFERENCING OLD TABLE AS removed NEW TABLE AS added
@@ -98,7 +99,7 @@ CREATE TRIGGER meter_delete AFTER DELETE ON helpdesk.message REFERENCING OLD TAB
 
 COMMIT;
 
--- And each hour the sweep: SELECT kbilling.kb_schedule(); as a role with kb_grant(…, 'operator').
+-- To run the sweep each hour: SELECT kbilling.kb_schedule(); by a role with kb_grant(…, 'operator').
 
 -- ---------------------------------------------------------------------------
 -- What the app sends, as helpdesk_app
@@ -112,13 +113,13 @@ PREPARE sign_up (text, text, text) AS
 PREPARE invite (bigint, text, kbilling.kb_role) AS SELECT kbilling.kb_add_member($1, $2, $3);
 PREPARE set_seats (bigint, numeric) AS SELECT kbilling.kb_switch_on($1, 'seat', $2);
 
--- Login, once the app knows who it is.  full: come in.  full_with_reminder: come in, and show amount_due and next_stage_on.
--- payment_only: to the payment page, and nowhere else.  denied: say why; can_pay of the cabinet says whether the payment page is open.
+-- Login, once the app knows who it is.  full: let in.  full_with_reminder: let in, and show amount_due and next_stage_on.
+-- payment_only: only show the payment page.  denied: say why; can_pay of kb_portal says whether the payment page is open.
 PREPARE login (bigint, text) AS
 	SELECT stage, access, amount_due, next_stage, next_stage_on, delete_on FROM kbilling.kb_login($1, $2);
 
--- A request is one transaction, which says first for whom it acts: account and member from the app's own session, never from the
--- request.  It ends with the transaction, so a pooled connection carries nobody over.
+-- A request is one transaction, which first says for whom it acts: the account and member of the app's own session, never those
+-- that the request names.  That ends with the transaction, so a pooled connection acts for nobody afterwards.
 --
 --   BEGIN;
 --   EXECUTE act_as (7, 'olena');
@@ -126,7 +127,7 @@ PREPARE login (bigint, text) AS
 --   COMMIT;
 --
 -- KB003 is an answer, not a failure: show its detail and hint, and the way to the payment page.  An UPDATE or DELETE of rows that
--- the member may not see meets none, and changes nothing: ask kb_login again if it was to change one.
+-- the member may not see changes nothing: if one was expected to change, ask kb_login again.
 PREPARE act_as (bigint, text) AS SELECT kbilling.kb_act_as($1, $2);
 PREPARE tickets AS
 	SELECT ticket_id, subject, closed FROM helpdesk.ticket ORDER BY ticket_id;
@@ -139,15 +140,15 @@ PREPARE messages (bigint) AS
 PREPARE send_messages (bigint, bigint, text[]) AS
 	INSERT INTO helpdesk.message (account_id, ticket_id, body) SELECT $1, $2, body FROM pg_catalog.unnest($3) AS body;
 
--- The payment page, at every stage: what is due, what is in use, what to pay for which bonus.  Then begin the payment, and pass
--- account and payment_id on to the provider, who takes the card's number: none of it is kept here.
+-- The payment page, at every stage: what is due, what was used, and what to pay for which bonus.  Then begin the payment, and
+-- pass account and payment_id on to the provider, who takes the card's number: it is not stored here.
 PREPARE payment_page (bigint, text) AS SELECT kbilling.kb_portal($1, $2);
 PREPARE offers (bigint) AS SELECT amount, bonus FROM kbilling.kb_topup_offers($1);
 PREPARE pay (bigint, text, kbilling.kb_money, kbilling.kb_payment_method) AS
 	SELECT payment_id, bonus, expires_at FROM kbilling.kb_begin_topup($1, $2, $3, $4);
 
 -- The provider's webhook, once its signature is checked: account and payment_id as they were passed on, amount and reference as
--- the provider says.  It may come any number of times and credits once; it needs no member, and access is back when it commits.
+-- the provider says.  It may come any number of times and credits once.  It needs no member; access is back when it commits.
 PREPARE paid (bigint, bigint, kbilling.kb_money, kbilling.kb_payment_method, text) AS
 	SELECT credited, bonus, balance, stage_before, stage_after, replayed
 	FROM kbilling.kb_apply_topup($1, $3, $4, $5, payment_id => $2);

@@ -1,9 +1,9 @@
 -- Plays a log of purchases through kbilling, day by day: a customer has an
 -- account, a purchase is a top-up, what was bought is metered, and the sweep runs
--- once a day.  Who stops buying is warned and deleted; who comes back in time is
--- restored, and who comes back too late opens a new account.
+-- once a day.  A customer who stops buying is warned and deleted.  One who comes
+-- back in time is restored; one who comes back too late opens a new account.
 --
--- Wants the psql variable log: the path of a tab-separated file with customer,
+-- Needs the psql variable log: the path of a tab-separated file with customer,
 -- date, quantity and dollars.
 
 CREATE TABLE purchase (
@@ -13,32 +13,32 @@ CREATE TABLE purchase (
 	quantity integer NOT NULL,
 	dollars  numeric NOT NULL
 );
--- \copy takes no variables, so it is put together as one.
+-- \copy does not replace variables, so the whole command is one.
 \set load '\\copy purchase (customer, day, quantity, dollars) FROM ' :'log'
 :load
 CREATE INDEX ON purchase (day);
 ANALYZE purchase;
 
--- Which accounts a customer has had; the last one is in use.  The first has the
--- customer's number, the next ones a million more.
-CREATE TABLE cabinet (
+-- The accounts that a customer has had; the last one is in use.  The first has the
+-- customer's number, each further one a million more.
+CREATE TABLE customer_account (
 	customer   bigint NOT NULL,
 	account_id bigint PRIMARY KEY
 );
-CREATE INDEX ON cabinet (customer);
+CREATE INDEX ON customer_account (customer);
 
--- Who buys on a day, and with which account.
+-- The customers who buy on a day, and their accounts.
 CREATE FUNCTION buyer(on_day date) RETURNS TABLE (customer bigint, account_id bigint, state kb_account_state, purge_on date)
 	LANGUAGE sql STABLE
 BEGIN ATOMIC
 	SELECT p.customer, c.account_id, a.state, a.closure_check_on
 	FROM (SELECT DISTINCT customer FROM purchase WHERE day = on_day) AS p
-	LEFT JOIN LATERAL (SELECT max(account_id) AS account_id FROM cabinet WHERE cabinet.customer = p.customer) AS c ON true
+	LEFT JOIN LATERAL (SELECT max(o.account_id) AS account_id FROM customer_account AS o WHERE o.customer = p.customer) AS c ON true
 	LEFT JOIN account AS a ON a.account_id = c.account_id;
 END;
 
--- 19.00 a month, 0.50 for each order beyond three, and a bonus for those who
--- pay three or six months ahead; \gset, as there is no result to show.
+-- 19.00 a month, 0.50 for each order beyond three, and a bonus for those who pay
+-- three or six months ahead.  \gset instead of a semicolon shows no result.
 SELECT kb_create_tariff('monthly', 'USD'),
 	kb_create_service('orders', 'metered', 'order'),
 	kb_set_price('monthly', 'base', '19.00'),
@@ -46,8 +46,8 @@ SELECT kb_create_tariff('monthly', 'USD'),
 	kb_set_bonus('monthly', '57.00 USD', 5),
 	kb_set_bonus('monthly', '114.00 USD', 10) \gset
 
--- The shop's own table: whatever is inserted into it is usage of its customer.
--- A purge of the account takes its rows along.
+-- The shop's own table: each row that is inserted is usage of its account.  A
+-- purge of the account deletes its rows.
 CREATE TABLE ordered (
 	line_no    integer PRIMARY KEY,
 	account_id bigint NOT NULL,
@@ -67,22 +67,23 @@ CREATE TABLE played (
 );
 INSERT INTO played VALUES (NULL, 'start', 0);
 
--- \gexec runs each cell as a statement of its own, row by row, so that the
--- sweep can commit; a cell that is NULL is passed over.
+-- \gexec runs each cell as a statement of its own, row by row, so that the sweep
+-- can commit.  It skips a cell that is NULL.
 SELECT
 	format('SET kbilling.clock = %L', day || ' 12:00+00') AS clock,
 
-	-- the first purchase opens an account, and so does one that is too late to restore the last
+	-- the first purchase opens an account, and so does one that comes too late to restore the last account
 	format($$WITH opened AS (
-			INSERT INTO cabinet
+			INSERT INTO customer_account
 			SELECT customer, coalesce(account_id + 1000000, customer) FROM buyer(%1$L)
 			WHERE account_id IS NULL OR state = 'purged' OR state = 'deleted' AND purge_on <= %1$L
 			RETURNING customer, account_id)
 		INSERT INTO played
-		SELECT %1$L, 'accounts', count(kb_create_account('customer ' || customer, 'monthly', account_id, email => format('customer-%%s@example.org', customer)))
+		SELECT %1$L, 'accounts', count(kb_create_account('customer ' || customer, 'monthly', account_id,
+			email => format('customer-%%s@example.org', customer)))
 		FROM opened$$, day) AS accounts,
 
-	-- who was deleted and comes back in time has the account restored, then pays
+	-- a customer whose account was deleted, and who comes back in time, has it restored, then pays
 	format($$INSERT INTO played
 		SELECT %1$L, 'restored', count(*)
 		FROM (SELECT kb_restore_account(account_id, 'support') FROM buyer(%1$L) WHERE state = 'deleted') AS restored$$, day) AS restored,
@@ -98,17 +99,19 @@ SELECT
 		FROM (SELECT kb_login(account_id, 'customer ' || customer) AS d FROM buyer(%1$L)) AS login$$, day) AS logins,
 
 	format($$WITH shopping AS (
-			INSERT INTO ordered SELECT line_no, account_id, quantity FROM purchase JOIN buyer(%1$L) USING (customer) WHERE day = %1$L RETURNING 1)
+			INSERT INTO ordered SELECT line_no, account_id, quantity FROM purchase JOIN buyer(%1$L) USING (customer)
+				WHERE day = %1$L RETURNING 1)
 		INSERT INTO played SELECT %1$L, 'orders', count(*) FROM shopping$$, day) AS orders,
 
-	-- what is due: on the 1st, every account's month; each day, steps of closures and notices
+	-- on the 1st, the sweep charges every account's month; each day, it takes steps of closures and writes notices
 	'CALL kb_sweep()' AS sweep,
 
 	format($$INSERT INTO played
-		SELECT %1$L, v.what, v.n FROM sweep_run, LATERAL (VALUES ('charges', entries_posted), ('steps of closures', closure_steps)) AS v (what, n)
+		SELECT %1$L, v.what, v.n FROM sweep_run,
+			LATERAL (VALUES ('charges', entries_posted), ('steps of closures', closure_steps)) AS v (what, n)
 		WHERE run_id = (SELECT max(run_id) FROM sweep_run)$$, day) AS charges,
 
-	-- what the last day of the log shows of its month, to lay beside the charge
+	-- what the last day of the log shows of its month, to be compared with the charge
 	CASE day WHEN '1998-06-30' THEN 'CREATE TABLE last_preview AS SELECT * FROM current_usage' END AS preview,
 
 	-- progress, at the end of a month and of the log

@@ -1,8 +1,8 @@
--- The same bills and closures a second time, out of the log of purchases alone,
--- in plain SQL over numerics: nothing of kbilling has a part in it.  Then both are
--- laid side by side, account by account, month by month, and step by step.
+-- Computes the same bills and closures a second time, from the log of purchases
+-- alone, in plain SQL over numerics, without anything of kbilling.  Then it compares
+-- both, account by account, month by month, and step by step.
 --
--- Wants what play.sql leaves behind.
+-- Needs what play.sql leaves behind.
 
 CREATE TEMP TABLE bought AS
 SELECT customer, row_number() OVER (PARTITION BY customer ORDER BY day, line_no) AS n, day, dollars
@@ -11,24 +11,29 @@ CREATE UNIQUE INDEX ON bought (customer, n);
 CREATE INDEX ON purchase (customer, day);
 ANALYZE bought;
 
--- What happens to each customer, one after the other, as each thing hangs on what
--- was before it: a purchase, or an evening, in which the month is charged if it is
--- the 1st, and then a step of a closure taken if it is time to look (look_on).
+-- What happens to each customer, event by event, as each depends on the one before.
+-- An event is a purchase or an evening; in an evening, the month is charged if it is
+-- the 1st, and then a step of a closure is taken if its day has come (look_on).
 CREATE TEMP TABLE second_step AS
 WITH RECURSIVE account AS (
-	SELECT DISTINCT customer, 0 AS step, 0::bigint AS n, 0 AS nth, NULL::date AS day, NULL::date AS evening, NULL::date AS created, NULL::date AS restored, NULL::date AS active,
+	SELECT DISTINCT customer, 0 AS step, 0::bigint AS n, 0 AS nth, NULL::date AS day, NULL::date AS evening,
+		NULL::date AS created, NULL::date AS restored, NULL::date AS active,
 		'none' AS state, NULL::date AS look_on, 0.00 AS balance, 0.00 AS unspent_bonus, NULL::date AS debt_since,
 		0.00 AS paid, 0.00 AS bonus, 0.00 AS charged, NULL::text AS closure
 	FROM purchase
 	UNION ALL
-	SELECT a.customer, a.step + 1, CASE WHEN e.is_purchase THEN e.n ELSE a.n END, o.nth, e.day, CASE WHEN e.is_purchase THEN a.evening ELSE e.day END,
-		o.created, o.restored, active.day, closing.state, closing.look_on, m.balance, m.unspent_bonus, m.debt_since, m.paid, m.bonus, m.charged,
-		CASE WHEN o.is_restored THEN 'restored' || CASE WHEN closing.step IS NOT NULL THEN ' ' || closing.step ELSE '' END ELSE closing.step END
+	SELECT a.customer, a.step + 1, CASE WHEN e.is_purchase THEN e.n ELSE a.n END, o.nth, e.day,
+		CASE WHEN e.is_purchase THEN a.evening ELSE e.day END,
+		o.created, o.restored, active.day, closing.state, closing.look_on, m.balance, m.unspent_bonus, m.debt_since, m.paid,
+		m.bonus, m.charged,
+		CASE WHEN o.is_restored THEN 'restored' || CASE WHEN closing.step IS NOT NULL THEN ' ' || closing.step ELSE '' END
+			ELSE closing.step END
 	FROM account AS a
-	-- the next purchase, or the evening that comes first; LIMIT holds the planner to the index, and OFFSET 0 keeps it from
-	-- putting each expression into all that use it, which would double them at every step
+	-- the next purchase, or an evening that comes before it; LIMIT makes the planner use the index, and OFFSET 0 keeps it from
+	-- copying each expression to where it is used, which would double them at every step
 	LEFT JOIN LATERAL (SELECT n, day, dollars FROM bought WHERE customer = a.customer AND n = a.n + 1 LIMIT 1) AS p ON true
-	CROSS JOIN LATERAL (SELECT least((date_trunc('month', coalesce(a.evening, a.created)) + interval '1 month')::date, a.look_on, date '1998-07-02') AS day OFFSET 0) AS w
+	CROSS JOIN LATERAL (SELECT least((date_trunc('month', coalesce(a.evening, a.created)) + interval '1 month')::date,
+		a.look_on, date '1998-07-02') AS day OFFSET 0) AS w
 	CROSS JOIN LATERAL (SELECT p.day IS NOT NULL AND (a.created IS NULL OR p.day <= w.day) AS is_purchase OFFSET 0) AS x
 	CROSS JOIN LATERAL (SELECT x.is_purchase, p.n, CASE WHEN x.is_purchase THEN p.day ELSE w.day END AS day OFFSET 0) AS e
 	-- a purchase may open an account, or restore one
@@ -45,14 +50,17 @@ WITH RECURSIVE account AS (
 		CASE WHEN f.is_new THEN 0 ELSE a.balance END AS balance,
 		CASE WHEN f.is_new THEN 0 ELSE a.unspent_bonus END AS unspent_bonus,
 		CASE WHEN NOT f.is_new THEN a.debt_since END AS debt_since OFFSET 0) AS o
-	-- money: what is left of a payment once the debt is repaid may earn a bonus; on the 1st the month before is charged, by days if it was the
-	-- first, and not if the account was deleted when it ended
+	-- money: what is left of a payment after the debt is repaid may earn a bonus; on the 1st the month before is charged: by days
+	-- if it was the first one, and not at all if the account was deleted when it ended
 	CROSS JOIN LATERAL (SELECT CASE WHEN e.is_purchase THEN p.dollars ELSE 0 END AS paid OFFSET 0) AS y
 	CROSS JOIN LATERAL (SELECT y.paid + least(o.balance, 0) AS ahead OFFSET 0) AS z
 	CROSS JOIN LATERAL (SELECT
-		round(CASE WHEN z.ahead >= 114 THEN z.ahead * 0.10 WHEN y.paid > 0 AND z.ahead >= 57 THEN z.ahead * 0.05 ELSE 0 END * sign(y.paid), 2) AS bonus,
-		CASE WHEN NOT e.is_purchase AND extract(day FROM e.day) = 1 AND o.state IN ('active', 'closing') AND (o.restored < e.day) IS NOT FALSE THEN
-			(SELECT round(19.00 * (e.day - greatest(l.month, o.created)) / (e.day - l.month), 2) + 0.50 * greatest(coalesce(sum(u.quantity), 0) - 3, 0)
+		round(CASE WHEN z.ahead >= 114 THEN z.ahead * 0.10 WHEN y.paid > 0 AND z.ahead >= 57 THEN z.ahead * 0.05
+			ELSE 0 END * sign(y.paid), 2) AS bonus,
+		CASE WHEN NOT e.is_purchase AND extract(day FROM e.day) = 1 AND o.state IN ('active', 'closing')
+			AND (o.restored < e.day) IS NOT FALSE THEN
+			(SELECT round(19.00 * (e.day - greatest(l.month, o.created)) / (e.day - l.month), 2)
+				+ 0.50 * greatest(coalesce(sum(u.quantity), 0) - 3, 0)
 			 FROM (SELECT (e.day - interval '1 month')::date AS month) AS l
 			 LEFT JOIN purchase AS u ON u.customer = a.customer AND u.day >= greatest(l.month, o.created) AND u.day < e.day
 			 GROUP BY l.month)
@@ -60,9 +68,11 @@ WITH RECURSIVE account AS (
 	CROSS JOIN LATERAL (SELECT y.paid, c.bonus, c.charged, o.balance + y.paid + c.bonus - c.charged AS balance,
 		greatest(o.unspent_bonus + c.bonus - c.charged, 0) AS unspent_bonus OFFSET 0) AS b
 	CROSS JOIN LATERAL (SELECT b.*, CASE WHEN b.balance < 0 THEN coalesce(o.debt_since, e.day) END AS debt_since OFFSET 0) AS m
-	-- a purchase is followed by a login, which the tenth day of a debt denies
-	CROSS JOIN LATERAL (SELECT CASE WHEN e.is_purchase AND (m.debt_since IS NULL OR e.day - m.debt_since + 1 < 10) THEN e.day ELSE o.active END AS day OFFSET 0) AS active
-	-- closures: 41 days old, 30 days idle, nothing on the balance; 10 days' notice, and the same again on the day; 20 days to come back
+	-- a purchase is followed by a login, which is denied from the tenth day of a debt on
+	CROSS JOIN LATERAL (SELECT CASE WHEN e.is_purchase AND (m.debt_since IS NULL OR e.day - m.debt_since + 1 < 10)
+		THEN e.day ELSE o.active END AS day OFFSET 0) AS active
+	-- closures: 41 days old, 30 days idle, a balance of zero or less; 10 days' notice, after which all that must still hold;
+	-- 20 days to come back
 	CROSS JOIN LATERAL (SELECT coalesce(o.look_on, CASE WHEN m.balance <= 0 THEN e.day END) AS look_on,
 		greatest(o.created + 41, active.day + 30) AS idle_on OFFSET 0) AS k
 	CROSS JOIN LATERAL (SELECT
@@ -75,12 +85,14 @@ WITH RECURSIVE account AS (
 			WHEN o.state = 'deleted' THEN 'purged'
 		END AS step OFFSET 0) AS s
 	CROSS JOIN LATERAL (SELECT s.step,
-		CASE s.step WHEN 'scheduled' THEN 'closing' WHEN 'cancelled' THEN 'active' WHEN 'deleted' THEN 'deleted' WHEN 'purged' THEN 'purged' ELSE o.state END AS state,
+		CASE s.step WHEN 'scheduled' THEN 'closing' WHEN 'cancelled' THEN 'active' WHEN 'deleted' THEN 'deleted'
+			WHEN 'purged' THEN 'purged' ELSE o.state END AS state,
 		CASE
 			WHEN s.step = 'scheduled' THEN e.day + 10
 			WHEN s.step = 'deleted' THEN e.day + 20
 			WHEN s.step = 'purged' THEN NULL
-			WHEN (s.step = 'cancelled' OR NOT e.is_purchase AND o.state = 'active' AND k.look_on <= e.day) THEN CASE WHEN m.balance <= 0 THEN greatest(k.idle_on, e.day + 1) END
+			WHEN (s.step = 'cancelled' OR NOT e.is_purchase AND o.state = 'active' AND k.look_on <= e.day) THEN CASE
+				WHEN m.balance <= 0 THEN greatest(k.idle_on, e.day + 1) END
 			WHEN o.state = 'active' THEN k.look_on
 			ELSE o.look_on
 		END AS look_on) AS closing
@@ -88,7 +100,7 @@ WITH RECURSIVE account AS (
 )
 SELECT customer + 1000000 * (nth - 1) AS account_id, * FROM account WHERE step > 0;
 
--- What it came to, by month and, where the month is NULL, in all.
+-- The sums by month, and in all where the month is NULL.
 CREATE TEMP VIEW second_total AS
 SELECT account_id, month,
 	count(*) FILTER (WHERE paid > 0) + count(*) FILTER (WHERE bonus > 0) + count(*) FILTER (WHERE charged > 0) AS entries,
@@ -99,7 +111,7 @@ SELECT account_id, month,
 FROM second_step, LATERAL (SELECT date_trunc('month', day)::date AS month) AS m
 GROUP BY GROUPING SETS ((account_id, month), (account_id));
 
--- An account that is over may still have its evenings with nothing in them; a month without an entry is none.
+-- A closed account still has evenings in which nothing happens; a month without an entry does not count.
 CREATE TEMP VIEW second_month AS
 SELECT * FROM second_total WHERE month IS NOT NULL AND entries > 0;
 
@@ -115,7 +127,7 @@ SELECT account_id, entries, topups, bonuses, charges, balance, unspent_bonus, de
 FROM second_total
 WHERE month IS NULL;
 
--- An account that the customer has left behind is purged on the day on which it is too late to restore it.
+-- An account to which its customer has not come back is purged on the first day on which it cannot be restored.
 CREATE TEMP VIEW second_closure AS
 SELECT account_id, day, x.step FROM second_step, string_to_table(closure, ' ') AS x (step)
 UNION ALL
@@ -123,8 +135,8 @@ SELECT left_behind.account_id, look_on, 'purged'
 FROM (SELECT DISTINCT ON (account_id) account_id, state, look_on FROM second_step ORDER BY account_id, step DESC) AS left_behind
 WHERE state = 'deleted' AND look_on <= '1998-07-01';
 
--- The same columns of kbilling: the months from the journal, where each account
--- stands from its row, the steps from their history.
+-- The same columns from kbilling: months from the journal, accounts from their status,
+-- steps from their history.
 CREATE TEMP VIEW kbilling_month AS
 SELECT account_id, date_trunc('month', effective_on)::date AS month,
 	count(*) AS entries,
@@ -148,7 +160,7 @@ LEFT JOIN (SELECT account_id, sum(topups) AS topups, sum(bonuses) AS bonuses, su
 CREATE TEMP VIEW kbilling_closure AS
 SELECT account_id, taken_on AS day, step::text FROM closure_step WHERE step <> 'reminded';
 
--- An account that only one of them has does not agree.
+-- An account that only one of the two has does not agree.
 CREATE TEMP VIEW agreement AS
 SELECT account_id, k IS NOT DISTINCT FROM s AND coalesce(months = agreeing, true) AND coalesce(steps = steps_agreeing, true) AS agrees,
 	coalesce(months, 0) AS months, coalesce(agreeing, 0) AS agreeing_months,

@@ -95,24 +95,44 @@ day_begins(DateADT day, pg_tz *zone)
 	return begin;
 }
 
+/* Whether a name is one of so many */
+static bool
+is_among(const char *name, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 /*
  * Whether the name is of no place: a POSIX rule such as "Foo5", which PostgreSQL
- * accepts for any letters (no IANA name of a place has a digit), or what another
- * machine would read differently.
+ * accepts for any letters (no IANA name of a place has a digit), or what some
+ * systems keep beside the places, and another machine would read differently.
  */
 static bool
 is_no_place(const char *name)
 {
 	static const char *const with_digits[] = {"EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT", "GMT0", "GMT+0", "GMT-0"};
+	static const char *const beside[] = {"Factory", "localtime", "posixrules"};
 
-	for (size_t i = 0; i < lengthof(with_digits); i++)
-		if (strcmp(name, with_digits[i]) == 0)
-			return false;
-	if (strncmp(name, "Etc/GMT", 7) == 0)
+	if (is_among(name, with_digits, lengthof(with_digits)) || strncmp(name, "Etc/GMT", 7) == 0)
 		return false;
-	if (strcmp(name, "localtime") == 0 || strcmp(name, "Factory") == 0)
+	if (is_among(name, beside, lengthof(beside)) || strncmp(name, "posix/", 6) == 0 || strncmp(name, "right/", 6) == 0)
 		return true;
 	return strpbrk(name, "0123456789<>,") != NULL;
+}
+
+/*
+ * Whether a zone is the place of that name, in whatever case
+ */
+static bool
+is_place(pg_tz *zone, const char *name)
+{
+	const char *found = pg_get_timezone_name(zone);
+
+	/* ":Europe/Kyiv" is found, too */
+	return pg_tz_acceptable(zone) && pg_strcasecmp(found, name) == 0 && !is_no_place(found);
 }
 
 pg_tz *
@@ -122,7 +142,7 @@ zone_by_name(const text *name)
 	pg_tz	   *zone = pg_tzset(str);
 
 	card_check(str);
-	if (zone == NULL || !pg_tz_acceptable(zone) || is_no_place(pg_get_timezone_name(zone)))
+	if (zone == NULL || !is_place(zone, str))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("time zone \"%s\" does not exist", str),

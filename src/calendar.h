@@ -1,7 +1,7 @@
 /*
  * calendar.h
  *		Months and local dates.  A period is a calendar month, named by its
- *		first day (DESIGN, section 1).  Dates are finite everywhere here.
+ *		first day (docs/rules.md).  Dates are finite everywhere here.
  */
 #ifndef KBILLING_CALENDAR_H
 #define KBILLING_CALENDAR_H

@@ -1,7 +1,7 @@
 /*
  * errors.h
  *		The SQLSTATE class of kbilling: one code for each condition an
- *		application may want to tell apart (DESIGN, section 4).
+ *		application may want to tell apart (docs/reference.md lists them).
  */
 #ifndef KBILLING_ERRORS_H
 #define KBILLING_ERRORS_H

@@ -7,7 +7,9 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "ascii.h"
+#include "catalog/namespace.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -18,11 +20,11 @@
 
 #include "card.h"
 #include "compat.h"
-#include "message.h"
+#include "message_icu.h"
+#include "utf8.h"
 
-/* BCP 47: the longest tag that is sure to be taken, and its longest part */
+/* BCP 47: the longest tag that is sure to be taken */
 #define MAX_LANGUAGE	35
-#define MAX_SUBTAG		8
 
 /* More digits than any count or identifier has */
 #define MAX_NUMBER		64
@@ -31,22 +33,12 @@
 #define MAX_FOUND		20
 
 /*
- * Whether it looks like a tag of BCP 47: en, uk-UA, sr-Latn-RS
+ * Whether it is a tag of BCP 47 that begins with a language: en, uk-UA, sr-Latn-RS
  */
 static bool
 is_language(const char *s)
 {
-	int			subtag = 0;
-
-	if (strlen(s) > MAX_LANGUAGE || !is_letter(s[0]) || !is_letter(s[1]))
-		return false;
-	for (; *s != '\0'; s++)
-	{
-		subtag = *s == '-' ? 0 : subtag + 1;
-		if (subtag > MAX_SUBTAG || (*s == '-' ? s[1] == '-' || s[1] == '\0' : !is_letter(*s) && !is_digit(*s)))
-			return false;
-	}
-	return true;
+	return strlen(s) <= MAX_LANGUAGE && is_letter(s[0]) && is_letter(s[1]) && message_is_tag(s);
 }
 
 pg_noreturn static void
@@ -66,12 +58,10 @@ fail_language(char *language)
 /*
  * A text of the database, as a string in UTF-8
  */
-static char *
+static const char *
 to_utf8(const char *s, int len)
 {
-	char	   *copy = pnstrdup(s, len);
-
-	return pg_server_to_any(copy, len, PG_UTF8);
+	return server_to_utf8(pnstrdup(s, len));
 }
 
 /*
@@ -80,9 +70,7 @@ to_utf8(const char *s, int len)
 static char *
 from_utf8(const char *s, int len)
 {
-	char	   *converted = pg_any_to_server(s, len, PG_UTF8);
-
-	return converted == s ? pnstrdup(s, len) : converted;
+	return utf8_to_server(pnstrdup(s, len));
 }
 
 /*
@@ -277,19 +265,70 @@ fail_named(MessageOutcome outcome, const char *name)
 pg_noreturn static void
 fail_bound(MessageOutcome outcome)
 {
+	const char *message = "the message is too long";
+
 	if (outcome == MESSAGE_NO_MEMORY)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory"),
 				 errdetail("ICU could not format a message.")));
-	if (outcome == MESSAGE_TOO_MANY_BRACES)
+	if (outcome == MESSAGE_HAS_EXPONENT)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the message has more than %d opening braces", MESSAGE_MAX_BRACES)));
+				 errmsg("a number's format has an exponent"),
+				 errhint("Write the number out: \"scale/100\".")));
+	if (outcome == MESSAGE_TOO_MANY_BRACES)
+		message = psprintf("the message has more than %d opening braces", MESSAGE_MAX_BRACES);
+	if (outcome == MESSAGE_TOO_MANY_SIGNS)
+		message = psprintf("the message has more than %d number signs", MESSAGE_MAX_SIGNS);
+	if (outcome == MESSAGE_TOO_MANY_WORDS)
+		message = psprintf("the message has more than %d numbers in words", MESSAGE_MAX_WORDS);
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("the message is too long"),
-			 errdetail("A pattern has at most %d bytes, and what is filled in %d.", MESSAGE_MAX_PATTERN, MESSAGE_MAX_LENGTH)));
+			 errmsg_internal("%s", message),
+			 errdetail("A pattern has at most %d bytes, its facts %d as JSON, and what is filled in %d.",
+					   MESSAGE_MAX_PATTERN, MESSAGE_MAX_FACTS, MESSAGE_MAX_LENGTH),
+			 errhint("Take something out, or link to what is long.")));
+}
+
+/* kb_is_language(language) */
+PG_FUNCTION_INFO_V1(kb_is_language);
+Datum
+kb_is_language(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(is_language(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+}
+
+/*
+ * kb_utf8(bytes): what the script has in UTF-8, as a text of the database
+ *
+ * Null where the encoding cannot hold it.  To SQL_ASCII it is bytes.
+ */
+PG_FUNCTION_INFO_V1(kb_utf8);
+Datum
+kb_utf8(PG_FUNCTION_ARGS)
+{
+	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
+	int			len = VARSIZE_ANY_EXHDR(bytes);
+	int			encoding = GetDatabaseEncoding();
+	char	   *utf8;
+	char	   *converted;
+	Oid			proc;
+
+	if (len > MESSAGE_MAX_PATTERN)
+		fail_bound(MESSAGE_TOO_LONG);
+	pg_verify_mbstr(PG_UTF8, VARDATA_ANY(bytes), len, false);
+	utf8 = text_to_cstring(bytes);
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII || pg_is_ascii(utf8))
+		PG_RETURN_TEXT_P(bytes);
+	proc = FindDefaultConversionProc(PG_UTF8, encoding);
+	if (!OidIsValid(proc))
+		PG_RETURN_NULL();
+	converted = palloc(len * MAX_CONVERSION_GROWTH + 1);
+	if (pg_do_encoding_conversion_buf(proc, PG_UTF8, encoding, (unsigned char *) utf8, len,
+									  (unsigned char *) converted, len * MAX_CONVERSION_GROWTH + 1, true) < len)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(converted));
 }
 
 /* kb_format_message(pattern, language, facts) */
@@ -297,32 +336,38 @@ PG_FUNCTION_INFO_V1(kb_format_message);
 Datum
 kb_format_message(PG_FUNCTION_ARGS)
 {
-	char	   *pattern = to_utf8(VARDATA_ANY(PG_GETARG_TEXT_PP(0)), VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)));
+	const char *pattern;
 	char	   *language = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	MessageResult result;
 	MessageFact *facts;
 	int			nfacts;
-	char	   *text;
+	char	   *message;
 
+	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();		/* braces that nest take some more */
 	if (!is_language(language))
 		fail_language(language);
+	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) > MESSAGE_MAX_PATTERN + VARHDRSZ ||
+		toast_raw_datum_size(PG_GETARG_DATUM(2)) > MESSAGE_MAX_FACTS + VARHDRSZ)
+		fail_bound(MESSAGE_TOO_LONG);
+	pattern = to_utf8(VARDATA_ANY(PG_GETARG_TEXT_PP(0)), VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)));
 	facts = read_facts(PG_GETARG_JSONB_P(2), &nfacts);
 	message_format(pattern, language, facts, nfacts, &result);
-	text = take_text(&result);
+	message = take_text(&result);
 	switch (result.outcome)
 	{
 		case MESSAGE_DONE:
-			PG_RETURN_TEXT_P(cstring_to_text(text));
+			PG_RETURN_TEXT_P(cstring_to_text(message));
 		case MESSAGE_SYNTAX_ERROR:
 			fail_syntax(pattern, &result);
-		case MESSAGE_NO_LANGUAGE:
-			fail_language(language);
+		case MESSAGE_HAS_EXPONENT:
 		case MESSAGE_TOO_MANY_BRACES:
+		case MESSAGE_TOO_MANY_SIGNS:
+		case MESSAGE_TOO_MANY_WORDS:
 		case MESSAGE_TOO_LONG:
 		case MESSAGE_NO_MEMORY:
 			fail_bound(result.outcome);
 		default:
-			fail_named(result.outcome, text);
+			fail_named(result.outcome, message);
 	}
 }

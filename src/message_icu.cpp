@@ -17,7 +17,7 @@
 #include <unicode/msgfmt.h>
 #include <unicode/ustring.h>
 
-#include "message.h"
+#include "message_icu.h"
 
 using namespace icu;
 
@@ -33,6 +33,7 @@ public:
 	UnicodeString names[MESSAGE_MAX_BRACES];
 	Formattable values[MESSAGE_MAX_BRACES];
 	int			count = 0;
+	int			in_words = 0;
 	size_t		length = 0;		/* of all that is filled in, at most */
 };
 
@@ -211,22 +212,66 @@ formats_numbers(const UnicodeString &format)
 }
 
 /*
+ * Whether a number's skeleton has an option with an exponent, such as scale/1e9
+ */
+bool
+has_exponent(const UnicodeString &style)
+{
+	const UnicodeString number(u"0123456789.+-");
+
+	for (int32_t at = style.indexOf(u'/'); at >= 0; at = style.indexOf(u'/', at))
+	{
+		int32_t		begin = ++at;
+
+		while (number.indexOf(style.charAt(at)) >= 0)
+			at++;
+		if (at > begin && (style.charAt(at) == u'e' || style.charAt(at) == u'E'))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Set the outcome that something is beyond a bound
+ */
+bool
+refuse(MessageResult *result, MessageOutcome outcome)
+{
+	result->outcome = outcome;
+	return false;
+}
+
+/*
+ * Whether a simple format is one of numbers, and within bounds
+ */
+bool
+check_simple(const MessagePattern &parsed, int start, Arguments &arguments, MessageResult *result)
+{
+	UnicodeString format = parsed.getSubstring(parsed.getPart(start + 2));
+
+	if (!formats_numbers(format))
+		return finish(result, MESSAGE_WRONG_FORMAT, format);
+	if (format != u"number" && ++arguments.in_words > MESSAGE_MAX_WORDS)
+		return refuse(result, MESSAGE_TOO_MANY_WORDS);
+	if (parsed.getPartType(start + 3) == UMSGPAT_PART_TYPE_ARG_STYLE &&
+		has_exponent(parsed.getSubstring(parsed.getPart(start + 3))))
+		return refuse(result, MESSAGE_HAS_EXPONENT);
+	return true;
+}
+
+/*
  * Whether an argument has a format that takes its fact
  */
 bool
-check_kind(const MessagePattern &parsed, int start, const MessageFact &fact, const UnicodeString &name, MessageResult *result)
+check_kind(const MessagePattern &parsed, int start, const MessageFact &fact, const UnicodeString &name,
+		   Arguments &arguments, MessageResult *result)
 {
 	UMessagePatternArgType type = parsed.getPart(start).getArgType();
 
 	if (type == UMSGPAT_ARG_TYPE_NONE)
 		return true;
-	if (type == UMSGPAT_ARG_TYPE_SIMPLE)
-	{
-		UnicodeString format = parsed.getSubstring(parsed.getPart(start + 2));
-
-		if (!formats_numbers(format))
-			return finish(result, MESSAGE_WRONG_FORMAT, format);
-	}
+	if (type == UMSGPAT_ARG_TYPE_SIMPLE && !check_simple(parsed, start, arguments, result))
+		return false;
 	if ((type == UMSGPAT_ARG_TYPE_SELECT) == (fact.kind == MESSAGE_NUMBER))
 		return finish(result, MESSAGE_WRONG_KIND, name);
 	return true;
@@ -246,14 +291,11 @@ add_argument(const Message &message, const MessagePattern &parsed, int start, Ar
 	std::free(utf8);
 	if (fact == nullptr)
 		return finish(message.result, MESSAGE_NO_FACT, name);
-	if (!check_kind(parsed, start, *fact, name, message.result))
+	if (!check_kind(parsed, start, *fact, name, arguments, message.result))
 		return false;
 	arguments.length += std::strlen(fact->value);
 	if (arguments.length > MESSAGE_MAX_LENGTH)
-	{
-		message.result->outcome = MESSAGE_TOO_LONG;
-		return false;
-	}
+		return refuse(message.result, MESSAGE_TOO_LONG);
 	arguments.names[arguments.count] = name;
 	arguments.values[arguments.count++] = fact_value(*fact, message.locale, status);
 	return U_SUCCESS(status) ? true : fail(message.result, status);
@@ -265,10 +307,15 @@ add_argument(const Message &message, const MessagePattern &parsed, int start, Ar
 bool
 add_arguments(const Message &message, const MessagePattern &parsed, Arguments &arguments)
 {
+	int			signs = 0;
+
 	for (int i = 0; i < parsed.countParts(); i++)
-		if (parsed.getPartType(i) == UMSGPAT_PART_TYPE_ARG_START &&
-			!add_argument(message, parsed, i, arguments))
+	{
+		if (parsed.getPartType(i) == UMSGPAT_PART_TYPE_ARG_START && !add_argument(message, parsed, i, arguments))
 			return false;
+		if (parsed.getPartType(i) == UMSGPAT_PART_TYPE_REPLACE_NUMBER && ++signs > MESSAGE_MAX_SIGNS)
+			return refuse(message.result, MESSAGE_TOO_MANY_SIGNS);
+	}
 	return true;
 }
 
@@ -301,13 +348,22 @@ check_bounds(const char *pattern, MessageResult *result)
 	for (; pattern[length] != '\0'; length++)
 		braces += pattern[length] == '{';
 	if (length > MESSAGE_MAX_PATTERN)
-		result->outcome = MESSAGE_TOO_LONG;
-	else if (braces > MESSAGE_MAX_BRACES)
-		result->outcome = MESSAGE_TOO_MANY_BRACES;
-	return result->outcome == MESSAGE_DONE;
+		return refuse(result, MESSAGE_TOO_LONG);
+	if (braces > MESSAGE_MAX_BRACES)
+		return refuse(result, MESSAGE_TOO_MANY_BRACES);
+	return true;
 }
 
 }								/* namespace */
+
+extern "C" bool
+message_is_tag(const char *tag)
+{
+	UErrorCode	status = U_ZERO_ERROR;
+
+	(void) Locale::forLanguageTag(tag, status);
+	return U_SUCCESS(status);
+}
 
 extern "C" void
 message_format(const char *pattern, const char *language,
@@ -322,7 +378,7 @@ message_format(const char *pattern, const char *language,
 
 	if (U_FAILURE(status))
 	{
-		result->outcome = MESSAGE_NO_LANGUAGE;
+		fail(result, status);
 		return;
 	}
 

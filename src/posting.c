@@ -8,8 +8,8 @@
 #include "common/cryptohash.h"
 #include "fmgr.h"
 #include "libpq/pqformat.h"
-#include "mb/pg_wchar.h"
 #include "posting.h"
+#include "utf8.h"
 #include "utils/timestamp.h"
 
 Money
@@ -86,20 +86,14 @@ append_date(StringInfo buf, OptionalDate d)
 static void
 append_text(StringInfo buf, const char *str)
 {
-	char	   *utf8;
-	int			len;
-
 	if (str == NULL)
 	{
 		append_null(buf);
 		return;
 	}
-	len = strlen(str);
-	utf8 = pg_server_to_any(str, len, PG_UTF8);
-	if (utf8 != str)
-		len = strlen(utf8);
-	pq_sendint32(buf, len);
-	appendBinaryStringInfo(buf, utf8, len);
+	str = server_to_utf8(str);
+	pq_sendint32(buf, strlen(str));
+	appendBinaryStringInfo(buf, str, strlen(str));
 }
 
 /* SHA-256 of a buffer */

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Delivers kbilling's notices by e-mail.
 
-Any number of these may run at once.  Delivery is at least once: who crashes
-between a mail and its acknowledgement leaves the notice to be sent again, with
-the same Message-ID.
+Any number of these may run at once.  Delivery is at least once: if one crashes
+between a mail and its acknowledgement, the notice is sent again, with the same
+Message-ID.
 """
 
 import argparse
@@ -26,22 +26,22 @@ import psycopg2
 from psycopg2.extras import NamedTupleCursor
 
 stopping = False
-wake, waker = socket.socketpair()  # readable once a signal has come, so that none is missed just before a wait
-sent = {}  # who has got a notice that is not acknowledged, so that trying again does not send it twice; the last ones tried
+wake, waker = socket.socketpair()  # wake is readable once a signal has come, so that none is missed just before a wait
+sent = {}  # addresses that have a notice already which is not acknowledged yet, so that another try leaves them out
 SENT_MAX = 10000
 
 
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--dsn', default='', help='the database; without it, PGHOST, PGDATABASE and the like say')
+    parser.add_argument('--dsn', default='', help='the database (default: as PGHOST, PGDATABASE and the like say)')
     parser.add_argument('--smtp', type=endpoint, default='localhost:25', metavar='HOST:PORT', help='the mail server (localhost:25)')
     parser.add_argument('--starttls', action='store_true', help='encrypt, and check the mail server\'s certificate')
-    parser.add_argument('--from', type=mailbox, required=True, dest='sender', metavar='ADDRESS', help='who the mails are from')
+    parser.add_argument('--from', type=mailbox, required=True, dest='sender', metavar='ADDRESS', help='the sender of the mails')
     parser.add_argument('--application', type=mailbox, required=True, metavar='ADDRESS',
                         help='who gets notices without a recipient, such as account_purged')
     parser.add_argument('--batch', type=int, default=20, help='how many notices to take at once (20)')
     parser.add_argument('--lease', type=float, default=60, help='seconds that a batch may take (60)')
-    parser.add_argument('--poll', type=float, default=60, help='seconds after which to look again, if nothing is notified (60)')
+    parser.add_argument('--poll', type=float, default=60, help='seconds after which to look again, even without a notification (60)')
     parser.add_argument('--once', action='store_true', help='end when nothing is due')
     return parser.parse_args()
 
@@ -68,13 +68,13 @@ def say(text):
 
 
 def plain(text):
-    """One line that every database and log can hold."""
+    """The text as one line of ASCII, which every database and log can hold."""
     return ' '.join(text.replace('\0', ' ').split()).encode('ascii', 'backslashreplace').decode()
 
 
 def connect(options):
     conn = psycopg2.connect(options.dsn, client_encoding='UTF8', fallback_application_name='kbilling mailer')
-    conn.autocommit = True  # each call is a transaction: a batch is taken before it is delivered, and each notice stands for itself
+    conn.autocommit = True  # each call commits, so that a batch is taken before it is delivered, and notices do not depend on each other
     return conn
 
 
@@ -96,15 +96,15 @@ def render(conn, notice, language):
 def recipient_address(text):
     address = Address(addr_spec=text)
     if address.addr_spec != text:
-        raise ValueError('the address has more than an address')
+        raise ValueError('there is more than an address')
     return Address(username=address.username, domain=address.domain.encode('idna').decode())
 
 
 def compose(options, notice, to, text):
-    """The mail; an error if the address or the subject is more than that, so that nobody adds headers by them."""
+    """The mail; an error if the address or subject has anything more in it, so that nobody can add headers."""
     if text.subject.splitlines() != [text.subject]:
         raise ValueError('the subject is not one line')
-    # of the same notice and address always the same; two databases number their notices alike, but write them at other times
+    # always the same for the same notice and address; the time tells apart notices of two databases with equal numbers
     digest = hashlib.sha256(f'{notice.written_at.timestamp()} {to}'.encode()).hexdigest()[:20]
     message = EmailMessage(policy=SMTP)
     message['From'] = options.sender
@@ -119,7 +119,7 @@ def compose(options, notice, to, text):
 
 
 class MailServer:
-    """A session with the mail server, begun when there is a mail to send and ended with the batch."""
+    """A session with the mail server, which begins with the first mail of a batch and ends with the batch."""
 
     def __init__(self, options):
         self.options = options
@@ -139,11 +139,11 @@ class MailServer:
                 self.session = smtplib.SMTP(*self.options.smtp, timeout=self.options.lease / 4)
                 if self.options.starttls:
                     self.session.starttls(context=ssl.create_default_context())
-            # not send_message, which makes ">From" of a line's first "From"
+            # not send_message, which changes "From" at the beginning of a line to ">From"
             self.session.sendmail(self.options.sender.addr_spec, message['To'].addresses[0].addr_spec, message.as_bytes())
         except Exception:
             if self.session:
-                self.session.close()  # whatever state it is in
+                self.session.close()  # its state is not known
             self.session = None
             raise
 
@@ -159,7 +159,7 @@ def reason(error):
 
 
 def deliver(conn, server, options, notice, deadline):
-    """Mails a notice to each who has not got it yet.  If one of them fails, the notice does, and is tried again."""
+    """Mails a notice to all recipients who do not have it yet.  If one mail fails, the notice fails, and is tried again."""
     key = notice.account_id, notice.notice_no, notice.written_at
     has_it = sent[key] = sent.pop(key, set())
     if len(sent) > SENT_MAX:
@@ -170,13 +170,13 @@ def deliver(conn, server, options, notice, deadline):
         if to in has_it:
             continue
         if time.monotonic() > deadline:
-            return  # the lease is nearly over: it will be given again
+            return  # the lease is nearly over: the notice will be given again
         try:
             if language not in texts:
                 texts[language] = render(conn, notice, language)
             server.send(compose(options, notice, to, texts[language]))
             has_it.add(to)
-        except Exception as error:  # whatever is wrong with one mail must not stop the others
+        except Exception as error:  # an error in one mail must not stop the others
             if conn.closed:
                 raise
             errors.append(f'{recipient["member"]}: {reason(error)}')
@@ -193,7 +193,7 @@ def fail(conn, notice, error):
 
 
 def wait(seconds, conn=None):
-    """Until a notification, a signal, or the time is over."""
+    """Waits for a notification or a signal, at most so many seconds."""
     if conn:
         conn.poll()
         if conn.notifies:
@@ -206,7 +206,7 @@ def work(options):
         with conn.cursor() as cursor:
             cursor.execute('LISTEN kbilling')
         while not stopping:
-            conn.notifies.clear()  # before looking, so that what comes meanwhile makes it look again
+            conn.notifies.clear()  # before looking, so that a notification that comes meanwhile makes it look again
             deadline = time.monotonic() + options.lease * 3 / 4  # a mail begun by then should be done within the lease
             batch = take(conn, options)
             with MailServer(options) as server:
@@ -235,7 +235,7 @@ def main():
         except psycopg2.Error as error:
             say(plain(str(error)))
             if options.once or not isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
-                sys.exit(1)  # anything but a lost connection is for someone to put right
+                sys.exit(1)  # anything but a lost connection needs somebody
         pause = 1 if time.monotonic() - began > 60 else min(2 * pause, 60)
         wait(pause)
 

@@ -6,7 +6,7 @@
  */
 
 CREATE TYPE kbilling.kb_account_state AS ENUM ('active', 'closing', 'deleted', 'purged');
-COMMENT ON TYPE kb_account_state IS 'How far an account is on the way of a closure';
+COMMENT ON TYPE kb_account_state IS 'How far an account has got on its way to deletion';
 
 -- Room on each page lets a top-up stay a heap-only update.  No CHECK on the hot
 -- tables: each statement would parse it anew; account_ledger keeps other hands
@@ -34,45 +34,55 @@ CREATE TABLE kbilling.account (
 	metadata        kb_json
 ) WITH (fillfactor = 80);
 SELECT pg_catalog.pg_extension_config_dump('kbilling.account', '');
-COMMENT ON TABLE account IS 'Paying customers; the balance and what follows from the journal is moved by the journal alone (J2)';
-COMMENT ON COLUMN account.account_id IS 'The application''s own number, or one of kbilling.account_id_seq';
-COMMENT ON COLUMN account.created_at IS 'The first day, in the account''s time zone, is the first that is charged';
-COMMENT ON COLUMN account.last_seq IS 'seq of the last entry; 0 before the first';
+COMMENT ON TABLE account IS
+'The paying customers. The balance and what follows from it are written by the journal alone (J2)';
+COMMENT ON COLUMN account.account_id IS 'A number of the application''s own, or one from kbilling.account_id_seq';
+COMMENT ON COLUMN account.created_at IS 'When it was created; the local date of that is the first day that is charged';
+COMMENT ON COLUMN account.last_seq IS 'Number of the last entry; 0 if there is none';
 COMMENT ON COLUMN account.balance IS 'Sum of the entries; below zero it is a debt';
 COMMENT ON COLUMN account.unspent_bonus IS 'The part of the balance that is bonus: spent first, never refunded (T6)';
-COMMENT ON COLUMN account.debt_since IS 'Local date on which the debt took effect (S1)';
-COMMENT ON COLUMN account.deferred_until IS 'Until the end of this day the stage is at most grace (S4)';
-COMMENT ON COLUMN account.charged_through IS 'Last day of the last period that was charged; the next period begins the day after';
-COMMENT ON COLUMN account.tariff_from IS 'First day of the tariff; earlier ones are in kbilling.tariff_history';
-COMMENT ON COLUMN account.delete_on IS 'The day of the deletion, of an account that is closing or deleted';
-COMMENT ON COLUMN account.stage_check_on IS 'Local date on which the sweep looks whether the stage has changed, to tell of it; NULL if it will not, by itself';
-COMMENT ON COLUMN account.closure_check_on IS 'Local date on which the sweep looks again: whether the account may be closed (D1), for the next step of its closure, or for its purge; NULL while the balance is above zero, and of a purged account';
-COMMENT ON COLUMN account.last_notice_no IS 'notice_no of the last notice, and step_no of the last step of a closure; 0 before the first';
-COMMENT ON COLUMN account.terms_version IS 'Counts changes of tariff and services, so that a charge that has read old ones is not posted';
-COMMENT ON COLUMN account.state IS 'How far the account is on the way of a closure';
+COMMENT ON COLUMN account.debt_since IS 'Local date on which the debt took effect (S1); NULL without a debt';
+COMMENT ON COLUMN account.deferred_until IS 'Last day on which support lets the stage be at most grace (S4)';
+COMMENT ON COLUMN account.charged_through IS
+'Last day of the last period that was charged; the next period begins on the day after';
+COMMENT ON COLUMN account.tariff_from IS
+'First day of the tariff in this row; earlier tariffs are in kbilling.tariff_history';
+COMMENT ON COLUMN account.delete_on IS 'Day of the deletion, if the account is closing or deleted';
+COMMENT ON COLUMN account.stage_check_on IS
+'Local date on which the sweep is to look whether the stage has changed, and to write a notice of it; NULL if the '
+'stage cannot change by itself';
+COMMENT ON COLUMN account.closure_check_on IS
+'Local date on which the sweep is to look at the account again: whether it may be closed (D1), or a step of its '
+'closure or its purge is due. NULL while the balance is above zero, and once the account is purged';
+COMMENT ON COLUMN account.last_notice_no IS
+'Number of the last notice, or of the last step of a closure; 0 before the first';
+COMMENT ON COLUMN account.terms_version IS
+'Counts changes of tariff and services, so that a charge that was computed from earlier terms is not posted';
+COMMENT ON COLUMN account.state IS 'How far it has got on its way to deletion';
 COMMENT ON COLUMN account.last_hash IS 'Hash of the last entry (J5)';
-COMMENT ON COLUMN account.currency IS 'ISO 4217 code; that of the balance and of the tariff';
-COMMENT ON COLUMN account.tariff IS 'The tariff from tariff_from on';
-COMMENT ON COLUMN account.time_zone IS 'IANA name; it decides when a month ends';
+COMMENT ON COLUMN account.currency IS 'ISO 4217 code of the balance and of the tariff';
+COMMENT ON COLUMN account.tariff IS 'The tariff from "tariff_from" on';
+COMMENT ON COLUMN account.time_zone IS 'IANA name; it decides when the account''s days and months begin';
 COMMENT ON COLUMN account.metadata IS 'For the application''s own use';
 
 -- What is due, zone by zone, oldest first, in the order in which the sweep goes.
 CREATE INDEX account_due ON account (time_zone, charged_through, account_id)
 	WHERE state IN ('active', 'closing');
-COMMENT ON INDEX account_due IS 'Finds the accounts with a month to charge without a look at the others (W1)';
+COMMENT ON INDEX account_due IS 'Finds the accounts that have a month to charge without reading the others (W1)';
 
 -- What the sweep has to look at besides, by the day.
 CREATE INDEX account_stage_check ON account (time_zone, stage_check_on, account_id)
 	WHERE stage_check_on IS NOT NULL AND state IN ('active', 'closing');
-COMMENT ON INDEX account_stage_check IS 'Finds the accounts whose stage has changed by itself (N5)';
+COMMENT ON INDEX account_stage_check IS 'Finds the accounts whose stage may have changed by itself (N5)';
 
 CREATE INDEX account_closure_check ON account (time_zone, closure_check_on, account_id)
 	WHERE closure_check_on IS NOT NULL;
-COMMENT ON INDEX account_closure_check IS 'Finds the accounts that may be closed, and those with a step of their closure due (D1 to D6)';
+COMMENT ON INDEX account_closure_check IS
+'Finds the accounts that may be closed, and those that have a step of their closure due (D1 to D6)';
 
 CREATE SEQUENCE kbilling.account_id_seq;
 SELECT pg_catalog.pg_extension_config_dump('kbilling.account_id_seq', '');
-COMMENT ON SEQUENCE account_id_seq IS 'Numbers of accounts for applications that bring none';
+COMMENT ON SEQUENCE account_id_seq IS 'Numbers of accounts, for applications that bring none';
 
 CREATE TABLE kbilling.member (
 	account_id bigint NOT NULL REFERENCES account,
@@ -84,12 +94,13 @@ CREATE TABLE kbilling.member (
 	PRIMARY KEY (account_id, member)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.member', '');
-COMMENT ON TABLE member IS 'Who uses an account, in which role';
+COMMENT ON TABLE member IS 'The people who use an account, each with a role';
 COMMENT ON COLUMN member.account_id IS 'The account';
 COMMENT ON COLUMN member.member IS 'The application''s name for the person';
-COMMENT ON COLUMN member.role IS 'owner, admin or employee';
-COMMENT ON COLUMN member.email IS 'Where notices go';
-COMMENT ON COLUMN member.language IS 'The language that notices are in, such as "uk" or "pt-BR"; NULL: the policy''s';
+COMMENT ON COLUMN member.role IS '"owner", "admin" or "employee"';
+COMMENT ON COLUMN member.email IS 'Where the member''s notices go; NULL: nowhere';
+COMMENT ON COLUMN member.language IS
+'Language of the member''s notices, such as "uk" or "pt-BR"; NULL: that of the policy';
 COMMENT ON COLUMN member.metadata IS 'For the application''s own use';
 
 -- Beside the account's row, so that a login waits for no payment and no payment for a login.
@@ -98,15 +109,18 @@ CREATE TABLE kbilling.activity (
 	active_at  timestamptz NOT NULL
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.activity', '');
-COMMENT ON TABLE activity IS 'When an account was last used (D1, D7); one that nobody has logged in to has no row, its creation counts';
+COMMENT ON TABLE activity IS
+'When an account was last used (D1, D7). An account without a row has had no login; its creation counts instead';
 COMMENT ON COLUMN activity.account_id IS 'The account';
-COMMENT ON COLUMN activity.active_at IS 'The last login, to the hour: it is written at most once an hour';
+COMMENT ON COLUMN activity.active_at IS
+'The last login. It is written at most once an hour, so that it may be up to an hour too early';
 
 CREATE FUNCTION kbilling_internal.kb_no_account(account_id bigint, like_type anyelement) RETURNS anyelement
 	LANGUAGE c STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_no_account';
 COMMENT ON FUNCTION kb_no_account(bigint, anyelement) IS
-'Raises KB001 for the account, or 22004 for a null one; its result type is that of the second argument, so that it can stand in coalesce()';
+'Raises KB001 for the account, or 22004 if it is null. The result has the type of the second argument, so that it '
+'can stand in coalesce()';
 
 CREATE FUNCTION kbilling_internal.kb_require_account(account_id bigint) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -127,7 +141,8 @@ BEGIN ATOMIC
 					   'Support can restore a deleted account for some days.');
 END;
 COMMENT ON FUNCTION kb_lock_account(bigint) IS
-'Locks the account''s row until the end of the transaction; KB001 if there is none, KB010 if it is deleted';
+'Locks the account''s row until the end of the transaction. '
+'Errors: KB001 if there is none, KB010 if the account is deleted';
 
 CREATE FUNCTION kbilling.kb_create_account(owner text, tariff text, account_id bigint = NULL, time_zone text = NULL,
 										   email text = NULL, created_at timestamptz = NULL)
@@ -172,7 +187,10 @@ BEGIN ATOMIC
 	RETURNING member.account_id;
 END;
 COMMENT ON FUNCTION kb_create_account(text, text, bigint, text, text, timestamptz) IS
-'Creates an account with its owner, in the tariff''s currency, time zone UTC unless given, and gives its number. KB012 for an unknown tariff, 23505 if the account exists, 22023 for an unknown time zone, 22008 for a moment in the future or before 1970';
+'Creates an account with its owner, in the tariff''s currency, and returns its number. The time zone is UTC unless '
+'another is given. '
+'Errors: KB012 for an unknown tariff; 23505 if the account exists; 22023 for an unknown time zone; 22008 for a '
+'moment that is in the future or before 1970';
 
 CREATE FUNCTION kbilling_internal.kb_require_open(account_id bigint, from_date date) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -189,7 +207,7 @@ BEGIN ATOMIC
 	FROM account a WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_require_open(bigint, date) IS
-'Raises KB009 if the day is in a period that is charged already, 22008 if it is infinite';
+'Raises KB009 if the day is in a period that has been charged, 22008 if it is infinite';
 
 CREATE FUNCTION kbilling_internal.kb_today(account_id bigint) RETURNS date
 	LANGUAGE sql STABLE PARALLEL SAFE

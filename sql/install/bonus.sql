@@ -12,12 +12,14 @@ CREATE TABLE kbilling.bonus_tier (
 	CHECK (from_date < to_date)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.bonus_tier', '');
-COMMENT ON TABLE bonus_tier IS 'Bonuses for paying ahead (T5)';
+COMMENT ON TABLE bonus_tier IS 'Tiers of the bonus for paying ahead (T5)';
 COMMENT ON COLUMN bonus_tier.tariff IS 'The tariff';
-COMMENT ON COLUMN bonus_tier.min_amount IS 'The part of a top-up that is left after the debt must reach this';
+COMMENT ON COLUMN bonus_tier.min_amount IS
+'The tier is reached if the part of a top-up that is left after the debt is at least this';
 COMMENT ON COLUMN bonus_tier.from_date IS 'First day on which the tier holds';
 COMMENT ON COLUMN bonus_tier.to_date IS 'The day after the last on which it holds';
-COMMENT ON COLUMN bonus_tier.percent IS 'Of that part, 0 to 1000; at 0 a top-up that reaches the tier earns none';
+COMMENT ON COLUMN bonus_tier.percent IS
+'How many percent of that part are the bonus, from 0 to 1000. At 0, a top-up that reaches the tier earns none';
 
 CREATE FUNCTION kbilling.kb_set_bonus(tariff text, min_amount kb_money, percent numeric,
 									  from_date date = '-infinity', to_date date = 'infinity')
@@ -40,10 +42,11 @@ BEGIN ATOMIC
 	ON CONFLICT (tariff, min_amount, from_date) DO UPDATE SET to_date = excluded.to_date, percent = excluded.percent;
 END;
 COMMENT ON FUNCTION kb_set_bonus(text, kb_money, numeric, date, date) IS
-'Sets the bonus tier that begins at min_amount (T5), from from_date to the day before to_date; KB012 for an unknown tariff, KB002 for another currency';
+'Sets the bonus tier that begins at "min_amount" (T5). It holds from "from_date" to the day before "to_date". '
+'Errors: KB012 for an unknown tariff, KB002 for another currency';
 
 CREATE FUNCTION kbilling_internal.kb_bonus(amount kb_money, percent numeric) RETURNS kb_money
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN amount * (percent / 100);
 COMMENT ON FUNCTION kb_bonus(kb_money, numeric) IS
-'percent of the amount, rounded half away from zero (T5, M4)';
+'So many percent of the amount, rounded half away from zero (T5, M4)';

@@ -13,11 +13,11 @@ CREATE TABLE kbilling.tariff (
 	metadata   kb_json NOT NULL DEFAULT '{}'
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.tariff', '');
-COMMENT ON TABLE tariff IS 'Price lists';
+COMMENT ON TABLE tariff IS 'The price lists';
 COMMENT ON COLUMN tariff.tariff IS 'Code of the tariff';
 COMMENT ON COLUMN tariff.currency IS 'ISO 4217 code of all its prices, and of the accounts that use it';
 COMMENT ON COLUMN tariff.name IS 'What customers call it';
-COMMENT ON COLUMN tariff.policy IS 'The numbers of the rules for its accounts';
+COMMENT ON COLUMN tariff.policy IS 'The row of kbilling.policy that holds for its accounts';
 COMMENT ON COLUMN tariff.metadata IS 'For the application''s own use';
 
 CREATE TABLE kbilling.service (
@@ -28,11 +28,12 @@ CREATE TABLE kbilling.service (
 	metadata    kb_json NOT NULL DEFAULT '{}'
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.service', $$WHERE service <> 'base'$$);
-COMMENT ON TABLE service IS 'What is priced; "base", the base fee, is built in';
+COMMENT ON TABLE service IS 'Services: whatever has a price. The base fee is a built-in one, "base"';
 COMMENT ON COLUMN service.service IS 'Code of the service';
-COMMENT ON COLUMN service.kind IS 'recurring: billed while it is switched on; metered: billed by usage';
+COMMENT ON COLUMN service.kind IS '"recurring": billed while it is switched on; "metered": billed by usage';
 COMMENT ON COLUMN service.unit IS 'What one unit is called';
-COMMENT ON COLUMN service.aggregation IS 'How the usage events of a period become its quantity (U2)';
+COMMENT ON COLUMN service.aggregation IS
+'How the usage events of a period become its quantity (U2): "sum", "count", "max", "unique" or "last"';
 COMMENT ON COLUMN service.metadata IS 'For the application''s own use';
 
 INSERT INTO service (service, kind, unit) VALUES ('base', 'recurring', 'month');
@@ -59,9 +60,9 @@ COMMENT ON TABLE price IS 'The price of a service in a tariff, by date; written 
 COMMENT ON COLUMN price.tariff IS 'The tariff';
 COMMENT ON COLUMN price.service IS 'The service';
 COMMENT ON COLUMN price.from_date IS 'First day on which the price holds';
-COMMENT ON COLUMN price.to_date IS 'The day after the last on which it holds: the next price''s from_date';
-COMMENT ON COLUMN price.price IS 'For a whole period, in the tariff''s currency';
-COMMENT ON COLUMN price.prorate IS 'Whether a part of a month costs its part of the price (C3)';
+COMMENT ON COLUMN price.to_date IS 'The day after the last on which it holds: the next price''s "from_date"';
+COMMENT ON COLUMN price.price IS 'The price of a whole period, in the tariff''s currency';
+COMMENT ON COLUMN price.prorate IS 'Whether a part of a month costs only that part of the price (C3)';
 
 CREATE FUNCTION kbilling_internal.kb_require_tariff(tariff text) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -97,7 +98,8 @@ BEGIN ATOMIC
 			kb_create_tariff.name, kb_create_tariff.policy);
 END;
 COMMENT ON FUNCTION kb_create_tariff(text, text, text, text) IS
-'Creates a tariff in a currency of ISO 4217; 22023 for an unknown currency or policy, 23505 if it exists';
+'Creates a tariff in a currency of ISO 4217. '
+'Errors: 22023 for an unknown currency or policy, 23505 if the tariff exists';
 
 CREATE FUNCTION kbilling.kb_create_service(service text, kind text, unit text = NULL, aggregation text = 'sum')
 	RETURNS void
@@ -112,7 +114,9 @@ BEGIN ATOMIC
 	VALUES (kb_create_service.service, kb_create_service.kind, kb_create_service.unit, kb_create_service.aggregation);
 END;
 COMMENT ON FUNCTION kb_create_service(text, text, text, text) IS
-'Creates a service, "recurring" or "metered"; 22023 for another kind or an unknown aggregation, 23505 if it exists';
+'Creates a service of the kind "recurring" or "metered". A metered one aggregates its usage by "sum", "count", '
+'"max", "unique" or "last" (U2). '
+'Errors: 22023 for another kind or an unknown aggregation, 23505 if the service exists';
 
 CREATE FUNCTION kbilling.kb_set_price(tariff text, service text, price kb_price,
 									  from_date date = '-infinity', prorate boolean = true)
@@ -138,7 +142,9 @@ BEGIN ATOMIC
 	ON CONFLICT (tariff, service, from_date) DO UPDATE SET price = excluded.price, prorate = excluded.prorate;
 END;
 COMMENT ON FUNCTION kb_set_price(text, text, kb_price, date, boolean) IS
-'Sets the price of a service in a tariff from a date on, until the next price; what is charged already stays. KB012 for an unknown tariff or service, 22003 for a price beyond kb_money';
+'Sets the price of a service in a tariff from a date on, until the date of the next price. What has been charged '
+'stays as it is. '
+'Errors: KB012 for an unknown tariff or service; 22003 for a price that kb_money cannot hold';
 
 CREATE FUNCTION kbilling_internal.kb_require_price(tariff text, service text, on_date date, quantity numeric) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -151,4 +157,5 @@ BEGIN ATOMIC
 	WHERE t.tariff = $1;
 END;
 COMMENT ON FUNCTION kb_require_price(text, text, date, numeric) IS
-'Raises KB012 if the tariff has no price for the service on the day or later, 22003 if the quantity costs more than a kb_money can say';
+'Raises KB012 if the tariff has no price for the service on that day or later, 22003 if the quantity costs more than '
+'a kb_money can hold';

@@ -6,7 +6,7 @@
  */
 
 CREATE TYPE kbilling.kb_closure_step AS ENUM ('scheduled', 'reminded', 'cancelled', 'deleted', 'restored', 'purged');
-COMMENT ON TYPE kb_closure_step IS 'A step on the way of a closure';
+COMMENT ON TYPE kb_closure_step IS 'A step of a closure';
 
 CREATE TABLE kbilling.closure_step (
 	account_id bigint NOT NULL REFERENCES account,
@@ -23,18 +23,22 @@ CREATE TABLE kbilling.closure_step (
 	PRIMARY KEY (account_id, step_no)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.closure_step', '');
-COMMENT ON TABLE closure_step IS 'Every step of every closure, with who and when; each has a notice of its number';
+COMMENT ON TABLE closure_step IS
+'Every step of every closure, with who took it and when. Its notice has the same number';
 COMMENT ON COLUMN closure_step.account_id IS 'The account';
-COMMENT ON COLUMN closure_step.step_no IS 'Rises within the account; the number of the notice that tells of it';
+COMMENT ON COLUMN closure_step.step_no IS 'Rises within the account; also the number of its notice';
 COMMENT ON COLUMN closure_step.taken_at IS 'When it was taken';
 COMMENT ON COLUMN closure_step.balance IS 'The balance then';
-COMMENT ON COLUMN closure_step.taken_on IS 'The local date of that';
+COMMENT ON COLUMN closure_step.taken_on IS 'The local date on which it was taken';
 COMMENT ON COLUMN closure_step.delete_on IS 'The day of the deletion that it set, cancelled or carried out';
-COMMENT ON COLUMN closure_step.purge_on IS 'The day of the purge, of a deletion';
-COMMENT ON COLUMN closure_step.reminder IS 'Which of the policy''s reminder_days a reminder was for; it stands for earlier ones that were missed';
+COMMENT ON COLUMN closure_step.purge_on IS 'For a deletion: the day of the purge';
+COMMENT ON COLUMN closure_step.reminder IS
+'For a reminder: which of the policy''s "reminder_days" it was for. It takes the place of earlier ones that were '
+'missed';
 COMMENT ON COLUMN closure_step.step IS 'What was done';
 COMMENT ON COLUMN closure_step.taken_by IS 'Who did it: a member, support, or "sweep"';
-COMMENT ON COLUMN closure_step.reason IS 'Why; of a cancellation "member", "topup", or "conditions" that no longer held';
+COMMENT ON COLUMN closure_step.reason IS
+'The reason that was given. For a cancellation: "member", "topup", or "conditions" if they no longer held';
 
 CREATE TRIGGER closure_step_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON closure_step
 	FOR EACH STATEMENT EXECUTE FUNCTION kb_refuse_rewrite();
@@ -70,7 +74,9 @@ BEGIN ATOMIC
 		ON begun.taken_on IS NOT NULL;
 END;
 COMMENT ON FUNCTION kb_closure_terms(bigint[], timestamptz) IS
-'What the rules D ask of accounts, on their local dates: since when age and idleness allow a closure (may_close_on), whether all months that have ended are charged, and of a closing account what kb_next_reminder says';
+'What the rules of closure (D) say of accounts, on their local dates: the day from which age and idleness allow a '
+'closure ("may_close_on"), whether all months that have ended are charged, and, for a closing account, what '
+'kb_next_reminder returns';
 
 -- A step's notice has its number, so that those without one are told of.
 CREATE FUNCTION kbilling_internal.kb_notify_closures(account_ids bigint[], at timestamptz) RETURNS bigint
@@ -109,7 +115,7 @@ BEGIN ATOMIC
 	SELECT kb_wake(count(*)) FROM written;
 END;
 COMMENT ON FUNCTION kb_notify_closures(bigint[], timestamptz) IS
-'Writes the notices of the steps that were taken at the moment; how many (D2, N1)';
+'Writes the notices of the steps that were taken at the moment, and returns how many (D2, N1)';
 
 CREATE FUNCTION kbilling_internal.kb_put_closures(account_ids bigint[], at timestamptz, taken_by text, reason text) RETURNS void
 	LANGUAGE sql VOLATILE
@@ -124,7 +130,8 @@ BEGIN ATOMIC
 	INSERT INTO closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, reason, balance, delete_on)
 	SELECT account_id, last_notice_no, 'scheduled', $2, today, $3, $4, balance, delete_on FROM step;
 END;
-COMMENT ON FUNCTION kb_put_closures(bigint[], timestamptz, text, text) IS 'Schedules the closure of those of the accounts that D1 allows';
+COMMENT ON FUNCTION kb_put_closures(bigint[], timestamptz, text, text) IS
+'Schedules the closures of those accounts for which D1 allows it';
 
 CREATE FUNCTION kbilling_internal.kb_put_cancellations(account_ids bigint[], at timestamptz, taken_by text, reason text) RETURNS void
 	LANGUAGE sql VOLATILE
@@ -140,7 +147,8 @@ BEGIN ATOMIC
 	INSERT INTO closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, reason, balance, delete_on)
 	SELECT account_id, last_notice_no, 'cancelled', $2, today, $3, $4, balance, delete_on FROM step;
 END;
-COMMENT ON FUNCTION kb_put_cancellations(bigint[], timestamptz, text, text) IS 'Cancels the closures of those of the accounts that have one';
+COMMENT ON FUNCTION kb_put_cancellations(bigint[], timestamptz, text, text) IS
+'Cancels the closures of those accounts that are closing';
 
 -- It is looked at each day, as the policy may be another one by then.
 CREATE FUNCTION kbilling_internal.kb_put_reminders(account_ids bigint[], at timestamptz) RETURNS void
@@ -184,7 +192,8 @@ BEGIN ATOMIC
 	WHERE a.state = 'closing' AND t.deletion_on IS NOT NULL AND t.next_on IS NULL AND (a.balance > 0 OR t.may_close_on > t.today);
 END;
 COMMENT ON FUNCTION kb_put_deletions(bigint[], timestamptz) IS
-'Of the accounts whose day has come, deletes those for which the conditions still hold, and cancels the closure of the others (D4)';
+'Deletes those accounts whose day has come and for which the conditions still hold; for the others whose day has '
+'come it cancels the closure (D4)';
 
 CREATE FUNCTION kbilling_internal.kb_take_closure_steps(account_ids bigint[], at timestamptz) RETURNS void
 	LANGUAGE sql VOLATILE
@@ -200,7 +209,7 @@ BEGIN ATOMIC
 	WHERE a.account_id = t.account_id AND a.state = 'active' AND coalesce(a.closure_check_on, 'infinity') <= t.today;
 END;
 COMMENT ON FUNCTION kb_take_closure_steps(bigint[], timestamptz) IS
-'Takes the steps that are due of the accounts'' closures: they are scheduled, reminded of, carried out or cancelled';
+'Takes the steps of closures that are due for the accounts: schedules, reminds, deletes and cancels';
 
 CREATE FUNCTION kbilling.kb_schedule_closure(account_id bigint, by text, reason text = NULL) RETURNS date
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -226,7 +235,9 @@ BEGIN ATOMIC
 	SELECT a.delete_on FROM account a WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_schedule_closure(bigint, text, text) IS
-'Schedules the closure of an unused account, sends the owner a notice, and gives the day of the deletion (D1, D2); of an account that is closing it gives that day and changes nothing. KB001, KB010; KB011 names each condition that is not met';
+'Schedules the closure of an unused account, writes a notice to the owner, and returns the day of the deletion (D1, '
+'D2). For an account that is closing already, it returns that day and changes nothing. '
+'Errors: KB001, KB010; KB011, whose detail names each condition that is not met';
 
 CREATE FUNCTION kbilling.kb_cancel_closure(account_id bigint, member text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -246,13 +257,15 @@ BEGIN ATOMIC
 	SELECT kb_notify_closures(ARRAY[$1], kb_now());
 END;
 COMMENT ON FUNCTION kb_cancel_closure(bigint, text) IS
-'An owner or admin cancels the closure of the account, which counts as activity (D4). KB001, KB010; KB004 for another member; 55000 if the account is not closing';
+'Cancels the closure of the account, for an owner or admin; this counts as activity (D4). '
+'Errors: KB001, KB010; KB004 for any other member; 55000 if the account is not closing';
 
 CREATE FUNCTION kbilling_internal.kb_skip_months(account_id bigint, through date) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_skip_months';
 COMMENT ON FUNCTION kb_skip_months(bigint, date) IS
-'Months through that day which are not charged never will be, nor is what was used in them (D5); part of kb_restore_account';
+'Skips the months up to the day that are not charged: neither they nor their usage are charged later (D5). Part of '
+'kb_restore_account';
 
 CREATE FUNCTION kbilling.kb_restore_account(account_id bigint, by text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -284,4 +297,7 @@ BEGIN ATOMIC
 	SELECT kb_notify_closures(ARRAY[$1], kb_now());
 END;
 COMMENT ON FUNCTION kb_restore_account(bigint, text) IS
-'Restores a deleted account as it was, which counts as activity; months that ended while it was deleted are never charged (D5). KB001; KB010 if it is purged or the days for it are over; 55000 if it is not deleted';
+'Restores a deleted account as it was; this counts as activity. Months that ended while it was deleted are never '
+'charged (D5). '
+'Errors: KB001; KB010 if the account is purged, or the days in which it can be restored are over; 55000 if it is not '
+'deleted';

@@ -12,9 +12,9 @@ CREATE TABLE kbilling.deferral (
 	PRIMARY KEY (account_id, deferral_no)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.deferral', '');
-COMMENT ON TABLE deferral IS 'Every deferral that support granted (S4); the last one holds';
+COMMENT ON TABLE deferral IS 'The deferrals that support has granted (S4); the last one of an account holds';
 COMMENT ON COLUMN deferral.account_id IS 'The account';
-COMMENT ON COLUMN deferral.deferral_no IS 'Runs 1, 2, 3, … within the account';
+COMMENT ON COLUMN deferral.deferral_no IS 'Runs 1, 2, 3, ... within the account';
 COMMENT ON COLUMN deferral.granted_at IS 'When it was granted';
 COMMENT ON COLUMN deferral.deferred_until IS 'Last day on which the stage is at most grace';
 COMMENT ON COLUMN deferral.granted_by IS 'Who granted it';
@@ -52,4 +52,5 @@ BEGIN ATOMIC
 	WHERE a.account_id = kb_defer.account_id;
 END;
 COMMENT ON FUNCTION kb_defer(bigint, date, text, text) IS
-'Until the end of the local date the stage is at most grace (S4); a later call replaces an earlier one. KB001, KB010; 22008 for a date in the past or at infinity';
+'Keeps the stage at most at grace until the end of a local date (S4). A later call replaces an earlier one. '
+'Errors: KB001, KB010; 22008 for a date that is in the past, or infinite';

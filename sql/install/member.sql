@@ -12,12 +12,14 @@ BEGIN ATOMIC
 	VALUES (kb_add_member.account_id, kb_add_member.member, kb_add_member.role, kb_add_member.email);
 END;
 COMMENT ON FUNCTION kb_add_member(bigint, text, kb_role, text) IS
-'Adds a member to an account; KB001 for an unknown account, KB010 for a deleted one, 23505 for a known member';
+'Adds a member to an account. '
+'Errors: KB001 for an unknown account, KB010 for a deleted one, 23505 if the account has the member already';
 
 CREATE FUNCTION kbilling_internal.kb_require_member(account_id bigint, member text) RETURNS void
 	LANGUAGE c STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_require_member';
-COMMENT ON FUNCTION kb_require_member(bigint, text) IS 'Raises KB001 if there is no such account, KB004 if it has no such member';
+COMMENT ON FUNCTION kb_require_member(bigint, text) IS
+'Raises KB001 if there is no such account, KB004 if it has no such member';
 
 -- An account has an owner at all times: notices go to one.  They are locked, so that of two that see the other as owner still one fails.
 CREATE FUNCTION kbilling_internal.kb_keep_owner(account_id bigint, member text) RETURNS void
@@ -28,7 +30,8 @@ BEGIN ATOMIC
 					   'KB004', format('account %s must keep an owner', $1), format('"%s" is the only one.', $2),
 					   'Make another member owner first, with kb_set_role.');
 END;
-COMMENT ON FUNCTION kb_keep_owner(bigint, text) IS 'Locks the account''s owners, and raises KB004 if there is none but the member; the account is locked';
+COMMENT ON FUNCTION kb_keep_owner(bigint, text) IS
+'Locks the account''s owners, and raises KB004 if there is none apart from the member. The account is locked already';
 
 CREATE FUNCTION kbilling.kb_set_role(account_id bigint, member text, role kb_role) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -41,7 +44,8 @@ BEGIN ATOMIC
 	WHERE m.account_id = kb_set_role.account_id AND m.member = kb_set_role.member AND m.role <> kb_set_role.role;
 END;
 COMMENT ON FUNCTION kb_set_role(bigint, text, kb_role) IS
-'Gives a member another role; KB001, KB010; KB004 for an unknown member, or the only owner';
+'Gives a member another role. '
+'Errors: KB001, KB010; KB004 for an unknown member, and for the only owner';
 
 CREATE FUNCTION kbilling.kb_remove_member(account_id bigint, member text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -52,7 +56,8 @@ BEGIN ATOMIC
 	DELETE FROM member m WHERE m.account_id = kb_remove_member.account_id AND m.member = kb_remove_member.member;
 END;
 COMMENT ON FUNCTION kb_remove_member(bigint, text) IS
-'Takes a member off the account; KB001, KB010; KB004 for an unknown member, or the only owner';
+'Removes a member from the account. '
+'Errors: KB001, KB010; KB004 for an unknown member, and for the only owner';
 
 CREATE FUNCTION kbilling.kb_set_contact(account_id bigint, member text, email text, language text = NULL) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -65,4 +70,5 @@ BEGIN ATOMIC
 	WHERE m.account_id = kb_set_contact.account_id AND m.member = kb_set_contact.member;
 END;
 COMMENT ON FUNCTION kb_set_contact(bigint, text, text, text) IS
-'Sets where a member''s notices go (NULL: nowhere), and their language (NULL: the policy''s); KB001, KB010; KB004 for an unknown member, 22023 for what is no language';
+'Sets where a member''s notices go (NULL: nowhere), and in which language they are (NULL: that of the policy). '
+'Errors: KB001, KB010; KB004 for an unknown member; 22023 for a text that is no language tag';

@@ -113,14 +113,22 @@ BEGIN ATOMIC
 	ORDER BY m.name, s.labels;
 END;
 COMMENT ON FUNCTION kb_metrics() IS
-'What kbilling.metrics shows, with the owner''s rights: sums alone, so that a role that monitors needs to read nothing else';
+'What kbilling.metrics shows. It reads with the owner''s rights and returns sums alone, so that a role that monitors '
+'needs no other right';
 
 CREATE VIEW kbilling.metrics WITH (security_invoker) AS
 	SELECT name, labels, value, type, help FROM kb_metrics();
 COMMENT ON VIEW metrics IS
-'Numbers for monitoring, as Prometheus names them. Debts, debtors and balances count accounts of every state, so that they agree with the ledger: what customers have less what they owe is kbilling_balance - kbilling_debt. kbilling_mrr is what the accounts that are charged (active, closing; blocked ones too) would owe for a whole month of base fees and recurring services on the terms of their local date: the tariff, prices and switched-on quantities of today, each line rounded, no usage, and no bonus taken off. A series is there, at zero, for every state and stage, and for every currency and tariff of kbilling.tariff';
+'Numbers for monitoring, as Prometheus names them. Debts, debtors and balances count accounts of every state, so '
+'that they agree with the ledger: kbilling_balance - kbilling_debt is what customers have, less what they owe. '
+'kbilling_mrr is what the accounts that are charged (active or closing, even if blocked) would owe for a whole month '
+'on the terms of their local date: base fees and recurring services, by today''s tariff, prices and quantities, each '
+'line rounded, without usage and before any bonus. There is a series for every state and stage, and for every '
+'currency and tariff of kbilling.tariff, even if it is zero';
 COMMENT ON COLUMN metrics.name IS 'Name of the metric; amounts are in the currency''s major unit';
-COMMENT ON COLUMN metrics.labels IS 'Its labels: state and stage; age (in days, the first day is 1) and currency; currency and tariff; currency and part (paid, bonus); status of notices (waiting, leased, paused, parked)';
+COMMENT ON COLUMN metrics.labels IS
+'Its labels: "state" and "stage"; "age" (in days, the first day is 1) and "currency"; "currency" and "tariff"; '
+'"currency" and "part" (paid, bonus); "status" of notices (waiting, leased, paused, parked)';
 COMMENT ON COLUMN metrics.value IS 'The number; never NULL';
-COMMENT ON COLUMN metrics.type IS 'gauge or counter';
+COMMENT ON COLUMN metrics.type IS '"gauge" or "counter"';
 COMMENT ON COLUMN metrics.help IS 'What it counts';

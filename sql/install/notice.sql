@@ -3,10 +3,10 @@
  */
 
 CREATE INDEX notice_exhausted ON notice (due_at) WHERE due_at IS NOT NULL AND tries >= 10;
-COMMENT ON INDEX notice_exhausted IS 'Finds what is to be parked without a look at the queue';
+COMMENT ON INDEX notice_exhausted IS 'Finds the notices that are to be parked, without reading the queue';
 
 CREATE INDEX notice_parked ON notice (parked_at) WHERE parked_at IS NOT NULL;
-COMMENT ON INDEX notice_parked IS 'Finds what was given up';
+COMMENT ON INDEX notice_parked IS 'Finds the parked notices';
 
 -- What an account's stage is on a local date, and what it was just before: the sweep comes on the day of the change, or later.
 CREATE FUNCTION kbilling_internal.kb_stage_changes(account_ids bigint[], at timestamptz)
@@ -39,7 +39,8 @@ BEGIN ATOMIC
 	WHERE a.state IN ('active', 'closing');
 END;
 COMMENT ON FUNCTION kb_stage_changes(bigint[], timestamptz) IS
-'For accounts that are not deleted: the stage at the moment, the one before it, and the facts of a notice that says so';
+'For accounts that are not deleted: the stage at the moment, the stage before it, and the facts for a notice of the '
+'change';
 
 -- Without a stage before: what time, or another policy, has done by itself.  The way into grace is told by what made the debt.
 CREATE FUNCTION kbilling_internal.kb_notify_stages(account_ids bigint[], at timestamptz, stage_before kb_stage = NULL, occasion text = NULL)
@@ -73,7 +74,8 @@ BEGIN ATOMIC
 	SELECT kb_wake(count(*)) FROM written;
 END;
 COMMENT ON FUNCTION kb_notify_stages(bigint[], timestamptz, kb_stage, text) IS
-'Writes a notice for each of the accounts whose stage has changed by itself, or from the one given, and notes when it will change next; how many were written (N3, N5)';
+'Writes a notice for each of the accounts whose stage has changed, by itself or from the one that is given, and '
+'returns how many (N3, N5). It also sets the day on which the stage will change next';
 
 CREATE FUNCTION kbilling_internal.kb_notice_facts(notice notice) RETURNS jsonb
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -94,7 +96,8 @@ RETURN jsonb_build_object('account_id', ($1).account_id) || coalesce(($1).facts,
 	CROSS JOIN LATERAL (SELECT e.amount - e.amount AS zero) z
 	WHERE e.account_id = ($1).account_id AND e.seq = ($1).occasion::bigint), '{}');
 COMMENT ON FUNCTION kb_notice_facts(notice) IS
-'What a notice''s text is made of: the facts in its row, or those of the entry that it is about, as they were then; kbilling.notice_kind lists them';
+'The facts for a notice''s text: those in its row, or those of its entry as they were then; kbilling.notice_kind '
+'lists them';
 
 CREATE FUNCTION kbilling_internal.kb_recipients(account_id bigint, kind kb_notice_kind) RETURNS jsonb
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -107,7 +110,8 @@ RETURN (
 	WHERE a.account_id = $1 AND m.email <> ''
 		AND (m.role = 'owner' OR m.role = 'admin' AND $2 IN ('stage_changed', 'payment_reminder')));
 COMMENT ON FUNCTION kb_recipients(bigint, kb_notice_kind) IS
-'Who gets a notice: owners, and admins where it asks to pay or says what they may do; those with an email, as an array of member, email and language';
+'Who gets a notice, as an array of member, email and language: owners with an email, and also admins if it asks to '
+'pay or says what they may do';
 
 -- What is few is looked up by its key: the planner takes a limit that it does not know for a tenth of the queue.
 CREATE FUNCTION kbilling.kb_take_notices(max integer, lease interval)
@@ -146,7 +150,11 @@ BEGIN ATOMIC
 	ORDER BY (t.n).written_at, (t.n).account_id, (t.n).notice_no;
 END;
 COMMENT ON FUNCTION kb_take_notices(integer, interval) IS
-'Gives a worker up to max (1 to 1000) of the notices that are due, the longest due first, for the time of the lease; no other worker gets them until it ends (N2). Commit, deliver, then kb_ack_notice or kb_fail_notice. recipients is an array of member, email and language; empty where nobody has an address, and for account_purged, which the application reads. 22023 for another max or a lease that is not up to a day';
+'Gives a worker up to "max" (1 to 1000) of the notices that are due, those that have waited longest first, under a '
+'lease of at most a day: until it ends, no other worker gets them (N2). The worker commits, delivers them, and calls '
+'kb_ack_notice or kb_fail_notice for each. "recipients" is an array of member, email and language. It is empty if '
+'nobody has an email, and for "account_purged", which is for the application. '
+'Errors: 22023 if "max" or the lease is out of range';
 
 CREATE FUNCTION kbilling_internal.kb_require_notice(account_id bigint, notice_no bigint) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -170,7 +178,8 @@ BEGIN ATOMIC
 	SELECT EXISTS (SELECT FROM delivered);
 END;
 COMMENT ON FUNCTION kb_ack_notice(bigint, bigint) IS
-'Says that a notice is delivered, also if its lease has run out; false if it was before. 22023 if there is no such notice';
+'Notes that a notice was delivered, even if its lease has ended; false if that was noted before. '
+'Errors: 22023 if there is no such notice';
 
 CREATE FUNCTION kbilling.kb_fail_notice(account_id bigint, notice_no bigint, error text, tries integer = NULL) RETURNS timestamptz
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -188,7 +197,10 @@ BEGIN ATOMIC
 	SELECT n.due_at FROM notice n WHERE n.account_id = $1 AND n.notice_no = $2;
 END;
 COMMENT ON FUNCTION kb_fail_notice(bigint, bigint, text, integer) IS
-'Says that a notice could not be delivered, and why; gives when it is due again: after 1, 2, 4, … 256 minutes; NULL after the tenth try, when it is parked (N2), or if it is delivered or parked already. tries is what kb_take_notices gave: a worker whose lease has run out then leaves alone what another one has. 22023 if there is no such notice';
+'Notes that a notice could not be delivered, and why, and returns when it is due again: after 1, 2, 4, ... 256 '
+'minutes. NULL if it is parked, as it is after the tenth try (N2), or delivered. With "tries" as kb_take_notices '
+'gave it, a worker whose lease has ended does not disturb the worker that has the notice now. '
+'Errors: 22023 if there is no such notice';
 
 CREATE FUNCTION kbilling.kb_retry_notice(account_id bigint, notice_no bigint) RETURNS boolean
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -202,11 +214,13 @@ BEGIN ATOMIC
 	SELECT kb_wake(count(*)) > 0 FROM again;
 END;
 COMMENT ON FUNCTION kb_retry_notice(bigint, bigint) IS
-'Puts a parked notice back into the queue, with all its tries; false if it is not parked. 22023 if there is no such notice';
+'Puts a parked notice back into the queue, for ten tries more; false if it is not parked. '
+'Errors: 22023 if there is no such notice';
 
 CREATE TYPE kbilling.kb_notice_text AS (language text, subject text, body text);
 COMMENT ON TYPE kb_notice_text IS 'A notice in words';
-COMMENT ON COLUMN kb_notice_text.language IS 'The language that it is in: the one asked for, if there are texts in it';
+COMMENT ON COLUMN kb_notice_text.language IS
+'The language of the text: the one that was asked for, if there is a text in it';
 COMMENT ON COLUMN kb_notice_text.subject IS 'One line';
 COMMENT ON COLUMN kb_notice_text.body IS 'Plain text';
 
@@ -224,7 +238,9 @@ BEGIN ATOMIC
 	WHERE n.account_id = $1 AND n.notice_no = $2;
 END;
 COMMENT ON FUNCTION kb_render_notice(bigint, bigint, text) IS
-'A notice in words (N4), in the language given, else that of its first recipient, else the policy''s; in English where there are no texts in it. 22023 if there is no such notice';
+'The text of a notice (N4) in the given language, else in that of its first recipient, else in that of the policy; '
+'in English if there is no text in that language. '
+'Errors: 22023 if there is no such notice';
 
 CREATE VIEW kbilling.notice_queue WITH (security_invoker) AS
 	SELECT n.account_id, n.notice_no, n.kind,
@@ -236,12 +252,13 @@ CREATE VIEW kbilling.notice_queue WITH (security_invoker) AS
 		   END AS status, n.written_at, n.due_at, n.tries, n.last_error
 	FROM notice n
 	WHERE n.due_at IS NOT NULL OR n.parked_at IS NOT NULL;
-COMMENT ON VIEW notice_queue IS 'Notices that are not delivered';
+COMMENT ON VIEW notice_queue IS 'The notices that are not delivered yet';
 COMMENT ON COLUMN notice_queue.account_id IS 'The account';
-COMMENT ON COLUMN notice_queue.notice_no IS 'Number of the notice within it';
-COMMENT ON COLUMN notice_queue.kind IS 'What it says';
-COMMENT ON COLUMN notice_queue.status IS 'waiting; leased to a worker; paused after a try that failed; parked after ten';
+COMMENT ON COLUMN notice_queue.notice_no IS 'Number of the notice within the account';
+COMMENT ON COLUMN notice_queue.kind IS 'What it is about';
+COMMENT ON COLUMN notice_queue.status IS
+'"waiting"; "leased" to a worker; "paused" after a failed try; "parked" after ten';
 COMMENT ON COLUMN notice_queue.written_at IS 'When it was written';
 COMMENT ON COLUMN notice_queue.due_at IS 'When a worker may take it';
-COMMENT ON COLUMN notice_queue.tries IS 'How often it was taken';
+COMMENT ON COLUMN notice_queue.tries IS 'How many times a worker has taken it';
 COMMENT ON COLUMN notice_queue.last_error IS 'Why it could not be delivered';

@@ -38,4 +38,9 @@ BEGIN ATOMIC
 	WHERE s.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_portal(bigint, text) IS
-'All that a billing page shows to a member, as one JSON object. For everyone: account_id, state, member, role, stage, access, delete_on, can_pay. For an owner or admin of an account that is not deleted also: tariff, tariff_name, currency, balance, bonus, amount_due, debt_since, next_stage, next_stage_on, reminder (null, or amount_due and restricted_on), usage (the lines of kb_current_usage), usage_total, offers (kb_topup_offers), payments (pending ones), entries (the last 20, newest first, with the lines of charges). KB001; KB004 for an unknown member';
+'All that a billing page shows to a member, as one JSON object. For everyone: account_id, state, member, role, '
+'stage, access, delete_on, can_pay. For an owner or admin of an account that is not deleted also: tariff, '
+'tariff_name, currency, balance, bonus, amount_due, debt_since, next_stage, next_stage_on, reminder (null, or '
+'amount_due and restricted_on), usage (the lines of kb_current_usage), usage_total, offers (those of '
+'kb_topup_offers), payments (the pending ones), entries (the last 20, newest first, with the lines of charges). '
+'Errors: KB001; KB004 for an unknown member';

@@ -1,5 +1,5 @@
 /*
- * Who may do what.
+ * Who may do what (rules E).
  */
 
 -- The rights that kb_grant gives, by what a role is granted as; whatever only computes is for everyone.
@@ -34,22 +34,26 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 	FROM relation r JOIN pg_class c ON r.names IS NULL OR c.relname = ANY (r.names)
 	WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'v');
 COMMENT ON VIEW kbilling.role_right IS 'What kb_grant gives: a row for each right';
-COMMENT ON COLUMN kbilling.role_right.granted_as IS 'app, support, operator or auditor';
-COMMENT ON COLUMN kbilling.role_right.privilege IS 'EXECUTE, SELECT, INSERT, UPDATE or DELETE';
-COMMENT ON COLUMN kbilling.role_right.kind IS 'ROUTINE or TABLE, as GRANT calls it; a view is a TABLE';
+COMMENT ON COLUMN kbilling.role_right.granted_as IS '"app", "support", "operator" or "auditor"';
+COMMENT ON COLUMN kbilling.role_right.privilege IS '"EXECUTE", "SELECT", "INSERT", "UPDATE" or "DELETE"';
+COMMENT ON COLUMN kbilling.role_right.kind IS '"ROUTINE" or "TABLE", as GRANT calls it; a view is a "TABLE"';
 COMMENT ON COLUMN kbilling.role_right.object IS 'The function, procedure, table or view';
 
 CREATE FUNCTION kbilling.kb_grant(role regrole, rights text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_grant';
 COMMENT ON FUNCTION kbilling.kb_grant(regrole, text) IS
-'Gives a role the rights of an app, support, operator or auditor (kbilling.role_right); again after an upgrade, for what has come. For the owner of the extension. 22023 for anything else';
+'Gives a role the rights "app", "support", "operator" or "auditor", as kbilling.role_right lists them. Call it again '
+'after an upgrade, for what has been added. Only for the owner of the extension. '
+'Errors: 22023 for any other rights';
 
 CREATE FUNCTION kbilling.kb_revoke(role regrole, rights text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_revoke';
 COMMENT ON FUNCTION kbilling.kb_revoke(regrole, text) IS
-'Takes those rights back, but for what the role has as something else too, of which it must have all. For the owner of the extension. 22023 for anything else';
+'Takes back rights that kb_grant gave, except what is also part of other rights that the role has in full. Only for '
+'the owner of the extension. '
+'Errors: 22023 for any other rights';
 
 -- A function is closed until it is listed here, or in role_right: one that is added to the script needs nothing to be safe.
 REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA kbilling, kbilling_internal FROM PUBLIC;
@@ -67,7 +71,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_price_in, kb_price_out, kb_price_recv, kb_price_send, kb_price_eq, kb_price_ne, kb_price_hash, kb_price_hash_extended,
 	kb_rate, kb_rate_days, kb_explain_price, kb_require_price_range,
 	kb_has_card_number(text), kb_has_card_number(jsonb), kb_refuse_card_number(text), kb_refuse_card_number(jsonb),
-	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_format_message,
+	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_utf8, kb_format_message,
 	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_stage, kb_next_stage_on, kb_access_for, kb_next_reminder,
 	kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on, kb_closure_check_on, kb_amount_due, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
 	kb_usage_period, kb_usage_value, kb_usage_is_priced, kb_lines_total, kb_raise_if, kb_require_not_null

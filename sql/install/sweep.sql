@@ -22,22 +22,24 @@ CREATE TABLE kbilling.sweep_run (
 SELECT pg_catalog.pg_extension_config_dump('kbilling.sweep_run', '');
 SELECT pg_catalog.pg_extension_config_dump('kbilling.sweep_run_run_id_seq', '');
 COMMENT ON SEQUENCE sweep_run_run_id_seq IS 'Numbers of the runs';
-COMMENT ON TABLE sweep_run IS 'Runs of the sweep: what each did, how far it is, how long it took (W3)';
+COMMENT ON TABLE sweep_run IS 'The runs of the sweep: what each has done, how far it has got, how long it took (W3)';
 COMMENT ON COLUMN sweep_run.run_id IS 'Number of the run';
 COMMENT ON COLUMN sweep_run.started_at IS 'When it started, by the machine''s clock';
 COMMENT ON COLUMN sweep_run.finished_at IS 'When it ended; NULL while it runs, or if it was interrupted';
-COMMENT ON COLUMN sweep_run.as_of IS 'The moment for which it looked what is due (kb_now)';
-COMMENT ON COLUMN sweep_run.outcome IS 'running, finished, or interrupted: the next run goes on';
-COMMENT ON COLUMN sweep_run.periods_due IS 'Periods to charge when it started';
+COMMENT ON COLUMN sweep_run.as_of IS 'The moment for which it looks what is due (kb_now)';
+COMMENT ON COLUMN sweep_run.outcome IS '"running", "finished", or "interrupted": then the next run goes on';
+COMMENT ON COLUMN sweep_run.periods_due IS 'How many periods there were to charge when it started';
 COMMENT ON COLUMN sweep_run.periods_charged IS 'Periods charged so far';
-COMMENT ON COLUMN sweep_run.entries_posted IS 'Those of them that came to more than zero (C8)';
+COMMENT ON COLUMN sweep_run.entries_posted IS 'How many of those charges came to more than zero (C8)';
 COMMENT ON COLUMN sweep_run.closure_steps IS 'Steps of closures taken so far, purges among them';
-COMMENT ON COLUMN sweep_run.notices_written IS 'Notices written so far of stages that time has changed';
-COMMENT ON COLUMN sweep_run.accounts_failed IS 'Accounts passed over; see kbilling.sweep_failure';
-COMMENT ON COLUMN sweep_run.phase IS 'What it is at: charges, then closures, then notices';
-COMMENT ON COLUMN sweep_run.at_time_zone IS 'How far it is: zones go by name';
-COMMENT ON COLUMN sweep_run.at_date IS 'How far it is: within a zone the oldest goes first, by the last day that is charged or the day of the check';
-COMMENT ON COLUMN sweep_run.at_account_id IS 'How far it is: then by account';
+COMMENT ON COLUMN sweep_run.notices_written IS 'Notices written so far, of stages that changed with time';
+COMMENT ON COLUMN sweep_run.accounts_failed IS 'Accounts that were passed over; kbilling.sweep_failure says why';
+COMMENT ON COLUMN sweep_run.phase IS 'What it is doing: first charges, then closures, then notices';
+COMMENT ON COLUMN sweep_run.at_time_zone IS 'How far it has got: time zones are taken in the order of their names';
+COMMENT ON COLUMN sweep_run.at_date IS
+'How far it has got in the time zone: the oldest are taken first, by the last day that was charged or by the day to '
+'look again';
+COMMENT ON COLUMN sweep_run.at_account_id IS 'How far it has got on the date, by account';
 
 CREATE TABLE kbilling.sweep_failure (
 	account_id bigint NOT NULL REFERENCES account,
@@ -48,7 +50,7 @@ CREATE TABLE kbilling.sweep_failure (
 	PRIMARY KEY (account_id, run_id)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.sweep_failure', '');
-COMMENT ON TABLE sweep_failure IS 'Accounts that a sweep passed over, and why; the next sweep tries again (W3)';
+COMMENT ON TABLE sweep_failure IS 'The accounts that a sweep passed over, and why; the next sweep tries again (W3)';
 COMMENT ON COLUMN sweep_failure.account_id IS 'The account';
 COMMENT ON COLUMN sweep_failure.run_id IS 'The run';
 COMMENT ON COLUMN sweep_failure.failed_at IS 'When, by the machine''s clock';
@@ -56,7 +58,7 @@ COMMENT ON COLUMN sweep_failure.state IS 'SQLSTATE of the error';
 COMMENT ON COLUMN sweep_failure.message IS 'Its message';
 
 CREATE INDEX sweep_failure_run ON sweep_failure (run_id);
-COMMENT ON INDEX sweep_failure_run IS 'Finds the failures of a run without a look at those of others';
+COMMENT ON INDEX sweep_failure_run IS 'Finds the failures of a run';
 
 CREATE VIEW kbilling_internal.account_zone WITH (security_invoker) AS
 	WITH RECURSIVE zone(time_zone) AS (
@@ -67,7 +69,8 @@ CREATE VIEW kbilling_internal.account_zone WITH (security_invoker) AS
 		FROM zone WHERE zone.time_zone IS NOT NULL
 	)
 	SELECT time_zone FROM zone WHERE time_zone IS NOT NULL;
-COMMENT ON VIEW account_zone IS 'The time zones of living accounts, each found by one step in the index account_due';
+COMMENT ON VIEW account_zone IS
+'The time zones of the accounts that are not deleted; each is found by one step in the index account_due';
 COMMENT ON COLUMN account_zone.time_zone IS 'IANA name';
 
 -- Without JIT: how few zones there are is not known to the planner, and compiling
@@ -87,7 +90,7 @@ BEGIN ATOMIC
 		  FROM account_zone) z
 	RETURNING run_id;
 END;
-COMMENT ON FUNCTION kb_sweep_begin() IS 'Starts a run of the sweep and counts what is due; part of kb_sweep';
+COMMENT ON FUNCTION kb_sweep_begin() IS 'Starts a run of the sweep, and counts what is due. Part of kb_sweep';
 
 -- A purge writes its steps beside those of the closure, so that one look tells of both.
 CREATE FUNCTION kbilling_internal.kb_sweep_closures(account_ids bigint[], at timestamptz) RETURNS bigint
@@ -98,32 +101,37 @@ BEGIN ATOMIC
 	SELECT kb_notify_closures($1, $2);
 END;
 COMMENT ON FUNCTION kb_sweep_closures(bigint[], timestamptz) IS
-'Does what is due about the accounts: closures are scheduled, reminded of, carried out or cancelled, and deleted accounts purged; how many steps were taken. Part of kb_sweep_step';
+'Takes every step of a closure that is due for the accounts, purges among them, writes its notice, and returns how '
+'many steps were taken. Part of kb_sweep_step';
 
 CREATE FUNCTION kbilling_internal.kb_sweep_step(run_id bigint, batch_size integer = 4000) RETURNS boolean
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET lock_timeout = '2s'
 	AS 'MODULE_PATHNAME', 'kb_sweep_step';
 COMMENT ON FUNCTION kb_sweep_step(bigint, integer) IS
-'Does what is due about the next accounts of a run, at most batch_size of them; false when there are none left. Part of kb_sweep';
+'Does what is due for the next accounts of a run, at most "batch_size" of them; false if none is left. Part of '
+'kb_sweep';
 
 CREATE FUNCTION kbilling_internal.kb_sweep_end(run_id bigint) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	UPDATE sweep_run r SET finished_at = clock_timestamp(), outcome = 'finished' WHERE r.run_id = $1;
 END;
-COMMENT ON FUNCTION kb_sweep_end(bigint) IS 'Closes a run of the sweep; part of kb_sweep';
+COMMENT ON FUNCTION kb_sweep_end(bigint) IS 'Ends a run of the sweep. Part of kb_sweep';
 
 CREATE PROCEDURE kbilling.kb_sweep()
 	LANGUAGE c
 	AS 'MODULE_PATHNAME', 'kb_sweep';
 COMMENT ON PROCEDURE kb_sweep() IS
-'Does all that is due, in batches that commit; can be stopped at any point and called again. While another one runs it leaves at once (W1). 25001 inside a transaction block';
+'Does all that is due, in batches that commit. It can be stopped at any point and called again. While another one is '
+'running, it returns at once (W1). '
+'Errors: 25001 inside a transaction block';
 
 CREATE FUNCTION kbilling_internal.kb_sweep_is_running() RETURNS boolean
 	LANGUAGE c STABLE PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'kb_sweep_is_running';
 COMMENT ON FUNCTION kb_sweep_is_running() IS
-'Whether a session holds the lock of the database''s sweep; NULL on a standby, where that is not seen. Part of kb_sweep_status';
+'True if a session holds the lock of this database''s sweep; NULL on a standby, where the lock cannot be seen. Part '
+'of kb_sweep_status';
 
 -- A sweep that died leaves a row that says "running" and no lock; on a standby the row is all there is.
 -- Without JIT: as kb_sweep_begin.
@@ -157,7 +165,9 @@ BEGIN ATOMIC
 			   FROM sweep_run r ORDER BY r.run_id DESC LIMIT 1) newest ON true;
 END;
 COMMENT ON FUNCTION kb_sweep_status() IS
-'One row for monitoring (W3): whether a sweep is running, whether the newest one was cut off, the last one that finished with its failures by SQLSTATE, how many accounts have a month that ended and is not charged, since when the oldest, and how long that is: the sweep''s lag, zero if none is overdue';
+'One row for monitoring (W3): whether a sweep is running; whether the newest one was interrupted; the last one that '
+'finished, with its failures by SQLSTATE; how many accounts have a month that has ended and is not charged, since '
+'when the oldest of those months has been due, and how long that is (the sweep''s lag, zero if nothing is overdue)';
 
 CREATE VIEW kbilling.sweep_progress WITH (security_invoker) AS
 	SELECT r.run_id, r.outcome, r.started_at, r.as_of,
@@ -167,20 +177,20 @@ CREATE VIEW kbilling.sweep_progress WITH (security_invoker) AS
 		   r.phase, r.at_time_zone, r.at_date, r.at_account_id
 	FROM sweep_run r
 	ORDER BY r.run_id DESC;
-COMMENT ON VIEW sweep_progress IS 'How far each sweep is, or got, the newest first (W3)';
+COMMENT ON VIEW sweep_progress IS 'How far each sweep has got, the newest first (W3)';
 COMMENT ON COLUMN sweep_progress.run_id IS 'Number of the run';
-COMMENT ON COLUMN sweep_progress.outcome IS 'running, finished, or interrupted';
+COMMENT ON COLUMN sweep_progress.outcome IS '"running", "finished" or "interrupted"';
 COMMENT ON COLUMN sweep_progress.started_at IS 'When it started, by the machine''s clock';
-COMMENT ON COLUMN sweep_progress.as_of IS 'The moment for which it looked what is due';
+COMMENT ON COLUMN sweep_progress.as_of IS 'The moment for which it looks what is due';
 COMMENT ON COLUMN sweep_progress.duration IS 'How long it took, or has taken so far';
-COMMENT ON COLUMN sweep_progress.periods_due IS 'Periods to charge when it started';
+COMMENT ON COLUMN sweep_progress.periods_due IS 'How many periods there were to charge when it started';
 COMMENT ON COLUMN sweep_progress.periods_charged IS 'Periods charged so far';
-COMMENT ON COLUMN sweep_progress.entries_posted IS 'Those of them that came to more than zero';
+COMMENT ON COLUMN sweep_progress.entries_posted IS 'How many of those charges came to more than zero';
 COMMENT ON COLUMN sweep_progress.closure_steps IS 'Steps of closures taken so far';
-COMMENT ON COLUMN sweep_progress.notices_written IS 'Notices written so far of stages that time has changed';
-COMMENT ON COLUMN sweep_progress.accounts_failed IS 'Accounts passed over; see kbilling.sweep_failure';
-COMMENT ON COLUMN sweep_progress.percent IS 'Of the periods due; NULL if none were';
-COMMENT ON COLUMN sweep_progress.phase IS 'What it is at: charges, then closures, then notices';
-COMMENT ON COLUMN sweep_progress.at_time_zone IS 'How far it is';
-COMMENT ON COLUMN sweep_progress.at_date IS 'How far it is';
-COMMENT ON COLUMN sweep_progress.at_account_id IS 'How far it is';
+COMMENT ON COLUMN sweep_progress.notices_written IS 'Notices written so far, of stages that changed with time';
+COMMENT ON COLUMN sweep_progress.accounts_failed IS 'Accounts that were passed over; kbilling.sweep_failure says why';
+COMMENT ON COLUMN sweep_progress.percent IS 'How many percent of the due periods are charged; NULL if none was due';
+COMMENT ON COLUMN sweep_progress.phase IS 'What it is doing: first charges, then closures, then notices';
+COMMENT ON COLUMN sweep_progress.at_time_zone IS 'How far it has got, as in kbilling.sweep_run';
+COMMENT ON COLUMN sweep_progress.at_date IS 'How far it has got, as in kbilling.sweep_run';
+COMMENT ON COLUMN sweep_progress.at_account_id IS 'How far it has got, as in kbilling.sweep_run';

@@ -6,7 +6,7 @@
  * a service's own ones only.
  */
 
--- Amounts are texts as kb_money writes them, and dates ISO; has_… and in_… say what a select asks.
+-- Amounts are texts as kb_money writes them, and dates ISO; has_... and in_... say what a select asks.
 CREATE VIEW kbilling.notice_kind WITH (security_invoker) AS
 	SELECT k.kind::kb_notice_kind AS kind, k.example::jsonb AS example
 	FROM (VALUES
@@ -47,8 +47,8 @@ The account can be used in full again.} other {}}}}
 Thank you!'),
 
 		('topup_received', 'uk',
-		 'Кабінет №{account_id, number, ::group-off}: отримано платіж {amount}',
-'Ми отримали ваш платіж {amount}.{has_bonus, select, true {
+		 kb_utf8('Кабінет №{account_id, number, ::group-off}: отримано платіж {amount}'),
+kb_utf8('Ми отримали ваш платіж {amount}.{has_bonus, select, true {
 До нього нараховано бонус {bonus}.} other {}}
 Тепер на балансі {balance}.{in_debt, select, true {
 Залишилося сплатити {amount_due}.} other {}}{stage, select,
@@ -59,7 +59,7 @@ blocked {
 other {{stage_before, select, restrict {
 Кабінетом знову можна користуватися без обмежень.} blocked {
 Кабінетом знову можна користуватися без обмежень.} other {}}}}
-Дякуємо!'),
+Дякуємо!')),
 
 		('charge_posted', 'en',
 		 'Account {account_id, number, ::group-off}: {is_credit, select, true {credit} other {charge}} for {month}',
@@ -74,8 +74,8 @@ other {
 The account can be used in full for now. Paying in time keeps it so.}}} other {There is nothing to pay now. Thank you!}}'),
 
 		('charge_posted', 'uk',
-		 'Кабінет №{account_id, number, ::group-off}: {is_credit, select, true {повернення} other {нарахування}} за {month}',
-'{is_credit, select, true {За {month} на баланс повернуто {credit}.} other {За {month} нараховано до сплати {amount}.}}
+		 kb_utf8('Кабінет №{account_id, number, ::group-off}: {is_credit, select, true {повернення} other {нарахування}} за {month}'),
+kb_utf8('{is_credit, select, true {За {month} на баланс повернуто {credit}.} other {За {month} нараховано до сплати {amount}.}}
 Тепер на балансі {balance}.
 {in_debt, select, true {Будь ласка, сплатіть {amount_due}.{stage, select,
 restrict {
@@ -83,7 +83,7 @@ restrict {
 blocked {
 До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли.}
 other {
-Поки що кабінетом можна користуватися без обмежень. Своєчасна сплата збереже доступ.}}} other {Зараз платити нічого не потрібно. Дякуємо!}}'),
+Поки що кабінетом можна користуватися без обмежень. Своєчасна сплата збереже доступ.}}} other {Зараз платити нічого не потрібно. Дякуємо!}}')),
 
 		('stage_changed', 'en',
 		 'Account {account_id, number, ::group-off}: {stage, select, ok {no debt, full access} grace {payment is due} restrict {access is restricted} blocked {access is blocked} other {access has changed}}',
@@ -111,8 +111,8 @@ Please pay {amount_due}: the account can then be used in full at once.
 Nothing is deleted because of a debt alone.}}'),
 
 		('stage_changed', 'uk',
-		 'Кабінет №{account_id, number, ::group-off}: {stage, select, ok {боргу немає, доступ повний} grace {час сплатити} restrict {доступ обмежено} blocked {доступ закрито} other {доступ змінено}}',
-'{stage, select,
+		 kb_utf8('Кабінет №{account_id, number, ::group-off}: {stage, select, ok {боргу немає, доступ повний} grace {час сплатити} restrict {доступ обмежено} blocked {доступ закрито} other {доступ змінено}}'),
+kb_utf8('{stage, select,
 ok {Борг кабінету погашено, ним можна користуватися без обмежень.}
 grace {У кабінеті є борг. Поки що ним можна користуватися без обмежень.}
 restrict {У кабінеті є борг: власники й адміністратори тепер можуть лише платити. Працівники працюють далі.}
@@ -133,7 +133,7 @@ grace {
 Лише через борг нічого не видаляється.}
 other {
 Будь ласка, сплатіть {amount_due}: доступ одразу стане повним.
-Лише через борг нічого не видаляється.}}'),
+Лише через борг нічого не видаляється.}}')),
 
 		('payment_reminder', 'en',
 		 'Account {account_id, number, ::group-off}: please pay {amount_due}',
@@ -148,8 +148,8 @@ other {}}
 Nothing is deleted because of a debt alone.'),
 
 		('payment_reminder', 'uk',
-		 'Кабінет №{account_id, number, ::group-off}: будь ласка, сплатіть {amount_due}',
-'Сьогодні {day}-й день, як у кабінеті є борг.
+		 kb_utf8('Кабінет №{account_id, number, ::group-off}: будь ласка, сплатіть {amount_due}'),
+kb_utf8('Сьогодні {day}-й день, як у кабінеті є борг.
 На балансі {balance}.
 Будь ласка, сплатіть {amount_due}.{next_stage, select,
 restrict {
@@ -157,7 +157,7 @@ restrict {
 blocked {
 {days, plural, one {Через # день} few {Через # дні} many {Через # днів} other {Через # дня}}, {next_stage_on}, доступ буде закрито: відтоді увійти до кабінету буде не можна.}
 other {}}
-Лише через борг нічого не видаляється.'),
+Лише через борг нічого не видаляється.')),
 
 		('closure_scheduled', 'en',
 		 'Account {account_id, number, ::group-off} will be deleted on {delete_on}',
@@ -170,14 +170,14 @@ To keep the account, log in, or pay so that the balance is above zero, or have a
 {restore_days, plural, =0 {A deleted account cannot be restored.} other {After the deletion, support can restore it for {restore_days, plural, one {# day} other {# days}}.}} Then its data is erased for good.'),
 
 		('closure_scheduled', 'uk',
-		 'Кабінет №{account_id, number, ::group-off} буде видалено {delete_on}',
-'Кабінетом не користуються, і на його балансі немає грошей, тому {days, plural, =0 {сьогодні} one {через # день} few {через # дні} many {через # днів} other {через # дня}}, {delete_on}, його буде видалено.
+		 kb_utf8('Кабінет №{account_id, number, ::group-off} буде видалено {delete_on}'),
+kb_utf8('Кабінетом не користуються, і на його балансі немає грошей, тому {days, plural, =0 {сьогодні} one {через # день} few {через # дні} many {через # днів} other {через # дня}}, {delete_on}, його буде видалено.
 {stage, select,
 blocked {У кабінеті є борг {amount_due}: увійти до нього не можна, але сплатити можна будь-коли.
 Щоб зберегти кабінет, поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}
 other {До того часу він працює, як і раніше{in_debt, select, true {, наскільки дозволяє борг {amount_due}} other {}}.
 Щоб зберегти кабінет, увійдіть до нього, або поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}}
-{restore_days, plural, =0 {Відновити видалений кабінет не можна.} other {Після видалення служба підтримки може відновити його протягом {restore_days, plural, one {# дня} few {# днів} many {# днів} other {# дня}}.}} Потім його дані буде стерто назавжди.'),
+{restore_days, plural, =0 {Відновити видалений кабінет не можна.} other {Після видалення служба підтримки може відновити його протягом {restore_days, plural, one {# дня} few {# днів} many {# днів} other {# дня}}.}} Потім його дані буде стерто назавжди.')),
 
 		('closure_reminder', 'en',
 		 'Reminder: account {account_id, number, ::group-off} will be deleted on {delete_on}',
@@ -189,13 +189,13 @@ other {Until then it works as before{in_debt, select, true {, as far as its debt
 To keep the account, log in, or pay so that the balance is above zero, or have an owner or administrator cancel the deletion.}}'),
 
 		('closure_reminder', 'uk',
-		 'Нагадування: кабінет №{account_id, number, ::group-off} буде видалено {delete_on}',
-'{days, plural, =0 {Сьогодні} one {Через # день} few {Через # дні} many {Через # днів} other {Через # дня}}, {delete_on}, кабінет буде видалено, бо ним не користуються.
+		 kb_utf8('Нагадування: кабінет №{account_id, number, ::group-off} буде видалено {delete_on}'),
+kb_utf8('{days, plural, =0 {Сьогодні} one {Через # день} few {Через # дні} many {Через # днів} other {Через # дня}}, {delete_on}, кабінет буде видалено, бо ним не користуються.
 {stage, select,
 blocked {У кабінеті є борг {amount_due}: увійти до нього не можна, але сплатити можна будь-коли.
 Щоб зберегти кабінет, поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}
 other {До того часу він працює, як і раніше{in_debt, select, true {, наскільки дозволяє борг {amount_due}} other {}}.
-Щоб зберегти кабінет, увійдіть до нього, або поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}}'),
+Щоб зберегти кабінет, увійдіть до нього, або поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}}')),
 
 		('closure_cancelled', 'en',
 		 'Account {account_id, number, ::group-off} will not be deleted',
@@ -214,8 +214,8 @@ other {
 The account can be used in full for now. Paying in time keeps it so.}}} other {It works as before, and there is nothing that you need to do.}}'),
 
 		('closure_cancelled', 'uk',
-		 'Кабінет №{account_id, number, ::group-off} не буде видалено',
-'Видалення кабінету, призначене на {delete_on}, скасовано.
+		 kb_utf8('Кабінет №{account_id, number, ::group-off} не буде видалено'),
+kb_utf8('Видалення кабінету, призначене на {delete_on}, скасовано.
 {why, select,
 member {Його скасував власник або адміністратор.}
 topup {Після платежу баланс став більшим за нуль.}
@@ -227,7 +227,7 @@ restrict {
 blocked {
 До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли.}
 other {
-Поки що кабінетом можна користуватися без обмежень. Своєчасна сплата збереже доступ.}}} other {Кабінет працює, як і раніше, від вас нічого не потрібно.}}'),
+Поки що кабінетом можна користуватися без обмежень. Своєчасна сплата збереже доступ.}}} other {Кабінет працює, як і раніше, від вас нічого не потрібно.}}')),
 
 		('account_deleted', 'en',
 		 'Account {account_id, number, ::group-off} has been deleted',
@@ -237,11 +237,11 @@ On {purge_on} its data is erased for good; only the books are kept, as the law r
 The account has a debt of {amount_due}.} other {}}'),
 
 		('account_deleted', 'uk',
-		 'Кабінет №{account_id, number, ::group-off} видалено',
-'Кабінет видалено {deleted_on} Увійти до нього не можна, плата більше не нараховується.
+		 kb_utf8('Кабінет №{account_id, number, ::group-off} видалено'),
+kb_utf8('Кабінет видалено {deleted_on} Увійти до нього не можна, плата більше не нараховується.
 {days, plural, =0 {Відновити його не можна.} other {Протягом {days, plural, one {# дня} few {# днів} many {# днів} other {# дня}}, до {restore_until} включно, служба підтримки може відновити його таким, яким він був. Якщо він вам потрібен, будь ласка, напишіть їй.}}
 {purge_on} його дані буде стерто назавжди; залишиться лише облік платежів, як того вимагає закон.{in_debt, select, true {
-У кабінеті є борг {amount_due}.} other {}}'),
+У кабінеті є борг {amount_due}.} other {}}')),
 
 		('account_restored', 'en',
 		 'Account {account_id, number, ::group-off} has been restored',
@@ -256,8 +256,8 @@ other {Please pay {amount_due} to keep the access full.}}} other {There is nothi
 Welcome back!'),
 
 		('account_restored', 'uk',
-		 'Кабінет №{account_id, number, ::group-off} відновлено',
-'{restored_on} кабінет відновлено з усіма даними, як було.
+		 kb_utf8('Кабінет №{account_id, number, ::group-off} відновлено'),
+kb_utf8('{restored_on} кабінет відновлено з усіма даними, як було.
 На балансі {balance}.
 {in_debt, select, true {{stage, select,
 restrict {Будь ласка, сплатіть {amount_due}.
@@ -265,7 +265,7 @@ restrict {Будь ласка, сплатіть {amount_due}.
 blocked {Будь ласка, сплатіть {amount_due}.
 До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли.}
 other {Будь ласка, сплатіть {amount_due}, щоб доступ залишався повним.}}} other {Зараз платити нічого не потрібно.}}
-З поверненням!'),
+З поверненням!')),
 
 		-- For the application: the account has no members left.
 		('account_purged', 'en',
@@ -275,14 +275,17 @@ Its members'' personal data and usage are erased; the journal is kept, as the la
 Please erase what the application itself still has of this account.'),
 
 		('account_purged', 'uk',
-		 'Дані кабінету №{account_id, number, ::group-off} стерто',
-'Дані кабінету №{account_id, number, ::group-off} стерто {purged_on}
+		 kb_utf8('Дані кабінету №{account_id, number, ::group-off} стерто'),
+kb_utf8('Дані кабінету №{account_id, number, ::group-off} стерто {purged_on}
 Особисті дані його учасників та облік використання видалено; журнал залишається, як того вимагає закон.
-Будь ласка, зітріть усе, що про цей кабінет іще зберігає сам застосунок.')
-	) AS t (kind, language, subject, body);
-COMMENT ON VIEW standard_template IS 'The built-in texts of notices, in English and Ukrainian (N4)';
+Будь ласка, зітріть усе, що про цей кабінет іще зберігає сам застосунок.'))
+	) AS t (kind, language, subject, body)
+	-- what the database's encoding cannot hold is left out
+	WHERE t.subject IS NOT NULL AND t.body IS NOT NULL;
+COMMENT ON VIEW standard_template IS
+'The built-in texts of notices, in English and, where the database''s encoding can hold it, in Ukrainian (N4)';
 COMMENT ON COLUMN standard_template.kind IS 'The kind of notice';
-COMMENT ON COLUMN standard_template.language IS 'en or uk';
+COMMENT ON COLUMN standard_template.language IS '"en" or "uk"';
 COMMENT ON COLUMN standard_template.subject IS 'Pattern of the subject, one line';
 COMMENT ON COLUMN standard_template.body IS 'Pattern of the text';
 
@@ -295,10 +298,13 @@ CREATE TABLE kbilling.notice_template (
 	PRIMARY KEY (policy, kind, language)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.notice_template', '');
-COMMENT ON TABLE notice_template IS 'A service''s own texts of notices, which come before the built-in ones; written by kb_set_template';
-COMMENT ON COLUMN notice_template.policy IS 'For accounts whose tariff has this policy; those of "standard" are for every policy that has none';
+COMMENT ON TABLE notice_template IS
+'A service''s own texts of notices, which come before the built-in ones; written by kb_set_template';
+COMMENT ON COLUMN notice_template.policy IS
+'The text is for accounts whose tariff has this policy. One of "standard" is also for policies without a text of '
+'their own';
 COMMENT ON COLUMN notice_template.kind IS 'The kind of notice';
-COMMENT ON COLUMN notice_template.language IS 'Tag of BCP 47, in small letters';
+COMMENT ON COLUMN notice_template.language IS 'Language tag of BCP 47, in lower case';
 COMMENT ON COLUMN notice_template.subject IS 'Pattern of the subject, one line';
 COMMENT ON COLUMN notice_template.body IS 'Pattern of the text';
 
@@ -317,7 +323,8 @@ BEGIN ATOMIC
 	LIMIT 1;
 END;
 COMMENT ON FUNCTION kb_template(text, kb_notice_kind, text) IS
-'The text in force, and its language: the policy''s own, the own of policy "standard", or the built-in, each in the language or in its first part (uk for uk-UA); else the same in English';
+'The text in force, and its language: the policy''s own text, that of the policy "standard", or the built-in one, '
+'each in the language or in its first part ("uk" for "uk-UA"); if there is none, the same in English';
 
 CREATE FUNCTION kbilling.kb_set_template(kind kb_notice_kind, language text, subject text, body text, policy text = 'standard')
 	RETURNS void
@@ -338,7 +345,9 @@ BEGIN ATOMIC
 	ON CONFLICT ON CONSTRAINT notice_template_pkey DO UPDATE SET subject = excluded.subject, body = excluded.body;
 END;
 COMMENT ON FUNCTION kb_set_template(kb_notice_kind, text, text, text, text) IS
-'Sets a service''s own text of a kind of notice in a language, for the accounts of a policy; 22023 for an unknown policy, a blank subject or text, a subject of two lines, or a pattern that is wrong or has what notice_kind does not show';
+'Sets a service''s own text for a kind of notice in a language, for the accounts of a policy. '
+'Errors: 22023 for an unknown policy, a blank subject or text, a subject of two lines, a syntax error in a pattern, '
+'and a fact that kbilling.notice_kind does not show';
 
 CREATE FUNCTION kbilling.kb_drop_template(kind kb_notice_kind, language text, policy text = 'standard')
 	RETURNS void
@@ -352,4 +361,6 @@ BEGIN ATOMIC
 	WHERE (t.policy, t.kind, t.language) = (kb_drop_template.policy, kb_drop_template.kind, lower(kb_drop_template.language));
 END;
 COMMENT ON FUNCTION kb_drop_template(kb_notice_kind, text, text) IS
-'Takes a service''s own text away, so that the next in kb_template''s order holds; 22023 if there is none';
+'Drops a service''s own text for a kind of notice in a language, so that the text of the policy "standard" or the '
+'built-in one holds again. '
+'Errors: 22023 if there is none';

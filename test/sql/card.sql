@@ -265,19 +265,10 @@ FROM (VALUES
 CREATE TEMP TABLE note (memo kb_text, metadata kb_json);
 SELECT lives_ok($$INSERT INTO note VALUES ('thanks', '{"order": 17}'), (NULL, NULL)$$, 'T4: other text, JSON and NULL pass');
 
+\ir ../include/error.sql
 -- All that an error tells
-CREATE FUNCTION pg_temp.told(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-	hint text;
-	context text;
-BEGIN
-	EXECUTE statement;
-	RETURN '';
-EXCEPTION WHEN SQLSTATE 'KB008' THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, context = PG_EXCEPTION_CONTEXT;
-	RETURN concat_ws(' | ', SQLSTATE, SQLERRM, detail, hint, context);
-END $$;
+CREATE FUNCTION pg_temp.told(statement text) RETURNS text LANGUAGE sql
+	RETURN (SELECT concat_ws(' | ', r.state, r.message, r.detail, r.hint, r.context) FROM pg_temp.raised(statement) r);
 
 SELECT is(pg_temp.told(statement),
 	'KB008 | value holds what looks like a payment card number'
@@ -328,14 +319,7 @@ SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM wr
 	) AS t (name, reason) ORDER BY 1$$,
 	'T4: text and JSON are of the domains, but for columns of kbilling''s own words');
 
-CREATE FUNCTION pg_temp.write_state(statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-	EXECUTE statement;
-	RETURN 'written';
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE;
-END $$;
-SELECT is(pg_temp.write_state(format('INSERT INTO %s (%I) VALUES (%L)', relation, attname, CASE type WHEN 'kb_json'::regtype THEN json ELSE spelling END)), 'KB008',
+SELECT is((pg_temp.raised(format('INSERT INTO %s (%I) VALUES (%L)', relation, attname, CASE type WHEN 'kb_json'::regtype THEN json ELSE spelling END))).state, 'KB008',
 	format('T4: %s.%s refuses %s', relname, attname, CASE type WHEN 'kb_json'::regtype THEN json ELSE spelling END))
 FROM written, (VALUES ('4111111111111111', '{"4111111111111111": 1}'), ('by 5555 5555 5555 4444', '[{"note": "by 5555 5555 5555 4444"}]')) AS t (spelling, json)
 WHERE type IN ('kb_text'::regtype, 'kb_json'::regtype)
@@ -365,21 +349,10 @@ WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnames
 	-- names of kbilling's own arguments; and two that are called with what has been checked
 	AND p.proname <> 'kb_require_not_null';
 SELECT isnt((SELECT count(DISTINCT proname) FROM call), 0::bigint, 'T4: there are functions that take text');
-CREATE FUNCTION pg_temp.repeated(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	told text;
-	detail text;
-	hint text;
-	context text;
-BEGIN
-	EXECUTE statement;
-	RETURN NULL;
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, context = PG_EXCEPTION_CONTEXT;
-	-- the statement around is plpgsql's to show, not the function's
-	told := concat_ws(' | ', SQLERRM, detail, hint, regexp_replace(context, 'SQL statement ".*', ''));
-	RETURN CASE WHEN kb_has_card_number(told) THEN told END;
-END $$;
+-- All that an error tells, if it repeats a card number; the statement around is plpgsql's to show, not the function's
+CREATE FUNCTION pg_temp.repeated(statement text) RETURNS text LANGUAGE sql RETURN (
+	SELECT told FROM pg_temp.raised(statement) r, concat_ws(' | ', r.message, r.detail, r.hint, regexp_replace(r.context, 'SQL statement ".*', '')) told
+	WHERE kb_has_card_number(told));
 SELECT is(pg_temp.repeated(statement), NULL, format('T4: %s, argument %s: no error repeats the number', proname, i)) FROM call;
 
 SELECT ok(kb_refuse_card_number('thanks'::text) AND kb_refuse_card_number('{"order": 17}'::jsonb), 'T4: other values are let through');

@@ -8,17 +8,14 @@ SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '30.00'), kb_
 	kb_create_tariff('brisk', 'USD', policy => 'brisk'), kb_create_tariff('chatty', 'USD', policy => 'chatty'), kb_create_tariff('instant', 'USD', policy => 'instant')
 \g /dev/null
 
-CREATE FUNCTION pg_temp.tick(at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-	PERFORM set_config('kbilling.clock', at::text, false);
-END $$;
+\ir ../include/clock.sql
 -- A sweep at noon of each day, or of each that is not left out
 CREATE PROCEDURE pg_temp.sweep_days(from_day date, to_day date, but daterange = 'empty') LANGUAGE plpgsql AS $$
 DECLARE
 	day date;
 BEGIN
 	FOR day IN SELECT generate_series(from_day::timestamp, to_day, '1 day')::date LOOP
-		PERFORM pg_temp.tick(timezone('UTC', day + time '12:00'));
+		PERFORM pg_temp.clock(timezone('UTC', day + time '12:00'));
 		IF NOT day <@ but THEN
 			COMMIT;
 			CALL kb_sweep();
@@ -30,16 +27,7 @@ CREATE FUNCTION pg_temp.story(id bigint) RETURNS text LANGUAGE sql
 		FROM closure_step WHERE account_id = id);
 CREATE FUNCTION pg_temp.notices(id bigint) RETURNS text LANGUAGE sql
 	RETURN (SELECT string_agg(concat_ws(' ', to_char(written_at, 'MM-DD'), kind), '; ' ORDER BY notice_no) FROM notice WHERE account_id = id AND kind::text ~ '^(closure|account)');
-CREATE FUNCTION pg_temp.outcome(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-BEGIN
-	EXECUTE statement;
-	RETURN 'done';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-	RETURN concat_ws(' ', SQLSTATE, nullif(detail, ''));
-END $$;
+\ir ../include/error.sql
 
 -- The reminders, as values: scheduled on the 1st, the deletion on the 11th
 
@@ -71,31 +59,31 @@ SELECT throws_ok($$INSERT INTO policy (policy, reminder_days) VALUES ('wrong', '
 
 -- D1: the conditions, by hand
 
-SELECT pg_temp.tick('2026-01-01 12:00+00')
+SELECT pg_temp.clock('2026-01-01 12:00+00')
 \g /dev/null
 SELECT kb_create_account('ann', 'free', id, email => 'ann@example.org') FROM unnest('{1,2,3,4}'::int[]) AS id
 \g /dev/null
 SELECT kb_add_member(1, 'eve', 'employee'), kb_add_member(1, 'bob', 'admin')
 \g /dev/null
-SELECT pg_temp.tick('2026-01-12 12:00+00'), kb_login(1, 'eve')
+SELECT pg_temp.clock('2026-01-12 12:00+00'), kb_login(1, 'eve')
 \g /dev/null
-SELECT pg_temp.tick('2026-02-10 23:59+00'), kb_apply_topup(1, '5.00 USD', 'card', 'a')
+SELECT pg_temp.clock('2026-02-10 23:59+00'), kb_apply_topup(1, '5.00 USD', 'card', 'a')
 \g /dev/null
-SELECT is(pg_temp.outcome('SELECT kb_schedule_closure(1, ''support'')'),
+SELECT is(pg_temp.refusal('SELECT kb_schedule_closure(1, ''support'')'),
 	'KB011 It was created 40 days ago, and must be older than 40 days. It was in use 29 days ago, and must be idle for 30 days. Its balance is 5.00 USD, and must be zero or less.',
 	'D1: the error names each condition that is not met');
 SELECT throws_ok('SELECT kb_schedule_closure(1, ''support'')', 'KB011', 'account 1 may not be closed', 'D1: and the account');
-SELECT is(pg_temp.outcome('SELECT kb_schedule_closure(2, ''support'')'), 'KB011 It was created 40 days ago, and must be older than 40 days.', 'D1: more than 40 days');
-SELECT pg_temp.tick('2026-02-11 00:00+00')
+SELECT is(pg_temp.refusal('SELECT kb_schedule_closure(2, ''support'')'), 'KB011 It was created 40 days ago, and must be older than 40 days.', 'D1: more than 40 days');
+SELECT pg_temp.clock('2026-02-11 00:00+00')
 \g /dev/null
-SELECT is(pg_temp.outcome('SELECT kb_schedule_closure(1, ''support'')'), 'KB011 Its balance is 5.00 USD, and must be zero or less.', 'D1: the 41st day, 30 days after the login: only the balance is left');
+SELECT is(pg_temp.refusal('SELECT kb_schedule_closure(1, ''support'')'), 'KB011 Its balance is 5.00 USD, and must be zero or less.', 'D1: the 41st day, 30 days after the login: only the balance is left');
 SELECT is(kb_schedule_closure(2, 'support', 'asked for it'), '2026-02-21', 'D2: ten days ahead');
 SELECT is(kb_schedule_closure(2, 'somebody else'), '2026-02-21', 'D2: of one that is closing it gives the day');
 SELECT is(pg_temp.story(2), '02-11 scheduled for 02-21 by support asked for it', 'and changes nothing');
 SELECT is(pg_temp.notices(2), '02-11 closure_scheduled', 'D2: the owner gets a notice at once');
-SELECT is(pg_temp.outcome(format('SELECT kb_schedule_closure(%s)', args)), state, 'KB001, 22004, 22023: ' || args)
+SELECT is(pg_temp.refusal(format('SELECT kb_schedule_closure(%s)', args)), state, 'KB001, 22004, 22023: ' || args)
 FROM (VALUES ('77, ''x''', 'KB001 kbilling.account has no such row.'), ('3, NULL', '22004'), ('NULL, ''x''', '22004'), ('3, ''''', '22023')) AS t (args, state);
-SELECT is(pg_temp.outcome('SELECT kb_schedule_closure(3, ''4111 1111 1111 1111'')') ~ '^KB008', true, 'T4: no card number comes in');
+SELECT is(pg_temp.refusal('SELECT kb_schedule_closure(3, ''4111 1111 1111 1111'')') ~ '^KB008', true, 'T4: no card number comes in');
 
 -- D3: it works as before, and every member sees the date
 
@@ -109,14 +97,14 @@ SELECT is((kb_access(2, 'owner')).access, 'full', 'D3: it works as before');
 SELECT kb_refund(1, '5.00 USD', 'r')
 \g /dev/null
 SELECT is(kb_schedule_closure(1, 'support'), '2026-02-21', 'D1: paid back, it may be closed');
-SELECT is(pg_temp.outcome('SELECT kb_cancel_closure(1, ''eve'')'), 'KB004 Only an owner or admin does so (D4).', 'D4: an employee does not cancel');
-SELECT is(pg_temp.outcome('SELECT kb_cancel_closure(1, ''nobody'')'), 'KB004 kbilling.member has no such row.', 'D4: nor does a stranger');
-SELECT is(pg_temp.outcome('SELECT kb_cancel_closure(1, ''bob'')'), 'done', 'D4: an admin does');
-SELECT is(pg_temp.outcome('SELECT kb_cancel_closure(1, ''bob'')'), '55000 It is active.', 'D4: once');
+SELECT is(pg_temp.refusal('SELECT kb_cancel_closure(1, ''eve'')'), 'KB004 Only an owner or admin does so (D4).', 'D4: an employee does not cancel');
+SELECT is(pg_temp.refusal('SELECT kb_cancel_closure(1, ''nobody'')'), 'KB004 kbilling.member has no such row.', 'D4: nor does a stranger');
+SELECT is(pg_temp.refusal('SELECT kb_cancel_closure(1, ''bob'')'), 'done', 'D4: an admin does');
+SELECT is(pg_temp.refusal('SELECT kb_cancel_closure(1, ''bob'')'), '55000 It is active.', 'D4: once');
 SELECT is(pg_temp.story(1), '02-11 scheduled for 02-21 by support; 02-11 cancelled for 02-21 by bob member', 'D4: with who and why');
 SELECT is(pg_temp.notices(1), '02-11 closure_scheduled; 02-11 closure_cancelled', 'N5: and a notice');
 SELECT is((kb_access(1, 'owner')).delete_on, NULL, 'D4: the date is gone');
-SELECT is(pg_temp.outcome('SELECT kb_schedule_closure(1, ''support'')'), 'KB011 It was in use 0 days ago, and must be idle for 30 days.', 'D4: who cancels uses the account');
+SELECT is(pg_temp.refusal('SELECT kb_schedule_closure(1, ''support'')'), 'KB011 It was in use 0 days ago, and must be idle for 30 days.', 'D4: who cancels uses the account');
 SELECT kb_schedule_closure(3, 'support'), kb_adjust(3, '-7.00 USD', 'f', 'a fee'), kb_apply_topup(3, '7.00 USD', 'card', 'a', 'ann')
 \g /dev/null
 SELECT is(state, 'closing', 'D4: a top-up to zero does not cancel') FROM account WHERE account_id = 3;
@@ -130,7 +118,7 @@ SELECT is(pg_temp.notices(3), '02-11 closure_scheduled; 02-11 closure_cancelled'
 
 -- The sweep: the whole way
 
-SELECT pg_temp.tick('2026-03-01 00:00+00')
+SELECT pg_temp.clock('2026-03-01 00:00+00')
 \g /dev/null
 SELECT kb_create_account('ann', tariff, id, zone, email => 'ann@example.org') FROM (VALUES
 	(11, 'std', 'UTC'), (12, 'std', 'UTC'), (13, 'std', 'UTC'), (14, 'free', 'UTC'), (15, 'free', 'UTC'), (16, 'std', 'UTC'), (17, 'chatty', 'UTC'), (18, 'brisk', 'UTC')) AS t (id, tariff, zone)
@@ -141,7 +129,7 @@ CALL pg_temp.sweep_days('2026-03-02', '2026-04-15');
 SELECT is(pg_temp.story(11), '04-11 scheduled for 04-21 by sweep', 'D1: on the 41st day, not before');
 SELECT is(pg_temp.story(12), NULL, 'D1: one with money is not closed');
 SELECT is(closure_check_on, NULL, 'W1: nor looked at again') FROM account WHERE account_id = 12;
-SELECT pg_temp.tick('2026-04-16 12:00+00'), kb_login(14, 'ann'), kb_apply_topup(13, '100.00 USD', 'card', 'a')
+SELECT pg_temp.clock('2026-04-16 12:00+00'), kb_login(14, 'ann'), kb_apply_topup(13, '100.00 USD', 'card', 'a')
 \g /dev/null
 CALL pg_temp.sweep_days('2026-04-16', '2026-04-25');
 SELECT is(pg_temp.story(11), '04-11 scheduled for 04-21 by sweep; 04-18 reminded for 04-21 by sweep r3; 04-20 reminded for 04-21 by sweep r1; 04-21 deleted for 04-21 by sweep',
@@ -158,7 +146,7 @@ SELECT is(pg_temp.story(18), '03-03 scheduled for 03-06 by sweep; 03-06 deleted 
 
 SELECT is((SELECT array_agg((kb_access(11, role)).access) FROM unnest(enum_range(NULL::kb_role)) AS role), '{denied,denied,denied}', 'D5: a deleted account is out of reach for everyone');
 SELECT is((kb_login(11, 'ann')).access, 'denied', 'D5: nobody gets in');
-SELECT is(pg_temp.outcome(call), 'KB010 ' || detail, 'D5: ' || call) FROM (VALUES
+SELECT is(pg_temp.refusal(call), 'KB010 ' || detail, 'D5: ' || call) FROM (VALUES
 	('SELECT kb_apply_topup(11, ''1 USD'', ''card'', ''z'')', 'Nothing is posted to a deleted account.'),
 	('SELECT kb_add_member(11, ''x'', ''owner'')', 'Nothing about a deleted account is changed.'),
 	('SELECT kb_schedule_closure(11, ''x'')', 'Nothing about a deleted account is changed.'),
@@ -176,15 +164,15 @@ SELECT is((kb_access(14, 'owner', '2026-04-22 12:00+00')).delete_on, NULL, 'S6: 
 
 -- D5: restored, as it was; the months that ended meanwhile are never charged
 
-SELECT is(pg_temp.outcome('SELECT kb_restore_account(14, ''support'')'), '55000 It is active.', 'D5: only a deleted account is restored');
-SELECT pg_temp.tick('2026-05-10 23:59+00'), kb_restore_account(11, 'support')
+SELECT is(pg_temp.refusal('SELECT kb_restore_account(14, ''support'')'), '55000 It is active.', 'D5: only a deleted account is restored');
+SELECT pg_temp.clock('2026-05-10 23:59+00'), kb_restore_account(11, 'support')
 \g /dev/null
-SELECT is(pg_temp.outcome('SELECT kb_restore_account(11, ''support'')'), '55000 It is active.', 'D5: once');
+SELECT is(pg_temp.refusal('SELECT kb_restore_account(11, ''support'')'), '55000 It is active.', 'D5: once');
 SELECT is(charged_through, '2026-04-30', 'D5: April ended while it was deleted') FROM account WHERE account_id = 11;
 SELECT is((SELECT string_agg(to_char(period, 'MM'), ' ') FROM entry WHERE account_id = 11), '03', 'D5: and is not charged');
 SELECT is((SELECT array_agg(member) FROM member WHERE account_id = 11), '{ann}', 'D5: as it was');
 SELECT is(balance::text, '-30.00 USD', 'D5: with its debt') FROM account WHERE account_id = 11;
-SELECT is(pg_temp.outcome('SELECT kb_schedule_closure(11, ''support'')'), 'KB011 It was in use 0 days ago, and must be idle for 30 days.', 'D5: restoring counts as activity');
+SELECT is(pg_temp.refusal('SELECT kb_schedule_closure(11, ''support'')'), 'KB011 It was in use 0 days ago, and must be idle for 30 days.', 'D5: restoring counts as activity');
 CALL pg_temp.sweep_days('2026-05-11', '2026-06-08');
 SELECT is((SELECT string_agg(format('%s %s', to_char(period, 'MM'), amount), ', ' ORDER BY seq) FROM entry WHERE account_id = 11), '03 -30.00 USD, 05 -30.00 USD',
 	'D5: the month it is restored in is charged as if nothing had happened');
@@ -195,40 +183,40 @@ SELECT is(substr(pg_temp.story(11), 147), '05-10 restored by support; 06-09 sche
 
 -- D5: the last day of the window, and D6
 
-SELECT pg_temp.tick('2026-07-08 23:59+00')
+SELECT pg_temp.clock('2026-07-08 23:59+00')
 \g /dev/null
 BEGIN;
-SELECT is(pg_temp.outcome('SELECT kb_restore_account(11, ''support'')'), 'done', 'D5: on the 20th day it can still be restored');
+SELECT is(pg_temp.refusal('SELECT kb_restore_account(11, ''support'')'), 'done', 'D5: on the 20th day it can still be restored');
 ROLLBACK;
-SELECT pg_temp.tick('2026-07-09 00:00+00')
+SELECT pg_temp.clock('2026-07-09 00:00+00')
 \g /dev/null
-SELECT is(pg_temp.outcome('SELECT kb_restore_account(11, ''support'')'), 'KB010 It could be restored until 2026-07-08 (D5).', 'D5: then it cannot, though no sweep has come yet');
+SELECT is(pg_temp.refusal('SELECT kb_restore_account(11, ''support'')'), 'KB010 It could be restored until 2026-07-08 (D5).', 'D5: then it cannot, though no sweep has come yet');
 CALL kb_sweep();
 SELECT is(state, 'purged', 'D6: on the 20th day after the deletion it is purged') FROM account WHERE account_id = 11;
-SELECT is(pg_temp.outcome('SELECT kb_restore_account(11, ''support'')'), 'KB010 Its data is gone (D6).', 'D6: for good');
+SELECT is(pg_temp.refusal('SELECT kb_restore_account(11, ''support'')'), 'KB010 Its data is gone (D6).', 'D6: for good');
 SELECT is_empty('SELECT FROM member WHERE account_id = 11 UNION ALL SELECT FROM activity WHERE account_id = 11', 'D6: members are gone');
 SELECT is((SELECT count(*) FROM entry WHERE account_id = 11), 2::bigint, 'D6: the journal stays');
-SELECT is(pg_temp.outcome('SELECT kb_restore_account(99, ''support'')'), 'KB001 kbilling.account has no such row.', 'KB001');
-SELECT is(pg_temp.outcome('SELECT kb_restore_account(11, NULL)'), '22004', '22004');
+SELECT is(pg_temp.refusal('SELECT kb_restore_account(99, ''support'')'), 'KB001 kbilling.account has no such row.', 'KB001');
+SELECT is(pg_temp.refusal('SELECT kb_restore_account(11, NULL)'), '22004', '22004');
 SELECT throws_ok('DELETE FROM closure_step WHERE account_id = 11', 'KB007', NULL, 'D: the history stays as it is');
 
 -- D7: a late sweep skips no step
 
-SELECT pg_temp.tick('2026-08-01 00:00+00')
+SELECT pg_temp.clock('2026-08-01 00:00+00')
 \g /dev/null
 SELECT kb_create_account('ann', 'free', id) FROM unnest('{21,22,23,24,25}'::int[]) AS id
 \g /dev/null
 CALL pg_temp.sweep_days('2026-08-01', '2026-12-31', '[2026-09-11,2026-11-10)');
 SELECT is(pg_temp.story(21), '11-10 scheduled for 11-20 by sweep; 11-17 reminded for 11-20 by sweep r3; 11-19 reminded for 11-20 by sweep r1; 11-20 deleted for 11-20 by sweep; 12-10 purged for 11-20 by sweep',
 	'D7: two months late, the full notice time counts from the day of the notice');
-SELECT pg_temp.tick('2027-01-01 00:00+00')
+SELECT pg_temp.clock('2027-01-01 00:00+00')
 \g /dev/null
 SELECT kb_create_account('ann', 'free', 31)
 \g /dev/null
 CALL pg_temp.sweep_days('2027-02-10', '2027-03-31', '[2027-02-17,2027-02-20)');
 SELECT is(pg_temp.story(31), '02-11 scheduled for 02-21 by sweep; 02-20 reminded for 02-21 by sweep r1; 02-21 deleted for 02-21 by sweep; 03-13 purged for 02-21 by sweep',
 	'D7: a reminder whose day has passed goes with the next');
-SELECT pg_temp.tick('2027-04-01 00:00+00')
+SELECT pg_temp.clock('2027-04-01 00:00+00')
 \g /dev/null
 SELECT kb_create_account('ann', 'free', 32)
 \g /dev/null
@@ -237,7 +225,7 @@ SELECT is(pg_temp.story(32), '05-12 scheduled for 05-22 by sweep; 05-30 reminded
 	'D7: all reminders missed: one is given, and the deletion put off by its days');
 SELECT is((SELECT facts FROM notice WHERE account_id = 32 AND kind = 'closure_reminder'), '{"days": 1, "stage": "ok", "in_debt": false, "delete_on": "2027-05-31", "amount_due": "0.00 USD"}',
 	'D7: which the reminder says');
-SELECT pg_temp.tick('2027-08-01 00:00+00')
+SELECT pg_temp.clock('2027-08-01 00:00+00')
 \g /dev/null
 SELECT kb_create_account('ann', 'free', 33)
 \g /dev/null
@@ -247,7 +235,7 @@ SELECT is(pg_temp.story(33), '09-11 scheduled for 09-21 by sweep; 09-18 reminded
 
 -- D4: the balance is above zero on the date, though not by a top-up
 
-SELECT pg_temp.tick('2027-12-01 00:00+00')
+SELECT pg_temp.clock('2027-12-01 00:00+00')
 \g /dev/null
 SELECT kb_create_account('ann', 'free', 34)
 \g /dev/null
@@ -284,11 +272,11 @@ SELECT is(pg_temp.story(42), '02-24 scheduled for 03-05 by sweep; 02-29 reminded
 
 -- What is to come
 
-SELECT pg_temp.tick('2028-03-06 12:00+00'), kb_create_account('ann', 'std', 43, created_at => '2028-01-01 00:00+00'), kb_create_account('ann', 'std', 44, created_at => '2028-01-01 00:00+00')
+SELECT pg_temp.clock('2028-03-06 12:00+00'), kb_create_account('ann', 'std', 43, created_at => '2028-01-01 00:00+00'), kb_create_account('ann', 'std', 44, created_at => '2028-01-01 00:00+00')
 \g /dev/null
 CALL kb_sweep();
 SELECT results_eq('SELECT account_id, delete_on FROM account WHERE account_id IN (43, 44) ORDER BY 1', $$VALUES (43::bigint, '2028-03-16'::date), (44, '2028-03-16')$$, 'D1: two that are closing');
-SELECT pg_temp.tick('2028-03-07 12:00+00'), kb_cancel_closure(44, 'ann')
+SELECT pg_temp.clock('2028-03-07 12:00+00'), kb_cancel_closure(44, 'ann')
 \g /dev/null
 SELECT is((SELECT array_agg((kb_access(id, 'owner', at)).access ORDER BY at) FROM unnest('{2028-03-15,2028-03-17,2028-05-02}'::timestamptz[]) AS at), access::kb_access[], 'S6: account ' || id)
 FROM (VALUES (43, '{denied,denied,denied}'), (44, '{denied,denied,denied}')) AS t (id, access);
@@ -300,7 +288,7 @@ SELECT kb_cancel_closure(43, 'ann')
 
 -- Usage of months that are never charged
 
-SELECT pg_temp.tick('2028-03-01 00:00+00')
+SELECT pg_temp.clock('2028-03-01 00:00+00')
 \g /dev/null
 SELECT kb_create_service('s', 'metered'), kb_create_service('m', 'metered', aggregation => 'max'), kb_set_price('std', 's', '1.00 each'), kb_set_price('std', 'm', '1.00 each'), kb_create_account('ann', 'std', 51)
 \g /dev/null

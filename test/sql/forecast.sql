@@ -17,7 +17,7 @@ SELECT kb_set_price('std', 'base', '30.00'), kb_set_price('std', 'seat', '4.00 e
 \g /dev/null
 SELECT kb_set_price('usage', s, '1.00 each') FROM unnest('{sum,count,max,last,unique}'::text[]) AS s
 \g /dev/null
-CREATE FUNCTION pg_temp.clock(at timestamptz) RETURNS void LANGUAGE sql AS 'SELECT set_config(''kbilling.clock'', at::text, false)';
+\ir ../include/clock.sql
 CREATE FUNCTION pg_temp.open(id bigint, tariff text = 'std', since timestamptz = '2026-11-01 00:00+00', zone text = 'UTC') RETURNS bigint LANGUAGE sql
 	RETURN kb_create_account('olena', tariff, id, zone, created_at => since);
 -- "month charge on-day balance stage" of each month, without the currency

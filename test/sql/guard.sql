@@ -18,10 +18,10 @@ SELECT kb_create_tariff('std', 'USD')
 CREATE TABLE public.stage_account (account_id bigint PRIMARY KEY, stage text, debt_since date);
 INSERT INTO public.stage_account VALUES (1, 'ok', NULL), (2, 'grace', '2026-11-18'), (3, 'remind', '2026-11-15'), (4, 'restrict', '2026-11-12'), (5, 'blocked', '2026-11-11'),
 	(6, 'deferred', '2026-11-03'), (7, 'deleted', NULL), (8, 'closing', NULL);
-CREATE FUNCTION public.clock(at text) RETURNS void LANGUAGE sql AS 'SELECT set_config(''kbilling.clock'', at, false)';
+\ir ../include/clock.sql
 SELECT kb_create_account('own', 'std', account_id), kb_add_member(account_id, 'adm', 'admin'), kb_add_member(account_id, 'emp', 'employee') FROM public.stage_account ORDER BY account_id
 \g /dev/null
-SELECT public.clock(debt_since || ' 10:00+00'), kb_adjust(account_id, '-5.00 USD', 'debt', 'debt') FROM public.stage_account WHERE debt_since IS NOT NULL ORDER BY debt_since
+SELECT pg_temp.clock((debt_since || ' 10:00+00')::timestamptz), kb_adjust(account_id, '-5.00 USD', 'debt', 'debt') FROM public.stage_account WHERE debt_since IS NOT NULL ORDER BY debt_since
 \g /dev/null
 SET kbilling.clock = '2026-11-20 10:00+00';
 SELECT kb_defer(6, '2026-11-20', 'sue', 'asked')
@@ -41,8 +41,8 @@ EXCEPTION
 	WHEN SQLSTATE 'UNDO0' THEN RETURN 'through';
 	WHEN OTHERS THEN RETURN SQLSTATE;
 END $$;
--- An error in full: "SQLSTATE message | detail | hint"
-CREATE FUNCTION public.error_of(statement text, account bigint = NULL, member text = NULL) RETURNS text LANGUAGE plpgsql AS $$
+-- An error in full, by a member (NULL: by nobody): "SQLSTATE message | detail | hint"
+CREATE FUNCTION public.error_as(statement text, account bigint = NULL, member text = NULL) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	detail text;
 	hint text;
@@ -188,7 +188,7 @@ RESET ROLE;
 
 -- E1: KB003 and what it says
 
-SELECT is(public.error_of(format('INSERT INTO public.%s VALUES (99, %s)', tab, account), acting, member), expected, format('E1: %s, account %s, member %s', tab, account, member))
+SELECT is(public.error_as(format('INSERT INTO public.%s VALUES (99, %s)', tab, account), acting, member), expected, format('E1: %s, account %s, member %s', tab, account, member))
 FROM unnest('{before_row,after_row,by_statement}'::text[]) AS tab, (VALUES
 	(5, NULL, NULL, 'KB003 nothing is written for account 5 | Its stage is "blocked": 5.00 USD is due, since 2026-11-11; access is "denied" (S3). | An owner or admin can top up at any time (T1); paying 5.00 USD gives full access back.'),
 	(5, 5, 'emp', 'KB003 member "emp" may not write for account 5 | Its stage is "blocked": 5.00 USD is due, since 2026-11-11; access is "denied" (S3). | An owner or admin can top up at any time (T1); paying 5.00 USD gives full access back.'),
@@ -198,11 +198,11 @@ FROM unnest('{before_row,after_row,by_statement}'::text[]) AS tab, (VALUES
 	(2, 1, 'own', 'KB003 member "own" of account 1 may not write for account 2 | The transaction acts for that member (E4). | Call kb_act_as for a member of the account that is written for.'),
 	(404, NULL, NULL, 'KB001 account 404 does not exist | kbilling.account has no such row. | Create it with kb_create_account.')
 ) AS t (account, acting, member, expected);
-SELECT is(public.error_of('INSERT INTO public.strict_before VALUES (99, 1)'),
+SELECT is(public.error_as('INSERT INTO public.strict_before VALUES (99, 1)'),
 	'KB003 nothing is written for account 1 without a member | The transaction acts for nobody, and the guard wants to know for whom (E4). | Call kb_act_as first, in the same transaction.', 'E1: no member');
-SELECT is(public.error_of('INSERT INTO public.before_row VALUES (99, NULL)'),
+SELECT is(public.error_as('INSERT INTO public.before_row VALUES (99, NULL)'),
 	'22004 column "account_id" must not be null | Trigger "guard" on table "before_row" passes the row to kb_guard.', 'E1: no account');
-SELECT is(public.error_of('DO $$ BEGIN PERFORM kbilling.kb_remove_member(1, ''emp''); INSERT INTO public.before_row VALUES (99, 1, NULL); END $$', 1, 'emp'),
+SELECT is(public.error_as('DO $$ BEGIN PERFORM kbilling.kb_remove_member(1, ''emp''); INSERT INTO public.before_row VALUES (99, 1, NULL); END $$', 1, 'emp'),
 	'KB003 "emp" is no member of account 1 any more | The member was removed after the transaction had begun to act for it. | Act for another member.', 'E1: a member that was removed');
 SELECT is((SELECT string_agg(format('%s %s', id, account_id), ',' ORDER BY id) FROM public.before_row WHERE note = 'there'), '1 1,2 2,3 3,4 4,5 5,6 6,7 7,8 8', 'E1: the rows are what they were');
 
@@ -245,7 +245,7 @@ SELECT is(public.misattached(replace(attachment, '$g', 'EXECUTE FUNCTION kbillin
 	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''account_id'', ''member'')', 'INSERT INTO public.misled VALUES (1, 1)', 'KB003 nothing is written for account 1 without a member')
 ) AS t (attachment, statement, expected);
 CREATE TRIGGER g BEFORE TRUNCATE ON public.misled FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard('account_id');
-SELECT is(public.error_of('TRUNCATE public.misled'), '39P01 trigger "g" on public.misled is attached wrongly | A TRUNCATE does not say whose rows there were. | '
+SELECT is(public.error_as('TRUNCATE public.misled'), '39P01 trigger "g" on public.misled is attached wrongly | A TRUNCATE does not say whose rows there were. | '
 	|| 'Attach it so: CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON ... FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard(''account column''); '
 	|| 'or for each kind of statement AFTER, REFERENCING NEW TABLE AS added or OLD TABLE AS removed (UPDATE: both), FOR EACH STATEMENT.', 'E1: an attachment that is wrong is told the right one');
 SELECT throws_ok('SELECT kb_guard()', NULL, NULL, 'E1: it is called as a trigger only');
@@ -501,9 +501,9 @@ DECLARE
 	saw text = '';
 BEGIN
 	PERFORM kbilling.kb_act_as(1, 'own');
-	PERFORM public.clock('2026-11-01 10:00+00');
+	PERFORM pg_temp.clock('2026-11-01 10:00+00');
 	PERFORM kbilling.kb_adjust(1, '-5 USD', 'loop', 'loop');
-	PERFORM public.clock('2026-11-20 10:00+00');
+	PERFORM pg_temp.clock('2026-11-20 10:00+00');
 	FOR i IN 1..6 LOOP
 		saw = saw || public.can(1)::int || (public.can_see(1) > 0)::int || ' ';
 		PERFORM kbilling.kb_adjust(1, CASE WHEN i % 2 = 1 THEN '5.00 USD' ELSE '-5.00 USD' END::kbilling.kb_money, 'loop ' || i, 'loop');
@@ -720,15 +720,9 @@ DROP ROLE kbilling_guard_app, kbilling_guard_plain, kbilling_guard_forger;
 CREATE TABLE public.indexed (account_id bigint, id int, PRIMARY KEY (account_id, id));
 INSERT INTO public.indexed SELECT i % 1000, i FROM generate_series(1, 20000) AS i;
 ANALYZE public.indexed;
-CREATE FUNCTION pg_temp.plan(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	plan json;
-BEGIN
-	EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
-	RETURN plan;
-END $$;
-SELECT matches(pg_temp.plan('SELECT * FROM public.indexed WHERE kbilling.kb_can_use(account_id)'), 'account_id = kb_acting_account\(\)',
+\ir ../include/plan.sql
+SELECT matches(pg_temp.plan_of('SELECT * FROM public.indexed WHERE kbilling.kb_can_use(account_id)'), 'account_id = kb_acting_account\(\)',
 	'E2: the planner takes kb_can_use to an index on the account');
-SELECT unalike(pg_temp.plan('SELECT * FROM public.indexed WHERE kbilling.kb_can_use(id)'), '%kb_acting_account%', 'E2: and not to one that begins with something else');
+SELECT unalike(pg_temp.plan_of('SELECT * FROM public.indexed WHERE kbilling.kb_can_use(id)'), '%kb_acting_account%', 'E2: and not to one that begins with something else');
 
 SELECT * FROM finish();

@@ -205,20 +205,11 @@ SELECT is((SELECT active_at FROM activity WHERE account_id = :acme_account_id), 
 
 -- What she is told
 
-CREATE FUNCTION pg_temp.refusal(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-	hint text;
-BEGIN
-	EXECUTE statement;
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(' ', detail, hint);
-END $$;
+\ir ../include/error.sql
 SET ROLE helpdesk_app;
 BEGIN;
 EXECUTE act_as (:acme_account_id, 'olena') \g /dev/null
-SELECT is(pg_temp.refusal(statement), 'Its stage is "blocked": 10.00 USD is due, since 2026-12-01; access is "denied" (S3). An owner or admin can top up at any time (T1); paying 10.00 USD gives full access back.',
+SELECT is((SELECT concat_ws(' ', r.detail, r.hint) FROM pg_temp.raised(statement) r), 'Its stage is "blocked": 10.00 USD is due, since 2026-12-01; access is "denied" (S3). An owner or admin can top up at any time (T1); paying 10.00 USD gives full access back.',
 	'E1: why, how much, since when, and the way out: ' || statement)
 FROM unnest(ARRAY[format('EXECUTE open_ticket (%s, ''x'')', :acme_account_id), format('EXECUTE send_messages (%s, %s, ''{x}'')', :acme_account_id, :acme_ticket_id)]) AS statement;
 SELECT throws_ok(format('INSERT INTO helpdesk.message (account_id, ticket_id, body) VALUES (%s, %s, ''x'') RETURNING message_id', :acme_account_id, :acme_ticket_id), '42501', NULL,

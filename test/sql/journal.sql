@@ -3,7 +3,7 @@ SET LOCAL search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 
 -- Runs a command and undoes it: its SQLSTATE, 00000 if it went well
-CREATE FUNCTION pg_temp.outcome(command text, role text = NULL) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.undone(command text, role text = NULL) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	IF role IS NOT NULL THEN
 		EXECUTE format('SET LOCAL ROLE %I', role);
@@ -17,7 +17,7 @@ END $$;
 -- J7, with nothing to lose
 CREATE ROLE kbilling_journal_nobody;
 CREATE SCHEMA other;
-SELECT is(pg_temp.outcome(command, role), state, format('J7: an empty journal, %s by %s: %s', command, coalesce(role, 'a superuser'), state))
+SELECT is(pg_temp.undone(command, role), state, format('J7: an empty journal, %s by %s: %s', command, coalesce(role, 'a superuser'), state))
 FROM (VALUES
 	('DROP EXTENSION kbilling', NULL, '00000'),
 	('DROP EXTENSION kbilling CASCADE', NULL, '00000'),
@@ -377,7 +377,7 @@ SELECT is_empty('SELECT * FROM kb_check()', 'J5: all of it was undone');
 
 -- J7, with entries
 
-SELECT is(pg_temp.outcome(prepare || command, role), state,
+SELECT is(pg_temp.undone(prepare || command, role), state,
 	format('J7: with entries, %s by %s: %s', prepare || command, coalesce(role, 'a superuser'), state))
 FROM (VALUES
 	('', 'DROP EXTENSION kbilling', NULL, 'KB007'),

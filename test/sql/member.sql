@@ -8,7 +8,7 @@ SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '30.00')
 \g /dev/null
 SELECT kb_create_account('own', 'std', id, created_at => '2026-11-01 00:00+00') FROM generate_series(1, 9) AS id
 \g /dev/null
-CREATE FUNCTION pg_temp.clock(at timestamptz) RETURNS void LANGUAGE sql AS 'SELECT set_config(''kbilling.clock'', at::text, true)';
+\ir ../include/clock.sql
 \ir ../include/error.sql
 CREATE FUNCTION pg_temp.members(account bigint) RETURNS text LANGUAGE sql AS
 	$$SELECT string_agg(format('%s %s', member, role), ', ' ORDER BY member) FROM kbilling.member WHERE account_id = account$$;

@@ -2,17 +2,10 @@
 SET search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 
--- The message, detail and hint of an error
-CREATE FUNCTION pg_temp.told(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-BEGIN
-	EXECUTE statement;
-	RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-	RETURN concat_ws(' | ', SQLSTATE, SQLERRM, nullif(detail, ''));
-END $$;
+\ir ../include/error.sql
+-- An error as "SQLSTATE | message | detail", "no error" if there is none
+CREATE FUNCTION pg_temp.told(statement text) RETURNS text LANGUAGE sql
+	RETURN (SELECT coalesce(nullif(concat_ws(' | ', r.state, r.message, nullif(r.detail, '')), ''), 'no error') FROM pg_temp.raised(statement) r);
 CREATE FUNCTION pg_temp.told_of(pattern text, facts jsonb) RETURNS text LANGUAGE sql AS $$
 	SELECT pg_temp.told(format('SELECT kbilling.kb_format_message(%L, %L, %L)', pattern, 'uk', facts))
 $$;
@@ -94,8 +87,9 @@ FROM (VALUES
 	('4111111111111111 {', '22023 | syntax error in a message: a brace that is opened here is not closed | At character 18: "{".'),
 	('{4111 1111 1111 1111 }', '22023 | syntax error in a message: it is wrong from here on | At character 2: "(what looks like a payment card number)".'),
 	('{x_4111111111111111}', '22023 | the message has "(what looks like a payment card number)", which is not among the facts'),
-	(repeat('{a}', 201), '54000 | the message has more than 200 opening braces'),
-	(repeat('{a, select, other {', 100000), '54000 | the message is too long | A pattern has at most 1048576 bytes, and what is filled in 268435456.')
+	('{n, number, ::scale/1e9}', '54000 | a number''s format has an exponent'),
+	('{n, number, ::scale/-1.5E+9 .00}', '54000 | a number''s format has an exponent'),
+	('{n, number, ::.00 precision-increment/1e-9}', '54000 | a number''s format has an exponent')
 ) AS t (pattern, error);
 
 SELECT is(pg_temp.told_of('{a}', facts::jsonb), error, 'N4: refused: ' || left(facts, 40))
@@ -112,13 +106,64 @@ SELECT is(pg_temp.told(format('SELECT kb_format_message(%L, %L, %L)', 'a', langu
 FROM (VALUES ('', ''), ('x', 'x'), ('en_US', 'en_US'), ('en-', 'en-'), ('en--us', 'en--us'), ('-en', '-en'), ('1en', '1en'), ('українська', 'українська'), ('abcdefghi', 'abcdefghi'), ('en-1', 'en-1'),
 	(repeat('en-', 10000), left(repeat('en-', 10000), 35)), ('4111111111111111', '(what looks like a payment card number)')) AS t (language, shown);
 
+-- Tags: a language is what a message can be formatted in
+
+CREATE TEMP TABLE tag (language text, is_one boolean);
+INSERT INTO tag VALUES
+	('en', true), ('uk', true), ('UK', true), ('uk-UA', true), ('uk-ua', true), ('sr-Latn-RS', true),
+	('es-419', true), ('zh-yue-HK', true), ('xx', true), ('haw', true), ('abcdefgh', true),
+	('de-1996', true), ('sl-rozaj-biske', true), ('de-DE-1901-1996', true), ('ar-u-nu-latn', true),
+	('th-TH-u-ca-buddhist-nu-thai', true), ('en-x-abc', true), ('en-x-1', true), ('en-a-abc-b-def', true), ('zh-min-nan', true),
+	('en-abcdefgh-12345678-abcdefg-abcde1', true),
+	-- of 35 characters, and of 36 and more
+	('sl-Latn-IT-rozaj-nedis-biske-1994-x', false), ('sl-Latn-IT-rozaj-biske-1994-x-abcde', true),
+	('sl-Latn-IT-rozaj-biske-1994-x-abcdef', false),
+	('sl-Latn-IT-rozaj-biske-1994-x-abcdefgh-a', false), ('sl-Latn-IT-rozaj-biske-1994-x-abcdefgh-ab', false),
+	('en' || repeat('-x', 5000), false),
+	('', false), ('e', false), ('x', false), ('-', false), ('-en', false), ('en-', false),
+	('en--us', false), ('en-US-', false), (' en', false), ('en ', false), ('en us', false),
+	('1en', false), ('e1', false), ('en1', false), ('419', false), ('en_US', false), ('en.UTF-8', false), ('uk@euro', false), ('C', false),
+	('abcdefghi', false), ('en-abcdefghi', false), ('en-1', false), ('en-a', false), ('en-ab-cd', false),
+	('en-u', false), ('en-x', false), ('en-US-GB', false), ('en-Latn-Cyrl', false), ('i-klingon', false), ('x-abc', false),
+	('українська', false), ('en-є', false), ('еn', false),
+	('💳', false), (E'en\n', false), (E'en\nuk', false), ('4111111111111111', false);
+SELECT is(kb_is_language(language), is_one,
+	format('N4: %L is %s language', left(language, 45), CASE WHEN is_one THEN 'a' ELSE 'no' END)) FROM tag;
+SELECT is(pg_temp.told(format('SELECT kb_format_message(%L, %L, %L)', 'a', language, '{}')) = 'no error', is_one,
+	format('N4: a message %s formatted in %L', CASE WHEN is_one THEN 'is' ELSE 'is not' END, left(language, 45))) FROM tag;
+SELECT is(kb_is_language(NULL), NULL, 'N4: NULL is not known to be one');
+
 -- Bounds
 
 SELECT is(kb_format_message(repeat('{a, select, other {', 100) || 'x' || repeat('}}', 100), 'en', '{"a": "b"}'), 'x', 'N4: a hundred selects in each other');
 SELECT is(kb_format_message(repeat('{n}', 200), 'en', '{"n": 7}'), repeat('7', 200), 'N4: two hundred facts');
-SELECT is(kb_format_message(repeat('ї', 524288), 'uk', '{}'), repeat('ї', 524288), 'N4: a text of a megabyte');
-SELECT is(kb_format_message('{f1} {f10000}', 'en', (SELECT jsonb_object_agg('f' || i, 'is ' || i) FROM generate_series(1, 10000) AS i)), 'is 1 is 10000', 'N4: ten thousand facts');
+SELECT is(kb_format_message(repeat('ї', 16384), 'uk', '{}'), repeat('ї', 16384), 'N4: a text of 32 kB');
+SELECT is(kb_format_message('{f1} {f2500}', 'en', (SELECT jsonb_object_agg('f' || i, 'is ' || i) FROM generate_series(1, 2500) AS i)), 'is 1 is 2500', 'N4: facts of 64 kB');
+SELECT is(length(kb_format_message('{a}{a}', 'en', jsonb_build_object('a', repeat('x', 32768)))), 65536, 'N4: 64 kB are filled in');
 SELECT is(kb_format_message('{n} {n, spellout}', 'en', '{"n": 1e62}') IS NOT NULL, true, 'N4: a number of 63 digits');
+
+SELECT is(kb_format_message('{n, plural, other {' || repeat('#', 200) || '}} ' || repeat('#', 1000), 'en', '{"n": 7}'), repeat('7', 200) || ' ' || repeat('#', 1000),
+	'N4: two hundred number signs; what is none outside a plural does not count');
+SELECT is(kb_format_message(repeat('{n, spellout} ', 5), 'en', '{"n": 7}'), repeat('seven ', 5), 'N4: five numbers in words');
+SELECT is(kb_format_message('{n, number, ::scale/1000 .00} {n, number, ::currency/EUR}', 'en', '{"n": 7}'), '7,000.00 €7.00', 'N4: formats of numbers without an exponent');
+
+-- Beyond its bounds a call is refused before ICU sees it, as nothing interrupts ICU
+SELECT is(pg_temp.told(format('SELECT kbilling.kb_format_message(%s, %L, %s)', pattern, 'uk', facts)),
+	'54000 | ' || error || ' | A pattern has at most 32768 bytes, its facts 65536 as JSON, and what is filled in 65536.', format('N4: refused: %s, %s', pattern, left(facts, 60)))
+FROM (VALUES
+	($$repeat('x', 32769)$$, $$'{}'$$, 'the message is too long'),
+	($$repeat('ї', 16385)$$, $$'{}'$$, 'the message is too long'),
+	($$repeat('{a, select, other {', 100000)$$, $$'{}'$$, 'the message is too long'),
+	($$repeat('{a}', 201)$$, $$'{"a": 1}'$$, 'the message has more than 200 opening braces'),
+	($$'{n, plural, other {' || repeat('#', 201) || '}}'$$, $$'{"n": 1}'$$, 'the message has more than 200 number signs'),
+	($$repeat('{n, plural, one {##} few {##} other {##}}', 34)$$, $$'{"n": 1}'$$, 'the message has more than 200 number signs'),
+	($$'{n, plural, other {' || repeat('#', 200000) || '}}'$$, $$'{"n": 1234567890123456789012345678901234567890123456789012345678901234}'$$, 'the message is too long'),
+	($$repeat('{n, spellout} {n, ordinal} ', 3)$$, $$'{"n": 1}'$$, 'the message has more than 5 numbers in words'),
+	($$'x'$$, $$(SELECT jsonb_object_agg('f' || i, i) FROM generate_series(1, 10000) AS i)$$, 'the message is too long'),
+	($$'x'$$, $$jsonb_build_object('a', repeat('x', 100000000))$$, 'the message is too long'),
+	($$repeat('{a}', 3)$$, $$jsonb_build_object('a', repeat('x', 22000))$$, 'the message is too long'),
+	($$'{b, select, x {{a}{a}{a}} other {}}'$$, $$jsonb_build_object('a', repeat('x', 22000), 'b', 'y')$$, 'the message is too long')
+) AS t (pattern, facts, error);
 
 -- What ICU allocates is given back, on errors too: far less is left than was allocated
 CREATE FUNCTION pg_temp.resident() RETURNS bigint LANGUAGE sql AS $$
@@ -146,6 +191,14 @@ SELECT cmp_ok(pg_temp.resident(), '<', (:before + 10000)::bigint, 'N4: memory is
 SELECT is(split_part(:'encoded', E'\n', 1), 'сто до 16 листопада 2026 р., зв''язок', 'N4: a database in Windows-1251');
 SELECT ok(position('At character 7: "n n} x".' IN :'encoded') > 0, 'N4: characters are counted there as well');
 SELECT ok(:'encoded' ~ 'has no equivalent in encoding "WIN1251"', 'N4: what it does not have is an error');
+
+SELECT is(kb_utf8(bytes), text, format('N4: %s in UTF-8 is %L', bytes, text))
+FROM (VALUES (''::bytea, ''), ('a''b\\', 'a''b\'), ('\320\207', 'Ї'), ('\x20f09f92b3', ' 💳'), (NULL, NULL)) AS t (bytes, text);
+SELECT is(pg_temp.told(format('SELECT kb_utf8(%L)', bytes)), error, format('N4: %s is refused', left(bytes::text, 12)))
+FROM (VALUES ('\320'::bytea, '22021 | invalid byte sequence for encoding "UTF8": 0xd0'),
+	('a\000b', '22021 | invalid byte sequence for encoding "UTF8": 0x00'),
+	(convert_to(repeat('ї', 524289), 'UTF8'),
+	 '54000 | the message is too long | A pattern has at most 32768 bytes, its facts 65536 as JSON, and what is filled in 65536.')) AS t (bytes, error);
 
 -- The built-in texts
 

@@ -10,22 +10,12 @@ SELECT kb_create_service(s, 'metered', CASE s WHEN 'unique' THEN 'user' END, s),
 \g /dev/null
 SELECT kb_create_account('olena', 'std', id, created_at => '2026-09-01 00:00+00') FROM generate_series(1, 99) AS id
 \g /dev/null
-CREATE FUNCTION pg_temp.clock(at timestamptz) RETURNS void LANGUAGE sql AS 'SELECT set_config(''kbilling.clock'', at::text, false)';
+\ir ../include/clock.sql
 -- The running month of an account: "service quantity/events", late usage with its month
 CREATE FUNCTION pg_temp.used(id bigint) RETURNS text LANGUAGE sql STABLE RETURN coalesce((
 	SELECT string_agg(format('%s %s/%s%s', service, trim_scale(quantity), events, CASE what WHEN 'late usage' THEN to_char(from_date, ' "of" MM') END), ', ' ORDER BY line_no)
 	FROM kbilling.kb_current_usage(id)), 'none');
--- An error as "SQLSTATE message | detail", '' if there is none
-CREATE FUNCTION pg_temp.error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-BEGIN
-	EXECUTE statement;
-	RETURN '';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-	RETURN concat_ws(' | ', SQLSTATE || ' ' || SQLERRM, nullif(detail, ''));
-END $$;
+\ir ../include/error.sql
 -- Meters all three kinds of change of a table
 CREATE FUNCTION pg_temp.meter(tab text, VARIADIC args text[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -164,7 +154,7 @@ SELECT is((SELECT quantity::text FROM usage_event WHERE account_id = 20 + n), qu
 CREATE TABLE public.floats (acc bigint, qty float8);
 SELECT pg_temp.meter('public.floats', 'sum', 'acc', 'qty')
 \g /dev/null
-SELECT is(pg_temp.error_of(format('INSERT INTO public.floats VALUES (6, 1), (6, %L)', value)), '22003 column "qty" of a metered row must be finite | Trigger "meter_i" on table "floats" passes the row to kb_meter.',
+SELECT is(pg_temp.error_with_detail(format('INSERT INTO public.floats VALUES (6, 1), (6, %L)', value)), '22003 column "qty" of a metered row must be finite | Trigger "meter_i" on table "floats" passes the row to kb_meter.',
 	'U1: a float that is ' || value) FROM unnest('{NaN,Infinity,-Infinity}'::text[]) AS value;
 
 -- Aggregations
@@ -331,9 +321,9 @@ CREATE FUNCTION pg_temp.attach(trigger_is text, args text, statement text) RETUR
 DECLARE
 	result text;
 BEGIN
-	result = pg_temp.error_of(format('CREATE TRIGGER wrong %s EXECUTE FUNCTION kbilling.kb_meter(%s)', trigger_is, args));
+	result = pg_temp.error_with_detail(format('CREATE TRIGGER wrong %s EXECUTE FUNCTION kbilling.kb_meter(%s)', trigger_is, args));
 	IF result = '' THEN
-		result = pg_temp.error_of(statement);
+		result = pg_temp.error_with_detail(statement);
 		DROP TRIGGER wrong ON public.wrong;
 	END IF;
 	RETURN result;

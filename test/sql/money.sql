@@ -248,19 +248,10 @@ SELECT pg_temp.fails(ARRAY[
 	$$SELECT '0 USD'::kb_money + '0 JPY'$$
 ], 'KB002', 'M3');
 
-CREATE FUNCTION pg_temp.detail_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-BEGIN
-	EXECUTE statement;
-	RETURN NULL;
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-	RETURN detail;
-END $$;
-SELECT is(pg_temp.detail_of($$SELECT '1 USD'::kb_money + '1 EUR'$$),
+\ir ../include/error.sql
+SELECT is((pg_temp.raised($$SELECT '1 USD'::kb_money + '1 EUR'$$)).detail,
 	'One amount is in USD, the other in EUR.', 'M3: the error names both currencies');
-SELECT is(pg_temp.detail_of($$SELECT '1.005 USD'::text::kb_money$$),
+SELECT is((pg_temp.raised($$SELECT '1.005 USD'::text::kb_money$$)).detail,
 	'USD has 2 of them, the amount has 3.', 'M2: the error counts the decimals');
 
 -- Order
@@ -323,12 +314,9 @@ INSERT INTO priced SELECT i, kb_money((i * 7919 % 10007 - 5000) / 100.0, 'USD') 
 INSERT INTO priced VALUES (0, NULL);
 ANALYZE priced;
 
-CREATE FUNCTION pg_temp.plan_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-BEGIN
-	RETURN QUERY EXECUTE 'EXPLAIN (COSTS off) ' || query;
-END $$;
+\ir ../include/plan.sql
 CREATE FUNCTION pg_temp.planned(query text, node text, description text) RETURNS text LANGUAGE sql AS $$
-	SELECT matches(string_agg(line, E'\n'), node, description) FROM pg_temp.plan_of(query) AS line
+	SELECT matches(pg_temp.plan_of(query), node, description)
 $$;
 
 SELECT is(array_agg(kb_minor(m)), (SELECT array_agg(i) FROM generate_series(-5000::bigint, 5006) i) || NULL::bigint,

@@ -15,16 +15,13 @@ END;
 SELECT pg_temp.open(id, '2026-11-01 00:00+00') FROM generate_series(1, 9) AS id
 \g /dev/null
 
-CREATE FUNCTION pg_temp.tick(at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-	PERFORM set_config('kbilling.clock', at::text, false);
-END $$;
+\ir ../include/clock.sql
 CREATE PROCEDURE pg_temp.sweep_at(VARIADIC days timestamptz[]) LANGUAGE plpgsql AS $$
 DECLARE
 	at timestamptz;
 BEGIN
 	FOREACH at IN ARRAY days LOOP
-		PERFORM pg_temp.tick(at);
+		PERFORM pg_temp.clock(at);
 		COMMIT;
 		CALL kb_sweep();
 	END LOOP;
@@ -138,7 +135,7 @@ SELECT kb_set_tariff(51, 'quick', '2027-05-03'), kb_adjust(51, '1.00 USD', 'a', 
 CALL pg_temp.sweep_at('2027-05-02 12:00+00', '2027-05-03 12:00+00', '2027-05-04 12:00+00', '2027-05-07 12:00+00');
 SELECT is(pg_temp.told(51, 1), '05-03 stage_changed grace > restrict 29.00 USD 2027-05-20', 'S2, N5: a posting does not hide a switch that is to come');
 SELECT is(pg_temp.told(54, 1), '05-03 stage_changed grace > restrict 30.00 USD 2027-05-20', 'S2, N5: nor does the charge that makes the debt');
-SELECT pg_temp.tick('2027-05-08 12:00+00'), kb_set_tariff(52, 'same', '2027-05-02'), kb_set_tariff(53, 'slow', '2027-05-02')
+SELECT pg_temp.clock('2027-05-08 12:00+00'), kb_set_tariff(52, 'same', '2027-05-02'), kb_set_tariff(53, 'slow', '2027-05-02')
 \g /dev/null
 CALL pg_temp.sweep_at('2027-05-08 13:00+00', '2027-05-09 12:00+00');
 SELECT is(pg_temp.told(52, 3), NULL, 'N3: where another policy changes nothing, nothing is said again');
@@ -149,7 +146,7 @@ SELECT is(pg_temp.told(53, 3), '05-08 stage_changed restrict > grace 30.00 USD 2
 SELECT pg_temp.open(26, '2027-04-20 00:00+00'), pg_temp.open(27, '2027-04-20 00:00+00'), pg_temp.open(28, '2027-04-20 00:00+00')
 \g /dev/null
 CALL pg_temp.sweep_at('2027-05-01 12:00+00');
-SELECT pg_temp.tick('2027-05-04 00:01+00'), kb_adjust(26, '1.00 USD', 'a', 'a gift'), kb_apply_topup(27, '1.00 USD', 'card', 'a'), kb_defer(28, '2027-05-31', 'support', 'asked')
+SELECT pg_temp.clock('2027-05-04 00:01+00'), kb_adjust(26, '1.00 USD', 'a', 'a gift'), kb_apply_topup(27, '1.00 USD', 'card', 'a'), kb_defer(28, '2027-05-31', 'support', 'asked')
 \g /dev/null
 CALL pg_temp.sweep_at('2027-05-04 00:03+00');
 SELECT is(pg_temp.told(26, 1), '05-04 payment_reminder 10.00 USD 2027-05-07', 'N5: an adjustment on the day takes no reminder away');
@@ -160,7 +157,7 @@ SELECT is(pg_temp.told(26, 2), '06-01 charge_posted > blocked 40.00 USD; 06-01 s
 
 -- What was said stays, whatever the policy is later
 
-SELECT pg_temp.open(29, '2027-05-20 00:00+00', 'patient'), pg_temp.tick('2027-06-01 13:00+00'), (kb_month_charge(29)).stage
+SELECT pg_temp.open(29, '2027-05-20 00:00+00', 'patient'), pg_temp.clock('2027-06-01 13:00+00'), (kb_month_charge(29)).stage
 \g /dev/null
 UPDATE policy SET remind_day = 1, restrict_day = 1, block_day = 1 WHERE policy = 'patient';
 SELECT is(pg_temp.told(29), '06-01 charge_posted > grace 11.61 USD', 'N4: a charge''s stage is the one that it had');
@@ -197,7 +194,7 @@ SELECT is(kb_recipients(30, 'charge_posted'), '[{"member": "ivan", "email": "iva
 -- The queue
 
 UPDATE notice SET due_at = NULL, delivered_at = kb_now();
-SELECT pg_temp.tick('2028-01-01 12:00+00')
+SELECT pg_temp.clock('2028-01-01 12:00+00')
 \g /dev/null
 SELECT kb_create_account('ann', 'free', id, email => 'a@example.org') FROM generate_series(101, 105) AS id
 \g /dev/null
@@ -216,11 +213,11 @@ SELECT is((kb_ack_notice(101, 1), kb_ack_notice(101, 1))::text, '(t,f)', 'N2: ac
 SELECT is(kb_fail_notice(102, 1, 'mailbox full'), '2028-01-01 12:01+00'::timestamptz, 'N2: one that failed comes again after a minute');
 SELECT is(kb_fail_notice(101, 1, 'too late'), NULL, 'N2: one that is delivered does not');
 SELECT is(pg_temp.queue(), '102 paused 1 12:01 mailbox full; 103 leased 1 12:05; 104 leased 1 12:05; 105 leased 1 12:05', 'notice_queue: paused and leased');
-SELECT pg_temp.tick('2028-01-01 12:01+00')
+SELECT pg_temp.clock('2028-01-01 12:01+00')
 \g /dev/null
 SELECT is(pg_temp.take(), '102/1#2', 'N2: after its pause');
 SELECT is(kb_fail_notice(102, 1, 'still full'), '2028-01-01 12:03+00'::timestamptz, 'N2: pauses grow');
-SELECT pg_temp.tick('2028-01-01 12:05+00')
+SELECT pg_temp.clock('2028-01-01 12:05+00')
 \g /dev/null
 SELECT is(pg_temp.take(), '102/1#3 103/1#2 104/1#2 105/1#2', 'N2: a lease that has run out is given again');
 SELECT is(kb_ack_notice(103, 1), true, 'N2: and can still be acknowledged');
@@ -228,7 +225,7 @@ DO $$
 BEGIN
 	FOR i IN 4..10 LOOP
 		PERFORM kb_fail_notice(102, 1, 'failure ' || i - 1);
-		PERFORM pg_temp.tick((SELECT due_at FROM notice WHERE account_id = 102));
+		PERFORM pg_temp.clock((SELECT due_at FROM notice WHERE account_id = 102));
 		PERFORM kb_take_notices(10, '1 second');
 	END LOOP;
 END $$;
@@ -237,13 +234,13 @@ SELECT is(kb_now() - '2028-01-01 12:05+00'::timestamptz, '8:28:00', 'N2: after p
 SELECT is(kb_fail_notice(102, 1, 'for the last time'), NULL, 'N2: which fails');
 SELECT is((SELECT status || ' ' || last_error FROM notice_queue WHERE account_id = 102), 'parked for the last time', 'N2: it is parked, with its last error');
 SELECT is((SELECT array_agg(tries) FROM notice WHERE account_id IN (104, 105)), (SELECT ARRAY[8, 8]), 'N2: those whose worker does not answer come again, too');
-SELECT pg_temp.tick(kb_now() + interval '1 minute')
+SELECT pg_temp.clock(kb_now() + interval '1 minute')
 \g /dev/null
 SELECT is(pg_temp.take(lease => '1 second'), '104/1#9 105/1#9', 'N2: for the ninth time');
-SELECT pg_temp.tick(kb_now() + interval '1 minute')
+SELECT pg_temp.clock(kb_now() + interval '1 minute')
 \g /dev/null
 SELECT is(pg_temp.take(lease => '1 second'), '104/1#10 105/1#10', 'N2: for the tenth time');
-SELECT pg_temp.tick(kb_now() + interval '1 minute')
+SELECT pg_temp.clock(kb_now() + interval '1 minute')
 \g /dev/null
 SELECT is(pg_temp.take(), NULL, 'N2: not an eleventh');
 SELECT is((SELECT array_agg(status || ' ' || last_error) FROM notice_queue WHERE account_id IN (104, 105)), '{"parked the last lease ran out","parked the last lease ran out"}', 'N2: they are parked as well');
@@ -256,7 +253,7 @@ SELECT results_eq('SELECT labels ->> ''status'', value FROM metrics WHERE name =
 SELECT is(kb_fail_notice(104, 1, repeat('x', 483) || ' 411111111111111111') IS NOT NULL, true, 'T4: nor does one that is cut to a card number');
 SELECT is((SELECT last_error FROM notice WHERE account_id = 104), '(an error with a card number)', 'T4: and that is not kept either');
 -- two workers with one notice
-SELECT pg_temp.tick(kb_now() + interval '1 day')
+SELECT pg_temp.clock(kb_now() + interval '1 day')
 \g /dev/null
 SELECT is(pg_temp.take(lease => '1 hour'), '104/1#2', 'N2: taken again');
 SELECT is(kb_fail_notice(104, 1, 'late', 1), kb_now() + interval '1 hour', 'N2: a worker whose lease has run out leaves alone what another has');

@@ -10,10 +10,10 @@ SELECT kb_create_tariff('pro', 'USD'), kb_create_tariff('plain', 'USD'), kb_crea
 \g /dev/null
 SELECT setval('account_id_seq', 100), kb_set_bonus('pro', '100 USD', 5), kb_set_bonus('pro', '500 USD', 10), kb_set_bonus('yen', '1000 JPY', 2.5), kb_set_bonus('brief', '10 USD', 50)
 \g /dev/null
-CREATE FUNCTION pg_temp.clock(at timestamptz) RETURNS void LANGUAGE sql AS 'SELECT set_config(''kbilling.clock'', at::text, true)';
+\ir ../include/clock.sql
 \ir ../include/error.sql
 -- The first column of a call as text, or the SQLSTATE
-CREATE FUNCTION pg_temp.outcome(call text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.result_of(call text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
 BEGIN
@@ -36,7 +36,7 @@ SELECT pg_temp.clock((debt_since || ' 10:00+00')::timestamptz), kb_adjust(accoun
 SET LOCAL kbilling.clock = '2026-11-20 10:00+00';
 SELECT pg_temp.put_state(account_id, stage::kb_account_state) FROM stage_account WHERE stage IN ('closing', 'deleted', 'purged')
 \g /dev/null
-SELECT is((SELECT string_agg(stage || ' ' || pg_temp.outcome(format('(kb_begin_topup(%s, %L, ''10 USD'', ''card'')).payment_id', account_id, member)), ', ' ORDER BY account_id) FROM stage_account WHERE account_id <= 8),
+SELECT is((SELECT string_agg(stage || ' ' || pg_temp.result_of(format('(kb_begin_topup(%s, %L, ''10 USD'', ''card'')).payment_id', account_id, member)), ', ' ORDER BY account_id) FROM stage_account WHERE account_id <= 8),
 	expected, format('T1: %s begins a payment', member)) FROM (VALUES
 	('own', 'ok 1, grace 1, remind 1, restrict 1, blocked 1, closing 1, deleted KB010, purged KB010'),
 	('adm', 'ok 2, grace 2, remind 2, restrict 2, blocked 2, closing 2, deleted KB010, purged KB010'),
@@ -51,7 +51,7 @@ SELECT is(pg_temp.error_of(call), expected, 'T1: ' || call) FROM (VALUES
 	('SELECT kb_begin_topup(404, ''own'', ''10 USD'', ''card'')', 'KB001 account 404 does not exist | kbilling.account has no such row. | Create it with kb_create_account.'),
 	('SELECT kb_begin_topup(1, ''own'', ''0 USD'', ''card'')', 'KB005 a top-up must be above zero | The amount is 0.00 USD. | Use kb_refund to pay money back.')
 ) AS t (call, expected);
-SELECT is(pg_temp.outcome(call), expected, 'T1: ' || call) FROM (VALUES
+SELECT is(pg_temp.result_of(call), expected, 'T1: ' || call) FROM (VALUES
 	('kb_begin_topup(1, ''own'', ''-1 USD'', ''card'')', 'KB005'),
 	('kb_begin_topup(1, ''own'', ''10 EUR'', ''card'')', 'KB002'),
 	('kb_begin_topup(NULL, ''own'', ''10 USD'', ''card'')', '22004'),
@@ -139,8 +139,8 @@ SELECT is(pg_temp.offers(tariff, balance, at::timestamptz, zone), expected, form
 SET LOCAL kbilling.clock = '2026-11-20 10:00+00';
 SELECT is(pg_temp.offers(5), '5.00 + 0.00, 105.00 + 5.00, 505.00 + 50.00', 'T1: paying is offered to a blocked account');
 SELECT is(pg_temp.offers(7), 'none', 'T1: but not to a deleted one');
-SELECT is(pg_temp.outcome('kb_topup_offers(404)'), 'KB001', 'an account that is not there');
-SELECT is(pg_temp.outcome('kb_topup_offers(NULL)'), '22004', 'no account');
+SELECT is(pg_temp.result_of('kb_topup_offers(404)'), 'KB001', 'an account that is not there');
+SELECT is(pg_temp.result_of('kb_topup_offers(NULL)'), '22004', 'no account');
 SELECT is_empty($$SELECT a.account_id, o.amount, o.bonus, b.bonus FROM account a, kb_topup_offers(a.account_id) o, kb_begin_topup(a.account_id, 'own', o.amount, 'card') b
 	WHERE a.state = 'active' AND a.account_id <> 9 AND b.bonus <> o.bonus$$, 'T5: whatever is offered, the payment of it would earn');
 SELECT kb_set_tariff(1, 'dated', '2026-11-20')
@@ -148,7 +148,7 @@ SELECT kb_set_tariff(1, 'dated', '2026-11-20')
 SELECT is(pg_temp.offers(1), '100.00 + 5.00', 'T5: by the tariff of today');
 SELECT kb_create_tariff('huge', 'USD'), kb_set_bonus('huge', '90071992547409.91 USD', 1), kb_set_bonus('huge', '1 USD', 10)
 \g /dev/null
-SELECT is(pg_temp.outcome(format('kb_topup_offers(%s)', pg_temp.account('huge', '-1 USD'))), '("1.00 USD","0.00 USD")', 'T5: a tier out of reach takes no other offer away');
+SELECT is(pg_temp.result_of(format('kb_topup_offers(%s)', pg_temp.account('huge', '-1 USD'))), '("1.00 USD","0.00 USD")', 'T5: a tier out of reach takes no other offer away');
 
 -- Expiry, failure, status; the policy waits 24 hours, or 1
 
@@ -223,7 +223,7 @@ DECLARE
 	s step;
 BEGIN
 	FOR s IN SELECT * FROM step ORDER BY n LOOP
-		INSERT INTO saw SELECT s.n, pg_temp.outcome(s.call);
+		INSERT INTO saw SELECT s.n, pg_temp.result_of(s.call);
 		UPDATE saw SET status = pg_temp.status(20, s.payment), topups = (SELECT count(*) FROM kbilling.entry WHERE account_id = 20 AND kind = 'topup') WHERE saw.n = s.n;
 	END LOOP;
 END $$;
@@ -258,7 +258,7 @@ SELECT is(pg_temp.status(20, 5), 'settled/12', 'T2: it is credited all the same'
 SELECT is((SELECT string_agg(payment_id || ' ' || status, ', ' ORDER BY payment_id) FROM payment_status WHERE account_id = 20), '1 settled, 2 settled, 3 settled, 4 settled, 5 settled, 6 expired, 7 expired, 8 expired', 'where all of them stand');
 SELECT pg_temp.put_state(20, 'deleted')
 \g /dev/null
-SELECT is(pg_temp.outcome('kb_apply_topup(20, ''100 USD'', ''card'', ''six'', payment_id => 6)'), 'KB010', 'T1: until the account is deleted');
+SELECT is(pg_temp.result_of('kb_apply_topup(20, ''100 USD'', ''card'', ''six'', payment_id => 6)'), 'KB010', 'T1: until the account is deleted');
 SELECT is_empty('SELECT * FROM kb_check()', 'J2: the books are right');
 
 SELECT * FROM finish();

@@ -11,7 +11,7 @@ CREATE TEMP TABLE stage_account (account_id bigint, stage text, debt_since date)
 INSERT INTO stage_account VALUES (1, 'ok', NULL), (2, 'grace', '2026-10-18'), (3, 'remind', '2026-10-15'), (4, 'restrict', '2026-10-12'), (5, 'blocked', '2026-10-11'), (6, 'closing', NULL), (7, 'deleted', NULL);
 SELECT kb_create_account('own', 'std', account_id), kb_add_member(account_id, 'adm', 'admin'), kb_add_member(account_id, 'emp', 'employee') FROM stage_account ORDER BY account_id
 \g /dev/null
-CREATE FUNCTION pg_temp.clock(at timestamptz) RETURNS void LANGUAGE sql AS 'SELECT set_config(''kbilling.clock'', at::text, true)';
+\ir ../include/clock.sql
 SELECT pg_temp.clock((debt_since || ' 10:00+00')::timestamptz), kb_adjust(account_id, '-5.00 USD', 'debt', 'a fee') FROM stage_account WHERE debt_since IS NOT NULL ORDER BY debt_since
 \g /dev/null
 SET LOCAL kbilling.clock = '2026-10-20 10:00+00';
@@ -92,8 +92,8 @@ SELECT is((SELECT concat_ws('/', e ->> 'kind', e ->> 'period', e ->> 'amount', (
 
 -- Who asks
 
-CREATE FUNCTION pg_temp.outcome(call text) RETURNS text LANGUAGE plpgsql AS 'BEGIN EXECUTE ''SELECT '' || call; RETURN ''through''; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE || '' '' || SQLERRM; END';
-SELECT is(pg_temp.outcome(call), expected, call) FROM (VALUES
+\ir ../include/outcome.sql
+SELECT is(pg_temp.outcome('SELECT ' || call), expected, call) FROM (VALUES
 	('kb_portal(1, ''stranger'')', 'KB004 "stranger" is no member of account 1'),
 	('kb_portal(1, '''')', 'KB004 "" is no member of account 1'),
 	('kb_portal(404, ''own'')', 'KB001 account 404 does not exist'),

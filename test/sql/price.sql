@@ -3,17 +3,10 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 SET LOCAL search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 
+\ir ../include/error.sql
 -- The error of reading a price: "SQLSTATE message | detail", '' if there is none
-CREATE FUNCTION pg_temp.price_error(price text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-BEGIN
-	PERFORM price::kbilling.kb_price;
-	RETURN '';
-EXCEPTION WHEN data_exception THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-	RETURN SQLSTATE || ' ' || SQLERRM || ' | ' || detail;
-END $$;
+CREATE FUNCTION pg_temp.price_error(price text) RETURNS text LANGUAGE sql
+	RETURN pg_temp.error_with_detail(format('SELECT %L::kbilling.kb_price', price));
 
 -- Text form
 

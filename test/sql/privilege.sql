@@ -1,4 +1,4 @@
--- Who may do what (E, sections 3 and 5 of the design): a walk through the catalog, and an attack
+-- Who may do what (rules E): a walk through the catalog, and an attack
 
 DROP ROLE IF EXISTS kbilling_privilege_nobody;
 DROP ROLE IF EXISTS kbilling_privilege_mallory;
@@ -101,7 +101,7 @@ RESET ROLE;
 
 -- What kb_grant gives, and docs/reference.md says
 
-\set rights `sed -n '/^## Rights/,/^## Functions/p' docs/reference.md`
+\set rights `sed -n '/^### What kb_grant gives/,/^## /p' docs/reference.md`
 CREATE ROLE kbilling_privilege_app;
 CREATE ROLE kbilling_privilege_support;
 CREATE ROLE kbilling_privilege_operator;
@@ -152,17 +152,7 @@ SELECT set_eq('SELECT granted_as, privilege, CASE kind WHEN ''ROUTINE'' THEN obj
 
 -- What is given works, down to what it calls
 
-CREATE FUNCTION pg_temp.outcome(call text, role text = NULL) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-	IF role IS NOT NULL THEN
-		EXECUTE format('SET LOCAL ROLE %I', role);
-	END IF;
-	EXECUTE call;
-	RESET ROLE;
-	RETURN 'through';
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END $$;
+\ir ../include/outcome.sql
 SET kbilling.clock = '2026-11-01 12:00+00';
 CREATE TEMP TABLE call (n int GENERATED ALWAYS AS IDENTITY, granted_as text, call text);
 INSERT INTO call (granted_as, call) VALUES

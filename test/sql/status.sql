@@ -17,10 +17,7 @@ SELECT kb_create_account('olena', tariff, id, zone, created_at => '2026-11-01 00
 ) AS t (id, tariff, zone)
 \g /dev/null
 
-CREATE FUNCTION pg_temp.tick(at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-	PERFORM set_config('kbilling.clock', at::text, true);
-END $$;
+\ir ../include/clock.sql
 
 -- A month that is not paid: what is answered on the day
 
@@ -34,7 +31,7 @@ DECLARE
 BEGIN
 	FOR day IN 1..40 LOOP
 		at = timestamptz '2026-11-30 00:00+00' + day * interval '1 day';
-		PERFORM pg_temp.tick(at + interval '11 hours');
+		PERFORM pg_temp.clock(at + interval '11 hours');
 		IF day IN (1, 32) THEN	-- the 1st
 			PERFORM kb_month_charge(1);
 		ELSIF day = 5 THEN
@@ -46,7 +43,7 @@ BEGIN
 		ELSIF day = 25 THEN
 			PERFORM kb_adjust(1, '-5.00 USD', 'fee', 'a fee');
 		END IF;
-		PERFORM pg_temp.tick(at + interval '12 hours');
+		PERFORM pg_temp.clock(at + interval '12 hours');
 		PERFORM pg_temp.answer(1);
 	END LOOP;
 END $$;
@@ -70,7 +67,7 @@ FROM (VALUES ('2026-12-01', '-30.00 USD'), ('2026-12-05', '-20.00 USD'), ('2026-
 
 -- S6, the past: asked for afterwards
 
-SELECT pg_temp.tick('2027-06-01 12:00+00')
+SELECT pg_temp.clock('2027-06-01 12:00+00')
 \g /dev/null
 SELECT kb_apply_topup(1, '500.00 USD', 'card', 'late'), kb_defer(1, '2027-12-31', 'support', 'for ever')
 \g /dev/null
@@ -91,11 +88,11 @@ SELECT is(kb_access_stage(1, at::timestamptz), stage::kb_stage, format('S6: at %
 	('2026-12-20 11:00+00', 'ok')
 ) AS t (at, stage);
 
-SELECT pg_temp.tick('2026-12-02 12:00+00')
+SELECT pg_temp.clock('2026-12-02 12:00+00')
 \g /dev/null
 SELECT pg_temp.answer(2)
 \g /dev/null
-SELECT pg_temp.tick('2026-12-03 15:00+00')
+SELECT pg_temp.clock('2026-12-03 15:00+00')
 \g /dev/null
 SELECT kb_month_charge(2)
 \g /dev/null
@@ -107,7 +104,7 @@ SELECT is(kb_balance(2, kb_now()), kb_balance(2), 'S6: now is now');
 
 -- S6, ahead
 
-SELECT pg_temp.tick('2026-11-20 12:00+00')
+SELECT pg_temp.clock('2026-11-20 12:00+00')
 \g /dev/null
 SELECT kb_apply_topup(3, '10.00 USD', 'card', 'a'), kb_apply_topup(4, '45.00 USD', 'card', 'a'), kb_adjust(5, '-1.00 USD', 'a', 'fee'),
 	kb_defer(5, '2026-12-05', 'support', 'a promise')
@@ -149,7 +146,7 @@ DECLARE
 	id bigint;
 BEGIN
 	FOR t IN SELECT DISTINCT at FROM foretold ORDER BY at LOOP
-		PERFORM pg_temp.tick(t);
+		PERFORM pg_temp.clock(t);
 		FOREACH id IN ARRAY '{3,5,6,9}'::int[] LOOP
 			WHILE (SELECT kb_month_last_day(charged_through + 1) < kb_local_date(t, time_zone) FROM account WHERE account_id = id) LOOP
 				PERFORM kb_month_charge(id);
@@ -178,14 +175,14 @@ SELECT lives_ok($$SELECT kb_balance(1, kb_now() + interval '100 years')$$, 'S6: 
 
 -- S3: each stage, each role, and what comes next
 
-SELECT pg_temp.tick('2026-12-01 00:00+00')
+SELECT pg_temp.clock('2026-12-01 00:00+00')
 \g /dev/null
 SELECT kb_create_account('olena', 'std', id, created_at => '2026-11-01 00:00+00'), kb_month_charge(id) FROM unnest('{11,12}'::int[]) AS id
 \g /dev/null
 SELECT kb_adjust(12, '30.01 USD', 'a', 'gift')
 \g /dev/null
 CREATE FUNCTION pg_temp.access_at(at timestamptz, id bigint, role kb_role) RETURNS kb_access_decision LANGUAGE sql AS $$
-	SELECT pg_temp.tick(at);
+	SELECT pg_temp.clock(at);
 	SELECT kbilling.kb_access(id, role);
 $$;
 SELECT is(pg_temp.access_at(at::timestamptz, 11, role), format('(%s,%s,30.00 USD,%s,)', stage,
@@ -206,7 +203,7 @@ FROM unnest(enum_range(NULL::kb_role)) AS role;
 SELECT is((SELECT DISTINCT (balance, stage, debt_since, amount_due) FROM account_status WHERE account_id = 12)::text,
 	'("0.01 USD",ok,,"0.00 USD")', 'S1: a credit is no debt');
 
-SELECT pg_temp.tick('2026-12-02 00:00+00')
+SELECT pg_temp.clock('2026-12-02 00:00+00')
 \g /dev/null
 SELECT kb_defer(11, '2026-12-08', 'support', 'a promise')
 \g /dev/null
@@ -226,7 +223,7 @@ SELECT is(array(SELECT DISTINCT (kb_access(id, role)).access FROM unnest('{11,12
 
 -- The view and the functions
 
-SELECT pg_temp.tick('2027-07-01 12:00+00')
+SELECT pg_temp.clock('2027-07-01 12:00+00')
 \g /dev/null
 SELECT results_eq(
 	$$SELECT account_id, kb_balance(account_id), kb_access_stage(account_id), d.amount_due, d.next_stage, d.next_stage_on, d.delete_on, a.last_seq, a.state
@@ -241,7 +238,7 @@ SELECT is_empty('SELECT * FROM kb_check()', 'J2, S1, S4: and the books are right
 -- S7: a debt deletes nothing
 
 RESET ROLE;
-SELECT kb_add_member(10, 'ivan', 'employee'), pg_temp.tick('2027-06-30 12:00+00')
+SELECT kb_add_member(10, 'ivan', 'employee'), pg_temp.clock('2027-06-30 12:00+00')
 \g /dev/null
 CREATE TEMP TABLE kept AS SELECT (SELECT count(*) FROM member) AS members, (SELECT count(*) FROM deferral) AS deferrals, (SELECT count(*) FROM entry) AS entries;
 SELECT is(kb_access_stage(1, kb_now() + interval '10 years'), 'blocked', 'S7: after ten years of debt an account is blocked');

@@ -119,16 +119,7 @@ SELECT kb_create_account('olena', 'std', id, zone, created_at => '2027-05-01 12:
 FROM generate_series(1001, 4000) AS id, LATERAL (SELECT (ARRAY['UTC', 'Europe/Kyiv', 'Asia/Tokyo'])[1 + id % 3] AS zone) AS z
 \g /dev/null
 ANALYZE account;
-CREATE FUNCTION pg_temp.plan_of(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	line text;
-	lines text = '';
-BEGIN
-	FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP
-		lines = lines || line || E'\n';
-	END LOOP;
-	RETURN lines;
-END $$;
+\ir ../include/plan.sql
 SET plan_cache_mode = force_generic_plan;
 \set source `cat src/sweep.c`
 CREATE TEMP TABLE statement AS

@@ -27,7 +27,7 @@ SELECT kb_set_price('std', 'free3', '0.50 each free 3'), kb_set_price('std', 'pa
 
 CREATE FUNCTION pg_temp.open(id bigint, tariff text = 'std', since timestamptz = '2026-09-01 00:00+00', zone text = 'UTC') RETURNS bigint LANGUAGE sql
 	RETURN kb_create_account('olena', tariff, id, zone, created_at => since);
-CREATE FUNCTION pg_temp.clock(at timestamptz) RETURNS void LANGUAGE sql AS 'SELECT set_config(''kbilling.clock'', at::text, false)';
+\ir ../include/clock.sql
 
 -- What an account's running month shows, or what a month was charged: "service what from..to quantity/events x price = amount"
 CREATE FUNCTION pg_temp.show(service text, what text, from_date date, to_date date, quantity numeric, events bigint, unit_price text, amount kb_money)
@@ -42,17 +42,7 @@ CREATE FUNCTION pg_temp.charge_at(id bigint, at timestamptz) RETURNS kb_charge_r
 	SELECT set_config('kbilling.clock', at::text, false);
 	SELECT kbilling.kb_month_charge(id);
 $$;
--- An error as "SQLSTATE message | detail | context", '' if there is none
-CREATE FUNCTION pg_temp.error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
-BEGIN
-	EXECUTE statement;
-	RETURN '';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-	RETURN concat_ws(' | ', SQLSTATE || ' ' || SQLERRM, nullif(detail, ''));
-END $$;
+\ir ../include/error.sql
 -- All that a refused event must leave as it is
 CREATE FUNCTION pg_temp.books() RETURNS text LANGUAGE sql BEGIN ATOMIC
 	SELECT md5(concat((SELECT string_agg(t::text, ';' ORDER BY t::text) FROM usage_total AS t),
@@ -77,7 +67,7 @@ SELECT is(pg_temp.running(1), '{count usage 11-01..11-20 1/1 x 1.00 each = 1.00 
 	'U1: what was known is not in the total');
 SELECT is(kb_record_usage(1, 'sum', 1, key), true, format('U1: key %s bytes long', octet_length(key)))
 FROM (VALUES ('x'), (repeat('y', 255)), (repeat('я', 127) || 'z')) AS t (key);
-SELECT is(pg_temp.error_of(format('SELECT kb_record_usage(1, ''sum'', 1, %L)', key)), error, format('U1: key %s is refused', left(key, 9)))
+SELECT is(pg_temp.error_with_detail(format('SELECT kb_record_usage(1, ''sum'', 1, %L)', key)), error, format('U1: key %s is refused', left(key, 9)))
 FROM (VALUES
 	('', '22023 a key has 1 to 255 bytes'),
 	(repeat('z', 256), '22023 a key has 1 to 255 bytes'),
@@ -163,7 +153,7 @@ SELECT cmp_ok((SELECT count(DISTINCT slot) FROM usage_total), '>', 2::bigint, 'U
 
 -- What counts once
 
-SELECT is(pg_temp.error_of(format('SELECT kb_record_usage(3, %L, 1, %L, NULL, %L)', service, key, properties)), error,
+SELECT is(pg_temp.error_with_detail(format('SELECT kb_record_usage(3, %L, 1, %L, NULL, %L)', service, key, properties)), error,
 	format('U2: %s %s of %s', key, properties, service))
 FROM (VALUES
 	('unique', 'a', '{"user": "x", "page": 7}', ''),
@@ -255,7 +245,7 @@ SELECT pg_temp.open(50, 'cheap'), pg_temp.open(51, 'std', '2026-11-10 00:00+00')
 SELECT kb_set_tariff(51, 'cheap', '2026-11-30'), kb_set_tariff(52, 'cheap', '2026-12-01'), kb_set_tariff(53, 'bare', '2026-11-30'),
 	kb_set_tariff(54, 'std', '2026-11-30'), kb_set_tariff(55, 'std', '2026-12-01')
 \g /dev/null
-SELECT is(pg_temp.error_of(format('SELECT kb_record_usage(%s, %L, %s, ''k'', %L)', id, service, 10, at)), error, why)
+SELECT is(pg_temp.error_with_detail(format('SELECT kb_record_usage(%s, %L, %s, ''k'', %L)', id, service, 10, at)), error, why)
 FROM (VALUES
 	(50, 'sum', '2026-11-02 00:00+00', '', 'U4: a price that changes'),
 	(51, 'sum', '2026-11-12 00:00+00', '', 'U4: a tariff that changes'),
@@ -306,7 +296,7 @@ SELECT is(pg_temp.running(63), NULL, 'C2: usage that was all taken back costs no
 
 -- U4: moments and names
 
-SELECT is(pg_temp.error_of(format('SELECT kb_record_usage(4, ''sum'', 1, %L, %L)', at, at)), error, format('U4: at %s, when it is 2026-11-20 12:00', at))
+SELECT is(pg_temp.error_with_detail(format('SELECT kb_record_usage(4, ''sum'', 1, %L, %L)', at, at)), error, format('U4: at %s, when it is 2026-11-20 12:00', at))
 FROM (VALUES
 	('2026-11-20 13:00+00', ''),
 	('2026-11-20 13:00:00.000001+00', '22008 usage cannot be more than an hour ahead, and is of 2026-11-20 13:00:00.000001+00 | It is the event, with key "2026-11-20 13:00:00.000001+00".'),
@@ -318,7 +308,7 @@ FROM (VALUES
 	('2026-08-31 23:59:59+00', '22008 account 4 had not begun on 2026-08-31 | It is the event, with key "2026-08-31 23:59:59+00".'),
 	('4713-01-01 00:00+00 BC', '22008 account 4 had not begun on 4713-01-01 BC | It is the event, with key "4713-01-01 00:00+00 BC".')
 ) AS t (at, error);
-SELECT is(pg_temp.error_of(format('SELECT kb_record_usage(%s)', args)), error, format('U4: (%s)', left(args, 60)))
+SELECT is(pg_temp.error_with_detail(format('SELECT kb_record_usage(%s)', args)), error, format('U4: (%s)', left(args, 60)))
 FROM (VALUES
 	('999, ''sum'', 1, ''k''', 'KB001 account 999 does not exist | It is the event, with key "k".'),
 	('0, ''sum'', 1, ''k''', 'KB001 account 0 does not exist | It is the event, with key "k".'),
@@ -345,7 +335,7 @@ SELECT is((SELECT at FROM usage_event WHERE account_id = 4 AND key = 'null and n
 
 -- M1: how much can be said
 
-SELECT is(pg_temp.error_of(format('SELECT kb_record_usage(5, ''sum'', %s, %L)', quantity, left(quantity, 40))), error, format('M1: %s units at 1.00', left(quantity, 30)))
+SELECT is(pg_temp.error_with_detail(format('SELECT kb_record_usage(5, ''sum'', %s, %L)', quantity, left(quantity, 40))), error, format('M1: %s units at 1.00', left(quantity, 30)))
 FROM (VALUES
 	('1e12', ''), ('0.' || repeat('1', 18), ''), ('0.' || repeat('1', 19), '22003 quantity has too many digits | It is the event, with key "0.1111111111111111111".'), ('1e-18', ''),
 	('90071992547409.92', '22003 kb_money out of range | An amount is a count of at most 9007199254740991 (2^53 - 1) minor units of its currency.'),
@@ -358,9 +348,9 @@ SELECT kb_set_price('cheap', 'packs', '0.01 per 1000000')
 SELECT is(kb_record_usage(50, 'packs', 1e15, 'k'), true, 'M1: 10^15 units that cost little');
 SELECT is(pg_temp.running(50), '{packs usage 11-01..11-20 1000000000000000/1 x 0.01 per 1000000 = 10000000.00 USD,sum usage 11-01..11-20 10/1 x 0.20 each = 2.00 USD}',
 	'M1: are exact');
-SELECT is(pg_temp.error_of($$SELECT kb_record_usage_batch('[{"account_id":6,"service":"max","quantity":80000000000000,"key":"a"},
+SELECT is(pg_temp.error_with_detail($$SELECT kb_record_usage_batch('[{"account_id":6,"service":"max","quantity":80000000000000,"key":"a"},
 	{"account_id":6,"service":"max","quantity":80000000000000,"key":"b"}]')$$), '', 'U2, M1: the highest of two is no sum');
-SELECT is(pg_temp.error_of($$SELECT kb_record_usage(7, 'count', 1e17, 'a')$$), '', 'U2, M1: an event that counts one costs one');
+SELECT is(pg_temp.error_with_detail($$SELECT kb_record_usage(7, 'count', 1e17, 'a')$$), '', 'U2, M1: an event that counts one costs one');
 -- nor can an account become one that cannot be charged
 SELECT kb_record_usage(8, 'sum', 80000000000000, 'a')
 \g /dev/null

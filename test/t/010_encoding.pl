@@ -1,0 +1,83 @@
+# N4, J5: the extension goes into a database of any encoding.  There notices
+# read as in UTF-8, or in English where the encoding cannot hold the Ukrainian
+# texts, and entries have the same hashes.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('encoding');
+$node->init;
+$node->start;
+
+# What a client that speaks UTF-8 gets; from MULE_INTERNAL there is no way to it.
+sub ask
+{
+	my ($encoding, $sql) = @_;
+	local $ENV{PGCLIENTENCODING} = $encoding eq 'MULE_INTERNAL' ? $encoding : 'UTF8';
+	local $ENV{PGOPTIONS} = q{-c kbilling.clock=2026-11-16T10:00:00Z};
+	my (undef, $rows, $error) = $node->psql(lc "in_$encoding", "SET search_path = kbilling;\n$sql");
+	return $rows . $error;
+}
+
+# The notices of a payment, and of a closure, which has dates.
+sub notice
+{
+	my ($encoding, $language) = @_;
+	return ask($encoding, qq{
+		SELECT (kb_render_notice(account_id, notice_no, '$language')).* FROM notice ORDER BY account_id, notice_no});
+}
+
+# KOI8U has the letters, but no numero sign.
+my %has_letters = map { $_ => 1 } qw(UTF8 SQL_ASCII WIN1251 ISO_8859_5 EUC_JP KOI8U);
+my %has_texts = map { $_ => 1 } grep { $_ ne 'KOI8U' } keys %has_letters;
+my (%english, %ukrainian, %hashes, %letters);
+
+for my $encoding (qw(UTF8 SQL_ASCII LATIN1 LATIN2 ISO_8859_5 WIN1251 KOI8U EUC_JP EUC_KR EUC_CN EUC_TW MULE_INTERNAL))
+{
+	next if $node->safe_psql('postgres', "SELECT pg_char_to_encoding('$encoding')") < 0;
+	$node->safe_psql('postgres', "CREATE DATABASE in_$encoding ENCODING '$encoding' LOCALE 'C' TEMPLATE template0");
+	my (undef, undef, $error) = $node->psql(lc "in_$encoding", 'CREATE EXTENSION kbilling');
+	is($error, '', "$encoding: the extension is created") or next;
+
+	ask($encoding, q{
+		SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '19.00');
+		SELECT kb_create_account('olena', 'std', 1, 'Europe/Kyiv', 'olena@example.org', '2026-08-31 12:00Z');
+		SELECT kb_apply_topup(1, '50.00 USD', 'card', 'pay_1', 'olena');
+		SELECT kb_create_account('taras', 'std', 2, 'Europe/Kyiv', 'taras@example.org', '2026-08-31 12:00Z');
+		SELECT kb_schedule_closure(2, 'taras');});
+	$hashes{$encoding} = ask($encoding, q{SELECT account_id, seq, hash FROM entry ORDER BY 1, 2});
+	$english{$encoding} = notice($encoding, 'en');
+	$ukrainian{$encoding} = notice($encoding, 'uk');
+
+	is($hashes{$encoding}, $hashes{UTF8}, "J5: $encoding: the hashes are the same");
+	is(ask($encoding, 'SELECT * FROM kb_verify(1)'), '', "J5: $encoding: and fit");
+	is(ask($encoding, 'SELECT * FROM kb_check()'), '', "J2: $encoding: the books are right");
+	is($english{$encoding}, $english{UTF8}, "N4: $encoding: English");
+	is($ukrainian{$encoding}, $has_texts{$encoding} ? $ukrainian{UTF8} : $english{UTF8},
+		"N4: $encoding: Ukrainian" . ($has_texts{$encoding} ? '' : ' is not to be had'));
+	my $date = ask($encoding, q{SELECT kb_format_message('{d}', 'uk', '{"d": "2026-04-16"}')});
+	if ($has_letters{$encoding})
+	{
+		is($date, '16 квітня 2026 р.', "N4: $encoding: a date in Ukrainian");
+		ask($encoding, q{
+			SELECT kb_create_account('ївга', 'std', 3);
+			SELECT kb_apply_topup(3, '50.00 USD', 'card', 'оплата', 'ївга')});
+		$letters{$encoding} = ask($encoding, 'SELECT member, hash FROM entry WHERE account_id = 3');
+		is($letters{$encoding}, $letters{UTF8}, "J5: $encoding: the hash of an entry in Ukrainian is the same");
+		is(ask($encoding, 'SELECT * FROM kb_verify(3)'), '', "J5: $encoding: and fits");
+	}
+	else
+	{
+		like($date, qr/ERROR:  (character .* has no equivalent in encoding "$encoding"|default conversion function .* does not exist)/,
+			"N4: $encoding: a date in Ukrainian is refused");
+	}
+}
+
+like($english{UTF8}, qr/^en\|Account 1: payment of 50\.00 USD received\|We have received .*November 26, 2026/s, 'N4: in English');
+like($ukrainian{UTF8}, qr/^uk\|Кабінет №1: отримано платіж 50\.00 USD\|Ми отримали .*26 листопада 2026 р\./s, 'N4: in Ukrainian');
+like($hashes{UTF8}, qr/^1\|1\|\\x[0-9a-f]{64}$/, 'J5: there is an entry with its hash');
+like($letters{UTF8}, qr/^ївга\|\\x[0-9a-f]{64}$/, 'J5: and one in Ukrainian');
+
+done_testing();

@@ -1,0 +1,88 @@
+# The books move to another server by logical replication, as docs/operations.md says, and go on there.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $old = PostgreSQL::Test::Cluster->new('old');
+$old->init(allows_streaming => 'logical');
+$old->start;
+my $new = PostgreSQL::Test::Cluster->new('new');
+$new->init;
+$new->start;
+
+$old->safe_psql('postgres', q{
+	CREATE EXTENSION kbilling;
+	SET search_path = kbilling;
+	SET kbilling.clock = '2025-07-01 00:00+00';
+	INSERT INTO policy (policy, remind_day) VALUES ('early', 2);
+	SELECT kb_create_tariff('start', 'USD', policy => 'early'), kb_create_service('seat', 'recurring'), kb_create_service('orders', 'metered');
+	SELECT kb_set_price('start', 'base', '31'), kb_set_price('start', 'seat', '2 each'), kb_set_price('start', 'orders', '0.10 each');
+	SELECT kb_create_account('owner', 'start') FROM generate_series(1, 20);
+	SELECT kb_apply_topup(account_id, '40 USD', 'card', 'pay-1'), kb_switch_on(account_id, 'seat', 3) FROM account WHERE account_id % 2 = 0;
+	SELECT kb_record_usage(account_id, 'orders', 5, 'order-1') FROM account WHERE account_id % 3 = 0;
+	SET kbilling.clock = '2025-08-01 06:00+00';
+	CALL kb_sweep()});
+
+# What the page says, step by step
+$old->safe_psql('postgres', 'CREATE PUBLICATION kbilling FOR TABLES IN SCHEMA kbilling');
+$new->safe_psql('postgres', q{
+	CREATE EXTENSION kbilling;
+	SET session_replication_role = replica;
+	DELETE FROM kbilling.service;
+	DELETE FROM kbilling.policy});
+$new->safe_psql('postgres', sprintf("CREATE SUBSCRIPTION kbilling CONNECTION '%s' PUBLICATION kbilling", $old->connstr . ' dbname=postgres'));
+$new->wait_for_subscription_sync($old, 'kbilling');
+
+# The old server works on meanwhile: what is posted, charged, purged and changed goes over too.
+$old->safe_psql('postgres', q{
+	SET search_path = kbilling;
+	SET kbilling.clock = '2025-11-20 06:00+00';
+	SELECT kb_apply_topup(1, '400 USD', 'card', 'pay-1'), kb_defer(3, '2025-11-30', 'support', 'holiday'), kb_switch_off(2, 'seat'), kb_add_member(4, 'ann', 'admin');
+	SELECT kb_set_price('start', 'base', '32', '2025-12-01'), kb_record_usage(6, 'orders', -5, 'cancelled', '2025-07-01 10:00+00');
+	CALL kb_sweep();
+	SET kbilling.clock = '2025-12-02 06:00+00';
+	CALL kb_sweep();
+	SET kbilling.clock = '2025-12-12 06:00+00';
+	CALL kb_sweep();
+	SET kbilling.clock = '2026-01-02 06:00+00';
+	CALL kb_sweep();
+	SET kbilling.clock = '2026-01-02 07:00+00';
+	SELECT kb_ack_notice(account_id, notice_no) FROM kb_take_notices(10, '1 minute')});
+$old->wait_for_catchup('kbilling');
+
+my %contents = map {
+	my $node = $_;
+	my %tables = map { $_ => $node->safe_psql('postgres', "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM $_ t") }
+		split /\n/, $node->safe_psql('postgres', "SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'kbilling'::regnamespace AND c.relkind = 'r'");
+	$node->name => \%tables
+} $old, $new;
+is($old->safe_psql('postgres', "SELECT count(DISTINCT step) FROM kbilling.closure_step WHERE step <> 'cancelled' AND step <> 'restored'"),
+	4, 'D6: a purge, and all that comes before it, are to be moved');
+is_deeply($contents{new}, $contents{old}, 'every row of every table is on the new server');
+
+$new->safe_psql('postgres', 'DROP SUBSCRIPTION kbilling');
+$new->safe_psql('postgres', q{
+	SELECT setval('kbilling.account_id_seq', max(account_id)) FROM kbilling.account;
+	SELECT setval('kbilling.sweep_run_run_id_seq', max(run_id)) FROM kbilling.sweep_run});
+is($new->safe_psql('postgres', 'SELECT * FROM kbilling.kb_check()'), '', 'J1 to J5: the books there are right');
+my $go_on = q{
+	SET search_path = kbilling;
+	SET kbilling.clock = '2026-02-01 06:00+00';
+	CALL kb_sweep();
+	SELECT entry_seq, balance, replayed FROM kb_apply_topup(1, '400 USD', 'card', 'pay-1');
+	SELECT entry_seq, balance, replayed FROM kb_apply_topup(1, '5 USD', 'card', 'pay-2');
+	SELECT kb_create_account('owner', 'start');
+	SELECT account_id, state, balance, stage, last_seq FROM account_status ORDER BY 1;
+	SELECT * FROM kb_check()};
+is($new->safe_psql('postgres', $go_on), $old->safe_psql('postgres', $go_on), 'sweep, top-ups and new accounts go on there as they would have here');
+my (undef, undef, $error) = $new->psql('postgres', q{UPDATE kbilling.entry SET memo = 'other'});
+like($error, qr/UPDATE on kbilling.entry is refused/, 'J1: the guards hold there');
+(undef, undef, $error) = $new->psql('postgres', q{UPDATE kbilling.policy SET remind_day = 1 WHERE policy = 'standard'});
+like($error, qr/built-in row/, 'what is built in is there, and cannot be changed');
+
+$new->stop;
+$old->stop;
+done_testing();
