@@ -84,11 +84,30 @@ CREATE SEQUENCE kbilling.account_id_seq;
 SELECT pg_catalog.pg_extension_config_dump('kbilling.account_id_seq', '');
 COMMENT ON SEQUENCE account_id_seq IS 'Numbers of accounts, for applications that bring none';
 
+-- Generous: whether there is such an address, only a mail server knows.
+CREATE FUNCTION kbilling_internal.kb_is_email(address text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN octet_length(address) <= 254 AND address COLLATE "C" ~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$';
+COMMENT ON FUNCTION kb_is_email(text) IS
+'Whether it may be an e-mail address: one @ with something on both sides, no blanks or control characters, at most 254 bytes';
+
+CREATE FUNCTION kbilling_internal.kb_require_email(address text) RETURNS void
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN NOT kb_is_email(address)
+			THEN kb_raise('22023', format('"%s" is no e-mail address', address),
+						  'It has one @ with something on both sides, no blanks or control characters, and at most 254 bytes.',
+						  'Give one address, such as anna@example.org, or NULL for a member who gets no notices.')
+		END;
+END;
+COMMENT ON FUNCTION kb_require_email(text) IS 'Raises 22023 for what is no e-mail address; NULL is fine';
+
 CREATE TABLE kbilling.member (
 	account_id bigint NOT NULL REFERENCES account,
 	member     kb_text NOT NULL CHECK (member <> ''),
 	role       kb_role NOT NULL,
-	email      kb_text,
+	email      kb_text CHECK (kb_is_email(email)),
 	language   kb_text CHECK (kb_is_language(language)),
 	metadata   kb_json,
 	PRIMARY KEY (account_id, member)
@@ -134,11 +153,13 @@ CREATE FUNCTION kbilling_internal.kb_lock_account(account_id bigint) RETURNS voi
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
 	SELECT FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
-	SELECT kb_require_account($1),
-		   kb_raise_if(EXISTS (SELECT FROM account a
-							   WHERE a.account_id = $1 AND a.state IN ('deleted', 'purged')),
-					   'KB010', format('account %s is deleted', $1), 'Nothing about a deleted account is changed.',
-					   'Support can restore a deleted account for some days.');
+	SELECT kb_require_account($1);
+	SELECT CASE
+		WHEN a.state IN ('deleted', 'purged')
+			THEN kb_raise('KB010', format('account %s is deleted', $1), 'Nothing about a deleted account is changed.',
+						  'Support can restore a deleted account for some days.')
+		END
+	FROM account a WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_lock_account(bigint) IS
 'Locks the account''s row until the end of the transaction. '
@@ -149,15 +170,20 @@ CREATE FUNCTION kbilling.kb_create_account(owner text, tariff text, account_id b
 	RETURNS bigint
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_tariff(tariff),
-		   kb_raise_if(owner IS NULL OR owner = '', '22004', 'owner must not be null or empty'),
-		   kb_raise_if(NOT isfinite(created_at) OR created_at < '1970-01-01 00:00+00', '22008',
-					   'created_at must be a moment since 1970', format('It is %s.', created_at)),
-		   kb_raise_if(created_at > kb_now(), '22008',
-					   'an account cannot be created in the future', format('created_at is %s.', created_at)),
-		   kb_raise_if(account_id <= 0, '22023', 'account_id must be above zero'),
-		   kb_raise_if(EXISTS (SELECT FROM account a WHERE a.account_id = kb_create_account.account_id),
-					   '23505', format('account %s exists already', account_id));
+	SELECT kb_require_tariff(tariff);
+	SELECT kb_require_email(email);
+	SELECT CASE
+		WHEN owner IS NULL OR owner = ''
+			THEN kb_raise('22004', 'owner must not be null or empty')
+		WHEN NOT isfinite(created_at) OR created_at < '1970-01-01 00:00+00'
+			THEN kb_raise('22008', 'created_at must be a moment since 1970', format('It is %s.', created_at))
+		WHEN created_at > kb_now()
+			THEN kb_raise('22008', 'an account cannot be created in the future', format('created_at is %s.', created_at))
+		WHEN account_id <= 0
+			THEN kb_raise('22023', 'account_id must be above zero')
+		WHEN EXISTS (SELECT FROM account a WHERE a.account_id = kb_create_account.account_id)
+			THEN kb_raise('23505', format('account %s exists already', account_id))
+		END;
 	WITH RECURSIVE pick(id) AS (
 		-- a number that the application has brought itself is passed over; looked up
 		-- as a value, because EXISTS becomes a join that reads all accounts
@@ -189,21 +215,24 @@ END;
 COMMENT ON FUNCTION kb_create_account(text, text, bigint, text, text, timestamptz) IS
 'Creates an account with its owner, in the tariff''s currency, and returns its number. The time zone is UTC unless '
 'another is given. '
-'Errors: KB012 for an unknown tariff; 23505 if the account exists; 22023 for an unknown time zone; 22008 for a '
-'moment that is in the future or before 1970';
+'Errors: KB012 for an unknown tariff; 23505 if the account exists; 22023 for an unknown time zone or an email that is '
+'no address; 22008 for a moment that is in the future or before 1970';
 
 CREATE FUNCTION kbilling_internal.kb_require_open(account_id bigint, from_date date) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kb_raise_if(NOT isfinite(from_date), '22008', 'from_date must be finite'),
-		   kb_raise_if(from_date < kb_account_date(a.created_at, a.time_zone), 'KB009',
-					   format('account %s begins on %s', a.account_id,
-							  to_char(kb_account_date(a.created_at, a.time_zone), 'YYYY-MM-DD')),
-					   'Nothing can hold before its first day.', 'Let it begin that day, or later.'),
-		   kb_raise_if(a.charged_through >= from_date, 'KB009',
-					   format('account %s is charged through %s', a.account_id, to_char(a.charged_through, 'YYYY-MM-DD')),
-					   format('A change from %s on would alter what is charged already.', to_char(from_date, 'YYYY-MM-DD')),
-					   'Let it begin later, and put what was charged right with kb_adjust.')
+	SELECT CASE
+		WHEN NOT isfinite(from_date)
+			THEN kb_raise('22008', 'from_date must be finite')
+		WHEN from_date < kb_account_date(a.created_at, a.time_zone)
+			THEN kb_raise('KB009', format('account %s begins on %s', a.account_id,
+										  to_char(kb_account_date(a.created_at, a.time_zone), 'YYYY-MM-DD')),
+						  'Nothing can hold before its first day.', 'Let it begin that day, or later.')
+		WHEN a.charged_through >= from_date
+			THEN kb_raise('KB009', format('account %s is charged through %s', a.account_id, to_char(a.charged_through, 'YYYY-MM-DD')),
+						  format('A change from %s on would alter what is charged already.', to_char(from_date, 'YYYY-MM-DD')),
+						  'Let it begin later, and put what was charged right with kb_adjust.')
+		END
 	FROM account a WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_require_open(bigint, date) IS

@@ -26,16 +26,18 @@ CREATE FUNCTION kbilling.kb_set_bonus(tariff text, min_amount kb_money, percent 
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('min_amount, percent, from_date, to_date', min_amount, percent, from_date, to_date),
-		   kb_require_tariff(tariff),
-		   kb_raise_if(min_amount < 0 OR percent NOT BETWEEN 0 AND 1000, '22023',
-					   format('a bonus of %s %% from %s makes no sense', percent, min_amount), NULL,
-					   'min_amount is zero or more, percent 0 to 1000.'),
-		   kb_raise_if(from_date >= to_date, '22008', 'to_date must be after from_date');
-	SELECT kb_raise_if(t.currency <> kb_currency(min_amount), 'KB002',
-					   format('tariff "%s" is in %s, the bonus tier in %s',
-							  t.tariff, t.currency, kb_currency(min_amount)),
-					   'A tariff has one currency.', 'Give min_amount in it.')
+	SELECT kb_require_not_null('min_amount, percent, from_date, to_date', min_amount, percent, from_date, to_date);
+	SELECT kb_require_tariff(tariff);
+	SELECT CASE
+		WHEN min_amount < 0 OR percent NOT BETWEEN 0 AND 1000
+			THEN kb_raise('22023', format('a bonus of %s %% from %s makes no sense', percent, min_amount), NULL,
+						  'min_amount is zero or more, percent 0 to 1000.')
+		WHEN from_date >= to_date
+			THEN kb_raise('22008', 'to_date must be after from_date')
+		WHEN t.currency <> kb_currency(min_amount)
+			THEN kb_raise('KB002', format('tariff "%s" is in %s, the bonus tier in %s', t.tariff, t.currency, kb_currency(min_amount)),
+						  'A tariff has one currency.', 'Give min_amount in it.')
+		END
 	FROM tariff t WHERE t.tariff = kb_set_bonus.tariff;
 	INSERT INTO bonus_tier (tariff, min_amount, from_date, to_date, percent)
 	VALUES (kb_set_bonus.tariff, kb_set_bonus.min_amount, kb_set_bonus.from_date, kb_set_bonus.to_date, kb_set_bonus.percent)

@@ -214,20 +214,24 @@ COMMENT ON FUNCTION kb_take_closure_steps(bigint[], timestamptz) IS
 CREATE FUNCTION kbilling.kb_schedule_closure(account_id bigint, by text, reason text = NULL) RETURNS date
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('account_id, by', account_id, "by"), kb_raise_if("by" = '', '22023', 'by must not be empty'),
-		   kb_lock_account(account_id);
-	SELECT kb_raise_if(a.balance > 0 OR t.may_close_on > t.today, 'KB011',
-			   format('account %s may not be closed', a.account_id),
-			   concat_ws(' ',
-				   CASE WHEN t.today - t.created_on <= t.min_age_days
-					   THEN format('It was created %s days ago, and must be older than %s days.', t.today - t.created_on, t.min_age_days) END,
-				   CASE WHEN t.today - t.active_on < t.inactive_days
-					   THEN format('It was in use %s days ago, and must be idle for %s days.', t.today - t.active_on, t.inactive_days) END,
-				   CASE WHEN a.balance > 0
-					   THEN format('Its balance is %s, and must be zero or less.', a.balance) END),
-			   CASE WHEN t.may_close_on > t.today
-				   THEN format('It may be closed from %s on, if nobody logs in and nothing is on the balance then (D1).', to_char(t.may_close_on, 'YYYY-MM-DD'))
-				   ELSE 'Pay the balance back with kb_refund first, or take it off with kb_adjust (D1).' END)
+	SELECT kb_require_not_null('account_id, by', account_id, "by");
+	SELECT CASE WHEN "by" = '' THEN kb_raise('22023', 'by must not be empty') END;
+	SELECT kb_lock_account(account_id);
+	SELECT CASE
+		WHEN a.balance > 0 OR t.may_close_on > t.today
+			THEN kb_raise('KB011', format('account %s may not be closed', a.account_id),
+				concat_ws(' ',
+					CASE WHEN t.today - t.created_on <= t.min_age_days
+						THEN format('It was created %s days ago, and must be older than %s days.', t.today - t.created_on, t.min_age_days) END,
+					CASE WHEN t.today - t.active_on < t.inactive_days
+						THEN format('It was in use %s days ago, and must be idle for %s days.', t.today - t.active_on, t.inactive_days) END,
+					CASE WHEN a.balance > 0
+						THEN format('Its balance is %s, and must be zero or less.', a.balance) END),
+				CASE WHEN t.may_close_on > t.today
+					THEN format('It may be closed from %s on, if nobody logs in and nothing is on the balance then (D1).',
+								to_char(t.may_close_on, 'YYYY-MM-DD'))
+					ELSE 'Pay the balance back with kb_refund first, or take it off with kb_adjust (D1).' END)
+		END
 	FROM kb_closure_terms(ARRAY[$1], kb_now()) t JOIN account a ON a.account_id = t.account_id
 	WHERE a.state = 'active';
 	SELECT kb_put_closures(ARRAY[$1], kb_now(), $2, $3);
@@ -242,12 +246,16 @@ COMMENT ON FUNCTION kb_schedule_closure(bigint, text, text) IS
 CREATE FUNCTION kbilling.kb_cancel_closure(account_id bigint, member text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('account_id, member', account_id, member), kb_lock_account(account_id);
+	SELECT kb_require_not_null('account_id, member', account_id, member);
+	SELECT kb_lock_account(account_id);
 	SELECT kb_require_member(account_id, member);
-	SELECT kb_raise_if(m.role = 'employee', 'KB004', format('member "%s" may not cancel the closure of account %s', $2, $1),
-					   'Only an owner or admin does so (D4).', 'Ask an owner or admin, or log in: the closure is not carried out then.'),
-		   kb_raise_if(a.state <> 'closing', '55000', format('account %s is not closing', $1), format('It is %s.', a.state),
-					   'There is nothing to cancel.')
+	SELECT CASE
+		WHEN m.role = 'employee'
+			THEN kb_raise('KB004', format('member "%s" may not cancel the closure of account %s', $2, $1),
+						  'Only an owner or admin does so (D4).', 'Ask an owner or admin, or log in: the closure is not carried out then.')
+		WHEN a.state <> 'closing'
+			THEN kb_raise('55000', format('account %s is not closing', $1), format('It is %s.', a.state), 'There is nothing to cancel.')
+		END
 	FROM account a JOIN member m ON m.account_id = a.account_id AND m.member = $2
 	WHERE a.account_id = $1;
 	-- who cancels uses the account; else the next sweep would begin anew
@@ -270,15 +278,19 @@ COMMENT ON FUNCTION kb_skip_months(bigint, date) IS
 CREATE FUNCTION kbilling.kb_restore_account(account_id bigint, by text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('account_id, by', account_id, "by"), kb_raise_if("by" = '', '22023', 'by must not be empty');
+	SELECT kb_require_not_null('account_id, by', account_id, "by");
+	SELECT CASE WHEN "by" = '' THEN kb_raise('22023', 'by must not be empty') END;
 	SELECT FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
 	SELECT kb_require_account($1);
-	SELECT kb_raise_if(a.state IN ('active', 'closing'), '55000', format('account %s is not deleted', $1), format('It is %s.', a.state),
-					   'There is nothing to restore.'),
-		   kb_raise_if(a.state = 'purged' OR a.closure_check_on <= d.today, 'KB010', format('account %s cannot be restored', $1),
-					   CASE a.state WHEN 'purged' THEN 'Its data is gone (D6).'
-					   ELSE format('It could be restored until %s (D5).', to_char(a.closure_check_on - 1, 'YYYY-MM-DD')) END,
-					   'Create a new account.')
+	SELECT CASE
+		WHEN a.state IN ('active', 'closing')
+			THEN kb_raise('55000', format('account %s is not deleted', $1), format('It is %s.', a.state), 'There is nothing to restore.')
+		WHEN a.state = 'purged' OR a.closure_check_on <= d.today
+			THEN kb_raise('KB010', format('account %s cannot be restored', $1),
+						  CASE a.state WHEN 'purged' THEN 'Its data is gone (D6).'
+						  ELSE format('It could be restored until %s (D5).', to_char(a.closure_check_on - 1, 'YYYY-MM-DD')) END,
+						  'Create a new account.')
+		END
 	FROM account a CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
 	WHERE a.account_id = $1;
 	SELECT kb_skip_months($1, kb_month_first_day(kb_today($1)) - 1);

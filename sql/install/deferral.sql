@@ -31,12 +31,15 @@ ALTER TABLE deferral ENABLE ALWAYS TRIGGER deferral_immutable_row;
 CREATE FUNCTION kbilling.kb_defer(account_id bigint, until date, granted_by text, reason text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('until, granted_by, reason', until, granted_by, reason),
-		   kb_raise_if(granted_by = '' OR reason = '', '22023', 'a deferral says who granted it, and why'),
-		   kb_lock_account(account_id),
-		   kb_raise_if(NOT isfinite(until), '22008', 'until must be finite'),
-		   kb_raise_if(until < kb_today(account_id), '22008',
-					   'a deferral cannot end in the past', format('Today is %s.', to_char(kb_today(account_id), 'YYYY-MM-DD')));
+	SELECT kb_require_not_null('until, granted_by, reason', until, granted_by, reason);
+	SELECT CASE WHEN granted_by = '' OR reason = '' THEN kb_raise('22023', 'a deferral says who granted it, and why') END;
+	SELECT kb_lock_account(account_id);
+	SELECT CASE
+		WHEN NOT isfinite(until)
+			THEN kb_raise('22008', 'until must be finite')
+		WHEN until < kb_today(account_id)
+			THEN kb_raise('22008', 'a deferral cannot end in the past', format('Today is %s.', to_char(kb_today(account_id), 'YYYY-MM-DD')))
+		END;
 	INSERT INTO deferral (account_id, deferral_no, granted_at, deferred_until, granted_by, reason)
 	SELECT kb_defer.account_id, coalesce(max(d.deferral_no), 0) + 1, kb_now(), kb_defer.until, kb_defer.granted_by, kb_defer.reason
 	FROM deferral d WHERE d.account_id = kb_defer.account_id;

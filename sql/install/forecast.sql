@@ -50,10 +50,12 @@ CREATE FUNCTION kbilling_internal.kb_standing(account_id bigint, at timestamptz)
 				   remind_day integer, restrict_day integer, block_day integer, delete_on date, deleted boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kb_raise_if($2 IS NULL, '22004', 'at must not be null'),
-		   kb_raise_if(NOT isfinite($2) OR $2 > kb_now() + interval '100 years', '22008',
-					   'at must be finite, and at most 100 years ahead'),
-		   kb_require_account($1);
+	SELECT kb_require_not_null('at', $2);
+	SELECT CASE
+		WHEN NOT isfinite($2) OR $2 > kb_now() + interval '100 years'
+			THEN kb_raise('22008', 'at must be finite, and at most 100 years ahead')
+		END;
+	SELECT kb_require_account($1);
 	SELECT CASE WHEN d.is_past THEN coalesce(past.balance_after, zero.amount) ELSE coalesce(ahead.balance, a.balance) END,
 		   CASE WHEN d.is_past THEN past.debt_since ELSE coalesce(ahead.debt_since, a.debt_since) END,
 		   CASE WHEN d.is_past THEN granted.deferred_until ELSE a.deferred_until END,
@@ -109,7 +111,7 @@ COMMENT ON FUNCTION kb_access_stage(bigint, timestamptz) IS
 CREATE FUNCTION kbilling.kb_access(account_id bigint, role kb_role, at timestamptz) RETURNS kb_access_decision
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_raise_if($2 IS NULL, '22004', 'role must not be null');
+	SELECT kb_require_not_null('role', $2);
 	SELECT ROW(x.stage, kb_access_for(x.stage, $2, s.deleted),
 			   kb_amount_due(s.balance),
 			   kb_stage(s.debt_since, s.deferred_until, n.next_on, s.remind_day, s.restrict_day, s.block_day),
@@ -125,10 +127,13 @@ CREATE FUNCTION kbilling.kb_forecast(account_id bigint, months integer)
 	RETURNS TABLE (period date, charge kb_money, charged_on date, balance kb_money, stage kb_stage)
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_account($1),
-		   kb_require_not_null('months', $2),
-		   kb_raise_if($2 NOT BETWEEN 1 AND 1200, '22023', 'months must be from 1 to 1200', format('It is %s.', $2),
-					   'Give how many months to look ahead, the running one included.');
+	SELECT kb_require_account($1);
+	SELECT kb_require_not_null('months', $2);
+	SELECT CASE
+		WHEN $2 NOT BETWEEN 1 AND 1200
+			THEN kb_raise('22023', 'months must be from 1 to 1200', format('It is %s.', $2),
+						  'Give how many months to look ahead, the running one included.')
+		END;
 	SELECT m.period, m.total, m.effective_on, m.balance,
 		   kb_stage(m.debt_since, a.deferred_until, s.day, p.remind_day, p.restrict_day, p.block_day)
 	FROM account a

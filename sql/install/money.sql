@@ -426,6 +426,7 @@ CREATE FUNCTION kbilling_internal.kb_money_hash_extended(kb_money, bigint) RETUR
 COMMENT ON FUNCTION kb_money_hash_extended(kb_money, bigint) IS
 	'Hash of currency and amount, with a seed';
 
+-- Not for our own functions and views, which order by kb_minor(): pg_upgrade makes operator classes after functions.
 CREATE OPERATOR CLASS kbilling.kb_money_ops
 	DEFAULT FOR TYPE kb_money USING btree AS
 		OPERATOR 1 kbilling.<,

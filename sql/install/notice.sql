@@ -107,7 +107,7 @@ RETURN (
 	FROM account a
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
 	JOIN member m ON m.account_id = a.account_id
-	WHERE a.account_id = $1 AND m.email <> ''
+	WHERE a.account_id = $1 AND m.email IS NOT NULL
 		AND (m.role = 'owner' OR m.role = 'admin' AND $2 IN ('stage_changed', 'payment_reminder')));
 COMMENT ON FUNCTION kb_recipients(bigint, kb_notice_kind) IS
 'Who gets a notice, as an array of member, email and language: owners with an email, and also admins if it asks to '
@@ -120,11 +120,15 @@ CREATE FUNCTION kbilling.kb_take_notices(max integer, lease interval)
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 BEGIN ATOMIC
-	SELECT kb_require_not_null('max, lease', max, lease),
-		   kb_raise_if(max NOT BETWEEN 1 AND 1000, '22023', 'max must be from 1 to 1000', format('It is %s.', max)),
-		   -- a month less its days is an interval of no fixed length
-		   kb_raise_if(kb_now() + lease <= kb_now() OR kb_now() + lease > kb_now() + interval '1 day', '22023', 'a lease lasts up to a day', format('It is %s.', lease),
-					   'Give the time that delivering so many notices takes at most.');
+	SELECT kb_require_not_null('max, lease', max, lease);
+	SELECT CASE
+		WHEN max NOT BETWEEN 1 AND 1000
+			THEN kb_raise('22023', 'max must be from 1 to 1000', format('It is %s.', max))
+		-- a month less its days is an interval of no fixed length
+		WHEN kb_now() + lease <= kb_now() OR kb_now() + lease > kb_now() + interval '1 day'
+			THEN kb_raise('22023', 'a lease lasts up to a day', format('It is %s.', lease),
+						  'Give the time that delivering so many notices takes at most.')
+		END;
 	-- taken ten times, and never heard of again
 	UPDATE notice n
 	SET due_at = NULL, parked_at = kb_now(), last_error = coalesce(n.last_error, 'the last lease ran out')
@@ -159,10 +163,12 @@ COMMENT ON FUNCTION kb_take_notices(integer, interval) IS
 CREATE FUNCTION kbilling_internal.kb_require_notice(account_id bigint, notice_no bigint) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kb_require_not_null('account_id, notice_no', $1, $2),
-		   kb_raise_if(NOT EXISTS (SELECT FROM notice n WHERE n.account_id = $1 AND n.notice_no = $2),
-					   '22023', format('account %s has no notice %s', $1, $2), NULL,
-					   'Pass the account_id and notice_no that kb_take_notices gave.');
+	SELECT kb_require_not_null('account_id, notice_no', $1, $2);
+	SELECT CASE
+		WHEN NOT EXISTS (SELECT FROM notice n WHERE n.account_id = $1 AND n.notice_no = $2)
+			THEN kb_raise('22023', format('account %s has no notice %s', $1, $2), NULL,
+						  'Pass the account_id and notice_no that kb_take_notices gave.')
+		END;
 END;
 COMMENT ON FUNCTION kb_require_notice(bigint, bigint) IS 'Raises 22023 if there is no such notice';
 
@@ -184,7 +190,8 @@ COMMENT ON FUNCTION kb_ack_notice(bigint, bigint) IS
 CREATE FUNCTION kbilling.kb_fail_notice(account_id bigint, notice_no bigint, error text, tries integer = NULL) RETURNS timestamptz
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_notice($1, $2), kb_require_not_null('error', error);
+	SELECT kb_require_notice($1, $2);
+	SELECT kb_require_not_null('error', error);
 	UPDATE notice n
 	SET due_at = CASE WHEN n.tries < 10 THEN kb_now() + interval '1 minute' * 2 ^ (n.tries - 1) END,
 		parked_at = CASE WHEN n.tries >= 10 THEN kb_now() END,

@@ -82,11 +82,15 @@ COMMENT ON FUNCTION kb_begin_topup(bigint, text, kb_money, kb_payment_method) IS
 CREATE FUNCTION kbilling.kb_fail_topup(account_id bigint, payment_id bigint, failure text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('payment_id, failure', payment_id, failure), kb_lock_account(account_id);
-	SELECT kb_raise_if(count(*) = 0, '22023', format('account %s has no payment %s', $1, $2), NULL,
-					   'A payment is begun with kb_begin_topup.'),
-		   kb_raise_if(bool_or(p.settled_at IS NOT NULL), 'KB006', format('payment %s of account %s is settled', $2, $1),
-					   'It has been credited.', 'Take it back with kb_chargeback.')
+	SELECT kb_require_not_null('payment_id, failure', payment_id, failure);
+	SELECT kb_lock_account(account_id);
+	SELECT CASE
+		WHEN count(*) = 0
+			THEN kb_raise('22023', format('account %s has no payment %s', $1, $2), NULL, 'A payment is begun with kb_begin_topup.')
+		WHEN bool_or(p.settled_at IS NOT NULL)
+			THEN kb_raise('KB006', format('payment %s of account %s is settled', $2, $1), 'It has been credited.',
+						  'Take it back with kb_chargeback.')
+		END
 	FROM payment p WHERE p.account_id = kb_fail_topup.account_id AND p.payment_id = kb_fail_topup.payment_id;
 	UPDATE payment p SET failed_at = coalesce(p.failed_at, kb_now()), failure = kb_fail_topup.failure
 	WHERE p.account_id = kb_fail_topup.account_id AND p.payment_id = kb_fail_topup.payment_id;
@@ -108,7 +112,7 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.today) t
 	CROSS JOIN LATERAL (
 		SELECT x.due AS amount, d.zero AS bonus WHERE x.due > 0
-		UNION
+		UNION ALL
 		SELECT x.due + b.min_amount, kb_bonus(b.min_amount, b.percent)
 		FROM bonus_tier b
 		WHERE b.tariff = t.tariff AND b.from_date <= d.today AND b.to_date > d.today AND b.percent > 0 AND b.min_amount > 0
@@ -119,7 +123,7 @@ BEGIN ATOMIC
 							WHERE l.tariff = b.tariff AND l.min_amount = b.min_amount AND l.from_date > b.from_date
 								AND l.from_date <= d.today AND l.to_date > d.today)) o
 	WHERE a.account_id = $1 AND a.state IN ('active', 'closing')
-	ORDER BY o.amount, o.bonus;
+	ORDER BY kb_minor(o.amount), kb_minor(o.bonus);
 END;
 COMMENT ON FUNCTION kb_topup_offers(bigint) IS
 'Amounts to offer for a top-up, the lowest first, each with its bonus (T5): what is due, and what reaches each bonus '

@@ -11,6 +11,10 @@ CREATE FUNCTION kbilling_internal.kb_refuse_change() RETURNS trigger
 COMMENT ON FUNCTION kb_refuse_change() IS
 'Trigger function for built-in rows: raises 55000, with the trigger''s argument as the hint';
 
+CREATE TYPE kbilling.kb_debt_date AS ENUM ('due_date', 'posting_date');
+COMMENT ON TYPE kb_debt_date IS
+'The day on which a charge takes effect (C5): due_date, the 1st of the month in which it is posted; posting_date, the day of posting';
+
 CREATE TABLE kbilling.policy (
 	policy           kb_text PRIMARY KEY CHECK (policy <> ''),
 	remind_day       integer NOT NULL DEFAULT 4,
@@ -22,7 +26,7 @@ CREATE TABLE kbilling.policy (
 	reminder_days    integer[] NOT NULL DEFAULT '{3,1}' CHECK (coalesce(0 < ALL (reminder_days), false)),
 	restore_days     integer NOT NULL DEFAULT 20 CHECK (restore_days BETWEEN 1 AND 36500),
 	language         kb_text NOT NULL DEFAULT 'en' CHECK (kb_is_language(language)),
-	debt_counts_from text NOT NULL DEFAULT 'due_date' CHECK (debt_counts_from IN ('due_date', 'posting_date')),
+	debt_counts_from kb_debt_date NOT NULL DEFAULT 'due_date',
 	metadata         kb_json NOT NULL DEFAULT '{}',
 	payment_hours    integer NOT NULL DEFAULT 24 CHECK (payment_hours >= 1),
 	CHECK (1 <= remind_day AND remind_day <= restrict_day AND restrict_day <= block_day)

@@ -20,7 +20,7 @@ BEGIN ATOMIC
 								  FROM current_usage u WHERE u.account_id = $1), '[]'),
 			   'usage_total', coalesce((SELECT sum(u.amount) FROM current_usage u WHERE u.account_id = $1),
 									   s.balance - s.balance),
-			   'offers', coalesce((SELECT jsonb_agg(to_jsonb(o) ORDER BY o.amount) FROM kb_topup_offers($1) o), '[]'),
+			   'offers', coalesce((SELECT jsonb_agg(to_jsonb(o) ORDER BY kb_minor(o.amount)) FROM kb_topup_offers($1) o), '[]'),
 			   'payments', coalesce((SELECT jsonb_agg(jsonb_build_object('payment_id', p.payment_id, 'amount', p.amount, 'method', p.method,
 																		 'member', p.member, 'expires_at', p.expires_at) ORDER BY p.payment_id)
 									 FROM payment_status p WHERE p.account_id = $1 AND p.status = 'pending'), '[]'),

@@ -71,10 +71,12 @@ GRANT EXECUTE ON ROUTINE
 	kb_price_in, kb_price_out, kb_price_recv, kb_price_send, kb_price_eq, kb_price_ne, kb_price_hash, kb_price_hash_extended,
 	kb_rate, kb_rate_days, kb_explain_price, kb_require_price_range,
 	kb_has_card_number(text), kb_has_card_number(jsonb), kb_refuse_card_number(text), kb_refuse_card_number(jsonb),
-	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_utf8, kb_format_message,
+	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_is_email,
+	kb_utf8, kb_format_message,
 	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_stage, kb_next_stage_on, kb_access_for, kb_next_reminder,
-	kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on, kb_closure_check_on, kb_amount_due, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
-	kb_usage_period, kb_usage_value, kb_usage_is_priced, kb_lines_total, kb_raise_if, kb_require_not_null
+	kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on, kb_closure_check_on, kb_amount_due, kb_entry_hash, kb_bill,
+	kb_bill_add, kb_bill_final,
+	kb_usage_period, kb_usage_value, kb_usage_is_priced, kb_lines_total, kb_raise, kb_require_not_null
 	TO PUBLIC;
 
 -- What is of the caller's own transaction.

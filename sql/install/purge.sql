@@ -22,12 +22,17 @@ CREATE FUNCTION kbilling.kb_register_purge(relation regclass, account_column nam
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_require_not_null('relation, account_column', $1, $2);
-	SELECT kb_raise_if(c.relkind NOT IN ('r', 'p') OR c.relpersistence = 't' OR c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace, 'pg_catalog'::regnamespace),
-					   '42809', format('%s is no table of an application', $1), NULL, 'Register an ordinary or partitioned table.'),
-		   kb_raise_if(a.attnum IS NULL, '42703', format('%s has no column "%s"', $1, $2), NULL, 'Name the column that holds the account''s number.'),
-		   kb_raise_if(a.atttypid NOT IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype), '42804',
-					   format('column "%s" of %s is not of integers', $2, $1), format('Its type is %s.', format_type(a.atttypid, a.atttypmod)),
-					   'Name the column that holds the account''s number.')
+	SELECT CASE
+		WHEN c.relkind NOT IN ('r', 'p') OR c.relpersistence = 't'
+			 OR c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace, 'pg_catalog'::regnamespace)
+			THEN kb_raise('42809', format('%s is no table of an application', $1), NULL, 'Register an ordinary or partitioned table.')
+		WHEN a.attnum IS NULL
+			THEN kb_raise('42703', format('%s has no column "%s"', $1, $2), NULL, 'Name the column that holds the account''s number.')
+		WHEN a.atttypid NOT IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype)
+			THEN kb_raise('42804', format('column "%s" of %s is not of integers', $2, $1),
+						  format('Its type is %s.', format_type(a.atttypid, a.atttypmod)),
+						  'Name the column that holds the account''s number.')
+		END
 	FROM pg_class c
 	LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped
 	WHERE c.oid = $1;

@@ -249,7 +249,8 @@ CREATE VIEW kbilling_internal.usage_check WITH (security_invoker) AS
 			   WHEN is_mixed
 				   THEN format('U2: usage of "%s" in %s is aggregated in two ways', service, period)
 			   WHEN recorded_events IS DISTINCT FROM total_events
-				   THEN format('U5: usage of "%s" in %s has %s events, its total counts %s', service, period, recorded_events, total_events)
+				   THEN format('U5: usage of "%s" in %s has %s events, its total counts %s', service, period,
+							   coalesce(recorded_events::text, 'no'), coalesce(total_events::text, 'none'))
 			   WHEN recorded_quantity IS DISTINCT FROM total_quantity
 				   THEN format('U5: usage of "%s" in %s is %s, its total says %s', service, period, recorded_quantity, total_quantity)
 		   END AS problem

@@ -21,14 +21,14 @@ COMMENT ON FUNCTION kbilling.kb_now() IS
 'The time by which all rules go: the start of the transaction, or the setting kbilling.clock if a superuser has set '
 'that for a test';
 
--- STABLE though it may raise: a VOLATILE one would keep the functions that use it from being inlined.
-CREATE FUNCTION kbilling_internal.kb_raise_if(condition boolean, state text, message text, detail text = NULL, hint text = NULL)
-	RETURNS void
+-- It stands in a CASE, which tries its conditions in the order in which they are written; the items of a SELECT are evaluated in
+-- no certain order, so a check that is a function is a statement of its own.
+-- STABLE though it raises: a VOLATILE one would keep the functions that use it from being inlined.
+CREATE FUNCTION kbilling_internal.kb_raise(state text, message text, detail text = NULL, hint text = NULL) RETURNS void
 	LANGUAGE c STABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'kb_raise_if';
-COMMENT ON FUNCTION kbilling_internal.kb_raise_if(boolean, text, text, text, text) IS
-'Raises an error with the given SQLSTATE, message, detail and hint if the condition is true; KB008 instead if it '
-'would repeat a card number (T4)';
+	AS 'MODULE_PATHNAME', 'kb_raise';
+COMMENT ON FUNCTION kbilling_internal.kb_raise(text, text, text, text) IS
+'Raises an error with the given SQLSTATE, message, detail and hint; KB008 instead if it would repeat a card number (T4)';
 
 CREATE FUNCTION kbilling_internal.kb_require_not_null(names text, VARIADIC "any") RETURNS void
 	LANGUAGE c STABLE PARALLEL SAFE

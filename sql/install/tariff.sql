@@ -42,7 +42,7 @@ COMMENT ON FUNCTION kb_tariff_on(bigint, text, date, date) IS
 'account''s first day it is that row''s tariff';
 
 CREATE FUNCTION kbilling_internal.kb_policy_on(account_id bigint, tariff text, tariff_from date, day date)
-	RETURNS TABLE (remind_day integer, restrict_day integer, block_day integer, debt_counts_from text,
+	RETURNS TABLE (remind_day integer, restrict_day integer, block_day integer, debt_counts_from kb_debt_date,
 				   min_age_days integer, inactive_days integer, notice_days integer, reminder_days integer[], restore_days integer,
 				   policy text, language text)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1

@@ -330,15 +330,19 @@ CREATE FUNCTION kbilling.kb_set_template(kind kb_notice_kind, language text, sub
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('kind, language, subject, body, policy', kind, language, subject, body, policy),
-		   kb_raise_if(NOT EXISTS (SELECT FROM policy p WHERE p.policy = kb_set_template.policy),
-					   '22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.'),
-		   kb_raise_if(subject !~ '\S' OR body !~ '\S', '22023', 'a notice must have a subject and a text', NULL,
-					   'Take an own text away with kb_drop_template.'),
-		   kb_raise_if(subject ~ '[\n\r]', '22023', 'the subject of a notice must be one line');
+	SELECT kb_require_not_null('kind, language, subject, body, policy', kind, language, subject, body, policy);
+	SELECT CASE
+		WHEN NOT EXISTS (SELECT FROM policy p WHERE p.policy = kb_set_template.policy)
+			THEN kb_raise('22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.')
+		WHEN subject !~ '\S' OR body !~ '\S'
+			THEN kb_raise('22023', 'a notice must have a subject and a text', NULL, 'Take an own text away with kb_drop_template.')
+		WHEN subject ~ '[\n\r]'
+			THEN kb_raise('22023', 'the subject of a notice must be one line')
+		END;
 	-- A slip is found now, not when the notice is due.
-	SELECT kb_format_message(kb_set_template.subject, kb_set_template.language, k.example),
-		   kb_format_message(kb_set_template.body, kb_set_template.language, k.example)
+	SELECT kb_format_message(kb_set_template.subject, kb_set_template.language, k.example)
+	FROM notice_kind k WHERE k.kind = kb_set_template.kind;
+	SELECT kb_format_message(kb_set_template.body, kb_set_template.language, k.example)
 	FROM notice_kind k WHERE k.kind = kb_set_template.kind;
 	INSERT INTO notice_template (policy, kind, language, subject, body)
 	VALUES (kb_set_template.policy, kb_set_template.kind, lower(kb_set_template.language), kb_set_template.subject, kb_set_template.body)
@@ -353,10 +357,14 @@ CREATE FUNCTION kbilling.kb_drop_template(kind kb_notice_kind, language text, po
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('kind, language, policy', kind, language, policy),
-		   kb_raise_if(NOT EXISTS (SELECT FROM notice_template t
-								   WHERE (t.policy, t.kind, t.language) = (kb_drop_template.policy, kb_drop_template.kind, lower(kb_drop_template.language))),
-					   '22023', format('policy "%s" has no own text of %s in "%s"', policy, kind, language), NULL, 'Own texts are in kbilling.notice_template.');
+	SELECT kb_require_not_null('kind, language, policy', kind, language, policy);
+	SELECT CASE
+		WHEN NOT EXISTS (SELECT FROM notice_template t
+						 WHERE (t.policy, t.kind, t.language)
+							 = (kb_drop_template.policy, kb_drop_template.kind, lower(kb_drop_template.language)))
+			THEN kb_raise('22023', format('policy "%s" has no own text of %s in "%s"', policy, kind, language), NULL,
+						  'Own texts are in kbilling.notice_template.')
+		END;
 	DELETE FROM notice_template t
 	WHERE (t.policy, t.kind, t.language) = (kb_drop_template.policy, kb_drop_template.kind, lower(kb_drop_template.language));
 END;

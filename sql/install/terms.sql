@@ -5,10 +5,12 @@
 CREATE FUNCTION kbilling_internal.kb_put_tariff(account_id bigint, tariff text, from_date date, stage_before kb_stage) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	SELECT kb_require_open(account_id, from_date),
-		   kb_raise_if(t.currency <> a.currency, 'KB002',
-					   format('tariff "%s" is in %s, account %s in %s', t.tariff, t.currency, a.account_id, a.currency),
-					   'An account keeps its currency.', 'Choose a tariff in that currency.')
+	SELECT kb_require_open(account_id, from_date);
+	SELECT CASE
+		WHEN t.currency <> a.currency
+			THEN kb_raise('KB002', format('tariff "%s" is in %s, account %s in %s', t.tariff, t.currency, a.account_id, a.currency),
+						  'An account keeps its currency.', 'Choose a tariff in that currency.')
+		END
 	FROM account a, tariff t
 	WHERE a.account_id = kb_put_tariff.account_id AND t.tariff = kb_put_tariff.tariff;
 	-- The tariff so far ends there; what was to come after it is dropped.
@@ -33,7 +35,8 @@ COMMENT ON FUNCTION kb_put_tariff(bigint, text, date, kb_stage) IS
 CREATE FUNCTION kbilling.kb_set_tariff(account_id bigint, tariff text, from_date date = NULL) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_lock_account(account_id), kb_require_tariff(tariff);
+	SELECT kb_lock_account(account_id);
+	SELECT kb_require_tariff(tariff);
 	SELECT kb_put_tariff(s.account_id, kb_set_tariff.tariff, coalesce(kb_set_tariff.from_date, kb_today(s.account_id)), s.stage)
 	FROM account_status s WHERE s.account_id = kb_set_tariff.account_id;
 END;
@@ -63,11 +66,13 @@ COMMENT ON COLUMN subscription.quantity IS 'How many units are on';
 CREATE FUNCTION kbilling_internal.kb_put_subscription(account_id bigint, service text, quantity numeric, from_date date) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	SELECT kb_require_open(account_id, from_date),
-		   kb_raise_if(s.kind <> 'recurring' OR s.service = 'base', '22023',
-					   format('service "%s" cannot be switched', s.service),
-					   CASE s.service WHEN 'base' THEN 'The base fee is always due.'
-					   ELSE 'A metered service is billed by its usage.' END)
+	SELECT kb_require_open(account_id, from_date);
+	SELECT CASE
+		WHEN s.kind <> 'recurring' OR s.service = 'base'
+			THEN kb_raise('22023', format('service "%s" cannot be switched', s.service),
+						  CASE s.service WHEN 'base' THEN 'The base fee is always due.'
+						  ELSE 'A metered service is billed by its usage.' END)
+		END
 	FROM service s WHERE s.service = kb_put_subscription.service;
 	DELETE FROM subscription u
 	WHERE u.account_id = kb_put_subscription.account_id AND u.service = kb_put_subscription.service
@@ -87,9 +92,14 @@ COMMENT ON FUNCTION kb_put_subscription(bigint, text, numeric, date) IS
 CREATE FUNCTION kbilling.kb_switch_on(account_id bigint, service text, quantity numeric = 1, from_date date = NULL) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('quantity', quantity), kb_lock_account(account_id), kb_require_service(service),
-		   kb_raise_if(NOT (quantity > 0 AND quantity < 'infinity'), '22003', 'quantity must be finite and above zero',
-					   format('It is %s.', quantity), 'Use kb_switch_off to switch a service off.');
+	SELECT kb_require_not_null('quantity', quantity);
+	SELECT kb_lock_account(account_id);
+	SELECT kb_require_service(service);
+	SELECT CASE
+		WHEN NOT (quantity > 0 AND quantity < 'infinity')
+			THEN kb_raise('22003', 'quantity must be finite and above zero', format('It is %s.', quantity),
+						  'Use kb_switch_off to switch a service off.')
+		END;
 	SELECT kb_put_subscription(account_id, service, quantity, coalesce(from_date, kb_today(account_id)));
 	SELECT kb_require_price(t.tariff, service, d.day, quantity)
 	FROM (SELECT coalesce(kb_switch_on.from_date, kb_today($1)) AS day) d
@@ -104,7 +114,8 @@ COMMENT ON FUNCTION kb_switch_on(bigint, text, numeric, date) IS
 CREATE FUNCTION kbilling.kb_switch_off(account_id bigint, service text, from_date date = NULL) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_lock_account(account_id), kb_require_service(service);
+	SELECT kb_lock_account(account_id);
+	SELECT kb_require_service(service);
 	SELECT kb_put_subscription(account_id, service, 0, coalesce(from_date, kb_today(account_id)));
 END;
 COMMENT ON FUNCTION kb_switch_off(bigint, text, date) IS

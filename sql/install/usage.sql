@@ -68,7 +68,7 @@ CREATE TABLE kbilling.usage_total (
 	last_at         timestamptz,
 	last_recorded_at timestamptz,
 	service         kb_text NOT NULL,
-	aggregation     text NOT NULL,
+	aggregation     kb_aggregation NOT NULL,
 	quantity        numeric,
 	billed_quantity numeric NOT NULL DEFAULT 0,
 	PRIMARY KEY (account_id, period, service, slot)
@@ -149,7 +149,7 @@ COMMENT ON FUNCTION kb_last_revision(bigint, text, text) IS
 -- The aggregations "max" and "last", whose slots do not add up.
 
 -- A correction takes back the event of its quantity at its very time; if there is none, the latest of that quantity.
-CREATE FUNCTION kbilling_internal.kb_level_of_events(account_id bigint, period date, service text, aggregation text)
+CREATE FUNCTION kbilling_internal.kb_level_of_events(account_id bigint, period date, service text, aggregation kb_aggregation)
 	RETURNS TABLE (quantity numeric, at timestamptz, recorded_at timestamptz)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
@@ -180,13 +180,14 @@ BEGIN ATOMIC
 	ORDER BY CASE $4 WHEN 'max' THEN l.quantity END DESC, l.at DESC, l.recorded_at DESC
 	LIMIT 1;
 END;
-COMMENT ON FUNCTION kb_level_of_events(bigint, date, text, text) IS
+COMMENT ON FUNCTION kb_level_of_events(bigint, date, text, kb_aggregation) IS
 'A month''s quantity of a service that aggregates by "max" or "last", from its events without those that were taken '
 'back; no row if none is left';
 
 -- What slots hold does not know of corrections: where there are any, the events are looked at again.  So no session needs to wait for
 -- another's, and none overlooks it.
-CREATE FUNCTION kbilling_internal.kb_usage_level(account_id bigint, period date, service text, aggregation text) RETURNS numeric
+CREATE FUNCTION kbilling_internal.kb_usage_level(account_id bigint, period date, service text, aggregation kb_aggregation)
+	RETURNS numeric
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT coalesce(CASE
@@ -200,7 +201,7 @@ BEGIN ATOMIC
 			  ORDER BY t.last_at DESC, t.last_recorded_at DESC LIMIT 1)
 		END, 0);
 END;
-COMMENT ON FUNCTION kb_usage_level(bigint, date, text, text) IS
+COMMENT ON FUNCTION kb_usage_level(bigint, date, text, kb_aggregation) IS
 'A month''s quantity of a service that aggregates by "max" or "last"; zero if there is none';
 
 -- from_period and to_period are the first and the last month to look at.  What was all taken back was not used, and what comes late
