@@ -13,6 +13,7 @@
 #include "utils/numeric.h"
 #include "utils/sortsupport.h"
 
+#include "ascii.h"
 #include "card.h"
 #include "compat.h"
 #include "currency.h"
@@ -138,7 +139,7 @@ skip_blanks(const char *s)
 static const char *
 skip_letters(const char *s)
 {
-	while ((*s >= 'A' && *s <= 'Z') || (*s >= 'a' && *s <= 'z'))
+	while (is_letter(*s))
 		s++;
 	return s;
 }
@@ -156,7 +157,7 @@ scan_amount(const char **s, WrittenAmount *amount)
 		p++;
 	for (;; p++)
 	{
-		if (*p >= '0' && *p <= '9')
+		if (is_digit(*p))
 		{
 			found = true;
 			amount->fraction += in_fraction;
