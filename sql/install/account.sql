@@ -202,7 +202,8 @@ BEGIN ATOMIC
 			AND (pick.id = kb_create_account.account_id
 				 OR (SELECT a.account_id FROM account a WHERE a.account_id = pick.id) IS NULL)
 	), made AS (
-		INSERT INTO account (account_id, created_at, currency, balance, unspent_bonus, tariff, tariff_from, charged_through, closure_check_on, time_zone)
+		INSERT INTO account (account_id, created_at, currency, balance, unspent_bonus, tariff, tariff_from, charged_through,
+							 closure_check_on, time_zone)
 		SELECT id, since, kb_currency(zero), zero, zero, new.tariff, kb_account_date(since, zone), kb_account_date(since, zone) - 1,
 			   kb_account_date(since, zone) + min_age_days + 1, zone
 		FROM new

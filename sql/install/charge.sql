@@ -7,8 +7,8 @@
 -- goes on.
 -- It takes what it needs of the account's row, so as not to read that again (with account_tariff, which does, it takes 7 % longer); as a
 -- whole row it would be built anew for each field.
-CREATE FUNCTION kbilling_internal.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date, first_day date, last_day date,
-											  usage_from date, paced_on date)
+CREATE FUNCTION kbilling_internal.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date,
+											  first_day date, last_day date, usage_from date, paced_on date)
 	RETURNS TABLE (total kb_money, lines jsonb)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
@@ -20,7 +20,8 @@ BEGIN ATOMIC
 		  FROM (SELECT 'base' AS service, $5 AS from_date, $6 + 1 AS to_date, 1::numeric AS quantity,
 					   NULL::bigint AS events, NULL::numeric AS billed_quantity, NULL::bigint AS billed_events, NULL::date AS used_in
 				UNION ALL
-				SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity, NULL, NULL, NULL, NULL FROM subscription u
+				SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity, NULL, NULL, NULL, NULL
+				FROM subscription u
 				WHERE u.account_id = $1 AND u.from_date <= $6 AND u.to_date > $5
 				UNION ALL
 				SELECT u.service, kb_month_last_day($6), kb_month_last_day($6) + 1, u.quantity, u.events,
@@ -107,7 +108,8 @@ CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
 	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(b.lines) AS (service text, what text, "from" date, "to" date,
 		days integer, days_in_month integer, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint,
 		unit_price text, amount kb_money)) WITH ORDINALITY
-		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events, unit_price, amount, line_no)
+		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events,
+			  unit_price, amount, line_no)
 	WHERE a.state IN ('active', 'closing') AND a.charged_through < d.today;
 COMMENT ON VIEW current_usage IS
 'The lines of every account''s running month, up to and including today, by the code that charges it (C6)';

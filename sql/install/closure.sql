@@ -69,8 +69,9 @@ BEGIN ATOMIC
 	LEFT JOIN LATERAL (SELECT s.step_no, s.taken_on FROM closure_step s
 					   WHERE s.account_id = a.account_id AND s.step = 'scheduled' AND a.state = 'closing'
 					   ORDER BY s.step_no DESC LIMIT 1) begun ON true
-	LEFT JOIN LATERAL kb_next_reminder(begun.taken_on, a.delete_on, d.today, p.reminder_days,
-		(SELECT min(s.reminder) FROM closure_step s WHERE s.account_id = a.account_id AND s.step_no > begun.step_no AND s.step = 'reminded')) r
+	LEFT JOIN LATERAL kb_next_reminder(begun.taken_on, a.delete_on, d.today, p.reminder_days, (
+			SELECT min(s.reminder) FROM closure_step s
+			WHERE s.account_id = a.account_id AND s.step_no > begun.step_no AND s.step = 'reminded')) r
 		ON begun.taken_on IS NOT NULL;
 END;
 COMMENT ON FUNCTION kb_closure_terms(bigint[], timestamptz) IS
@@ -94,11 +95,12 @@ BEGIN ATOMIC
 				   WHEN 'purged' THEN 'account_purged'
 			   END::kb_notice_kind, s.step_no::text,
 			   CASE s.step
-				   WHEN 'scheduled' THEN f.debt || f.stage || jsonb_build_object('delete_on', s.delete_on, 'days', s.delete_on - s.taken_on, 'restore_days', p.restore_days)
+				   WHEN 'scheduled' THEN f.debt || f.stage || jsonb_build_object(
+					   'delete_on', s.delete_on, 'days', s.delete_on - s.taken_on, 'restore_days', p.restore_days)
 				   WHEN 'reminded' THEN f.debt || f.stage || jsonb_build_object('delete_on', s.delete_on, 'days', s.delete_on - s.taken_on)
 				   WHEN 'cancelled' THEN f.debt || f.stage || jsonb_build_object('why', s.reason, 'delete_on', s.delete_on)
-				   WHEN 'deleted' THEN f.debt || jsonb_build_object('deleted_on', s.taken_on, 'purge_on', s.purge_on, 'restore_until', s.purge_on - 1,
-																	'days', s.purge_on - s.taken_on)
+				   WHEN 'deleted' THEN f.debt || jsonb_build_object(
+					   'deleted_on', s.taken_on, 'purge_on', s.purge_on, 'restore_until', s.purge_on - 1, 'days', s.purge_on - s.taken_on)
 				   WHEN 'restored' THEN f.debt || f.stage || jsonb_build_object('restored_on', s.taken_on, 'balance', s.balance)
 				   WHEN 'purged' THEN jsonb_build_object('purged_on', s.taken_on)
 			   END
@@ -107,7 +109,8 @@ BEGIN ATOMIC
 		CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, s.taken_on) p
 		CROSS JOIN LATERAL (
 			SELECT jsonb_build_object('in_debt', s.balance < 0, 'amount_due', kb_amount_due(s.balance)) AS debt,
-				   jsonb_build_object('stage', kb_stage(a.debt_since, a.deferred_until, s.taken_on, p.remind_day, p.restrict_day, p.block_day)) AS stage) f
+				   jsonb_build_object('stage', kb_stage(a.debt_since, a.deferred_until, s.taken_on,
+														p.remind_day, p.restrict_day, p.block_day)) AS stage) f
 		WHERE s.account_id = ANY ($1) AND s.taken_at = $2
 			AND NOT EXISTS (SELECT FROM notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
 		RETURNING notice_no
@@ -181,7 +184,8 @@ BEGIN ATOMIC
 		UPDATE account a
 		SET state = 'deleted', delete_on = t.today, closure_check_on = t.today + t.restore_days, last_notice_no = a.last_notice_no + 1
 		FROM kb_closure_terms($1, $2) t
-		WHERE a.account_id = t.account_id AND a.state = 'closing' AND a.delete_on = t.delete_on AND t.deletion_on IS NOT NULL AND t.next_on IS NULL
+		WHERE a.account_id = t.account_id AND a.state = 'closing' AND a.delete_on = t.delete_on
+			AND t.deletion_on IS NOT NULL AND t.next_on IS NULL
 			AND a.balance <= 0 AND t.may_close_on <= t.today AND t.is_charged
 		RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, a.closure_check_on, t.today
 	)
@@ -222,7 +226,8 @@ BEGIN ATOMIC
 			THEN kb_raise('KB011', format('account %s may not be closed', a.account_id),
 				concat_ws(' ',
 					CASE WHEN t.today - t.created_on <= t.min_age_days
-						THEN format('It was created %s days ago, and must be older than %s days.', t.today - t.created_on, t.min_age_days) END,
+						THEN format('It was created %s days ago, and must be older than %s days.',
+									t.today - t.created_on, t.min_age_days) END,
 					CASE WHEN t.today - t.active_on < t.inactive_days
 						THEN format('It was in use %s days ago, and must be idle for %s days.', t.today - t.active_on, t.inactive_days) END,
 					CASE WHEN a.balance > 0

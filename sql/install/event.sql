@@ -8,7 +8,8 @@ CREATE FUNCTION kbilling_internal.kb_usage_period(source text, n bigint, account
 	RETURNS date
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 50
 	AS 'MODULE_PATHNAME', 'kb_usage_period';
-COMMENT ON FUNCTION kb_usage_period(text, bigint, bigint, text, text, numeric, timestamptz, timestamptz, timestamptz, text, boolean, text, boolean) IS
+COMMENT ON FUNCTION kb_usage_period(text, bigint, bigint, text, text, numeric, timestamptz, timestamptz, timestamptz, text, boolean,
+									text, boolean) IS
 'The month that an event belongs to, in the account''s time zone. '
 'Errors: KB001, KB010, KB012, 22003, 22008 or 22023 if the event may not be recorded (U1, U4)';
 

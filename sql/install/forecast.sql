@@ -116,8 +116,10 @@ BEGIN ATOMIC
 			   kb_stage(s.debt_since, s.deferred_until, n.next_on, s.remind_day, s.restrict_day, s.block_day),
 			   n.next_on, s.delete_on)::kb_access_decision
 	FROM kb_standing($1, $3) s
-	CROSS JOIN LATERAL (SELECT kb_stage(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day) AS stage) x
-	CROSS JOIN LATERAL (SELECT kb_next_stage_on(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day) AS next_on) n;
+	CROSS JOIN LATERAL (SELECT kb_stage(s.debt_since, s.deferred_until, s.today,
+										s.remind_day, s.restrict_day, s.block_day) AS stage) x
+	CROSS JOIN LATERAL (SELECT kb_next_stage_on(s.debt_since, s.deferred_until, s.today,
+												s.remind_day, s.restrict_day, s.block_day) AS next_on) n;
 END;
 COMMENT ON FUNCTION kb_access(bigint, kb_role, timestamptz) IS
 'What a member with the role may do at a moment, in the past or ahead (S3, S6). Errors: KB001, 22008';

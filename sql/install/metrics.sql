@@ -6,10 +6,12 @@
 -- One pass over the accounts, and one over the switched-on services; groups are few, so prices are reckoned once for each, not once for
 -- each account.  Without JIT: compiling would cost more than it saves.
 CREATE FUNCTION kbilling_internal.kb_metrics() RETURNS TABLE (name text, labels jsonb, value numeric, type text, help text)
-	LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET jit = off
+	LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET jit = off
+	SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	WITH terms AS NOT MATERIALIZED (	-- every account on its local date
-		SELECT a.account_id, a.state, a.balance, a.unspent_bonus, a.debt_since, a.deferred_until, d.today, coalesce(h.tariff, a.tariff) AS tariff
+		SELECT a.account_id, a.state, a.balance, a.unspent_bonus, a.debt_since, a.deferred_until, d.today,
+			   coalesce(h.tariff, a.tariff) AS tariff
 		FROM account a
 		CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
 		-- what kb_tariff_on says, joined: looked up for each account, all of this takes a fifth longer
@@ -58,10 +60,12 @@ BEGIN ATOMIC
 			  LEFT JOIN standing s USING (age, currency)
 			  GROUP BY age, c.currency, c.minor_units) d
 		CROSS JOIN LATERAL (VALUES
-			('kbilling_debt', jsonb_build_object('age', d.age, 'currency', d.currency), round(d.debt / 10 ^ d.minor_units::numeric, d.minor_units)),
+			('kbilling_debt', jsonb_build_object('age', d.age, 'currency', d.currency),
+			 round(d.debt / 10 ^ d.minor_units::numeric, d.minor_units)),
 			('kbilling_debtors', jsonb_build_object('age', d.age, 'currency', d.currency), d.debtors)) x (name, labels, value)
 		UNION ALL
-		SELECT 'kbilling_balance', jsonb_build_object('currency', b.currency, 'part', x.part), round(x.value / 10 ^ b.minor_units::numeric, b.minor_units)
+		SELECT 'kbilling_balance', jsonb_build_object('currency', b.currency, 'part', x.part),
+			   round(x.value / 10 ^ b.minor_units::numeric, b.minor_units)
 		FROM (SELECT c.currency, c.minor_units, coalesce(sum(s.prepaid), 0) AS prepaid, coalesce(sum(s.bonus), 0) AS bonus
 			  FROM currency c LEFT JOIN standing s USING (currency)
 			  GROUP BY c.currency, c.minor_units) b

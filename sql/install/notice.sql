@@ -11,10 +11,12 @@ BEGIN ATOMIC
 	SELECT a.account_id, a.balance, a.debt_since, a.deferred_until, d.today,
 		   kb_stage(a.debt_since, a.deferred_until, b.day, o.remind_day, o.restrict_day, o.block_day),
 		   s.stage, least(n.next_on, t.next_on),
-		   concat_ws(' ', s.stage, 'since', to_char(a.debt_since, 'YYYY-MM-DD'), 'by', p.policy, 'deferred until ' || to_char(a.deferred_until, 'YYYY-MM-DD')),
+		   concat_ws(' ', s.stage, 'since', to_char(a.debt_since, 'YYYY-MM-DD'), 'by', p.policy,
+					 'deferred until ' || to_char(a.deferred_until, 'YYYY-MM-DD')),
 		   jsonb_build_object(
 			   'balance', a.balance, 'amount_due', kb_amount_due(a.balance), 'next_stage_on', n.next_on,
-			   'next_stage', coalesce(kb_stage(a.debt_since, a.deferred_until, n.next_on, p.remind_day, p.restrict_day, p.block_day)::text, 'none'))
+			   'next_stage', coalesce(kb_stage(a.debt_since, a.deferred_until, n.next_on,
+											   p.remind_day, p.restrict_day, p.block_day)::text, 'none'))
 		   || CASE s.stage
 			   WHEN 'remind' THEN jsonb_build_object('day', d.today - a.debt_since + 1, 'days', coalesce(n.next_on - d.today, 0))
 			   ELSE jsonb_build_object('stage', s.stage)
@@ -23,8 +25,10 @@ BEGIN ATOMIC
 	JOIN account a ON a.account_id = i.account_id
 	CROSS JOIN LATERAL (SELECT kb_account_date($2, a.time_zone) AS today) d
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
-	CROSS JOIN LATERAL (SELECT kb_stage(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS stage) s
-	CROSS JOIN LATERAL (SELECT kb_next_stage_on(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS next_on) n
+	CROSS JOIN LATERAL (SELECT kb_stage(a.debt_since, a.deferred_until, d.today,
+										p.remind_day, p.restrict_day, p.block_day) AS stage) s
+	CROSS JOIN LATERAL (SELECT kb_next_stage_on(a.debt_since, a.deferred_until, d.today,
+												p.remind_day, p.restrict_day, p.block_day) AS next_on) n
 	-- the day before may have had another policy, and a day to come may have
 	CROSS JOIN LATERAL (SELECT least(a.stage_check_on, d.today) - 1 AS day) b
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, coalesce(b.day, d.today)) o
@@ -43,7 +47,8 @@ CREATE FUNCTION kbilling_internal.kb_notify_stages(account_ids bigint[], at time
 BEGIN ATOMIC
 	WITH news AS (
 		SELECT x.account_id, x.balance, x.debt_since, x.deferred_until, x.today, x.next_on, coalesce($4, x.occasion) AS occasion,
-			   k.kind, x.facts || CASE x.stage WHEN 'remind' THEN '{}' ELSE jsonb_build_object('stage_before', coalesce($3, x.stage_before)) END AS facts,
+			   k.kind, x.facts || CASE x.stage WHEN 'remind' THEN '{}'
+				   ELSE jsonb_build_object('stage_before', coalesce($3, x.stage_before)) END AS facts,
 			   x.stage <> coalesce($3, x.stage_before) AND ($3 IS NOT NULL OR NOT (x.stage_before = 'ok' AND x.stage = 'grace'))
 			   AND NOT EXISTS (SELECT FROM notice n
 							   WHERE n.account_id = x.account_id AND n.kind = k.kind AND n.occasion = coalesce($4, x.occasion)) AS is_new
@@ -52,7 +57,8 @@ BEGIN ATOMIC
 	), looked AS (
 		UPDATE account a
 		-- what time has changed, and is not told of here, the sweep still tells
-		SET stage_check_on = CASE WHEN $3 IS NOT NULL AND NOT x.is_new AND a.stage_check_on <= x.today THEN a.stage_check_on ELSE x.next_on END,
+		SET stage_check_on = CASE WHEN $3 IS NOT NULL AND NOT x.is_new AND a.stage_check_on <= x.today THEN a.stage_check_on
+				ELSE x.next_on END,
 			last_notice_no = a.last_notice_no + x.is_new::integer
 		FROM news x
 		WHERE a.account_id = x.account_id AND a.state IN ('active', 'closing')
@@ -229,7 +235,8 @@ CREATE FUNCTION kbilling.kb_render_notice(account_id bigint, notice_no bigint, l
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_require_notice($1, $2);
-	SELECT ROW(t.language, kb_format_message(t.subject, t.language, f.facts), kb_format_message(t.body, t.language, f.facts))::kb_notice_text
+	SELECT ROW(t.language, kb_format_message(t.subject, t.language, f.facts),
+			   kb_format_message(t.body, t.language, f.facts))::kb_notice_text
 	FROM notice n
 	JOIN account a ON a.account_id = n.account_id
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p

@@ -28,7 +28,8 @@ COMMENT ON FUNCTION kb_debt_since(date, kb_money, date) IS
 'effect; NULL if there is no debt';
 
 CREATE FUNCTION kbilling_internal.kb_stage_check_on(check_on date, debt_before date, debt_since date, deferred_until date,
-													tariff_from date, today date, remind_day integer, restrict_day integer, block_day integer)
+													tariff_from date, today date,
+													remind_day integer, restrict_day integer, block_day integer)
 	RETURNS date
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_stage_check_on';
@@ -57,5 +58,6 @@ CREATE FUNCTION kbilling_internal.kb_entry_hash(
 	RETURNS bytea
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 50
 	AS 'MODULE_PATHNAME', 'kb_entry_hash';
-COMMENT ON FUNCTION kb_entry_hash(bytea, bigint, bigint, text, kb_money, kb_money, kb_money, date, date, timestamptz, text, date, text, bigint, text, text, jsonb) IS
+COMMENT ON FUNCTION kb_entry_hash(bytea, bigint, bigint, text, kb_money, kb_money, kb_money, date, date, timestamptz, text, date, text,
+								  bigint, text, text, jsonb) IS
 'SHA-256 of an entry and the hash before it (J5); docs/reference.md says over which bytes';

@@ -78,7 +78,8 @@ CREATE VIEW kbilling.purge_order WITH (security_invoker) AS
 		SELECT r.from_table, f.to_table FROM reached r JOIN reference f ON f.from_table = r.to_table
 	)
 	SELECT t.schema_name, t.table_name, t.account_column, c.oid::regclass AS "table", c.relowner::regrole AS owner,
-		   row_number() OVER (ORDER BY (SELECT count(*) FROM reached r WHERE r.from_table = c.oid) DESC, t.schema_name, t.table_name, t.account_column) AS position
+		   row_number() OVER (ORDER BY (SELECT count(*) FROM reached r WHERE r.from_table = c.oid) DESC,
+									   t.schema_name, t.table_name, t.account_column) AS position
 	FROM purge_table t
 	LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
 		ON n.nspname = t.schema_name AND c.relname = t.table_name AND c.relkind IN ('r', 'p')

@@ -9,7 +9,8 @@ CREATE VIEW kbilling.charge_line WITH (security_invoker) AS
 	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(e.lines) AS (service text, what text, "from" date, "to" date,
 		days integer, days_in_month integer, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint,
 		unit_price text, amount kb_money)) WITH ORDINALITY
-		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events, unit_price, amount, line_no)
+		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events,
+			  unit_price, amount, line_no)
 	WHERE e.kind = 'charge';
 COMMENT ON VIEW charge_line IS 'One row for each line of each charge, as it was posted (C7)';
 COMMENT ON COLUMN charge_line.account_id IS 'The account';
@@ -117,7 +118,8 @@ CREATE FUNCTION kbilling_internal.kb_lines_total(lines jsonb, currency text) RET
 BEGIN ATOMIC
 	SELECT CASE WHEN bool_and(l.is_amount) THEN sum(CASE WHEN l.is_amount THEN kb_minor(l.amount::kb_money) END) END
 	FROM (SELECT x.line->>'amount' AS amount,
-				 coalesce(x.line->>'amount' ~ format('^-?[0-9]{1,15}%s %s$', '\.[0-9]{' || nullif(kb_minor_units($2), 0) || '}', $2), false) AS is_amount
+				 coalesce(x.line->>'amount' ~ format('^-?[0-9]{1,15}%s %s$', '\.[0-9]{' || nullif(kb_minor_units($2), 0) || '}', $2),
+						  false) AS is_amount
 		  FROM jsonb_array_elements(CASE jsonb_typeof($1) WHEN 'array' THEN $1 ELSE '[]' END) x (line)) l;
 END;
 COMMENT ON FUNCTION kb_lines_total(jsonb, text) IS
@@ -173,9 +175,11 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 			   WHEN kb_minor(a.balance) <> coalesce(e.total, 0)
 				   THEN format('J2: the balance is %s, the sum of the entries %s minor units', a.balance, coalesce(e.total, 0))
 			   WHEN a.unspent_bonus <> coalesce(l.bonus_after, a.balance - a.balance)
-				   THEN format('T6: unspent bonus is %s, after the last entry %s', a.unspent_bonus, coalesce(l.bonus_after::text, 'nothing'))
+				   THEN format('T6: unspent bonus is %s, after the last entry %s', a.unspent_bonus,
+							   coalesce(l.bonus_after::text, 'nothing'))
 			   WHEN a.debt_since IS DISTINCT FROM l.debt_since
-				   THEN format('S1: debt counts since %s, after the last entry since %s', coalesce(a.debt_since::text, 'never'), coalesce(l.debt_since::text, 'never'))
+				   THEN format('S1: debt counts since %s, after the last entry since %s', coalesce(a.debt_since::text, 'never'),
+							   coalesce(l.debt_since::text, 'never'))
 			   WHEN a.last_hash IS DISTINCT FROM l.hash
 				   THEN 'J5: the account''s hash is not that of the last entry'
 			   WHEN a.currency <> (SELECT t.currency FROM tariff t WHERE t.tariff = a.tariff)
@@ -190,14 +194,17 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 			   WHEN a.deferred_until IS DISTINCT FROM (SELECT f.deferred_until FROM deferral f
 													   WHERE f.account_id = a.account_id ORDER BY f.deferral_no DESC LIMIT 1)
 				   THEN format('S4: deferred until %s, which is not the last deferral', coalesce(a.deferred_until::text, 'never'))
-			   WHEN a.state IS DISTINCT FROM CASE c.step WHEN 'scheduled' THEN 'closing' WHEN 'reminded' THEN 'closing' WHEN 'deleted' THEN 'deleted'
-														 WHEN 'purged' THEN 'purged' ELSE 'active' END::kb_account_state
+			   WHEN a.state IS DISTINCT FROM
+					CASE c.step WHEN 'scheduled' THEN 'closing' WHEN 'reminded' THEN 'closing' WHEN 'deleted' THEN 'deleted'
+						WHEN 'purged' THEN 'purged' ELSE 'active' END::kb_account_state
 				   THEN format('D2: the account is %s, its last step is %s', a.state, coalesce(c.step::text, 'none'))
 			   WHEN a.delete_on IS DISTINCT FROM CASE WHEN c.step IN ('scheduled', 'reminded', 'deleted', 'purged') THEN c.delete_on END
-				   THEN format('D2: it is to be deleted on %s, by its last step on %s', coalesce(a.delete_on::text, 'no day'), coalesce(c.delete_on::text, 'no day'))
+				   THEN format('D2: it is to be deleted on %s, by its last step on %s', coalesce(a.delete_on::text, 'no day'),
+							   coalesce(c.delete_on::text, 'no day'))
 			   WHEN a.closure_check_on IS NULL AND a.state <> 'purged' AND (a.balance <= 0 OR a.state <> 'active')
 				   THEN format('D1: no sweep looks at it, though its state is %s and its balance %s', a.state, a.balance)
-			   WHEN a.closure_check_on IS DISTINCT FROM c.purge_on AND a.state = 'deleted' OR a.closure_check_on > a.delete_on AND a.state = 'closing'
+			   WHEN a.closure_check_on IS DISTINCT FROM c.purge_on AND a.state = 'deleted'
+					OR a.closure_check_on > a.delete_on AND a.state = 'closing'
 				   THEN format('D6: the account is %s, and no sweep looks at it before %s', a.state, a.closure_check_on)
 			   WHEN a.state = 'purged' AND (m.members > 0 OR EXISTS (SELECT FROM usage_event u WHERE u.account_id = a.account_id))
 				   THEN 'D6: the account is purged, but has members or usage'
@@ -214,7 +221,8 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 			   FROM member x GROUP BY x.account_id) m ON m.account_id = a.account_id
 	LEFT JOIN (SELECT DISTINCT ON (x.account_id) x.account_id, x.step, x.delete_on, x.purge_on FROM closure_step x
 			   ORDER BY x.account_id, x.step_no DESC) c ON c.account_id = a.account_id
-	LEFT JOIN (SELECT x.account_id, max(x.notice_no) AS last_notice_no FROM notice x GROUP BY x.account_id) n ON n.account_id = a.account_id;
+	LEFT JOIN (SELECT x.account_id, max(x.notice_no) AS last_notice_no
+			   FROM notice x GROUP BY x.account_id) n ON n.account_id = a.account_id;
 COMMENT ON VIEW account_check IS
 'Every account, and what is wrong between its row and its journal; NULL if all is well';
 COMMENT ON COLUMN account_check.account_id IS 'The account';

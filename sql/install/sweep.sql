@@ -168,7 +168,8 @@ CREATE FUNCTION kbilling.kb_sweep_status()
 	RETURNS TABLE (running boolean, interrupted boolean, run_id bigint, started_at timestamptz, finished_at timestamptz, duration interval,
 				   periods_charged bigint, accounts_failed bigint, failures jsonb,
 				   accounts_overdue bigint, overdue_since timestamptz, lag interval)
-	LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET jit = off
+	LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER ROWS 1 SET jit = off
+	SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT coalesce(newest.is_open AND newest.is_alive, false),
 		   coalesce(newest.outcome = 'interrupted' OR newest.is_open AND NOT newest.is_alive, false),

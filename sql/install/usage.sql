@@ -154,7 +154,8 @@ CREATE FUNCTION kbilling_internal.kb_level_of_events(account_id bigint, period d
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	WITH correction AS MATERIALIZED (
-		SELECT abs(c.quantity) AS quantity, c.at, - sum(c.events) AS events, - sum(sum(c.events)) OVER (PARTITION BY abs(c.quantity)) AS all_events
+		SELECT abs(c.quantity) AS quantity, c.at, - sum(c.events) AS events,
+			   - sum(sum(c.events)) OVER (PARTITION BY abs(c.quantity)) AS all_events
 		FROM usage_event c
 		WHERE c.account_id = $1 AND c.service = $3 AND c.period = $2 AND c.is_level AND c.events < 0
 		GROUP BY abs(c.quantity), c.at
@@ -210,7 +211,8 @@ CREATE FUNCTION kbilling_internal.kb_unbilled_usage(account_id bigint, from_peri
 	RETURNS TABLE (period date, service text, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-	SELECT u.period, u.service, u.quantity - u.billed_quantity, (u.events - u.billed_events)::bigint, u.billed_quantity, u.billed_events::bigint
+	SELECT u.period, u.service, u.quantity - u.billed_quantity, (u.events - u.billed_events)::bigint,
+		   u.billed_quantity, u.billed_events::bigint
 	FROM (SELECT t.period, t.service, t.aggregation, sum(t.events) AS events, sum(t.billed_events) AS billed_events,
 				 CASE WHEN t.aggregation IN ('max', 'last') THEN kb_usage_level($1, t.period, t.service, t.aggregation)
 					 ELSE sum(t.quantity) END AS quantity,
@@ -248,7 +250,8 @@ BEGIN ATOMIC
 		SELECT u.service, u.aggregation IN ('sum', 'count') AS adds_up, sum(u.quantity) AS quantity, sum(u.events) AS events,
 			   coalesce(max(u.quantity) FILTER (WHERE u.is_running), 0) AS so_far,
 			   (array_agg(u.quantity ORDER BY u.is_running DESC))[1] AS level,
-			   coalesce(max(u.events) FILTER (WHERE u.is_running), 0) AS events_so_far, (array_agg(u.events ORDER BY u.is_running DESC))[1] AS level_events
+			   coalesce(max(u.events) FILTER (WHERE u.is_running), 0) AS events_so_far,
+			   (array_agg(u.events ORDER BY u.is_running DESC))[1] AS level_events
 		FROM used u GROUP BY u.service, u.aggregation
 	), ahead AS (
 		SELECT $4 - greatest(m.before, kb_account_date(a.created_at, a.time_zone)) + 1 AS days_past,
