@@ -11,12 +11,19 @@ use Test::More;
 use lib $FindBin::RealBin;
 use Busy qw(make_busy contents lasting_contents $go_on);
 
+# Without checksums, which initdb makes from version 18 on, so that each is as the other is.
+sub init_for
+{
+	my ($node, $version) = @_;
+	$node->init(extra => $version >= 18 ? ['--no-data-checksums'] : []);
+}
+
 my $old = PostgreSQL::Test::Cluster->new('old');
-$old->init;
+my ($version) = $old->config_data('--version') =~ /(\d+)/;
+init_for($old, $version);
 $old->start;
 my $bin = $old->config_data('--bindir');
 chomp $bin;
-my ($version) = $old->safe_psql('postgres', 'SHOW server_version_num') =~ /^(\d+)\d{4}$/;
 
 make_busy($old);
 my $before = contents($old, 'busy');
@@ -34,7 +41,7 @@ for my $to (sort { $a <=> $b } keys %bin_of)
 {
 	my $name = "$version to $to";
 	my $new = PostgreSQL::Test::Cluster->new("new_$to", $to == $version ? () : (install_path => dirname($bin_of{$to})));
-	$new->init(extra => $to >= 18 ? ['--no-data-checksums'] : []);
+	init_for($new, $to);
 	$new->start;
 	my $installed = $new->safe_psql('postgres', q{SELECT count(*) FROM pg_available_extensions WHERE name = 'kbilling'});
 	$new->stop;
