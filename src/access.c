@@ -55,8 +55,8 @@ stage_with_deferral(OptionalDate debt_since, OptionalDate deferred_until,
 }
 
 /*
- * The next day on which the stage is another one than today, if nothing is
- * paid: the stage can only change where a stage of S2 begins or a deferral ends.
+ * The next day on which the stage differs from today's, if nothing is paid.  It
+ * can only change where a stage of S2 begins or a deferral ends.
  */
 OptionalDate
 stage_next_change(OptionalDate debt_since, OptionalDate deferred_until,

@@ -32,7 +32,7 @@ extern Stage stage_of_debt(OptionalDate debt_since, DateADT today, const StageDa
 extern Stage stage_with_deferral(OptionalDate debt_since, OptionalDate deferred_until,
 								 DateADT today, const StageDays *days);
 
-/* The next day on which the stage is another one than today, if nothing is paid; none if it stays. */
+/* The next day on which the stage differs from today's, if nothing is paid; none if it never does. */
 extern OptionalDate stage_next_change(OptionalDate debt_since, OptionalDate deferred_until,
 									  DateADT today, const StageDays *days);
 

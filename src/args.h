@@ -23,7 +23,7 @@ arg_enum_label(FunctionCallInfo fcinfo, int n)
 	return DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(n)));
 }
 
-/* Error 22004 if the argument is NULL; name is the one it has in SQL. */
+/* Error 22004 if the argument, which has this name in SQL, is NULL. */
 static inline void
 arg_required(FunctionCallInfo fcinfo, int n, const char *name)
 {

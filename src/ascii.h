@@ -1,7 +1,7 @@
 /*
  * ascii.h
- *		Digits and letters of ASCII: the locale has no say in what a card number or
- *		a language's tag is.
+ *		Digits and letters of ASCII, of which card numbers and language tags are
+ *		made whatever the locale is.
  */
 #ifndef KBILLING_ASCII_H
 #define KBILLING_ASCII_H

@@ -18,14 +18,14 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* How far it is; messages count events from 1. */
+/* How far the reading is; messages count events from 1. */
 typedef struct BatchReader
 {
 	int			n;				/* the event that is read */
 	bool		has_account_id; /* and whether it has one */
 } BatchReader;
 
-/* Names the event in errors of what its texts are read with */
+/* Name the event in errors of the functions that read its texts */
 static void
 event_context(void *arg)
 {
@@ -42,7 +42,7 @@ refuse_field(const BatchReader *reader, const char *field, const char *what)
 			 errhint("An event is an object with the arguments of kb_record_usage as fields.")));
 }
 
-/* A text field, which may be repeated in errors from here on (T4) */
+/* A text field; as it holds no card number, errors may repeat it from here on (T4) */
 static char *
 read_cstring(const BatchReader *reader, const char *field, const JsonbValue *v)
 {
@@ -53,7 +53,7 @@ read_cstring(const BatchReader *reader, const char *field, const JsonbValue *v)
 	return pnstrdup(v->val.string.val, v->val.string.len);
 }
 
-/* A number, or a text that is one: JSON libraries have no decimals */
+/* A number, or a text that is one, as many JSON libraries have no decimals */
 static Numeric
 read_number(const BatchReader *reader, const char *field, const JsonbValue *v)
 {
@@ -82,8 +82,9 @@ read_int64(const BatchReader *reader, const char *field, const JsonbValue *v)
 }
 
 /*
- * Whether a text is a moment as ISO 8601 writes it, which is the same one in each
- * session, whatever its time zone and date style: "2026-11-01T09:30:00+02:00".
+ * Whether a text is a moment of ISO 8601 with its offset from UTC, which every
+ * session reads alike, whatever its time zone and date style:
+ * "2026-11-01T09:30:00+02:00".
  */
 static bool
 is_iso_moment(const char *str)
@@ -152,11 +153,11 @@ read_field(BatchReader *reader, UsageEvent *event, const JsonbValue *key, JsonbV
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("event %d of the batch has a field that is not known", reader->n),
+				 errmsg("event %d of the batch has an unknown field", reader->n),
 				 errhint("The fields are account_id, service, quantity, key, at and properties.")));
 }
 
-/* One event, an object; fields that are null are as good as missing */
+/* One event, an object; a field that is null counts as missing */
 static UsageEvent
 read_event(BatchReader *reader, JsonbIterator **it, const EventSet *set)
 {
@@ -180,7 +181,7 @@ read_event(BatchReader *reader, JsonbIterator **it, const EventSet *set)
 				 errmsg("event %d of the batch has no %s", reader->n,
 						!reader->has_account_id ? "account_id" : event.service == NULL ? "service" :
 						event.quantity == NULL ? "quantity" : "key"),
-				 errhint("account_id, service, quantity and key are needed; at and properties may be missing or null.")));
+				 errhint("account_id, service, quantity and key are required; at and properties may be missing or null.")));
 	event.events = events_of_quantity(event.quantity);
 	return event;
 }

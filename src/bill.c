@@ -18,7 +18,7 @@
 #include "utils/date.h"
 #include "utils/jsonb.h"
 
-/* Something that the account had at one price, from a day to a day; or used in a month. */
+/* What the account had at one price from a day to a day, or used in a month. */
 typedef struct BillPart
 {
 	char	   *service;
@@ -74,7 +74,7 @@ bill_next_part(Bill *bill)
 	return &bill->parts[bill->nparts++];
 }
 
-/* The days of a part: those of an earlier month if it is late, else within the period; end is the day after the last */
+/* Set the days of a part: in an earlier month if it is late, else within the period; end is the day after the last */
 static void
 part_set_days(const Bill *bill, BillPart *part, DateADT from, DateADT end)
 {
@@ -171,8 +171,8 @@ compare_parts(const void *a, const void *b)
 }
 
 /*
- * A price that is not prorated is due once a period, in full: the last one that
- * the service had in it.
+ * A price that is not prorated is due in full, once a period: if the service had
+ * several, the last one counts.
  */
 static bool
 part_is_superseded(const Bill *bill, int i)
@@ -193,7 +193,7 @@ rate_days(const Bill *bill, const BillPart *part)
 						   days, bill->days_in_month);
 }
 
-/* What so much usage costs in all: nothing, if it was not used */
+/* What a quantity of usage costs in all; nothing if nothing was used */
 static Money
 rate_total(const Bill *bill, const BillPart *part, Numeric quantity, int64 events)
 {
@@ -206,9 +206,9 @@ rate_total(const Bill *bill, const BillPart *part, Numeric quantity, int64 event
 }
 
 /*
- * What usage costs: all of its month, less what was billed of that before.  So it
- * does not matter for tiers, free units and bounds what comes in time and what
- * late, and what is taken back is given back.
+ * What usage costs: all usage of its month, less what was billed of it before.  So
+ * tiers, free units and bounds are those of the whole month, whether usage comes in
+ * time or late, and what is taken back is given back.
  */
 static Money
 rate_usage(const Bill *bill, const BillPart *part)
@@ -263,8 +263,8 @@ line_kind(const BillPart *part)
 }
 
 /*
- * C7: a line says all that it was made of.  The keys come in the order that
- * jsonb keeps, by length and then by letter, which spares it the sorting.
+ * C7: a line says everything that it was made of.  The keys are pushed in the order
+ * in which jsonb stores them, by length and then by letter, which saves sorting.
  */
 static void
 push_line(JsonbParseState **state, const Bill *bill, const BillPart *part, Money amount)

@@ -89,7 +89,7 @@ day_begins(DateADT day, pg_tz *zone)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("timestamp out of range")));
-	/* where the clock is put back to midnight, that comes twice: the day begins with the first */
+	/* where the clock is put back to midnight, midnight comes twice, and the day begins with the first */
 	if (local_date(begin - USECS_PER_HOUR, zone) == day)
 		begin -= USECS_PER_HOUR;
 	return begin;
@@ -106,9 +106,9 @@ is_among(const char *name, const char *const *names, size_t n)
 }
 
 /*
- * Whether the name is of no place: a POSIX rule such as "Foo5", which PostgreSQL
- * accepts for any letters (no IANA name of a place has a digit), or what some
- * systems keep beside the places, and another machine would read differently.
+ * Whether the name is not that of a place: a POSIX rule such as "Foo5", which
+ * PostgreSQL accepts for any letters (no IANA name of a place has a digit), or a
+ * file that some systems keep beside the zones, and other machines read differently.
  */
 static bool
 is_no_place(const char *name)

@@ -24,7 +24,7 @@ extern TimestampTz day_begins(DateADT day, pg_tz *zone);
 extern pg_tz *zone_by_name(const text *name);
 
 /*
- * The zone of an account: one that the server's time zone data has dropped since
+ * The zone of an account.  One that the server's time zone data no longer has
  * counts as UTC, so that it holds up neither its account nor others.
  */
 extern pg_tz *zone_or_utc(const text *name);

@@ -13,7 +13,7 @@
  * phone number by its plus, and a list of numbers by groups that are no card's.
  *
  * All of this reads ASCII.  A text with other characters is folded first, so
- * that digits, spaces and dashes of all scripts are seen as what they are.
+ * that digits, spaces and dashes of all scripts are recognized.
  */
 #include "postgres.h"
 
@@ -198,8 +198,8 @@ read_utf8(const unsigned char *u, const unsigned char *end, int *width)
 /*
  * Fold a text to ASCII, one byte for each character
  *
- * In other encodings than UTF-8, the no-break space and the dashes of the
- * ISO 8859 and Windows sets are seen; most of what else there is are letters.
+ * In encodings other than UTF-8, the no-break space and the dashes of the
+ * ISO 8859 and Windows sets are recognized; most other characters are letters.
  */
 static size_t
 fold(char *to, const char *s, size_t len)
@@ -228,7 +228,7 @@ fold(char *to, const char *s, size_t len)
 }
 
 /*
- * What a character is between groups, 0 if it is a part of none
+ * What kind of separator a character is, 0 if it is none
  */
 static inline int
 separator(char c)
@@ -252,10 +252,11 @@ separator(char c)
 }
 
 /*
- * Step over what parts two groups
+ * Step over what separates two groups
  *
  * Returns the next group's first digit, or NULL if there is none.  A dash with
- * spaces around is a dash, and a break of a line with either around is one.
+ * spaces around it counts as a dash, and a line break with spaces or dashes
+ * around it as a line break.
  */
 static const char *
 next_group(const char *s, const char *end, int *separators)
@@ -323,14 +324,15 @@ groups_regular(const CardCandidate *card)
 }
 
 /*
- * Whether people part a card number so
+ * Whether a person would write a card number in these groups
  *
- * Dots must be all there is, and more than one, else it is a decimal number.
- * Spaces and dashes are mixed in lists of phone numbers and dates too, whose
- * groups are shorter than a card's.  One break of a line may be in a number
- * that is parted otherwise as well: lines of numbers are lists.
+ * Dots count only if there are several and no other separators; else it is a
+ * decimal number.  Lists of phone numbers and dates mix spaces and dashes too,
+ * but their groups are shorter than a card's.  One line break may be inside a
+ * number that has other separators as well; numbers on lines of their own are a
+ * list.
  *
- * Irregular groups are taken for a slip of who typed a number that stands by
+ * Irregular groups are taken for a slip of the typist if the number stands by
  * itself, or before its expiry date.  In a longer row they are other numbers,
  * side by side.
  */
@@ -379,7 +381,7 @@ in_hash(const char *text, const char *s, const char *end)
 }
 
 /*
- * Whether what is before or behind makes it something else
+ * Whether what stands before or after it makes it something else
  */
 static bool
 is_part_of_other(const CardCandidate *card, const char *s, const char *end)
@@ -467,7 +469,7 @@ iban_country_length(char first, char second)
 }
 
 /*
- * Remainder of an IBAN by 97, a character further; a letter is 10 to 35
+ * Remainder of an IBAN divided by 97, after one more character; a letter counts as 10 to 35
  */
 static int
 iban_step(int remainder, char c)
@@ -620,7 +622,7 @@ card_number_in_jsonb(Jsonb *jsonb)
 }
 
 /*
- * Raise KB008 without a word of the text
+ * Raise KB008 without repeating any of the text
  *
  * The statement is kept out of the server's log, and the context out of the
  * error, since both would quote it: COPY shows the column's value.

@@ -16,7 +16,7 @@ extern bool card_number_in(const char *s, size_t len);
 /* Error KB008 if it does; before a text is repeated in another error. */
 extern void card_check(const char *s);
 
-/* The text, for an error to repeat; words in its place if it holds one. */
+/* The text, for an error to repeat; if it holds a card number, words that say so. */
 extern const char *card_hidden(const char *s);
 
 /*
@@ -28,7 +28,7 @@ extern ErrorContextCallback *card_hide_context(const char *s);
 /* Whether a key, string or number of the value holds one. */
 extern bool card_number_in_jsonb(Jsonb *jsonb);
 
-/* Error KB008: it is held by what is named, without the number. */
+/* Error KB008, which names what holds a card number, but does not repeat the number. */
 pg_noreturn extern void card_refuse(const char *what);
 
 #endif

@@ -18,10 +18,10 @@
 #include "status.h"
 
 /*
- * What journal_post does for one account, as a set: the functions of posting.h
- * name the rules.  All is computed from the columns of the row that is updated:
- * if another transaction has moved them meanwhile, it is computed again from the
- * new ones, whereas what kb_charges has read stays as it was.  OFFSET 0 keeps
+ * What journal_post does for one account, for a set of accounts: the functions of
+ * posting.h have the rules.  All is computed from the columns of the row that is
+ * updated: if another transaction has changed them meanwhile, it is computed again
+ * from the new ones, whereas what kb_charges has read stays as it was.  OFFSET 0 keeps
  * each value from being computed wherever it is used.
  */
 static SavedPlan post_plan = {
@@ -56,7 +56,7 @@ static SavedPlan post_plan = {
 	"  INSERT INTO notice (account_id, notice_no, written_at, due_at, kind, occasion, stage)"
 	"  SELECT account_id, last_notice_no, $2, $2, 'charge_posted', last_seq::text, stage FROM posted WHERE entries = 1"
 	"), settled AS ("
-	/* what the bill has read is billed; what a total has got meanwhile is left for the next one */
+	/* what the bill has read is billed; what was added to a total meanwhile is left for the next bill */
 	"  UPDATE usage_total t"
 	"     SET billed_quantity = CASE WHEN s.aggregation IN ('max', 'last')"
 	"             THEN kb_usage_level(s.account_id, s.period, s.service, s.aggregation) ELSE s.quantity END,"

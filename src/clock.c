@@ -16,8 +16,9 @@ static char *clock_setting = NULL;
 static TimestampTz clock_time = 0;
 
 /*
- * Put a moment in the place of what was written: a parallel worker reads the
- * setting again, before it knows time zones, and "now" would be another moment.
+ * Replace what was written by the moment that it stands for: a parallel worker
+ * reads the setting again, before it knows time zones, and by then "now" would be
+ * another moment.
  */
 static bool
 store_moment(char **newval, TimestampTz at)

@@ -39,12 +39,12 @@
 #define KB_ESCONTEXT(fcinfo) ((fcinfo)->context)
 #endif
 
-/* Since 18 this is spelt so, and stands in front. */
+/* From 18 on it is spelled this way, and comes first. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
-/* What a check hook makes comes from the server's own allocator since 16. */
+/* Since 16, what a check hook allocates must come from the server's own allocator. */
 static inline void *
 kb_guc_malloc(size_t size)
 {
@@ -65,7 +65,7 @@ kb_guc_free(void *ptr)
 #endif
 }
 
-/* A small number that no other session has meanwhile. */
+/* A small number that no other session has at the same time. */
 static inline int
 kb_session_number(void)
 {

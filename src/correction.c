@@ -65,14 +65,14 @@ refuse_amount(const char *message, const char *detail, const char *hint)
 			 errhint("%s", hint)));
 }
 
-/* T6: a refund is of paid money that is left, never of bonus */
+/* T6: only paid money that is left can be refunded, never bonus */
 static void
 check_refundable(const LockedAccount *account, Money amount)
 {
 	Money		paid = money_sub(account->balance, account->bonus);
 
 	if (money_minor(amount) > Max(money_minor(paid), 0))
-		refuse_amount("the refund is more than the paid money that is left",
+		refuse_amount("the refund exceeds the paid money that is left",
 					  psprintf("Account %lld has a balance of %s, of which %s is bonus; the refund is %s (T6).",
 							   (long long) account->account_id, money_to_cstring(account->balance),
 							   money_to_cstring(account->bonus), money_to_cstring(amount)),
@@ -93,7 +93,7 @@ kb_refund(PG_FUNCTION_ARGS)
 	amount = PG_GETARG_MONEY(1);
 	if (money_minor(amount) <= 0)
 		refuse_amount("a refund must be above zero", psprintf("The amount is %s.", money_to_cstring(amount)),
-					  "Give what is paid back as a positive amount.");
+					  "Give the amount that is paid back as a positive one.");
 	begin_correction(fcinfo, 2, &account, &posting);
 	journal_check_currency(&account, amount);
 	posting.kind = "refund";
@@ -178,7 +178,7 @@ check_not_undone(const LockedAccount *account, int64 seq, const char *key)
 				(errcode(ERRCODE_KB_KEY_REUSED),
 				 errmsg("entry %lld of account %lld has been taken back already",
 						(long long) seq, (long long) account->account_id),
-				 errdetail("Entry %lld did so.", (long long) plan_int64(1)),
+				 errdetail("Entry %lld took it back.", (long long) plan_int64(1)),
 				 errhint("Use kb_adjust if more is to be put right.")));
 }
 
@@ -188,9 +188,9 @@ static SavedPlan topup_plan = {
 };
 
 /*
- * The top-up's bonus, and what later ones have earned: the oldest is spent
- * first, so theirs is the last to go.  A bonus that was reversed counts no more,
- * and what a chargeback took counts where it took it from.
+ * The top-up's bonus, and what later top-ups have earned: the oldest bonus is
+ * spent first, so theirs is the last to go.  A reversed bonus no longer counts,
+ * and what a chargeback took back counts against the bonus that it was taken from.
  */
 static SavedPlan topup_bonus_plan = {
 	.sql = "WITH b AS (SELECT x.seq, x.ref_seq, x.amount FROM entry x"
@@ -307,7 +307,7 @@ make_reversal(const LockedAccount *account, int64 entry_seq, Posting *posting)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("entry %lld of account %lld is a reversal itself",
 						(long long) entry_seq, (long long) account->account_id),
-				 errhint("Use kb_adjust.")));
+				 errhint("Use kb_adjust to correct it.")));
 	posting->kind = "reversal";
 	posting->ref_seq = entry_seq;
 	posting->amount = plan_money(REVERSED_AMOUNT);

@@ -19,10 +19,10 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-/* U4: clocks differ, but not by more */
+/* U4: clocks may differ by so much */
 #define MAX_AHEAD		USECS_PER_HOUR
 
-/* So that a line stays legible */
+/* So that a line can be read */
 #define MAX_QUANTITY	INT64CONST(1000000000000000000)
 #define MAX_SCALE		18
 
@@ -33,7 +33,7 @@ enum
 	ARG_CREATED_AT, ARG_TIME_ZONE, ARG_DELETED, ARG_KIND, ARG_LACKS_VALUE
 };
 
-/* Says which event is wrong; whoever calls the function may pass any source */
+/* Say which event is wrong; callers of the SQL function may pass any source */
 static int
 errdetail_event(FunctionCallInfo fcinfo)
 {
@@ -48,7 +48,7 @@ errdetail_event(FunctionCallInfo fcinfo)
 		return errdetail("It is a row of a metered table%s.", with_key);
 	if (strcmp(source, SOURCE_TOGETHER) == 0)
 		return errdetail("Rows of a metered table without keys are counted together.");
-	return errdetail("It is the event%s.", with_key);
+	return key ? errdetail("The event has the key \"%s\".", card_hidden(key)) : 0;
 }
 
 /* The account must be there, and alive */
@@ -103,7 +103,7 @@ check_event_quantity(FunctionCallInfo fcinfo)
 	if (numeric_is_nan(quantity) || numeric_is_inf(quantity))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("quantity must be finite, and is %s",
+				 errmsg("quantity must be finite, but is %s",
 						DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(quantity)))),
 				 errdetail_event(fcinfo),
 				 errhint("Give how many units were used; below zero, how many are taken back.")));
@@ -131,7 +131,7 @@ check_ahead(FunctionCallInfo fcinfo)
 	if (at > PG_GETARG_TIMESTAMPTZ(ARG_NOW) + MAX_AHEAD)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("usage cannot be more than an hour ahead, and is of %s", timestamptz_to_str(at)),
+				 errmsg("usage cannot be more than an hour ahead, but is of %s", timestamptz_to_str(at)),
 				 errdetail_event(fcinfo),
 				 errhint("Record it once it has been used (U4).")));
 }
@@ -149,7 +149,7 @@ check_begun(FunctionCallInfo fcinfo, DateADT day, pg_tz *zone)
 			 errmsg("account %lld had not begun on %s", (long long) PG_GETARG_INT64(ARG_ACCOUNT_ID),
 					date_to_cstring(day)),
 			 errdetail_event(fcinfo),
-			 errhint("Usage is of the account's first day or later.")));
+			 errhint("Usage counts from the account's first day on.")));
 }
 
 /* U2: what counts once must be told apart */
@@ -164,9 +164,9 @@ check_value(FunctionCallInfo fcinfo)
 	card_check(service);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("usage of service \"%s\" must have a property to tell apart", service),
+			 errmsg("usage of service \"%s\" lacks the property that is counted", service),
 			 errdetail_event(fcinfo),
-			 errhint("It counts distinct values of the property that is named as the service's unit, or of the only one there is: "
+			 errhint("It counts distinct values of the property that is named like the service's unit, or else of the only property: "
 					 "a text, number or boolean of at most %d bytes.", MAX_VALUE_LENGTH)));
 }
 
@@ -282,7 +282,7 @@ check_event_price(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF),
 				 errmsg("tariff \"%s\" has no price for service \"%s\"", card_hidden(arg_cstring(fcinfo, PRICED_TARIFF)),
 						card_hidden(arg_cstring(fcinfo, PRICED_SERVICE))),
-				 errdetail("It has none on %s, when usage of account %lld is priced.",
+				 errdetail("It has none on %s, the day that prices this usage of account %lld.",
 						   date_to_cstring(PG_GETARG_DATEADT(PRICED_DAY)), (long long) PG_GETARG_INT64(PRICED_ACCOUNT_ID)),
 				 errhint("Set one with kb_set_price.")));
 }

@@ -12,7 +12,7 @@
 #include "utils/queryenvironment.h"
 #include "utils/timestamp.h"
 
-/* More events than this are planned for as many. */
+/* With more events than this, the plan for many is used. */
 #define FEW_EVENTS		100
 
 static const struct

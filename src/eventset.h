@@ -11,7 +11,7 @@
 #include "utils/numeric.h"
 #include "utils/tuplestore.h"
 
-/* What counts once has at most so many bytes. */
+/* A value that is counted once in a month has at most so many bytes. */
 #define MAX_VALUE_LENGTH	255
 
 /* One event; pointers may be NULL where noted. */
@@ -25,13 +25,13 @@ typedef struct UsageEvent
 	Numeric		quantity;
 	int64		events;			/* 1, or -1 for a correction; more where rows without a key are taken together */
 	text	   *value;			/* what counts once; NULL: it is among the properties */
-	text	   *metered_table;	/* where the row is, NULL: it is no metered row with a key */
+	text	   *metered_table;	/* of a metered row with a key; NULL: it is not one */
 	struct varlena *properties; /* jsonb, NULL: none */
 } UsageEvent;
 
 /*
- * The columns of a set as statements read it.  A result that is without n has the
- * others where SPI counts them.
+ * The columns of a set as statements read it.  In a result without n, the others
+ * have the numbers by which SPI counts columns, from 1 on.
  */
 enum
 {
@@ -50,7 +50,7 @@ enum
 };
 
 /*
- * Events to record together.  They stand in a tuplestore, which goes to disk where
+ * Events to record together.  They are kept in a tuplestore, which goes to disk if
  * they are many; statements read it as a table, see events_register.
  */
 typedef struct EventSet
@@ -83,7 +83,7 @@ extern void events_register(const EventSet *set, char *name);
 
 extern void events_end(EventSet *set);
 
-/* A plan keeps the size of the set at its first use: there is one for few events, and one for many. */
+/* A plan fits the size that the set had at its first use; so there is one for few events, and one for many. */
 extern bool events_are_many(const EventSet *set);
 
 /* How many events a quantity stands for: -1 below zero, else 1 */

@@ -3,8 +3,8 @@
  *		Enforcement in the application's own tables: the guard of writes (E1), and
  *		what row security policies ask (E2).
  *
- * Both decide once for each account of a statement, and keep that where the
- * executor keeps the call: it is gone with the statement.
+ * Both decide once for each account of a statement, and remember it in the state
+ * of the call, which the executor drops with the statement.
  */
 #include "postgres.h"
 
@@ -37,7 +37,7 @@
 	"EXECUTE FUNCTION kbilling.kb_guard('account column'); " \
 	"or for each kind of statement AFTER, REFERENCING NEW TABLE AS added or OLD TABLE AS removed (UPDATE: both), FOR EACH STATEMENT."
 
-/* The trigger's arguments; that a member is needed is said by its word. */
+/* The trigger's arguments; the second, a fixed word, says that a member is needed. */
 enum
 {
 	ARG_ACCOUNT, ARG_MEMBER, MAX_ARGS
@@ -58,7 +58,7 @@ typedef struct Decision
 	OptionalDate debt_since;
 } Decision;
 
-/* A member's access is by its role (S3); nobody's is what the account leaves to all, as an employee's. */
+/* A member's access follows from the role (S3).  Without a member it is an employee's, which everyone has. */
 static SavedPlan decision_plan = {
 	.sql = "SELECT x.access::text, x.access IN ('full', 'full_with_reminder'), s.stage::text,"
 	"       s.state IN ('deleted', 'purged'), s.amount_due, s.debt_since, m.role IS NOT NULL"
@@ -90,11 +90,11 @@ decide(int64 account_id, const char *member)
 	};
 }
 
-/* Why, how much, since when, and the way out */
+/* Refuse a write, and say why, how much is due since when, and what helps */
 static void
 refuse_access(int64 account_id, const Actor *actor, const Decision *decision)
 {
-	char	   *who = actor ? psprintf("member \"%s\" may not write for", actor->member) : "nothing is written for";
+	char	   *who = actor ? psprintf("member \"%s\" may not write for", actor->member) : "nothing may be written for";
 
 	if (decision->deleted)
 		ereport(ERROR,
@@ -105,10 +105,10 @@ refuse_access(int64 account_id, const Actor *actor, const Decision *decision)
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_ACCESS_DENIED),
 			 errmsg("%s account %lld", who, (long long) account_id),
-			 errdetail("Its stage is \"%s\": %s is due, since %s; access is \"%s\" (S3).", decision->stage,
+			 errdetail("Its stage is \"%s\": %s is due since %s; access is \"%s\" (S3).", decision->stage,
 					   money_to_cstring(decision->amount_due),
 					   decision->debt_since.exists ? date_to_cstring(decision->debt_since.date) : "now", decision->access),
-			 errhint("An owner or admin can top up at any time (T1); paying %s gives full access back.",
+			 errhint("An owner or admin can top up at any time (T1); paying %s restores full access.",
 					 money_to_cstring(decision->amount_due))));
 }
 
@@ -122,8 +122,8 @@ check_may_write(int64 account_id, bool needs_member)
 	if (actor == NULL && needs_member)
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_ACCESS_DENIED),
-				 errmsg("nothing is written for account %lld without a member", (long long) account_id),
-				 errdetail("The transaction acts for nobody, and the guard wants to know for whom (E4)."),
+				 errmsg("nothing may be written for account %lld without a member", (long long) account_id),
+				 errdetail("The guard requires an acting member, and the transaction has none (E4)."),
 				 errhint("Call kb_act_as first, in the same transaction.")));
 	if (actor != NULL && actor->account_id != account_id)
 		ereport(ERROR,
@@ -131,7 +131,7 @@ check_may_write(int64 account_id, bool needs_member)
 				 errmsg("member \"%s\" of account %lld may not write for account %lld", actor->member,
 						(long long) actor->account_id, (long long) account_id),
 				 errdetail("The transaction acts for that member (E4)."),
-				 errhint("Call kb_act_as for a member of the account that is written for.")));
+				 errhint("Call kb_act_as for a member of the account to be written for.")));
 
 	decision = decide(account_id, actor ? actor->member : NULL);
 	if (!decision.exists)
@@ -139,7 +139,7 @@ check_may_write(int64 account_id, bool needs_member)
 	if (actor != NULL && !decision.is_member)
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_ACCESS_DENIED),
-				 errmsg("\"%s\" is no member of account %lld any more", actor->member, (long long) account_id),
+				 errmsg("\"%s\" is no longer a member of account %lld", actor->member, (long long) account_id),
 				 errdetail("The member was removed after the transaction had begun to act for it."),
 				 errhint("Act for another member.")));
 	if (!decision.may_write)
@@ -159,8 +159,9 @@ kb_check_access(PG_FUNCTION_ARGS)
 }
 
 /*
- * A function of our own that has the rights to look.  It is called for an account,
- * not for a row: taking on other rights costs more than the rest of a guard does.
+ * A function of the extension that runs with its owner's rights.  It is called once
+ * for an account, not for each row: switching rights costs more than the rest of a
+ * guard.
  */
 static Oid
 own_function(const char *schema, const char *name, const Oid *types, int n)
@@ -175,7 +176,7 @@ own_function(const char *schema, const char *name, const Oid *types, int n)
 	return function;
 }
 
-/* The accounts that a statement was let write for. */
+/* The accounts for which a statement may write. */
 typedef struct Guard
 {
 	const TriggerData *trigger;
@@ -209,7 +210,7 @@ check_row(TupleTableSlot *slot, void *state)
 	guard->has_last = true;
 }
 
-/* Whether it has the second argument, which can only be that word */
+/* Whether the trigger has the second argument, which can only be that word */
 static bool
 has_member_word(const TriggerData *trigger)
 {
@@ -223,17 +224,17 @@ check_guard_attachment(const TriggerData *trigger)
 	TriggerEvent event = trigger->tg_event;
 
 	if (TRIGGER_FIRED_BY_TRUNCATE(event))
-		trigger_refuse(trigger, "A TRUNCATE does not say whose rows there were.", GUARD_HINT);
+		trigger_refuse(trigger, "TRUNCATE does not tell whose rows it removes.", GUARD_HINT);
 	if (TRIGGER_FIRED_INSTEAD(event))
-		trigger_refuse(trigger, "It guards tables; a view's rows are guarded where they are written.", GUARD_HINT);
+		trigger_refuse(trigger, "Rows of a view are guarded in the tables to which they are written.", GUARD_HINT);
 	if (trigger->tg_trigger->tgnargs <= ARG_ACCOUNT || trigger->tg_trigger->tgnargs > MAX_ARGS ||
 		(has_member_word(trigger) && strcmp(trigger->tg_trigger->tgargs[ARG_MEMBER], MEMBER_WORD) != 0))
-		trigger_refuse(trigger, "It takes 1 or 2 arguments: the account column, and '" MEMBER_WORD "' to refuse writes that no member does.",
+		trigger_refuse(trigger, "It takes 1 or 2 arguments: the account column, and '" MEMBER_WORD "' to require an acting member.",
 					   GUARD_HINT);
 	if (TRIGGER_FIRED_FOR_ROW(event))
 		return;
 	if (!TRIGGER_FIRED_AFTER(event))
-		trigger_refuse(trigger, "Before a statement its rows are not known.", GUARD_HINT);
+		trigger_refuse(trigger, "The rows of a statement are not known before it has run.", GUARD_HINT);
 	if (!TRIGGER_FIRED_BY_DELETE(event) && trigger->tg_newtable == NULL)
 		trigger_refuse(trigger, "The new rows are missing: REFERENCING NEW TABLE AS added.", GUARD_HINT);
 	if (!TRIGGER_FIRED_BY_INSERT(event) && trigger->tg_oldtable == NULL)
@@ -262,7 +263,7 @@ make_guard(FunctionCallInfo fcinfo, const TriggerData *trigger)
 	return guard;
 }
 
-/* The statement's guard; a new one where the member is another one by now */
+/* The statement's guard; a new one if the acting member has changed */
 static Guard *
 statement_guard(FunctionCallInfo fcinfo, const TriggerData *trigger)
 {
@@ -324,13 +325,13 @@ kb_may_use(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(decision.exists && decision.is_member && decision.may_write);
 }
 
-/* What a statement has found for the member that it acts for. */
+/* What a statement has found out about the acting member. */
 typedef struct Sight
 {
 	uint64		actor;			/* its number */
-	TimestampTz statement;		/* a plan of PL/pgSQL lives on, so its moment, */
-	CommandId	command;		/* the command in it, */
-	SubTransactionId subxact;	/* and what may be rolled back */
+	TimestampTz statement;		/* its start, as PL/pgSQL keeps this longer */
+	CommandId	command;		/* in which it was found out */
+	SubTransactionId subxact;	/* likewise */
 	bool		may_use;
 } Sight;
 

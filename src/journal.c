@@ -28,7 +28,7 @@
 /* kbilling.allow_drop: lets DROP EXTENSION take a journal with it (J7). */
 static bool allow_drop = false;
 
-/* Set while the journal's own statements run; what else touches its columns is refused. */
+/* Set while a statement of the journal runs; any other statement that touches its columns is refused. */
 static bool journal_is_writing = false;
 
 void
@@ -105,7 +105,7 @@ read_last_hash(LockedAccount *account)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("the last hash of account %lld is damaged", (long long) account->account_id),
-				 errhint("kb_verify says where its journal stands.")));
+				 errhint("Call kb_verify to see what is wrong in its journal.")));
 	memcpy(account->last_hash, VARDATA_ANY(hash), PG_SHA256_DIGEST_LENGTH);
 }
 
@@ -183,7 +183,7 @@ static SavedPlan stage_days_plan = {
 	.arg_types = {"text"}
 };
 
-/* The days of the policy, which only an account in debt needs */
+/* The policy's days, which are needed only for an account in debt */
 static const StageDays *
 stage_days(LockedAccount *account)
 {
@@ -201,7 +201,7 @@ stage_days(LockedAccount *account)
 	return &account->stage_days;
 }
 
-/* The stage at the moment of the posting, of a debt that the account may have */
+/* The stage at the moment of the posting; debt_since is missing if there is no debt */
 static Stage
 stage_of(LockedAccount *account, OptionalDate debt_since)
 {
@@ -222,7 +222,7 @@ journal_check_currency(const LockedAccount *account, Money amount)
 	if (money_currency(amount) != money_currency(account->balance))
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_CURRENCY_MISMATCH),
-				 errmsg("account %lld is in %s, the amount in %s", (long long) account->account_id,
+				 errmsg("account %lld is in %s, but the amount is in %s", (long long) account->account_id,
 						currency_code(money_currency(account->balance)),
 						currency_code(money_currency(amount))),
 				 errdetail("An account has one currency, that of its tariff."),
@@ -238,7 +238,7 @@ journal_key(const text *key, const char *name)
 	if (str[0] == '\0' || strlen(str) > MAX_KEY_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a %s has 1 to %d bytes", name, MAX_KEY_LENGTH)));
+				 errmsg("a %s must have 1 to %d bytes", name, MAX_KEY_LENGTH)));
 	if (strncmp(str, OWN_KEY_PREFIX, strlen(OWN_KEY_PREFIX)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -325,7 +325,7 @@ hash_value(const uint8 *hash)
 	return PointerGetDatum(value);
 }
 
-/* The parameters of either plan that are the entry's columns */
+/* Set the parameters that both plans share: the entry's columns */
 static void
 entry_values(const Entry *entry, const uint8 *hash, Datum *values, char *nulls)
 {
@@ -442,8 +442,8 @@ journal_knows(const LockedAccount *account, const char *key, Money *amount)
 }
 
 /*
- * Whether a posting that the balance has no room for was made before: its key
- * would find it, if only the entry could be made.
+ * Whether a posting that would exceed the balance's range was made before: then it
+ * is a replay, although its entry cannot be made a second time.
  */
 static bool
 is_known_beyond_range(const LockedAccount *account, const Posting *posting)
@@ -473,7 +473,7 @@ journal_post(LockedAccount *account, const Posting *postings, int n)
 	return true;
 }
 
-/* The member is no content: the provider's webhook does not know who paid. */
+/* The member may differ: the provider's webhook does not know who paid. */
 static SavedPlan replay_plan = {
 	.sql = "SELECT e.seq, e.kind = $3::kb_entry_kind AND e.amount = $4"
 	"       AND e.method IS NOT DISTINCT FROM $5::kb_payment_method"
@@ -521,7 +521,7 @@ kb_refuse_rewrite(PG_FUNCTION_ARGS)
 	if (journal_is_writing && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
 		strcmp(RelationGetRelationName(trigger->tg_relation), "account") == 0)
 	{
-		/* for this statement, not for those of a trigger that may come after it */
+		/* for this statement only, not for one that a trigger runs after it */
 		journal_is_writing = false;
 		return PointerGetDatum(NULL);
 	}
@@ -569,7 +569,7 @@ names_owner(List *roles)
 	return false;
 }
 
-/* Whether a DROP names the extension or its schema, or whatever its owner has */
+/* Whether a DROP names the extension, its schema, or all that its owner has */
 static bool
 would_drop_journal(const Node *statement)
 {

@@ -55,21 +55,21 @@ typedef struct Posting
 } Posting;
 
 /*
- * Runs a statement that moves columns of kbilling.account which are the
- * journal's: it writes the entries that say so, too.  As plan_execute.
+ * Runs a statement that changes the journal's columns of kbilling.account and
+ * writes the entries for it; otherwise as plan_execute.
  */
 extern uint64 journal_write(SavedPlan *plan, Datum *values, const char *nulls);
 
 /* Locks the row; KB001 for an unknown account, KB010 for a deleted one. */
 extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *account);
 
-/* The same for a posting under the key: what a deleted account knows is replayed (J3, T3). */
+/* The same for a posting under the key; one that a deleted account has already may be replayed (J3, T3). */
 extern void journal_lock_for(int64 account_id, const char *key, TimestampTz at, LockedAccount *account);
 
 /*
- * Posts one entry for each posting, n of them, and moves the account to where
- * they bring it; the first one's notice is written with them (N1).  False, and
- * nothing done, if the key of the first is known already: see journal_replayed.
+ * Posts an entry for each of n postings, and updates the account; the notice of the
+ * first is written with them (N1).  If the key of the first is known already, nothing
+ * is done, and the result is false: see journal_replayed.
  */
 extern bool journal_post(LockedAccount *account, const Posting *postings, int n);
 
@@ -83,7 +83,7 @@ extern bool journal_knows(const LockedAccount *account, const char *key, Money *
 extern int64 journal_replayed(const LockedAccount *account, const Posting *posting);
 
 /*
- * A caller's key, which errors call by its name: not empty, not over-long, not
+ * A caller's key; name is what errors call it.  It must not be empty, too long, or
  * one of kbilling's own (22023).
  */
 extern char *journal_key(const text *key, const char *name);
@@ -91,7 +91,7 @@ extern char *journal_key(const text *key, const char *name);
 /* The currencies must agree: KB002. */
 extern void journal_check_currency(const LockedAccount *account, Money amount);
 
-/* Tariff in force, and stage of the account as it is, at the moment of the posting. */
+/* The account's tariff and stage at the moment of the posting. */
 extern const char *journal_tariff(LockedAccount *account);
 extern Stage journal_stage(LockedAccount *account);
 

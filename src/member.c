@@ -37,7 +37,7 @@ require_member(int64 account_id, const char *member, bool read_only)
 	card_check(member);
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_ROLE_NOT_ALLOWED),
-			 errmsg("\"%s\" is no member of account %lld", member, (long long) account_id),
+			 errmsg("\"%s\" is not a member of account %lld", member, (long long) account_id),
 			 errdetail("kbilling.member has no such row."),
 			 errhint("Add the member with kb_add_member.")));
 }
@@ -76,6 +76,6 @@ member_require_payer(int64 account_id, const char *member)
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_ROLE_NOT_ALLOWED),
 			 errmsg("member \"%s\" may not top up account %lld", member, (long long) account_id),
-			 errdetail("Only an owner or admin of the account tops up (T1)."),
+			 errdetail("Only an owner or admin of the account can top it up (T1)."),
 			 errhint("Have an owner or admin pay. What the provider reports by itself, kb_apply_topup credits without a member.")));
 }

@@ -229,8 +229,8 @@ fail_syntax(const char *pattern, const MessageResult *result)
 			 errmsg("syntax error in a message: %s", result->reason),
 			 *found == '\0' ? errdetail("At character %d: the end.", pg_mbstrlen(before) + 1)
 			 : errdetail("At character %d: \"%s\".", pg_mbstrlen(before) + 1, found),
-			 errhint("It is ICU's MessageFormat: {amount}, {days, plural, one {# day} other {# days}}, "
-					 "{stage, select, ok {fine} other {}}; a brace to be shown is in apostrophes: '{'.")));
+			 errhint("Messages are in ICU's MessageFormat: {amount}, {days, plural, one {# day} other {# days}}, "
+					 "{stage, select, ok {fine} other {}}; write a literal brace in apostrophes: '{'.")));
 }
 
 /*
@@ -248,7 +248,7 @@ fail_named(MessageOutcome outcome, const char *name)
 	if (outcome == MESSAGE_WRONG_KIND)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("fact \"%s\" is not what its format takes", name),
+				 errmsg("fact \"%s\" does not fit its format", name),
 				 errdetail("A select takes a text; plural, selectordinal and number take a number.")));
 	if (outcome == MESSAGE_WRONG_FORMAT)
 		ereport(ERROR,

@@ -3,11 +3,11 @@
  *		kb_meter: rows of an application's table as usage (E3).
  *
  * A statement-level trigger, so that one statement records all rows.  An UPDATE
- * or DELETE takes back what the old rows were recorded as: by their key, where
- * there is a key column, of the time at which they were used, which a row that is
- * changed keeps; else by their quantity, of now.  A key's revisions are even while
- * it counts and odd while it is taken back.  Rows without a key are taken together,
- * one event for each account of a statement.
+ * or DELETE takes back what was recorded for the old rows.  With a key column, that
+ * is what was recorded under their keys, at the time at which it was used, which a
+ * changed row keeps.  A key's revisions are even while it counts, and odd while it
+ * is taken back.  Without a key column, it is the rows' quantities, as of now; the
+ * rows of a statement are recorded together, as one event for each account.
  */
 #include "postgres.h"
 
@@ -61,9 +61,9 @@ check_meter_attachment(const TriggerData *trigger)
 	TriggerEvent event = trigger->tg_event;
 
 	if (!TRIGGER_FIRED_AFTER(event) || !TRIGGER_FIRED_FOR_STATEMENT(event))
-		trigger_refuse(trigger, "kb_meter counts after the statement: AFTER, FOR EACH STATEMENT.", METER_HINT);
+		trigger_refuse(trigger, "kb_meter counts rows after a statement: attach it AFTER, FOR EACH STATEMENT.", METER_HINT);
 	if (TRIGGER_FIRED_BY_TRUNCATE(event))
-		trigger_refuse(trigger, "A TRUNCATE does not say which rows there were, so they cannot be taken back.", METER_HINT);
+		trigger_refuse(trigger, "TRUNCATE does not tell which rows it removes, so they cannot be taken back.", METER_HINT);
 	if (!TRIGGER_FIRED_BY_DELETE(event) && trigger->tg_newtable == NULL)
 		trigger_refuse(trigger, "The new rows are missing: REFERENCING NEW TABLE AS added.", METER_HINT);
 	if (!TRIGGER_FIRED_BY_INSERT(event) && trigger->tg_oldtable == NULL)
@@ -111,7 +111,7 @@ whole_table(const Relation relation)
 	return llast_oid(get_partition_ancestors(RelationGetRelid(relation)));
 }
 
-/* What can be summed up */
+/* Whether values of the type can be added up */
 static bool
 is_number(Oid type)
 {
@@ -134,11 +134,11 @@ read_meter(Meter *meter, TriggerData *trigger)
 		trigger_refuse(trigger, "The account column is missing.", METER_HINT);
 	trigger_check_integer(trigger, &meter->account);
 	if (meter->counts_values && meter->quantity.attnum == 0)
-		trigger_refuse(trigger, "The service counts distinct values: the third argument names the column that has them.", METER_HINT);
+		trigger_refuse(trigger, "The service counts distinct values: the third argument must name the column that has them.", METER_HINT);
 	if (meter->quantity.attnum != 0 && !meter->counts_values && !is_number(meter->quantity.type))
 		trigger_refuse_type(trigger, &meter->quantity, "number");
 	if (!meter->adds_up && meter->key.attnum == 0 && !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		trigger_refuse(trigger, "The service's events do not just add up: to take a row back, its key is needed, as fourth argument.",
+		trigger_refuse(trigger, "The service's events do not add up: the fourth argument must name the key by which a row is taken back.",
 					   METER_HINT);
 }
 
@@ -171,7 +171,7 @@ row_text(const Meter *meter, TupleTableSlot *slot, const TriggerColumn *column)
 	return cstring_to_text(OidOutputFunctionCall(output, value));
 }
 
-/* What a row has that is counted once */
+/* The value of a row that is counted once in a month */
 static text *
 row_value(const Meter *meter, TupleTableSlot *slot)
 {
@@ -302,7 +302,7 @@ record_result(const Meter *meter, const char *source)
 	events_end(&set);
 }
 
-/* What an UPDATE left as it was, for usage, is in both sets: only what is in the first alone */
+/* Rows whose usage an UPDATE left as it was are in both sets; these take what is in the first alone */
 static SavedPlan removed_plan[] = PLAN_PAIR(
 	.sql = "SELECT account_id, service, key, revision, at, quantity, events, value FROM old_row"
 	" EXCEPT ALL"
@@ -315,7 +315,7 @@ static SavedPlan added_plan[] = PLAN_PAIR(
 	" SELECT account_id, service, key, revision, at, - quantity, - events, value FROM old_row"
 );
 
-/* Keep what an UPDATE has changed, for usage */
+/* Keep the rows whose usage an UPDATE has changed */
 static void
 drop_unchanged(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 {
@@ -336,10 +336,10 @@ drop_unchanged(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 }
 
 /*
- * By their keys: what is recorded under them, turned round.  A row without an
- * event was there before the trigger.  What another table's row has recorded, or
- * a call, is not this row's; but a table that is no more has been renamed.  Rows
- * of an account that is gone may go too.
+ * What is recorded under the rows' keys, with the opposite sign.  A row without an
+ * event is older than the trigger.  What was recorded by a call, or for a row of
+ * another table, is not this row's; but if that table no longer exists, it has been
+ * renamed.  Rows of a deleted account may be deleted.
  */
 static SavedPlan take_back_plan[] = PLAN_PAIR(
 	.sql = "SELECT r.account_id, r.service, r.key, e.revision + 1, e.at, - e.quantity, - e.events, e.value"
@@ -362,7 +362,7 @@ take_back(const Meter *meter, EventSet *removed)
 	record_result(meter, SOURCE_ROWS);
 }
 
-/* Keys that were taken back before; $1: they keep their time */
+/* Keys that were taken back before and count again; $1: whether they keep their time */
 static SavedPlan again_plan[] = PLAN_PAIR(
 	.sql = "SELECT r.account_id, r.service, r.key, e.revision + 1, CASE WHEN $1 THEN e.at ELSE r.at END,"
 	"       r.quantity, r.events, r.value"
@@ -379,7 +379,7 @@ static SavedPlan shared_key_plan[] = PLAN_PAIR(
 	.arg_types = {"text"}
 );
 
-/* Rows of two tables must not be one event because their keys are the same numbers */
+/* Rows of two tables must not become one event because their keys happen to be equal */
 static void
 check_shared_keys(const Meter *meter, const EventSet *added)
 {
@@ -390,7 +390,7 @@ check_shared_keys(const Meter *meter, const EventSet *added)
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_KEY_REUSED),
 			 errmsg("key \"%s\" of service \"%s\" is in use", plan_cstring(1), text_to_cstring(meter->service)),
-			 errdetail("A row of %s was recorded under it; this is one of %s.", plan_cstring(2), meter->table),
+			 errdetail("It was recorded for a row of %s; this row is of %s.", plan_cstring(2), meter->table),
 			 errhint("Tables that are metered for one service need keys that differ.")));
 }
 
@@ -409,8 +409,8 @@ record_added(const Meter *meter, EventSet *added, bool keep_time)
 }
 
 /*
- * Old rows have their quantities turned round already, so that both add up.  Rows
- * of an account that is gone may go, too.
+ * The quantities of old rows have the opposite sign already, so that old and new
+ * rows add up.  Rows of a deleted account may be deleted.
  */
 static SavedPlan together_plan[] = PLAN_PAIR(
 	.sql = "SELECT r.account_id, r.service, NULL::text, 0, r.at, r.quantity, r.events, r.value"

@@ -78,7 +78,7 @@ check_same_currency(uint16 a, uint16 b)
 	if (unlikely(a != b))
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_CURRENCY_MISMATCH),
-				 errmsg("amounts in two currencies cannot be taken together"),
+				 errmsg("amounts in two currencies cannot be combined"),
 				 errdetail("One amount is in %s, the other in %s.",
 						   currency_code(a), currency_code(b)),
 				 errhint("Convert one of them first, or keep them apart with GROUP BY kbilling.kb_currency(...).")));
@@ -212,16 +212,16 @@ money_parse(const char *input, Money *result, struct Node *escontext)
 	if (code_first)
 		s = skip_blanks(code_end);
 	if (!scan_amount(&s, &amount))
-		return syntax_error(input, "There is no number where one is due.", escontext);
+		return syntax_error(input, "A number is missing.", escontext);
 	if (!code_first)
 	{
 		code = skip_blanks(s);
 		s = code_end = skip_letters(code);
 		if (code_end == code)
-			return syntax_error(input, "There is no currency code where one is due.", escontext);
+			return syntax_error(input, "The currency code is missing.", escontext);
 	}
 	if (*skip_blanks(s) != '\0')
-		return syntax_error(input, "There is something more after the amount.", escontext);
+		return syntax_error(input, "There is more text after the amount.", escontext);
 
 	currency = currency_lookup(code, code_end - code);
 	if (currency == 0)
@@ -316,7 +316,7 @@ numeric_magnitude(Numeric n)
 	return DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(n)));
 }
 
-/* Zero without arithmetic: a number whose digits take no room.  May miss one. */
+/* Whether a number is zero, told without arithmetic by its having no digits; it may miss a zero. */
 static inline bool
 numeric_is_plain_zero(Numeric n)
 {
@@ -331,7 +331,7 @@ check_finite(Numeric n)
 	if (numeric_is_nan(n) || numeric_is_inf(n))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("NaN and infinity are no amounts of money")));
+				 errmsg("NaN and infinity are not amounts of money")));
 }
 
 /* Minor units of a whole number */
@@ -647,7 +647,7 @@ sum_state(FunctionCallInfo fcinfo)
 	return MemoryContextAllocZero(aggregate, sizeof(MoneySum));
 }
 
-/* Take a part in, or out where sign is -1 */
+/* Add a part to the sum; sign is -1 to take it out again */
 static void
 sum_move(MoneySum *state, uint16 currency, int128 total, int64 count, int sign)
 {

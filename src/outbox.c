@@ -32,7 +32,7 @@ kb_wake_workers(void)
 		Async_Notify("kbilling", "");
 }
 
-/* kb_wake(notices): wakes the workers if there are any, and passes their number on */
+/* kb_wake(notices): wakes the workers if there are notices, and returns their number */
 PG_FUNCTION_INFO_V1(kb_wake);
 Datum
 kb_wake(PG_FUNCTION_ARGS)

@@ -43,7 +43,7 @@ static SavedPlan begin_plan = {
 	" SELECT $1, coalesce((SELECT max(p.payment_id) FROM payment p WHERE p.account_id = $1), 0) + 1, $2, $3, $4,"
 	"        $4 + o.payment_hours * interval '1 hour', $5::kb_payment_method, $6"
 	"   FROM tariff t JOIN policy o ON o.policy = t.policy WHERE t.tariff = $7"
-	/* what a repeatable read does not see is then a conflict to try again (40001), not a duplicate */
+	/* a row that a repeatable read does not see is then a conflict to try again (40001), not a duplicate */
 	" ON CONFLICT (account_id, payment_id) DO NOTHING"
 	" RETURNING payment_id, expires_at",
 	.arg_types = {"bigint", "kb_money", "kb_money", "timestamptz", "text", "text", "text"}
@@ -130,16 +130,16 @@ payment_check(const LockedAccount *account, int64 payment_id, Posting *posting)
 	if (amount != posting->amount || strcmp(method, posting->method) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("payment %lld of account %lld is another one", (long long) payment_id, (long long) account->account_id),
-				 errdetail("It was begun as %s by %s; %s by %s was confirmed.", money_to_cstring(amount), method,
+				 errmsg("payment %lld of account %lld does not match", (long long) payment_id, (long long) account->account_id),
+				 errdetail("It was begun as %s by %s, but %s by %s was confirmed.", money_to_cstring(amount), method,
 						   card_hidden(money_to_cstring(posting->amount)), posting->method),
-				 errhint("Leave payment_id out to credit what was paid as it is.")));
+				 errhint("Leave payment_id out to credit what was paid.")));
 	if (settled_by != NULL && strcmp(settled_by, posting->key) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_KEY_REUSED),
 				 errmsg("payment %lld of account %lld is settled", (long long) payment_id, (long long) account->account_id),
 				 errdetail("Entry %lld has credited it under another reference.", (long long) plan_int64(PAYMENT_SETTLED_SEQ)),
-				 errhint("A payment is credited once; a second one is begun anew.")));
+				 errhint("A payment is credited once; begin another one for a second.")));
 	if (posting->member == NULL)
 		posting->member = plan_cstring(PAYMENT_MEMBER);
 }
@@ -163,6 +163,6 @@ payment_settle(const LockedAccount *account, int64 payment_id, int64 seq)
 				(errcode(ERRCODE_KB_KEY_REUSED),
 				 errmsg("the reference of entry %lld of account %lld has settled another payment", (long long) seq,
 						(long long) account->account_id),
-				 errdetail("It cannot be payment %lld as well.", (long long) payment_id),
+				 errdetail("It cannot settle payment %lld as well.", (long long) payment_id),
 				 errhint("A reference stands for one payment.")));
 }

@@ -12,9 +12,9 @@
 extern void payment_check_amount(Money amount);
 
 /*
- * Sees whether the posting may settle the payment: 22023 if there is none such,
- * or it is of another amount or method; KB006 if another reference has settled
- * it.  Fills in the member who began it, if the posting has none.
+ * Checks whether the posting may settle the payment: 22023 if there is no such
+ * payment, or it is of another amount or method; KB006 if another reference has
+ * settled it.  Fills in the member who began it, if the posting has none.
  */
 extern void payment_check(const LockedAccount *account, int64 payment_id, Posting *posting);
 

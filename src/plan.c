@@ -49,7 +49,7 @@ prepare(SavedPlan *plan)
 	prepared = plan;
 }
 
-/* Take our own statement out of an error's context: it says nothing to a caller, at length */
+/* Remove our own statement from an error's context: it is long, and tells a caller nothing */
 static void
 drop_statement(ErrorData *error, const char *sql)
 {

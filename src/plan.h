@@ -24,7 +24,7 @@ typedef struct SavedPlan
 	struct SavedPlan *next;			/* of those prepared */
 } SavedPlan;
 
-/* The same statement twice: a plan is made for the size of what it reads first. */
+/* The same statement twice, for few rows and for many: a plan fits the size of what it reads first. */
 #define PLAN_PAIR(...)	{{__VA_ARGS__}, {__VA_ARGS__}}
 
 static inline void
@@ -44,7 +44,7 @@ extern uint64 plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bo
 /* A column of the first row of the result, counted from 1. */
 extern Datum plan_column(int column, bool *isnull);
 
-/* One that is not NULL, else an error that cannot happen. */
+/* The same for a column that is never NULL; else an internal error. */
 extern Datum plan_required(int column);
 
 /* The same by type; strings are copies. */
@@ -84,15 +84,15 @@ plan_cstring(int column)
 	return TextDatumGetCString(plan_required(column));
 }
 
-/* A macro, as this header stands below money.h. */
+/* A macro, because this header must not include money.h. */
 #define plan_money(column) DatumGetMoney(plan_required(column))
 
-/* One that may be NULL. */
+/* The same for a column that may be NULL. */
 extern bool plan_is_null(int column);
 extern OptionalDate plan_optional_date(int column);
 extern char *plan_optional_cstring(int column);
 
-/* A parameter that may be missing; null is its character of plan_execute's nulls. */
+/* A parameter that may be missing; null is its character in plan_execute's nulls. */
 extern Datum plan_text_value(const char *str, char *null);
 extern Datum plan_date_value(OptionalDate d, char *null);
 

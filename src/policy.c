@@ -1,6 +1,6 @@
 /*
  * policy.c
- *		Built-in rows of what a service decides: they are not changed.
+ *		Built-in rows of tables that a service adds its own to: they cannot be changed.
  */
 #include "postgres.h"
 

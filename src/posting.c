@@ -39,11 +39,11 @@ posting_stage_check_on(OptionalDate check_on, OptionalDate debt_before, Optional
 
 	if (!debt_since.exists)
 		return no_date();
-	/* a change of the stage that is due, but not told of yet, stays so while the debt does */
+	/* a change of stage that is due, but has not been told yet, stays due as long as the debt lasts */
 	if (check_on.exists && check_on.date <= today && optional_date_equal(debt_before, debt_since))
 		return check_on;
 	next = stage_next_change(debt_since, deferred_until, today, days);
-	/* while another tariff is to come, whose policy may be another, it is looked at each day */
+	/* while a change of tariff is planned, whose policy may differ, the account is looked at each day */
 	if (tariff_from > today && (!next.exists || next.date > today + 1))
 		return optional_date(today + 1);
 	return next;

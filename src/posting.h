@@ -15,7 +15,7 @@
 #include "money.h"
 #include "utils/jsonb.h"
 
-/* One entry, as it is hashed and stored; all pointers may be NULL but kind and key. */
+/* One entry, as it is hashed and stored; all pointers but kind and key may be NULL. */
 typedef struct Entry
 {
 	int64		account_id;
@@ -43,15 +43,15 @@ extern Money posting_bonus_after(Money bonus, Money delta, Money balance_after);
 extern OptionalDate posting_debt_since(OptionalDate before, Money balance_after, DateADT effective_on);
 
 /*
- * When the sweep looks at the account's stage again, as its row says: check_on
- * and debt_before are what stood there.  days may be NULL where there is no debt
+ * The day of the sweep's next look at the account's stage, for its row; check_on and
+ * debt_before are what the row says so far.  days may be NULL if there is no debt
  * after the posting.
  */
 extern OptionalDate posting_stage_check_on(OptionalDate check_on, OptionalDate debt_before, OptionalDate debt_since,
 										   OptionalDate deferred_until, DateADT tariff_from, DateADT today,
 										   const StageDays *days);
 
-/* When it looks whether the account is unused (D1): from its first entry without a balance on. */
+/* The day of its next look whether the account is unused (D1): at first, that of an entry that leaves no balance. */
 extern OptionalDate posting_closure_check_on(OptionalDate check_on, Money balance_after, DateADT effective_on);
 
 /*

@@ -2,8 +2,7 @@
  * price.c
  *		kb_price, the type: its stored, text and wire forms, and equality.
  *
- * A price is stored in as few bytes as it takes, for it is in every line of
- * every price list:
+ * A price is stored in as few bytes as possible:
  *
  *		byte	the kind, and above its three bits the mask of slots
  *		byte	how many tiers, of kinds that have them
@@ -79,7 +78,7 @@ pack_number(Packer *packer, Decimal d)
 }
 
 /*
- * Make the stored form; by value, equal prices have the same bytes
+ * Make the stored form; with by_value, equal prices have the same bytes
  */
 static void
 pack(Packer *packer, const PriceTerms *terms, bool by_value)

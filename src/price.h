@@ -50,7 +50,7 @@ extern Money price_rate_days(const Price *price, Numeric quantity, int64 events,
 /* "0.05 each free 50"; palloc'd. */
 extern char *price_to_cstring(const Price *price);
 
-/* From the stored form.  Most prices are flat: what such a one costs is read without the rest. */
+/* From the stored form.  Most prices are flat, so their amount can be read without the rest. */
 extern void price_unpack(const Price *price, PriceTerms *terms);
 extern bool price_is_flat(const Price *price, Decimal *amount);
 

@@ -54,7 +54,7 @@ static const char *const slot_words[SLOT_COUNT] = {
 };
 
 /*
- * Whether a word would go on with the character, which may be beyond ASCII
+ * Whether the character, which may be outside ASCII, continues a word
  */
 static inline bool
 continues_word(char c)
@@ -173,7 +173,7 @@ fail_range(const PriceParser *parser)
 	ereturn(parser->escontext, false,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 			 errmsg("value \"%s\" is out of range for type %s", card_hidden(parser->text), "kb_price"),
-			 errdetail("At position %d: without its point, the number is above %lld.",
+			 errdetail("At position %d: without its decimal point, the number is above %lld.",
 					   parser_position(parser), (long long) PG_INT64_MAX),
 			 errhint("Write it with at most 18 digits, decimals included.")));
 }
@@ -215,7 +215,7 @@ read_mantissa(const char **at, Decimal *number)
 /*
  * Read a number
  *
- * One that is as a whole too long is to blame from its first character on.
+ * If the number as a whole is too long, the error points at its first character.
  */
 static bool
 parse_number(PriceParser *parser, Decimal *number)

@@ -23,7 +23,7 @@ static SavedPlan kinds_plan = {
 	.arg_types = {"text"}
 };
 
-/* Rights that role_right does not know are refused */
+/* Refuse rights that role_right does not know */
 static void
 check_rights(const char *rights)
 {
@@ -33,13 +33,13 @@ check_rights(const char *rights)
 	if (!plan_bool(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a role is not granted rights as \"%s\"", card_hidden(rights)),
+				 errmsg("there are no rights \"%s\" to grant", card_hidden(rights)),
 				 errhint("It is one of: %s.", plan_cstring(2))));
 }
 
 /*
- * The objects of each privilege, as GRANT and REVOKE list them; less what the role
- * $2, if there is one, keeps: it has something else as well if it has all of that.
+ * The objects of each privilege, as GRANT and REVOKE list them.  If $2 is a role, less
+ * what it keeps because it has all rights of another kind as well.
  */
 static SavedPlan rights_plan = {
 	.sql = "WITH kept AS ("
@@ -57,7 +57,7 @@ static SavedPlan rights_plan = {
 	.arg_types = {"text", "oid"}
 };
 
-/* Run a GRANT, of all, or a REVOKE, of what is not kept, for each privilege */
+/* For each privilege, GRANT all, or REVOKE what is not kept */
 static void
 change_rights(FunctionCallInfo fcinfo, bool grant)
 {
@@ -87,7 +87,7 @@ change_rights(FunctionCallInfo fcinfo, bool grant)
 	SPI_finish();
 }
 
-/* kb_grant(role, rights): what it has already is granted again, which an upgrade may have need of */
+/* kb_grant(role, rights): may be repeated, after an upgrade for what is new */
 PG_FUNCTION_INFO_V1(kb_grant);
 Datum
 kb_grant(PG_FUNCTION_ARGS)

@@ -2,9 +2,9 @@
  * purge.c
  *		The purge of deleted accounts: the application's rows, then kbilling's own.
  *
- * What the application has registered is deleted as PostgreSQL itself works on a
- * table for somebody else: with the rights of the table's owner, restricted, and
- * with settings that end with it, so that a trigger on it gains nothing by it.
+ * Rows of registered tables are deleted in the way in which PostgreSQL maintains a
+ * table: with the rights of its owner, in a restricted operation, and with settings
+ * that end with it, so that a trigger on the table gains nothing.
  */
 #include "postgres.h"
 
@@ -87,8 +87,8 @@ text_of(const SPITupleTable *table, uint64 row, int column)
 }
 
 /*
- * Delete rows.  What a trigger raises is its account's trouble, also if it says
- * that it is the server's, which would end the sweep.
+ * Delete rows.  An error that a trigger raises is put down to the account, even if it
+ * claims to be the server's, which would end the sweep.
  */
 static void
 delete_rows(const char *rows, Datum account_ids)
@@ -115,7 +115,7 @@ delete_rows(const char *rows, Datum account_ids)
 	PG_END_TRY();
 }
 
-/* The owner of a registered table, which is locked: what it is just now, as triggers on others may have put another in its place */
+/* Lock a registered table, and return its owner; looked up anew, as triggers on other tables may have replaced it */
 static Oid
 lock_table(const SPITupleTable *tables, uint64 row)
 {
@@ -145,7 +145,7 @@ lock_table(const SPITupleTable *tables, uint64 row)
 	return owner;
 }
 
-/* Do something to the accounts' rows of a registered table, as its owner; settings end with it */
+/* Do something to the accounts' rows in a registered table, as its owner; settings are restored afterwards */
 static void
 as_owner(const SPITupleTable *tables, uint64 row, Datum account_ids, void (*what) (const char *rows, Datum account_ids))
 {
@@ -175,7 +175,7 @@ refuse_rows(const char *rows, Datum account_ids)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("rows are left in a table that is registered for the purge"),
-				 errdetail("They are those of %s. A trigger or rule has kept them, or put them there again.", rows),
+				 errdetail("They are rows of %s. A trigger or rule has kept them, or put them there again.", rows),
 				 errhint("Let the table's rows be deleted, or take it back with kb_unregister_purge.")));
 }
 
@@ -186,7 +186,7 @@ refuse_rows(const char *rows, Datum account_ids)
 static void
 empty_tables(const SPITupleTable *tables, uint64 n, ArrayType *account_ids)
 {
-	/* nothing is put off to the commit, when the rights are other ones */
+	/* nothing is deferred to the commit, which runs with other rights */
 	if (n > 0 && SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not set constraints");
 	deconstruct_array(account_ids, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &emptied, NULL, &num_emptied);

@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-/* Whether a purge is deleting the account's rows from the application's tables just now, which no guard is to refuse. */
+/* Whether a purge is just deleting the account's rows from the application's tables, which guards must allow. */
 extern bool purge_is_emptying(int64 account_id);
 
 #endif

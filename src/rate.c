@@ -130,7 +130,7 @@ started_packages(Numeric units, Numeric size)
 }
 
 /*
- * Add the units that a tier has to be paid for, at least a fraction of one
+ * Add the units of a tier that are to be paid for, at least a fraction of one
  */
 static void
 add_tier(PriceParts *parts, const PriceTerms *terms, int i, Numeric from, Numeric to, Numeric units)
@@ -157,7 +157,7 @@ add_tier(PriceParts *parts, const PriceTerms *terms, int i, Numeric from, Numeri
 }
 
 /*
- * Each unit in its own tier; a price without tiers is one that does not end
+ * Each unit in its own tier; a price without tiers counts as one tier without an end
  */
 static void
 walk_graduated(PriceParts *parts, const PriceTerms *terms, Numeric quantity, Numeric free_units)
@@ -205,7 +205,7 @@ walk_volume(PriceParts *parts, const PriceTerms *terms, Numeric quantity, Numeri
 }
 
 /*
- * Add the units that cost nothing, and say how many there may be
+ * Add the free units, and return how many there may be
  */
 static Numeric
 add_free(PriceParts *parts, const PriceTerms *terms, Numeric quantity)
@@ -223,7 +223,7 @@ add_free(PriceParts *parts, const PriceTerms *terms, Numeric quantity)
 }
 
 /*
- * Add what is missing to a bound, if the sum is on the wrong side of it
+ * Add the difference to a bound, if the sum is on the wrong side of it
  */
 static void
 add_bound(PriceParts *parts, const PriceTerms *terms, PriceSlot slot, PartKind kind, int wrong_order)
@@ -286,7 +286,7 @@ rate_exactly(const Price *price, Numeric quantity, int64 events)
 }
 
 /*
- * Flat price x days / period, rounded; no numerics, for most lines are this
+ * Flat price x days / period, rounded; without numerics, as most lines are of this kind
  */
 static Money
 round_flat(Decimal price, uint16 currency, int days, int period)

@@ -22,7 +22,7 @@ typedef struct Closure
 	int32		reminded;		/* the smallest of those given so far */
 } Closure;
 
-/* The day of the i-th reminder; false if it is not after the notice, which then stands for it */
+/* The day of the i-th reminder; false if the first notice is of that day or later, and stands for it */
 static bool
 reminder_day(const Closure *closure, int i, int64 *day)
 {
@@ -85,9 +85,9 @@ decision(FunctionCallInfo fcinfo, int32 reminder, DateADT delete_on, OptionalDat
 
 /*
  * kb_next_reminder(scheduled_on, delete_on, today, reminder_days, reminded).  A
- * reminder whose day has passed goes with the next one.  The last one is given in
- * any case, as many days before the deletion as it says: where it comes too late
- * for that, the deletion is put off.
+ * reminder whose day has passed is given together with the next one.  The last one
+ * is always given its full days before the deletion: if it comes too late for that,
+ * the deletion is put off.
  */
 PG_FUNCTION_INFO_V1(kb_next_reminder);
 Datum

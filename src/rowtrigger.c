@@ -48,7 +48,7 @@ trigger_column(const TriggerData *trigger, int n)
 				 errmsg("column \"%s\" does not exist", card_hidden(name)),
 				 errdetail("Trigger \"%s\" on table \"%s\" names it as argument %d of %s.", trigger->tg_trigger->tgname,
 						   RelationGetRelationName(trigger->tg_relation), n + 1, get_func_name(trigger->tg_trigger->tgfoid)),
-				 errhint("Name columns of the table, as they are spelt.")));
+				 errhint("Name columns of the table, spelled as they are there.")));
 	column.type = getBaseType(SPI_gettypeid(RelationGetDescr(trigger->tg_relation), column.attnum));
 	return column;
 }
@@ -66,9 +66,9 @@ trigger_refuse_type(const TriggerData *trigger, const TriggerColumn *column, con
 
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("column \"%s\" of table \"%s\" is no %s",
+			 errmsg("column \"%s\" of table \"%s\" is not a %s",
 					SPI_fname(RelationGetDescr(relation), column->attnum), RelationGetRelationName(relation), what),
-			 errdetail("Trigger \"%s\" takes it for one, and it is of type %s.", trigger->tg_trigger->tgname,
+			 errdetail("Trigger \"%s\" needs one, but it is of type %s.", trigger->tg_trigger->tgname,
 					   format_type_be(column->type)),
 			 errhint("See the order of the arguments in the trigger function's comment.")));
 }

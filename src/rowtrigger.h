@@ -28,7 +28,7 @@ pg_noreturn extern void trigger_refuse(const TriggerData *trigger, const char *w
 /* The column that the n-th argument names, attnum 0 if that is missing or ''; 42703 if there is none such. */
 extern TriggerColumn trigger_column(const TriggerData *trigger, int n);
 
-/* It must be an integer (42804); as which it is then read. */
+/* It must be an integer (42804), and is then read as one. */
 extern void trigger_check_integer(const TriggerData *trigger, const TriggerColumn *column);
 pg_noreturn extern void trigger_refuse_type(const TriggerData *trigger, const TriggerColumn *column, const char *what);
 extern bool trigger_type_is_integer(Oid type);

@@ -28,7 +28,7 @@
 #define JOB_COMMAND		"CALL kbilling.kb_sweep()"
 #define JOB_PREFIX		"kbilling sweep of "
 
-/* What tells the job apart from those of other databases, also where a long name is cut */
+/* The job's name, which differs from those of other databases even if theirs are cut */
 static char *
 job_name(const char *database)
 {

@@ -2,10 +2,10 @@
  * session.c
  *		The member that a transaction acts for.
  *
- * It is the server's own memory, no setting: SET cannot forge it, and only who
- * may call kb_act_as can change it.  It follows the transaction, not the session,
- * so a connection that a pool hands on carries nobody with it.  Parallel workers
- * do not have it; what reads it is PARALLEL RESTRICTED.
+ * It is kept in the backend's memory, not in a setting: SET cannot forge it, and
+ * only roles that may call kb_act_as can change it.  It ends with the transaction,
+ * so a connection that a pool hands on acts for nobody.  Parallel workers do not
+ * have it; what reads it is PARALLEL RESTRICTED.
  */
 #include "postgres.h"
 
@@ -35,7 +35,7 @@ end_transaction(XactEvent event, void *arg)
 		actor = NULL;
 }
 
-/* What a subtransaction has named goes with it, or to its parent */
+/* The member that a subtransaction has named is dropped with it, or passed to its parent */
 static void
 end_subtransaction(SubXactEvent event, SubTransactionId subxact, SubTransactionId parent, void *arg)
 {

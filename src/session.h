@@ -14,7 +14,7 @@ typedef struct Actor
 	char	   *member;
 	uint64		number;			/* of the call: another one each time */
 	SubTransactionId subxact;	/* that named it */
-	struct Actor *previous;		/* who comes back if that is rolled back */
+	struct Actor *previous;		/* the one that comes back if that is rolled back */
 } Actor;
 
 /* NULL if there is none. */

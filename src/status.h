@@ -8,7 +8,7 @@
 #include "postgres.h"
 #include "journal.h"
 
-/* Label of the stage that the account had after entry seq (0: before the first), at the posting of entry at_seq. */
+/* Label of the stage with entry seq (0: none) as the last one, when entry at_seq was posted. */
 extern char *status_stage_then(const LockedAccount *account, int64 seq, int64 at_seq);
 
 #endif

@@ -3,8 +3,8 @@
  *		The sweep: what is due of all accounts, batch by batch (W1, W3).
  *
  * The procedure commits, so it has the rights and the search_path of its
- * caller; what it calls has the owner's.  Where a run has got to stands in its
- * row, which is also what another session sees of it.
+ * caller; what it calls has the owner's.  A run's row says how far it has got, for
+ * the next step and for other sessions that watch.
  */
 #include "postgres.h"
 
@@ -79,8 +79,8 @@ notify_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 }
 
 /*
- * What a run does, one after the other: so a closure sees what was charged, and
- * a notice what was closed.  The names are those in kbilling.sweep_run.
+ * What a run does, in this order, so that closures see what was charged, and
+ * notices what was closed.  The names are those in kbilling.sweep_run.
  */
 typedef struct Phase
 {
@@ -252,7 +252,7 @@ static SavedPlan lock_failure_plan = {
 	.arg_types = {"bigint", "text"}
 };
 
-/* Note an account that was passed over; false if it has been before in this run */
+/* Note an account that was passed over; false if this run has noted it before */
 static bool
 report_failure(int64 run_id, int64 account_id, const ErrorData *error)
 {
@@ -271,9 +271,9 @@ report_failure(int64 run_id, int64 account_id, const ErrorData *error)
 }
 
 /*
- * Work on accounts; halve them around one that fails, so that it is found in few
- * steps and holds up no other.  One that is locked costs its time-out at each
- * step: then one by one is quicker.
+ * Work on accounts; if one fails, halve them, so that it is found in few steps and
+ * holds up no other.  A locked account costs its time-out at each step, so then they
+ * are taken one by one.
  */
 static void
 halve_and_work(const Run *run, Datum *ids, int n, BatchResult *result)
@@ -357,7 +357,7 @@ move_on(Run *run)
 	return false;
 }
 
-/* Keep where it has come to */
+/* Write down where the run is */
 static void
 write_position(const Run *run)
 {
@@ -422,8 +422,8 @@ kb_sweep_step(PG_FUNCTION_ARGS)
 }
 
 /*
- * The lock that the running sweep of a database holds: an advisory one, of a
- * class that SQL cannot take (it has 1 and 2), so that nobody stops the billing.
+ * The lock that the running sweep of a database holds: an advisory lock of a class
+ * that SQL cannot take (SQL has 1 and 2), so that nobody can stop the billing with it.
  */
 static LOCKTAG
 sweep_lock(void)

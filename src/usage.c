@@ -116,7 +116,7 @@ enum
 	ARG_ACCOUNT_ID, ARG_SERVICE, ARG_QUANTITY, ARG_KEY, ARG_AT, ARG_PROPERTIES
 };
 
-/* The one event that the arguments are */
+/* The event that the arguments describe */
 static UsageEvent
 event_of_arguments(FunctionCallInfo fcinfo, const EventSet *set)
 {

@@ -1,5 +1,6 @@
 -- What a statement raises, in its parts; all are NULL if it raises nothing
-CREATE FUNCTION pg_temp.raised(statement text, OUT state text, OUT message text, OUT detail text, OUT hint text, OUT context text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.raised(statement text, OUT state text, OUT message text, OUT detail text, OUT hint text,
+	OUT context text) LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE statement;
 EXCEPTION WHEN OTHERS THEN
@@ -9,7 +10,8 @@ END $$;
 
 -- An error as "SQLSTATE message | detail | hint", '' if there is none
 CREATE FUNCTION pg_temp.error_of(statement text) RETURNS text LANGUAGE sql
-	RETURN (SELECT concat_ws(' | ', r.state || ' ' || r.message, nullif(r.detail, ''), nullif(r.hint, '')) FROM pg_temp.raised(statement) r);
+	RETURN (SELECT concat_ws(' | ', r.state || ' ' || r.message, nullif(r.detail, ''), nullif(r.hint, ''))
+		FROM pg_temp.raised(statement) r);
 
 -- The same without the hint: "SQLSTATE message | detail"
 CREATE FUNCTION pg_temp.error_with_detail(statement text) RETURNS text LANGUAGE sql

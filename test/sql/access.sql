@@ -91,7 +91,8 @@ SELECT is(kb_stage('2026-11-01', '2026-11-30', '2026-11-01', 1, 1, 1), 'grace', 
 -- What comes next
 
 SELECT is(kb_next_stage_on('2026-11-01', deferred_until::date, today::date, 4, 7, 10), next_on::date,
-	format('S2, S4: deferred until %s, on %s the next stage begins on %s', coalesce(deferred_until, 'never'), today, coalesce(next_on, 'no day')))
+	format('S2, S4: deferred until %s, on %s the next stage begins on %s', coalesce(deferred_until, 'never'), today,
+		coalesce(next_on, 'no day')))
 FROM (VALUES
 	(NULL, '2026-10-20', '2026-11-01'),
 	(NULL, '2026-11-01', '2026-11-04'),
@@ -105,7 +106,8 @@ FROM (VALUES
 	('2026-11-30', '2026-11-15', '2026-12-01'),
 	('infinity', '2026-11-15', NULL)
 ) AS t (deferred_until, today, next_on);
-SELECT is(kb_next_stage_on(debt_since::date, NULL, '2026-11-01', 4, 7, 10), NULL, format('S2: a debt since %s has no next stage', coalesce(debt_since, 'never')))
+SELECT is(kb_next_stage_on(debt_since::date, NULL, '2026-11-01', 4, 7, 10), NULL,
+	format('S2: a debt since %s has no next stage', coalesce(debt_since, 'never')))
 FROM unnest('{NULL,infinity,-infinity}'::text[]) AS debt_since;
 
 SELECT is_empty($$
@@ -130,9 +132,11 @@ WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnames
 
 \ir ../include/plan.sql
 CREATE TEMP TABLE debt (debt_since date, today date, stage kb_stage, role kb_role, deleted boolean);
-SELECT alike(pg_temp.plan_of('SELECT kb_access_stage(debt_since, today, p) FROM debt, policy AS p', 'VERBOSE, COSTS off'), '%kb_stage(debt.debt_since, NULL::date,%',
+SELECT alike(pg_temp.plan_of('SELECT kb_access_stage(debt_since, today, p) FROM debt, policy AS p', 'VERBOSE, COSTS off'),
+	'%kb_stage(debt.debt_since, NULL::date,%',
 	'S2: the form with a policy is inlined');
-SELECT unalike(pg_temp.plan_of('SELECT kb_access_for(stage, role, deleted) FROM debt', 'VERBOSE, COSTS off'), '%kb_access_for%', 'S3: kb_access_for is inlined');
+SELECT unalike(pg_temp.plan_of('SELECT kb_access_for(stage, role, deleted) FROM debt', 'VERBOSE, COSTS off'),
+	'%kb_access_for%', 'S3: kb_access_for is inlined');
 
 SELECT * FROM finish();
 ROLLBACK;

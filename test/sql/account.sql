@@ -120,7 +120,8 @@ SELECT is(pg_temp.tariffs(1), 'b 2026-11-02 to 2026-11-03, a 2026-11-03 to infin
 -- Services that are switched
 
 CREATE FUNCTION pg_temp.switches(account_id bigint) RETURNS text LANGUAGE sql AS $$
-	SELECT coalesce(string_agg(format('%s x %s %s to %s', s.quantity, s.service, s.from_date, s.to_date), ', ' ORDER BY s.from_date), 'none')
+	SELECT coalesce(string_agg(format('%s x %s %s to %s', s.quantity, s.service, s.from_date, s.to_date),
+		', ' ORDER BY s.from_date), 'none')
 	FROM kbilling.subscription s WHERE s.account_id = $1
 $$;
 -- The switches after another one
@@ -227,7 +228,8 @@ SELECT pg_temp.put_state(4, 'deleted')
 \g /dev/null
 SELECT pg_temp.put_state(2, 'purged')
 \g /dev/null
-SELECT is((kb_apply_topup(4, '10 USD', 'card', 'p')).replayed, true, 'J3, T3: what it knows is replayed: the provider''s webhook comes any number of times');
+SELECT is((kb_apply_topup(4, '10 USD', 'card', 'p')).replayed, true,
+	'J3, T3: what it knows is replayed: the provider''s webhook comes any number of times');
 SELECT pg_temp.refused(ARRAY(
 	SELECT ARRAY[replace(call, 'N', account_id::text), 'KB010']
 	FROM unnest('{2,4}'::int[]) AS account_id, (VALUES
@@ -248,10 +250,13 @@ SELECT pg_temp.put_state(4, 'closing')
 SELECT lives_ok('SELECT kb_adjust(4, ''1 USD'', ''q'', ''why'')', 'D3: a closing account works as before');
 
 SELECT is_empty('SELECT * FROM kb_check()', 'J2: the books are right after all this');
-SELECT throws_ok($$SELECT kb_create_account('bc', 'a', 77, created_at => '0002-11-15 12:00 BC')$$, '22008', NULL, 'C4: accounts begin in 1970 or later');
+SELECT throws_ok($$SELECT kb_create_account('bc', 'a', 77, created_at => '0002-11-15 12:00 BC')$$, '22008', NULL,
+	'C4: accounts begin in 1970 or later');
 SELECT throws_ok($$SELECT kb_switch_on(1, 'seat', 1e300)$$, '22003', NULL, 'M1: a quantity that no charge could hold is refused');
-SELECT throws_ok($$SELECT kb_create_account('ann', 'a', 78, '4111111111111111')$$, 'KB008', NULL, 'T4: an error does not repeat a card number');
-SELECT throws_like($$SELECT kb_switch_on(1, 'seat', 1, '2000-01-01')$$, 'account 1 begins on %', 'C4: nothing can hold before the first day');
+SELECT throws_ok($$SELECT kb_create_account('ann', 'a', 78, '4111111111111111')$$, 'KB008', NULL,
+	'T4: an error does not repeat a card number');
+SELECT throws_like($$SELECT kb_switch_on(1, 'seat', 1, '2000-01-01')$$, 'account 1 begins on %',
+	'C4: nothing can hold before the first day');
 
 SELECT finish();
 ROLLBACK;

@@ -136,7 +136,8 @@ RESET ROLE;
 
 -- A parallel worker reads the setting again, before it knows time zones: it must find a moment in figures.
 SET LOCAL kbilling.clock = 'now';
-SELECT matches(current_setting('kbilling.clock'), '^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00$', 'the clock keeps a moment, not a word for one');
+SELECT matches(current_setting('kbilling.clock'), '^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00$',
+	'the clock keeps a moment, not a word for one');
 SET LOCAL kbilling.clock = '2026-11-02T10:00:00Z';
 CREATE TABLE many AS SELECT g FROM generate_series(1, 100000) AS g;
 ANALYZE many;
@@ -144,17 +145,21 @@ SET LOCAL parallel_setup_cost = 0;
 SET LOCAL parallel_tuple_cost = 0;
 SET LOCAL min_parallel_table_scan_size = 0;
 CREATE TABLE seen AS SELECT kb_now() AS at, count(*) AS n FROM many WHERE kb_now() > '2000-01-01' GROUP BY kb_now();
-SELECT results_eq('SELECT at, n FROM seen', $$VALUES ('2026-11-02 10:00+00'::timestamptz, 100000::bigint)$$, 'parallel workers see the same moment');
+SELECT results_eq('SELECT at, n FROM seen', $$VALUES ('2026-11-02 10:00+00'::timestamptz, 100000::bigint)$$,
+	'parallel workers see the same moment');
 
 SELECT is(kb_account_date('2026-11-02 23:00+00', 'Europe/Kyiv'), '2026-11-03', 'W2: an account''s date is that of its zone');
 SELECT is(kb_account_date('2026-11-02 23:00+00', 'US/Gone'), '2026-11-02', 'W2: or of UTC, if the system has dropped the zone');
 SELECT is(kb_day_begins(day, zone), at, format('W2: %s begins in %s at %s', day, zone, at)) FROM (VALUES
-	(date '2026-11-02', 'UTC', timestamptz '2026-11-02 00:00+00'), ('2026-11-01', 'Pacific/Kiritimati', '2026-10-31 10:00+00'), ('2026-11-01', 'Europe/Kyiv', '2026-10-31 22:00+00'),
+	(date '2026-11-02', 'UTC', timestamptz '2026-11-02 00:00+00'),
+	('2026-11-01', 'Pacific/Kiritimati', '2026-10-31 10:00+00'), ('2026-11-01', 'Europe/Kyiv', '2026-10-31 22:00+00'),
 	('2026-11-01', 'America/Havana', '2026-11-01 04:00+00'),	-- where it is midnight twice
 	('2022-09-11', 'America/Santiago', '2022-09-11 04:00+00'),	-- where it is not midnight at all
 	('2026-11-01', 'US/Gone', '2026-11-01 00:00+00')) AS t (day, zone, at);
-SELECT is_empty($$SELECT name, day, kb_day_begins(day, name) FROM pg_timezone_names, LATERAL (SELECT m::date AS day FROM generate_series(timestamp '2010-01-01', '2037-01-01', '1 month') AS m) AS d
-		WHERE name NOT LIKE 'posix%' AND (kb_account_date(kb_day_begins(day, name), name), kb_account_date(kb_day_begins(day, name) - interval '1 microsecond', name)) <> (day, day - 1)$$,
+SELECT is_empty($$SELECT name, day, kb_day_begins(day, name) FROM pg_timezone_names,
+	LATERAL (SELECT m::date AS day FROM generate_series(timestamp '2010-01-01', '2037-01-01', '1 month') AS m) AS d
+		WHERE name NOT LIKE 'posix%' AND (kb_account_date(kb_day_begins(day, name), name),
+			kb_account_date(kb_day_begins(day, name) - interval '1 microsecond', name)) <> (day, day - 1)$$,
 	'W2: the first of a month begins, in every zone, when the date becomes that');
 SELECT throws_ok($$SELECT kb_day_begins('infinity', 'UTC')$$, '22008', NULL, 'an infinite date does not begin');
 

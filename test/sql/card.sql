@@ -22,12 +22,16 @@ CREATE FUNCTION pg_temp.spellings(number text) RETURNS SETOF text IMMUTABLE LANG
 	UNION ALL
 	SELECT format(text, pg_temp.as_printed(number, separator))
 	FROM unnest('{"", " ", "-"}'::text[]) separator,
-		 unnest(ARRAY['card %s', '%s is my card', 'my card %s, thanks', '(%s)', '"%s"', 'no.%s', '№%s', 'картка%s', 'pan=%s;', 'card_%s', 'visa%s', '%sexp1228', '%s/12/28', '%s 12/28 123',
-			'order 20261124-000123 %s', 'order 17 %s 3', E'thanks\n%s\n', E'%s\r\n', '{"pan":"%s"}', '<pan>%s</pan>', 'https://example.com/?pan=%s&cvc=123', '💳%s💳', '%s.', '-%s',
-			'+380501234567 %s', 'UA213223130000026007233566001 %s', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11 %s', '2026-11-24 10:11:12 %s']) text
+		 unnest(ARRAY['card %s', '%s is my card', 'my card %s, thanks', '(%s)', '"%s"', 'no.%s', '№%s', 'картка%s',
+			'pan=%s;', 'card_%s', 'visa%s', '%sexp1228', '%s/12/28', '%s 12/28 123',
+			'order 20261124-000123 %s', 'order 17 %s 3', E'thanks\n%s\n', E'%s\r\n', '{"pan":"%s"}', '<pan>%s</pan>',
+			'https://example.com/?pan=%s&cvc=123', '💳%s💳', '%s.', '-%s',
+			'+380501234567 %s', 'UA213223130000026007233566001 %s', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11 %s',
+				'2026-11-24 10:11:12 %s']) text
 $$;
 CREATE FUNCTION pg_temp.json_spellings(number text) RETURNS SETOF jsonb IMMUTABLE LANGUAGE sql AS $$
-	SELECT jsonb_build_object('payment', jsonb_build_array(1, jsonb_build_object('cards', jsonb_build_array(null, false, spelling)))) FROM pg_temp.spellings(number) spelling
+	SELECT jsonb_build_object('payment',
+		jsonb_build_array(1, jsonb_build_object('cards', jsonb_build_array(null, false, spelling)))) FROM pg_temp.spellings(number) spelling
 	UNION ALL
 	SELECT jsonb_build_object(spelling, true) FROM pg_temp.spellings(number) spelling
 	UNION ALL
@@ -101,7 +105,8 @@ INSERT INTO published VALUES
 	('Verve of 19 digits', '5060666666666666666'),
 	('Prostir', '9804000000000009');
 
-SELECT is((SELECT string_agg(quote_literal(spelling), ', ') FROM pg_temp.spellings(number) spelling WHERE kb_has_card_number(spelling) IS NOT TRUE), NULL,
+SELECT is((SELECT string_agg(quote_literal(spelling), ', ') FROM pg_temp.spellings(number) spelling
+	WHERE kb_has_card_number(spelling) IS NOT TRUE), NULL,
 	format('T4: %s is found in all spellings: %s', network, number))
 FROM published;
 SELECT is((SELECT string_agg(json::text, ', ') FROM pg_temp.json_spellings(number) json WHERE kb_has_card_number(json) IS NOT TRUE), NULL,
@@ -289,14 +294,18 @@ FROM (VALUES
 -- Every column of kbilling
 
 CREATE TEMP TABLE written AS
-SELECT c.oid::regclass AS relation, c.relname, a.attname, t.oid::regtype AS type, coalesce(nullif(t.typelem, 0), nullif(t.typbasetype, 0), t.oid)::regtype AS base
+SELECT c.oid::regclass AS relation, c.relname, a.attname, t.oid::regtype AS type,
+	coalesce(nullif(t.typelem, 0), nullif(t.typbasetype, 0), t.oid)::regtype AS base
 FROM pg_attribute a
 	JOIN pg_class c ON c.oid = a.attrelid
 	JOIN pg_type t ON t.oid = a.atttypid
-WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped;
+WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'p')
+	AND a.attnum > 0 AND NOT a.attisdropped;
 
--- Columns of a plain type hold what kbilling or PostgreSQL made sure of beforehand; a column that is added must be of a domain, or be put here with a reason.
-SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM written WHERE type NOT IN ('kb_text'::regtype, 'kb_json'::regtype)
+-- Columns of a plain type hold what kbilling or PostgreSQL made sure of beforehand; a column that is added must be of a
+-- domain, or be put here with a reason.
+SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM written
+	WHERE type NOT IN ('kb_text'::regtype, 'kb_json'::regtype)
 	AND base IN ('text', 'varchar', 'bpchar', 'name', 'json', 'jsonb', 'xml', 'bytea') ORDER BY 1$$,
 	$$SELECT name COLLATE "C" FROM (VALUES
 	('account.currency', 'the tariff''s'),
@@ -313,32 +322,42 @@ SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM wr
 	) AS t (name, reason) ORDER BY 1$$,
 	'T4: text and JSON are of the domains, but for columns of kbilling''s own words');
 
-SELECT is((pg_temp.raised(format('INSERT INTO %s (%I) VALUES (%L)', relation, attname, CASE type WHEN 'kb_json'::regtype THEN json ELSE spelling END))).state, 'KB008',
+SELECT is((pg_temp.raised(format('INSERT INTO %s (%I) VALUES (%L)', relation, attname,
+	CASE type WHEN 'kb_json'::regtype THEN json ELSE spelling END))).state, 'KB008',
 	format('T4: %s.%s refuses %s', relname, attname, CASE type WHEN 'kb_json'::regtype THEN json ELSE spelling END))
-FROM written, (VALUES ('4111111111111111', '{"4111111111111111": 1}'), ('by 5555 5555 5555 4444', '[{"note": "by 5555 5555 5555 4444"}]')) AS t (spelling, json)
+FROM written, (VALUES ('4111111111111111', '{"4111111111111111": 1}'),
+	('by 5555 5555 5555 4444', '[{"note": "by 5555 5555 5555 4444"}]')) AS t (spelling, json)
 WHERE type IN ('kb_text'::regtype, 'kb_json'::regtype)
 ORDER BY relname, attname;
 
 -- Every text and JSON that a function takes, with other arguments that are plausible
 
-SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '10'), kb_create_account('ann', 'std'), kb_create_service('calls', 'metered'),
+SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '10'), kb_create_account('ann', 'std'),
+	kb_create_service('calls', 'metered'),
 	kb_set_price('std', 'calls', '1 each') \g /dev/null
 CREATE FUNCTION pg_temp.plausible(type regtype) RETURNS text LANGUAGE sql AS $$
-	SELECT format('%L::%s', CASE type::text WHEN 'text' THEN 'std' WHEN 'jsonb' THEN '{}' WHEN 'bigint' THEN '1' WHEN 'integer' THEN '1' WHEN 'numeric' THEN '1'
-		WHEN 'boolean' THEN 'true' WHEN 'date' THEN '2026-11-01' WHEN 'timestamp with time zone' THEN '2026-11-01 00:00+00' WHEN 'kb_money' THEN '1 USD'
-		WHEN 'kb_price' THEN '1.00 each' WHEN 'kb_role' THEN 'owner' WHEN 'kb_payment_method' THEN 'card' WHEN 'kb_stage' THEN 'ok' WHEN 'kb_notice_kind' THEN 'charge_posted' END, type)
+	SELECT format('%L::%s', CASE type::text WHEN 'text' THEN 'std' WHEN 'jsonb' THEN '{}' WHEN 'bigint' THEN '1'
+		WHEN 'integer' THEN '1' WHEN 'numeric' THEN '1'
+		WHEN 'boolean' THEN 'true' WHEN 'date' THEN '2026-11-01' WHEN 'timestamp with time zone' THEN '2026-11-01 00:00+00'
+			WHEN 'kb_money' THEN '1 USD'
+		WHEN 'kb_price' THEN '1.00 each' WHEN 'kb_role' THEN 'owner' WHEN 'kb_payment_method' THEN 'card'
+			WHEN 'kb_stage' THEN 'ok' WHEN 'kb_notice_kind' THEN 'charge_posted' END, type)
 $$;
 CREATE TEMP TABLE call AS
 SELECT p.proname, a.i,
 	   format('SELECT %s(%s)', p.oid::regproc,
-			  (SELECT string_agg(CASE WHEN other.i <> a.i THEN pg_temp.plausible(other.type) ELSE format('%L::%s', value, a.type) END, ', ' ORDER BY other.i)
+			  (SELECT string_agg(CASE WHEN other.i <> a.i THEN pg_temp.plausible(other.type)
+				ELSE format('%L::%s', value, a.type) END, ', ' ORDER BY other.i)
 			   FROM unnest(p.proargtypes) WITH ORDINALITY AS other (type, i))) AS statement
 FROM pg_proc p,
 	 unnest(p.proargtypes) WITH ORDINALITY AS a (type, i),
 	 unnest(CASE a.type::regtype WHEN 'text'::regtype THEN '{4111 1111 1111 1111,4111111111111111}'::text[] ELSE ARRAY[
-		'[{"account_id": 1, "service": "4111 1111 1111 1111", "quantity": 1, "key": "k"}]', '[{"account_id": 1, "service": "calls", "quantity": 1, "key": "4111111111111111"}]',
-		'[{"account_id": 1, "service": "calls", "quantity": "4111 1111 1111 1111", "key": "k"}]', '{"a": "4111111111111111"}', '{"4111111111111111": 1}'] END) value
-WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND p.prokind = 'f' AND p.prorettype <> 'trigger'::regtype AND p.provariadic = 0
+		'[{"account_id": 1, "service": "4111 1111 1111 1111", "quantity": 1, "key": "k"}]',
+		'[{"account_id": 1, "service": "calls", "quantity": 1, "key": "4111111111111111"}]',
+		'[{"account_id": 1, "service": "calls", "quantity": "4111 1111 1111 1111", "key": "k"}]',
+			'{"a": "4111111111111111"}', '{"4111111111111111": 1}'] END) value
+WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND p.prokind = 'f'
+	AND p.prorettype <> 'trigger'::regtype AND p.provariadic = 0
 	AND a.type IN ('text'::regtype, 'jsonb'::regtype)
 	-- names of kbilling's own arguments; and two that are called with what has been checked
 	AND p.proname <> 'kb_require_not_null';
@@ -441,7 +460,8 @@ FROM (VALUES
 SELECT ok(kb_refuse_card_number('thanks'::text) AND kb_refuse_card_number('{"order": 17}'::jsonb), 'T4: other values are let through');
 SELECT is(kb_refuse_card_number(NULL::text), NULL, 'T4: NULL holds nothing');
 
-SELECT is(kb_has_card_number(('[' || repeat('1e131071,', 20000) || '4111111111111111]')::jsonb), true, 'T4: numbers of a hundred thousand digits are passed over');
+SELECT is(kb_has_card_number(('[' || repeat('1e131071,', 20000) || '4111111111111111]')::jsonb), true,
+	'T4: numbers of a hundred thousand digits are passed over');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -115,20 +115,28 @@ SELECT kb_month_charge(id) FROM unnest('{301,302,303,304,305,306,307,308,310,311
 \g /dev/null
 SELECT is(pg_temp.bill(id, '2026-11-01'), bill, description) FROM (VALUES
 	(301, '{base 1-30 1 x 30.00 = 30.00 USD,30.00 USD}'::text[], 'C2: an account that nobody uses owes the base fee'),
-	(302, '{base 1-20 1 x 30.00 = 20.00 USD,base 21-30 1 x 90.00 = 30.00 USD,50.00 USD}', 'C3: a tariff that changes makes one line for each part'),
-	(303, '{base 1-30 1 x 30.00 = 30.00 USD,seat 11-20 3 x 4.00 each = 4.00 USD,34.00 USD}', 'C3: a service is charged for the days that it was on'),
-	(304, '{base 1-30 1 x 30.00 = 30.00 USD,source 1-3 1 x 10.00 = 1.00 USD,source 29-30 1 x 10.00 = 0.67 USD,31.67 USD}', 'C3: on twice, two lines'),
-	(305, '{base 1-30 1 x 30.00 = 30.00 USD,seat 1-15 1 x 4.00 each = 2.00 USD,seat 16-24 5 x 4.00 each = 6.00 USD,seat 25-30 0.5 x 4.00 each = 0.40 USD,38.40 USD}', 'C3: a quantity that changes makes one line for each part'),
+	(302, '{base 1-20 1 x 30.00 = 20.00 USD,base 21-30 1 x 90.00 = 30.00 USD,50.00 USD}',
+		'C3: a tariff that changes makes one line for each part'),
+	(303, '{base 1-30 1 x 30.00 = 30.00 USD,seat 11-20 3 x 4.00 each = 4.00 USD,34.00 USD}',
+		'C3: a service is charged for the days that it was on'),
+	(304, '{base 1-30 1 x 30.00 = 30.00 USD,source 1-3 1 x 10.00 = 1.00 USD,source 29-30 1 x 10.00 = 0.67 USD,31.67 USD}',
+		'C3: on twice, two lines'),
+	(305, '{base 1-30 1 x 30.00 = 30.00 USD,seat 1-15 1 x 4.00 each = 2.00 USD,seat 16-24 5 x 4.00 each = 6.00 USD,seat '
+		'25-30 0.5 x 4.00 each = 0.40 USD,38.40 USD}', 'C3: a quantity that changes makes one line for each part'),
 	(306, '{base 1-30 1 x 30.00 = 30.00 USD,30.00 USD}', 'C3: off on the day it was switched on, or on from the next month: no line'),
-	(307, '{base 1-30 1 x 30.00 = 30.00 USD,setup 20-30 3 x 5.00 each = 15.00 USD,45.00 USD}', 'C3: without proration the full price, once, by the last part'),
-	(308, '{base 1-15 1 x 30.00 = 15.00 USD,base 16-30 1 x 90.00 = 45.00 USD,source 1-15 1 x 10.00 = 5.00 USD,source 16-30 2 x 20.00 = 10.00 USD,75.00 USD}', 'C3: tariff and quantity change on one day'),
+	(307, '{base 1-30 1 x 30.00 = 30.00 USD,setup 20-30 3 x 5.00 each = 15.00 USD,45.00 USD}',
+		'C3: without proration the full price, once, by the last part'),
+	(308, '{base 1-15 1 x 30.00 = 15.00 USD,base 16-30 1 x 90.00 = 45.00 USD,source 1-15 1 x 10.00 = 5.00 USD,source 16-30 '
+		'2 x 20.00 = 10.00 USD,75.00 USD}', 'C3: tariff and quantity change on one day'),
 	(310, '{base 20-30 1 x 30.00 = 30.00 USD,30.00 USD}', 'C3: a base fee without proration is due in full in the first month'),
 	(311, '{base 1-30 1 x 30.00 = 30.00 USD,30.00 USD}', 'C3: and in a whole month'),
 	-- 0.6333, 0.14, 0.015
-	(312, '{base 1-1 1 x 19.00 = 0.63 USD,base 2-29 1 x 0.15 = 0.14 USD,base 30-30 1 x 0.45 = 0.02 USD,0.79 USD}', 'C3, M4: a price that changes; each line is rounded once, half away from zero'),
+	(312, '{base 1-1 1 x 19.00 = 0.63 USD,base 2-29 1 x 0.15 = 0.14 USD,base 30-30 1 x 0.45 = 0.02 USD,0.79 USD}',
+		'C3, M4: a price that changes; each line is rounded once, half away from zero'),
 	-- 500, 507.5
 	(313, '{base 1-15 1 x 1000 = 500 JPY,base 16-30 1 x 1015 = 508 JPY,1008 JPY}', 'M4: to the currency''s own minor unit'),
-	(314, '{base 1-30 1 x 30.00 = 30.00 USD,seat 1-30 2 x 4.00 each = 8.00 USD,setup 1-30 1 x 5.00 each = 5.00 USD,source 1-30 1 x 10.00 = 10.00 USD,53.00 USD}', 'C2: the base fee first, then the services by name')
+	(314, '{base 1-30 1 x 30.00 = 30.00 USD,seat 1-30 2 x 4.00 each = 8.00 USD,setup 1-30 1 x 5.00 each = 5.00 USD,source '
+		'1-30 1 x 10.00 = 10.00 USD,53.00 USD}', 'C2: the base fee first, then the services by name')
 ) AS t (id, bill, description);
 
 SET LOCAL kbilling.clock = '2027-01-01 00:00+00';
@@ -136,14 +144,17 @@ SELECT kb_month_charge(id) FROM unnest('{303,306,314}'::int[]) AS id
 \g /dev/null
 SELECT is(pg_temp.bill(id, '2026-12-01'), bill, description) FROM (VALUES
 	(303, '{base 1-31 1 x 30.00 = 30.00 USD,30.00 USD}'::text[], 'C2: what was switched off costs nothing in the next month'),
-	(306, '{base 1-31 1 x 30.00 = 30.00 USD,seat 1-31 1 x 4.00 each = 4.00 USD,34.00 USD}', 'C2: what was switched on ahead begins with the next month'),
-	(314, '{base 1-31 1 x 30.00 = 30.00 USD,setup 1-31 1 x 5.00 each = 5.00 USD,source 1-31 1 x 10.00 = 10.00 USD,45.00 USD}', 'C3: off from the 1st, the month before was whole')
+	(306, '{base 1-31 1 x 30.00 = 30.00 USD,seat 1-31 1 x 4.00 each = 4.00 USD,34.00 USD}',
+		'C2: what was switched on ahead begins with the next month'),
+	(314, '{base 1-31 1 x 30.00 = 30.00 USD,setup 1-31 1 x 5.00 each = 5.00 USD,source 1-31 1 x 10.00 = 10.00 USD,45.00 '
+		'USD}', 'C3: off from the 1st, the month before was whole')
 ) AS t (id, bill, description);
 
 -- C4
 
 SET LOCAL kbilling.clock = '2026-12-05 12:00+00';
-SELECT pg_temp.open(401, 'std', '2026-09-10 00:00+00'), pg_temp.open(402, 'std', '2026-11-30 12:00+00'), pg_temp.open(403, 'std', '2026-11-01 00:00+00')
+SELECT pg_temp.open(401, 'std', '2026-09-10 00:00+00'), pg_temp.open(402, 'std', '2026-11-30 12:00+00'),
+	pg_temp.open(403, 'std', '2026-11-01 00:00+00')
 \g /dev/null
 SELECT pg_temp.put_state(403, 'deleted')
 \g /dev/null
@@ -169,7 +180,8 @@ SELECT is(pg_temp.books(), :'before', 'C4: what was refused has changed nothing'
 SELECT is(kb_month_charge(401, '2026-09-01'), '(2026-09-01,1,21.00 USD,-21.00 USD,remind,f)', 'C4: the oldest first, 21 of 30 days');
 SELECT is(kb_month_charge(401), '(2026-10-01,2,30.00 USD,-51.00 USD,remind,f)', 'C4: then the next');
 SELECT is(kb_month_charge(401), '(2026-11-01,3,30.00 USD,-81.00 USD,remind,f)', 'C4: then the last one that has ended');
-SELECT is(kb_month_charge(402), '(2026-11-01,1,1.00 USD,-1.00 USD,remind,f)', 'C3: an account''s first day counts, be it the last of a month');
+SELECT is(kb_month_charge(402), '(2026-11-01,1,1.00 USD,-1.00 USD,remind,f)',
+	'C3: an account''s first day counts, be it the last of a month');
 SELECT pg_temp.books() AS before
 \gset
 SELECT is(kb_month_charge(401, period::date), result::kb_charge_result, 'C4: charged once, ' || period || ' is only repeated')
@@ -179,9 +191,11 @@ FROM (VALUES
 	('2026-11-01', '(2026-11-01,3,30.00 USD,-81.00 USD,remind,t)')
 ) AS t (period, result);
 SET LOCAL kbilling.clock = '2026-12-31 23:59+00';
-SELECT is(kb_month_charge(401, '2026-11-01'), '(2026-11-01,3,30.00 USD,-81.00 USD,remind,t)', 'C4: the first answer, stage and all, on a later day too');
+SELECT is(kb_month_charge(401, '2026-11-01'), '(2026-11-01,3,30.00 USD,-81.00 USD,remind,t)',
+	'C4: the first answer, stage and all, on a later day too');
 SELECT is(pg_temp.books(), :'before', 'C4: repeating changes nothing');
-SELECT throws_ok($$SELECT kb_switch_on(401, 'seat', 1, '2026-11-30')$$, 'KB009', NULL, 'C4: no change reaches into a month that is charged');
+SELECT throws_ok($$SELECT kb_switch_on(401, 'seat', 1, '2026-11-30')$$, 'KB009', NULL,
+	'C4: no change reaches into a month that is charged');
 SELECT throws_ok($$SELECT kb_set_tariff(401, 'big', '2026-11-30')$$, 'KB009', NULL, 'C4: nor does another tariff');
 
 -- C5
@@ -203,7 +217,8 @@ FROM (VALUES
 	(504, '(2026-12-03,2026-12-03)', 'and a catch-up too'),
 	(505, '(2026-12-01,2026-12-01)', 'which is the account''s local date')
 ) AS t (id, dates, description);
-SELECT is(pg_temp.charge_at(506, '2026-12-10 00:00+00'), '(2026-11-01,1,30.00 USD,-30.00 USD,blocked,f)', 'C5: the stages follow the calendar, however late the sweep');
+SELECT is(pg_temp.charge_at(506, '2026-12-10 00:00+00'), '(2026-11-01,1,30.00 USD,-30.00 USD,blocked,f)',
+	'C5: the stages follow the calendar, however late the sweep');
 
 -- C6
 
@@ -232,7 +247,8 @@ CREATE TEMP TABLE lines_before AS SELECT * FROM charge_line;
 SELECT kb_set_price('std', 'base', '1.00'), kb_set_price('std', 'seat', '1.00 each', '2026-11-05', false),
 	kb_set_price('std', 'source', '99.00', '2026-10-01'), kb_set_price('big', 'base', '0.00')
 \g /dev/null
-SELECT results_eq('SELECT * FROM charge_line ORDER BY account_id, seq, line_no', 'SELECT * FROM lines_before ORDER BY account_id, seq, line_no',
+SELECT results_eq('SELECT * FROM charge_line ORDER BY account_id, seq, line_no',
+	'SELECT * FROM lines_before ORDER BY account_id, seq, line_no',
 	'C7: prices that change afterwards change no line of a charge');
 SELECT is_empty('SELECT * FROM kb_check()', 'C7: and the books are right');
 
@@ -292,10 +308,12 @@ BEGIN
 			PERFORM kb_set_price(plan, 's1', (format('%s each', (pg_temp.up_to(900) / 100.0)::numeric(8, 2)))::kb_price,
 				CASE i WHEN 1 THEN '-infinity' ELSE date '2027-01-01' + pg_temp.up_to(240) END);
 		END LOOP;
-		PERFORM kb_set_price(plan, 'sum', format('graduated 0.10 + 2.00 to 10, 0.08 to %s, 0.05 free 3 min 1.00', 20 + nth)::kb_price, begins::date)
+		PERFORM kb_set_price(plan, 'sum', format('graduated 0.10 + 2.00 to 10, 0.08 to %s, 0.05 free 3 min 1.00',
+			20 + nth)::kb_price, begins::date)
 			FROM unnest('{-infinity,2027-01-20,2027-03-31}'::text[]) WITH ORDINALITY AS t (begins, nth);
 		PERFORM kb_set_price(plan, 'count', '2.5% + 0.30'), kb_set_price(plan, 'max', 'volume 1.00 to 5, 0.50 + 1.00 to 9, 0.25'),
-			kb_set_price(plan, 'unique', '3.00 per 2'), kb_set_price(plan, 'last', CASE plan WHEN 'b' THEN '7.00' ELSE '0.333 each' END::kb_price);
+			kb_set_price(plan, 'unique', '3.00 per 2'),
+			kb_set_price(plan, 'last', CASE plan WHEN 'b' THEN '7.00' ELSE '0.333 each' END::kb_price);
 		PERFORM kb_set_price(plan, 's2', '5.00 per 3 free 1 max 20.00', CASE plan WHEN 'b' THEN date '2027-03-10' ELSE '-infinity' END),
 			kb_set_price(plan, 's3', '7.77', '-infinity', false);
 	END LOOP;
@@ -322,7 +340,8 @@ DECLARE
 	used_at timestamptz;
 BEGIN
 	SELECT * INTO p FROM pick;
-	FOR a IN SELECT account_id AS id, kb_local_date(kb_now(), time_zone) AS today, charged_through, created_at FROM account WHERE account_id <= 300 ORDER BY 1 LOOP
+	FOR a IN SELECT account_id AS id, kb_local_date(kb_now(), time_zone) AS today, charged_through, created_at FROM account
+		WHERE account_id <= 300 ORDER BY 1 LOOP
 		FOR i IN 1..pg_temp.up_to(8) LOOP
 			op = pg_temp.up_to(8);
 			meter = pg_temp.one_of(p.metered);
@@ -337,7 +356,8 @@ BEGIN
 					WHEN 0 THEN PERFORM kb_set_tariff(a.id + copy, plan, begins);
 					WHEN 1 THEN PERFORM kb_switch_off(a.id + copy, service, begins);
 					WHEN 2, 3 THEN PERFORM kb_switch_on(a.id + copy, service, quantity, begins);
-					WHEN 4, 5, 6, 7 THEN PERFORM kb_record_usage(a.id + copy, meter, CASE amount % 5 WHEN 0 THEN - quantity ELSE quantity END,
+					WHEN 4, 5, 6, 7 THEN PERFORM kb_record_usage(a.id + copy, meter, CASE amount % 5 WHEN 0 THEN - quantity
+						ELSE quantity END,
 						format('%s %s', kb_now(), i), used_at, jsonb_build_object('thing', amount % 7));
 					ELSE PERFORM kb_apply_topup(a.id + copy, kb_money(amount / 100.0, 'USD'), 'card', format('%s %s', kb_now(), i));
 				END CASE;
@@ -378,8 +398,10 @@ CALL pg_temp.play('2027-02-20 00:00+00');
 CALL pg_temp.play('2027-05-03 18:00+00');	-- months to catch up
 CALL pg_temp.play('2027-06-30 11:00+00');	-- July in Kiritimati
 
-SELECT cmp_ok((SELECT count(*) FROM entry WHERE kind = 'charge' AND account_id > 100000), '>', 2000::bigint, 'C4: some thousand charges by the sweep');
-SELECT cmp_ok((SELECT count(*) FROM (SELECT FROM charge_line GROUP BY account_id, period, service HAVING count(*) > 1) AS t), '>', 1000::bigint,
+SELECT cmp_ok((SELECT count(*) FROM entry WHERE kind = 'charge' AND account_id > 100000), '>', 2000::bigint,
+	'C4: some thousand charges by the sweep');
+SELECT cmp_ok((SELECT count(*) FROM (SELECT FROM charge_line GROUP BY account_id, period,
+	service HAVING count(*) > 1) AS t), '>', 1000::bigint,
 	'C3: many of them with changes inside the month');
 CREATE TEMP VIEW copy AS
 	SELECT account_id % 100000 AS id, account_id > 100000 AS swept, to_jsonb(e) - '{account_id,hash}'::text[] AS entry FROM entry AS e
@@ -434,7 +456,8 @@ CREATE TEMP TABLE billed AS
 	SELECT account_id, kb_month_first_day(from_date) AS period, service, sum(quantity) AS quantity
 	FROM (SELECT account_id, from_date, service, quantity FROM charge_line WHERE days IS NULL
 		UNION ALL
-		SELECT a.account_id, u.period, u.service, u.quantity FROM account AS a, kb_unbilled_usage(a.account_id, '-infinity', 'infinity') AS u) AS l
+		SELECT a.account_id, u.period, u.service, u.quantity FROM account AS a,
+			kb_unbilled_usage(a.account_id, '-infinity', 'infinity') AS u) AS l
 	GROUP BY 1, 2, 3;
 INSERT INTO used
 	SELECT t.account_id, t.period, t.service, coalesce(kb_usage_level(t.account_id, t.period, t.service, t.aggregation), 0)
@@ -450,18 +473,23 @@ CREATE FUNCTION pg_temp.costs(price text, quantity numeric, events bigint) RETUR
 SELECT is_empty($$SELECT * FROM charge_line WHERE what = 'usage' AND amount IS DISTINCT FROM pg_temp.costs(unit_price, quantity, events)$$,
 	'P, C7: a line of usage is its quantity at its price');
 SELECT is_empty($$SELECT * FROM charge_line WHERE what = 'late usage' AND amount IS DISTINCT FROM
-		pg_temp.costs(unit_price, quantity + billed_quantity, events + billed_events) - pg_temp.costs(unit_price, billed_quantity, billed_events)$$,
+		pg_temp.costs(unit_price, quantity + billed_quantity, events + billed_events) - pg_temp.costs(unit_price,
+			billed_quantity, billed_events)$$,
 	'U3, C7: a line of late usage is what all of its month costs more than what was billed');
 SELECT is_empty($$SELECT l.account_id, l.service, kb_month_first_day(l.from_date) FROM charge_line AS l WHERE days IS NULL
-		GROUP BY 1, 2, 3 HAVING count(DISTINCT unit_price) = 1 AND kbilling.sum(amount) < 0$$, 'U3: no month''s usage is billed below zero');
+		GROUP BY 1, 2, 3 HAVING count(DISTINCT unit_price) = 1 AND kbilling.sum(amount) < 0$$,
+			'U3: no month''s usage is billed below zero');
 SELECT is_empty($$SELECT l.account_id, l.period, l.service FROM charge_line AS l
-		JOIN account_tariff AS t ON t.account_id = l.account_id AND t.from_date <= kb_month_last_day(l.period) AND kb_month_last_day(l.period) < t.to_date
-		JOIN price AS p ON p.tariff = t.tariff AND p.service = l.service AND p.from_date <= kb_month_last_day(l.period) AND kb_month_last_day(l.period) < p.to_date
+		JOIN account_tariff AS t ON t.account_id = l.account_id AND t.from_date <= kb_month_last_day(l.period)
+			AND kb_month_last_day(l.period) < t.to_date
+		JOIN price AS p ON p.tariff = t.tariff AND p.service = l.service AND p.from_date <= kb_month_last_day(l.period)
+			AND kb_month_last_day(l.period) < p.to_date
 		WHERE l.days IS NULL AND l.unit_price <> p.price::text$$,
 	'C3: at the price of the tariff, both in force on the last day of the month that is charged');
 SELECT is_empty($$
 	SELECT a.account_id, a.created_at, a.charged_through FROM account AS a
-	WHERE charged_through <> kb_month_first_day(kb_local_date(kb_now(), time_zone)) - 1$$, 'C1: every month that has ended is charged, and no other');
+	WHERE charged_through <> kb_month_first_day(kb_local_date(kb_now(), time_zone)) - 1$$,
+		'C1: every month that has ended is charged, and no other');
 
 -- Again
 
@@ -474,7 +502,8 @@ SELECT is_empty($$
 		AND (r.period, r.entry_seq, r.total, r.balance, r.replayed) IS DISTINCT FROM (e.period, e.seq, - e.amount, e.balance_after, true)$$,
 	'C4: every charge again is its first answer');
 CALL kb_sweep();
-SELECT is((SELECT md5(string_agg(entry::text, '' ORDER BY swept, id, entry)) FROM copy), :'before', 'C4, W1: a second charge and a second sweep change nothing');
+SELECT is((SELECT md5(string_agg(entry::text, '' ORDER BY swept, id, entry)) FROM copy), :'before',
+	'C4, W1: a second charge and a second sweep change nothing');
 
 -- C6: the preview of the last moment of a month, and the charge a moment later
 
@@ -495,7 +524,9 @@ BEGIN
 	END LOOP;
 END $$;
 SELECT results_eq('SELECT account_id, period, lines FROM preview WHERE lines IS NOT NULL ORDER BY account_id',
-	$$SELECT account_id, period, array_agg((line_no, service, what, from_date, to_date, days, days_in_month, quantity, events, billed_quantity, billed_events, unit_price, amount)::text
+	$$SELECT account_id, period,
+		array_agg((line_no, service, what, from_date, to_date, days, days_in_month, quantity, events, billed_quantity,
+		billed_events, unit_price, amount)::text
 			ORDER BY line_no)
 		FROM charge_line JOIN preview USING (account_id, period) GROUP BY account_id, period ORDER BY account_id$$,
 	'C6: what is shown on the last moment of a month is what is charged a moment later, line by line');

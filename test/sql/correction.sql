@@ -175,7 +175,8 @@ SELECT is((SELECT unspent_bonus::text FROM account WHERE account_id = 2000), '0.
 SELECT is(kb_reverse(2000, 3, 'r', 'was down all month'), 4::bigint, 'J1: the charge is reversed');
 SELECT is((SELECT format('%s, bonus %s', balance, unspent_bonus) FROM account WHERE account_id = 2000), '110.00 USD, bonus 10.00 USD',
 	'T6: which gives back the bonus that it spent');
-SELECT is((SELECT lines -> 0 ->> 'amount' FROM entry WHERE account_id = 2000 AND seq = seqs.seq), amount, format('C7: entry %s has the line', seq))
+SELECT is((SELECT lines -> 0 ->> 'amount' FROM entry WHERE account_id = 2000 AND seq = seqs.seq), amount,
+	format('C7: entry %s has the line', seq))
 FROM (VALUES (3, '30.00 USD'), (4, '-30.00 USD')) AS seqs (seq, amount);
 SELECT is((SELECT count(*) FROM charge_line WHERE account_id = 2000), 1::bigint, 'C7: charge_line shows that of the charge alone');
 SELECT is((kb_month_charge(2000, '2026-11-01')).replayed, true, 'C4: the period stays charged');
@@ -243,7 +244,8 @@ FROM (VALUES
 ) AS t (call, state);
 SET LOCAL kbilling.clock = '2027-01-01 10:00+00';
 SELECT throws_ok('SELECT kb_month_charge(3001)', '22003', NULL, '22003: a charge beyond the limit');
-SELECT set_eq('SELECT account_id, balance, last_seq, last_hash FROM account', 'SELECT * FROM before', 'J2: what was refused changed no account');
+SELECT set_eq('SELECT account_id, balance, last_seq, last_hash FROM account', 'SELECT * FROM before',
+	'J2: what was refused changed no account');
 SELECT is((SELECT count(*) FROM entry), (SELECT sum(last_seq)::bigint FROM before), 'J2: nor wrote an entry');
 SELECT is_empty(format('SELECT * FROM kb_verify(%s)', account_id), format('J5: account %s is whole', account_id))
 FROM account WHERE account_id >= 1000 ORDER BY account_id;

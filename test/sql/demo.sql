@@ -11,8 +11,11 @@ SET timezone = 'UTC';
 
 SELECT plan(12);
 
-SELECT is((SELECT array_agg(n ORDER BY what) FROM (SELECT what, sum(n) AS n FROM played WHERE what IN ('accounts', 'charges', 'orders', 'restored', 'top-ups') GROUP BY what) AS step),
-	(SELECT ARRAY[count(DISTINCT account_id), count(*) FILTER (WHERE charged > 0), (SELECT count(*) FROM purchase), count(*) FILTER (WHERE closure LIKE 'restored%'), count(*) FILTER (WHERE paid > 0)]::numeric[]
+SELECT is((SELECT array_agg(n ORDER BY what)
+	FROM (SELECT what, sum(n) AS n FROM played WHERE what IN ('accounts', 'charges', 'orders', 'restored', 'top-ups')
+	GROUP BY what) AS step),
+	(SELECT ARRAY[count(DISTINCT account_id), count(*) FILTER (WHERE charged > 0), (SELECT count(*) FROM purchase),
+		count(*) FILTER (WHERE closure LIKE 'restored%'), count(*) FILTER (WHERE paid > 0)]::numeric[]
 	 FROM second_step), 'the whole sample was played: accounts, charges, orders, restored accounts, top-ups');
 
 -- Customer 2, by hand: on January 12th 12.00 and 77.00, which earns 5 %; the
@@ -30,26 +33,32 @@ SELECT results_eq(
 
 SELECT is(count(DISTINCT account_id % 1000000), 300::bigint, 'both have 300 customers') FROM agreement;
 SELECT is(sum(months), (SELECT count(*) FROM kbilling_month)::numeric, 'and each month with an entry') FROM agreement;
-SELECT is(sum(steps), (SELECT count(*) FROM closure_step WHERE step <> 'reminded')::numeric, 'D1 to D6: and each step of a closure') FROM agreement;
+SELECT is(sum(steps), (SELECT count(*) FROM closure_step WHERE step <> 'reminded')::numeric,
+	'D1 to D6: and each step of a closure') FROM agreement;
 SELECT is_empty('SELECT * FROM agreement WHERE NOT agrees', 'the second computation agrees on every account, month and step');
 SELECT is_empty('SELECT * FROM kb_check()', 'kb_check() finds nothing wrong');
-SELECT results_eq($$SELECT account_id, service, what, from_date, to_date, quantity, events, amount FROM last_preview ORDER BY account_id, line_no$$,
-	$$SELECT account_id, service, what, from_date, to_date, quantity, events, amount FROM charge_line WHERE period = '1998-06-01' ORDER BY account_id, line_no$$,
+SELECT results_eq($$SELECT account_id, service, what, from_date, to_date, quantity, events, amount FROM last_preview
+	ORDER BY account_id, line_no$$,
+	$$SELECT account_id, service, what, from_date, to_date, quantity, events, amount FROM charge_line WHERE period = '1998-06-01'
+		ORDER BY account_id, line_no$$,
 	'C6: the last day shows what is charged on the next, line by line');
 SELECT is(sum(balance), '0.00 USD', 'J4: the trial balance is zero') FROM trial_balance;
 
 -- A cent too much is found: where it is, and nowhere else; so is a day.
 SELECT min(account_id) AS living, max(account_id) AS other FROM account WHERE state = 'active' \gset
 SELECT kb_adjust(:living, '0.01 USD', 'slip', 'a cent too much') \g /dev/null
-SELECT results_eq('SELECT account_id, months - agreeing_months FROM agreement WHERE NOT agrees', format('VALUES (%s::bigint, 1::bigint)', :living),
+SELECT results_eq('SELECT account_id, months - agreeing_months FROM agreement WHERE NOT agrees',
+	format('VALUES (%s::bigint, 1::bigint)', :living),
 				  'an account that differs in its last month does not agree');
 
-UPDATE second_step SET paid = paid + 0.01 WHERE account_id = :other AND step = (SELECT min(step) FROM second_step WHERE account_id = :other);
+UPDATE second_step SET paid = paid + 0.01 WHERE account_id = :other
+	AND step = (SELECT min(step) FROM second_step WHERE account_id = :other);
 SELECT results_eq('SELECT account_id, months - agreeing_months FROM agreement WHERE NOT agrees ORDER BY account_id',
 				  format('VALUES (%s::bigint, 1::bigint), (%s, 1)', :living, :other), 'nor does one that differs in its first');
 
 SELECT min(account_id) AS closed FROM closure_step \gset
 UPDATE second_step SET closure = NULL WHERE account_id = :closed AND closure = 'scheduled';
-SELECT is((SELECT steps - agreeing_steps FROM agreement WHERE account_id = :closed), (SELECT count(*) FROM closure_step WHERE account_id = :closed AND step = 'scheduled'), 'nor one that was scheduled otherwise');
+SELECT is((SELECT steps - agreeing_steps FROM agreement WHERE account_id = :closed),
+	(SELECT count(*) FROM closure_step WHERE account_id = :closed AND step = 'scheduled'), 'nor one that was scheduled otherwise');
 
 SELECT finish();

@@ -16,12 +16,15 @@ SET kbilling.clock = '2026-11-01 10:00+00';
 SELECT kb_create_tariff('std', 'USD')
 \g /dev/null
 CREATE TABLE public.stage_account (account_id bigint PRIMARY KEY, stage text, debt_since date);
-INSERT INTO public.stage_account VALUES (1, 'ok', NULL), (2, 'grace', '2026-11-18'), (3, 'remind', '2026-11-15'), (4, 'restrict', '2026-11-12'), (5, 'blocked', '2026-11-11'),
+INSERT INTO public.stage_account VALUES (1, 'ok', NULL), (2, 'grace', '2026-11-18'), (3, 'remind', '2026-11-15'),
+	(4, 'restrict', '2026-11-12'), (5, 'blocked', '2026-11-11'),
 	(6, 'deferred', '2026-11-03'), (7, 'deleted', NULL), (8, 'closing', NULL);
 \ir ../include/clock.sql
-SELECT kb_create_account('own', 'std', account_id), kb_add_member(account_id, 'adm', 'admin'), kb_add_member(account_id, 'emp', 'employee') FROM public.stage_account ORDER BY account_id
+SELECT kb_create_account('own', 'std', account_id), kb_add_member(account_id, 'adm', 'admin'),
+	kb_add_member(account_id, 'emp', 'employee') FROM public.stage_account ORDER BY account_id
 \g /dev/null
-SELECT pg_temp.clock((debt_since || ' 10:00+00')::timestamptz), kb_adjust(account_id, '-5.00 USD', 'debt', 'debt') FROM public.stage_account WHERE debt_since IS NOT NULL ORDER BY debt_since
+SELECT pg_temp.clock((debt_since || ' 10:00+00')::timestamptz), kb_adjust(account_id, '-5.00 USD', 'debt', 'debt')
+	FROM public.stage_account WHERE debt_since IS NOT NULL ORDER BY debt_since
 \g /dev/null
 SET kbilling.clock = '2026-11-20 10:00+00';
 SELECT kb_defer(6, '2026-11-20', 'sue', 'asked')
@@ -60,12 +63,16 @@ END $$;
 CREATE FUNCTION public.guard(tab text, form text, arguments text = '''account_id''') RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	IF form <> 'statement' THEN
-		EXECUTE format('CREATE TRIGGER guard %s INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard(%s)', form, tab, arguments);
+		EXECUTE format('CREATE TRIGGER guard %s INSERT OR UPDATE OR DELETE ON %s '
+			'FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard(%s)', form, tab, arguments);
 		RETURN;
 	END IF;
-	EXECUTE format('CREATE TRIGGER guard_i AFTER INSERT ON %s REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard(%s)', tab, arguments);
-	EXECUTE format('CREATE TRIGGER guard_u AFTER UPDATE ON %s REFERENCING NEW TABLE AS n OLD TABLE AS o FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard(%s)', tab, arguments);
-	EXECUTE format('CREATE TRIGGER guard_d AFTER DELETE ON %s REFERENCING OLD TABLE AS o FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard(%s)', tab, arguments);
+	EXECUTE format('CREATE TRIGGER guard_i AFTER INSERT ON %s REFERENCING NEW TABLE AS n '
+		'FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard(%s)', tab, arguments);
+	EXECUTE format('CREATE TRIGGER guard_u AFTER UPDATE ON %s REFERENCING NEW TABLE AS n OLD TABLE AS o '
+		'FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard(%s)', tab, arguments);
+	EXECUTE format('CREATE TRIGGER guard_d AFTER DELETE ON %s REFERENCING OLD TABLE AS o '
+		'FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard(%s)', tab, arguments);
 END $$;
 
 -- E1: every form, statement, stage and member. Rows are there before the guard is.
@@ -82,7 +89,8 @@ BEGIN
 		PERFORM public.guard(f.tab, f.form);
 	END LOOP;
 END $$;
-SELECT is((SELECT string_agg(stage || ' ' || public.try(format(v.statement, f.tab, s.account_id), s.account_id, m.member), ', ' ORDER BY account_id) FROM public.stage_account AS s), m.expected,
+SELECT is((SELECT string_agg(stage || ' ' || public.try(format(v.statement, f.tab, s.account_id), s.account_id, m.member),
+	', ' ORDER BY account_id) FROM public.stage_account AS s), m.expected,
 	format('E1, S3: %s guard, %s by %s', f.form, v.verb, coalesce(m.member, 'nobody')))
 FROM public.form AS f, (VALUES
 	('INSERT', 'INSERT INTO %s VALUES (99, %s, ''new'')'),
@@ -102,10 +110,12 @@ CREATE TABLE public.strict_statement (LIKE public.strict_before);
 INSERT INTO public.strict_before SELECT account_id, account_id FROM public.stage_account;
 INSERT INTO public.strict_after SELECT account_id, account_id FROM public.stage_account;
 INSERT INTO public.strict_statement SELECT account_id, account_id FROM public.stage_account;
-SELECT public.guard('public.strict_before', 'BEFORE', '''account_id'', ''member'''), public.guard('public.strict_after', 'AFTER', '''account_id'', ''member'''),
+SELECT public.guard('public.strict_before', 'BEFORE', '''account_id'', ''member'''),
+	public.guard('public.strict_after', 'AFTER', '''account_id'', ''member'''),
 	public.guard('public.strict_statement', 'statement', '''account_id'', ''member''')
 \g /dev/null
-SELECT is((SELECT string_agg(public.try(format(v.statement, tab, s.account_id), s.account_id, m.member), ' ' ORDER BY account_id) FROM public.stage_account AS s WHERE account_id <= 5),
+SELECT is((SELECT string_agg(public.try(format(v.statement, tab, s.account_id), s.account_id, m.member),
+	' ' ORDER BY account_id) FROM public.stage_account AS s WHERE account_id <= 5),
 	m.expected, format('E1: with ''member'': %s of %s by %s', v.verb, tab, coalesce(m.member, 'nobody')))
 FROM unnest('{strict_before,strict_after,strict_statement}'::text[]) AS tab, (VALUES
 	('INSERT', 'INSERT INTO public.%s VALUES (99, %s, ''new'')'),
@@ -138,34 +148,53 @@ FROM public.form, (VALUES
 	('INSERT INTO %s SELECT 99, 5, NULL WHERE false', NULL, NULL, 'through', 'no row'),
 	('UPDATE %s SET note = NULL WHERE id = 404', 5, 'emp', 'through', 'no row to update'),
 	('DELETE FROM %s WHERE id = 404', 5, 'emp', 'through', 'no row to delete'),
-	('INSERT INTO %s AS x VALUES (5, 1, NULL) ON CONFLICT (id) DO UPDATE SET note = excluded.note', NULL, NULL, 'KB003', 'ON CONFLICT DO UPDATE of a blocked account''s row'),
-	('INSERT INTO %s AS x VALUES (1, 2, NULL) ON CONFLICT (id) DO UPDATE SET account_id = 5', NULL, NULL, 'KB003', 'ON CONFLICT DO UPDATE that moves a row to one'),
-	('INSERT INTO %s AS x VALUES (2, 1, NULL) ON CONFLICT (id) DO UPDATE SET note = excluded.note', 1, 'own', 'KB003', 'ON CONFLICT DO UPDATE of another account''s row'),
-	('INSERT INTO %s AS x VALUES (1, 1, NULL) ON CONFLICT (id) DO UPDATE SET note = excluded.note', 1, 'own', 'through', 'ON CONFLICT DO UPDATE of one''s own'),
+	('INSERT INTO %s AS x VALUES (5, 1, NULL) ON CONFLICT (id) DO UPDATE SET note = excluded.note', NULL, NULL, 'KB003',
+		'ON CONFLICT DO UPDATE of a blocked account''s row'),
+	('INSERT INTO %s AS x VALUES (1, 2, NULL) ON CONFLICT (id) DO UPDATE SET account_id = 5', NULL, NULL, 'KB003',
+		'ON CONFLICT DO UPDATE that moves a row to one'),
+	('INSERT INTO %s AS x VALUES (2, 1, NULL) ON CONFLICT (id) DO UPDATE SET note = excluded.note', 1, 'own', 'KB003',
+		'ON CONFLICT DO UPDATE of another account''s row'),
+	('INSERT INTO %s AS x VALUES (1, 1, NULL) ON CONFLICT (id) DO UPDATE SET note = excluded.note', 1, 'own', 'through',
+		'ON CONFLICT DO UPDATE of one''s own'),
 	('INSERT INTO %s AS x VALUES (1, 1, NULL) ON CONFLICT (id) DO NOTHING', 1, 'own', 'through', 'ON CONFLICT DO NOTHING'),
-	('MERGE INTO %s AS x USING (VALUES (1, 1), (99, 1)) AS v (id, a) ON x.id = v.id WHEN MATCHED THEN UPDATE SET note = NULL WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.a, NULL)', 1, 'own', 'through', 'MERGE'),
-	('MERGE INTO %s AS x USING (VALUES (1, 1), (99, 5)) AS v (id, a) ON x.id = v.id WHEN MATCHED THEN UPDATE SET note = NULL WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.a, NULL)', NULL, NULL, 'KB003', 'MERGE that inserts for a blocked account'),
-	('MERGE INTO %s AS x USING (VALUES (5)) AS v (id) ON x.id = v.id WHEN MATCHED THEN DELETE', NULL, NULL, 'KB003', 'MERGE that deletes of one'),
-	('MERGE INTO %s AS x USING (VALUES (5)) AS v (id) ON x.id = v.id WHEN MATCHED THEN UPDATE SET note = NULL', NULL, NULL, 'KB003', 'MERGE that updates one'),
-	('MERGE INTO %s AS x USING (VALUES (5)) AS v (id) ON x.id = v.id WHEN MATCHED THEN DO NOTHING', NULL, NULL, 'through', 'MERGE that does nothing'),
+	('MERGE INTO %s AS x USING (VALUES (1, 1), (99, 1)) AS v (id, a) ON x.id = v.id '
+		'WHEN MATCHED THEN UPDATE SET note = NULL WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.a, NULL)', 1, 'own', 'through', 'MERGE'),
+	('MERGE INTO %s AS x USING (VALUES (1, 1), (99, 5)) AS v (id, a) ON x.id = v.id '
+		'WHEN MATCHED THEN UPDATE SET note = NULL WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.a, NULL)', NULL, NULL,
+		'KB003', 'MERGE that inserts for a blocked account'),
+	('MERGE INTO %s AS x USING (VALUES (5)) AS v (id) ON x.id = v.id WHEN MATCHED THEN DELETE', NULL, NULL, 'KB003',
+		'MERGE that deletes of one'),
+	('MERGE INTO %s AS x USING (VALUES (5)) AS v (id) ON x.id = v.id WHEN MATCHED THEN UPDATE SET note = NULL', NULL, NULL,
+		'KB003', 'MERGE that updates one'),
+	('MERGE INTO %s AS x USING (VALUES (5)) AS v (id) ON x.id = v.id WHEN MATCHED THEN DO NOTHING', NULL, NULL, 'through',
+		'MERGE that does nothing'),
 	('WITH d AS (DELETE FROM %s WHERE id = 5 RETURNING 1) SELECT count(*) FROM d', NULL, NULL, 'KB003', 'a deletion in WITH'),
 	('COPY %s FROM PROGRAM ''printf "98\t1\tx\n99\t5\tx\n"''', NULL, NULL, 'KB003', 'COPY with a row of a blocked account'),
 	('COPY %s FROM PROGRAM ''printf "98\t1\tx\n99\t2\tx\n"''', NULL, NULL, 'through', 'COPY without'),
 	('COPY %s FROM PROGRAM ''printf "98\t1\tx\n99\t2\tx\n"''', 1, 'own', 'KB003', 'COPY with a row of another account'),
 	('COPY %s FROM PROGRAM ''seq 1001 3000 | sed "s/$/\t1\tx/"''', 1, 'own', 'through', 'COPY of 2,000 rows by a member'),
-	('DO $d$ BEGIN INSERT INTO %1$s VALUES (99, 1, NULL); PERFORM kbilling.kb_act_as(2, ''own''); INSERT INTO %1$s VALUES (98, 2, NULL); END $d$', 1, 'own', 'through', 'another member half-way'),
-	('DO $d$ BEGIN PERFORM kbilling.kb_act_as(2, ''own''); INSERT INTO %s VALUES (99, 1, NULL); END $d$', 1, 'own', 'KB003', 'the member named last is who acts'),
-	('DO $d$ BEGIN PERFORM kbilling.kb_remove_member(1, ''emp''); INSERT INTO %s VALUES (99, 1, NULL); END $d$', 1, 'emp', 'KB003', 'a member that has been removed since'),
-	('DO $d$ BEGIN PERFORM kbilling.kb_set_role(4, ''emp'', ''admin''); INSERT INTO %s VALUES (99, 4, NULL); END $d$', 4, 'emp', 'KB003', 'a member whose role has changed since'),
-	('DO $d$ BEGIN PERFORM kbilling.kb_apply_topup(5, ''5 USD'', ''card'', ''x''); INSERT INTO %s VALUES (99, 5, NULL); END $d$', 5, 'own', 'through', 'the debt is paid in the same transaction'),
-	('DO $d$ BEGIN PERFORM kbilling.kb_apply_topup(5, ''4.99 USD'', ''card'', ''x''); INSERT INTO %s VALUES (99, 5, NULL); END $d$', 5, 'own', 'KB003', 'a cent less'),
-	('DO $d$ BEGIN PERFORM kbilling.kb_defer(5, ''2026-11-20'', ''sue'', ''x''); INSERT INTO %s VALUES (99, 5, NULL); END $d$', 5, 'own', 'through', 'the debt is deferred in the same transaction'),
-	('DO $d$ BEGIN UPDATE kbilling.account SET state = ''deleted'' WHERE account_id = 1; INSERT INTO %s VALUES (99, 1, NULL); END $d$', 1, 'own', 'KB003', 'the account is deleted in the same transaction')
+	('DO $d$ BEGIN INSERT INTO %1$s VALUES (99, 1, NULL); PERFORM kbilling.kb_act_as(2, ''own''); '
+		'INSERT INTO %1$s VALUES (98, 2, NULL); END $d$', 1, 'own', 'through', 'another member half-way'),
+	('DO $d$ BEGIN PERFORM kbilling.kb_act_as(2, ''own''); INSERT INTO %s VALUES (99, 1, NULL); END $d$', 1, 'own', 'KB003',
+		'the member named last is who acts'),
+	('DO $d$ BEGIN PERFORM kbilling.kb_remove_member(1, ''emp''); INSERT INTO %s VALUES (99, 1, NULL); END $d$', 1, 'emp',
+		'KB003', 'a member that has been removed since'),
+	('DO $d$ BEGIN PERFORM kbilling.kb_set_role(4, ''emp'', ''admin''); INSERT INTO %s VALUES (99, 4, NULL); END $d$', 4,
+		'emp', 'KB003', 'a member whose role has changed since'),
+	('DO $d$ BEGIN PERFORM kbilling.kb_apply_topup(5, ''5 USD'', ''card'', ''x''); INSERT INTO %s VALUES (99, 5, NULL); '
+		'END $d$', 5, 'own', 'through', 'the debt is paid in the same transaction'),
+	('DO $d$ BEGIN PERFORM kbilling.kb_apply_topup(5, ''4.99 USD'', ''card'', ''x''); INSERT INTO %s VALUES (99, 5, NULL); '
+		'END $d$', 5, 'own', 'KB003', 'a cent less'),
+	('DO $d$ BEGIN PERFORM kbilling.kb_defer(5, ''2026-11-20'', ''sue'', ''x''); INSERT INTO %s VALUES (99, 5, NULL); '
+		'END $d$', 5, 'own', 'through', 'the debt is deferred in the same transaction'),
+	('DO $d$ BEGIN UPDATE kbilling.account SET state = ''deleted'' WHERE account_id = 1; '
+		'INSERT INTO %s VALUES (99, 1, NULL); END $d$', 1, 'own', 'KB003', 'the account is deleted in the same transaction')
 ) AS t (statement, acting, member, expected, why);
 
 -- E1: a function of the application, one that runs with its owner's rights, and a role without any right on kbilling
 CREATE FUNCTION public.save(id int, account bigint) RETURNS void LANGUAGE sql AS 'INSERT INTO public.before_row VALUES ($1, $2, ''saved'')';
-CREATE FUNCTION public.save_as_owner(id int, account bigint) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN INSERT INTO public.by_statement VALUES ($1, $2, ''saved''); END';
+CREATE FUNCTION public.save_as_owner(id int, account bigint) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+	AS 'BEGIN INSERT INTO public.by_statement VALUES ($1, $2, ''saved''); END';
 GRANT ALL ON public.before_row, public.after_row, public.by_statement TO kbilling_guard_plain;
 GRANT pg_execute_server_program TO kbilling_guard_plain;
 SET ROLE kbilling_guard_plain;
@@ -182,29 +211,44 @@ SELECT is(public.try(statement), expected, 'E1: a role without a right on kbilli
 	('COPY public.after_row FROM PROGRAM ''printf "99\t5\tx\n"''', 'KB003'),
 	('SELECT kbilling.kb_act_as(1, ''own'')', '42501'),
 	('SELECT kbilling.kb_guard()', '42501'),
-	('CREATE TEMP TABLE mine (account_id bigint); CREATE TRIGGER g BEFORE INSERT ON mine FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard(''account_id'')', '42501')
+	('CREATE TEMP TABLE mine (account_id bigint); CREATE TRIGGER g BEFORE INSERT ON mine '
+		'FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard(''account_id'')', '42501')
 ) AS t (statement, expected);
 RESET ROLE;
 
 -- E1: KB003 and what it says
 
-SELECT is(public.error_as(format('INSERT INTO public.%s VALUES (99, %s)', tab, account), acting, member), expected, format('E1: %s, account %s, member %s', tab, account, member))
+SELECT is(public.error_as(format('INSERT INTO public.%s VALUES (99, %s)', tab, account), acting, member), expected,
+	format('E1: %s, account %s, member %s', tab, account, member))
 FROM unnest('{before_row,after_row,by_statement}'::text[]) AS tab, (VALUES
-	(5, NULL, NULL, 'KB003 nothing is written for account 5 | Its stage is "blocked": 5.00 USD is due, since 2026-11-11; access is "denied" (S3). | An owner or admin can top up at any time (T1); paying 5.00 USD gives full access back.'),
-	(5, 5, 'emp', 'KB003 member "emp" may not write for account 5 | Its stage is "blocked": 5.00 USD is due, since 2026-11-11; access is "denied" (S3). | An owner or admin can top up at any time (T1); paying 5.00 USD gives full access back.'),
-	(4, 4, 'own', 'KB003 member "own" may not write for account 4 | Its stage is "restrict": 5.00 USD is due, since 2026-11-12; access is "payment_only" (S3). | An owner or admin can top up at any time (T1); paying 5.00 USD gives full access back.'),
-	(7, 7, 'own', 'KB003 member "own" may not write for account 7 | The account is deleted (D5). | Support can restore a deleted account for some days.'),
-	(7, NULL, NULL, 'KB003 nothing is written for account 7 | The account is deleted (D5). | Support can restore a deleted account for some days.'),
-	(2, 1, 'own', 'KB003 member "own" of account 1 may not write for account 2 | The transaction acts for that member (E4). | Call kb_act_as for a member of the account that is written for.'),
+	(5, NULL, NULL, 'KB003 nothing may be written for account 5 | Its stage is "blocked": 5.00 USD is due since 2026-11-11; '
+		'access is "denied" (S3). | An owner or admin can top up at any time (T1); paying 5.00 USD restores full access.'),
+	(5, 5, 'emp', 'KB003 member "emp" may not write for account 5 '
+		'| Its stage is "blocked": 5.00 USD is due since 2026-11-11; access is "denied" (S3). '
+		'| An owner or admin can top up at any time (T1); paying 5.00 USD restores full access.'),
+	(4, 4, 'own', 'KB003 member "own" may not write for account 4 '
+		'| Its stage is "restrict": 5.00 USD is due since 2026-11-12; access is "payment_only" (S3). '
+		'| An owner or admin can top up at any time (T1); paying 5.00 USD restores full access.'),
+	(7, 7, 'own', 'KB003 member "own" may not write for account 7 | The account is deleted (D5). '
+		'| Support can restore a deleted account for some days.'),
+	(7, NULL, NULL, 'KB003 nothing may be written for account 7 | The account is deleted (D5). '
+		'| Support can restore a deleted account for some days.'),
+	(2, 1, 'own', 'KB003 member "own" of account 1 may not write for account 2 '
+		'| The transaction acts for that member (E4). | Call kb_act_as for a member of the account to be written for.'),
 	(404, NULL, NULL, 'KB001 account 404 does not exist | kbilling.account has no such row. | Create it with kb_create_account.')
 ) AS t (account, acting, member, expected);
 SELECT is(public.error_as('INSERT INTO public.strict_before VALUES (99, 1)'),
-	'KB003 nothing is written for account 1 without a member | The transaction acts for nobody, and the guard wants to know for whom (E4). | Call kb_act_as first, in the same transaction.', 'E1: no member');
+	'KB003 nothing may be written for account 1 without a member '
+		'| The guard requires an acting member, and the transaction has none (E4). '
+		'| Call kb_act_as first, in the same transaction.', 'E1: no member');
 SELECT is(public.error_as('INSERT INTO public.before_row VALUES (99, NULL)'),
 	'22004 column "account_id" must not be null | Trigger "guard" on table "before_row" passes the row to kb_guard.', 'E1: no account');
-SELECT is(public.error_as('DO $$ BEGIN PERFORM kbilling.kb_remove_member(1, ''emp''); INSERT INTO public.before_row VALUES (99, 1, NULL); END $$', 1, 'emp'),
-	'KB003 "emp" is no member of account 1 any more | The member was removed after the transaction had begun to act for it. | Act for another member.', 'E1: a member that was removed');
-SELECT is((SELECT string_agg(format('%s %s', id, account_id), ',' ORDER BY id) FROM public.before_row WHERE note = 'there'), '1 1,2 2,3 3,4 4,5 5,6 6,7 7,8 8', 'E1: the rows are what they were');
+SELECT is(public.error_as('DO $$ BEGIN PERFORM kbilling.kb_remove_member(1, ''emp''); '
+	'INSERT INTO public.before_row VALUES (99, 1, NULL); END $$', 1, 'emp'),
+	'KB003 "emp" is no longer a member of account 1 | The member was removed after the transaction had begun to act for it. '
+		'| Act for another member.', 'E1: a member that was removed');
+SELECT is((SELECT string_agg(format('%s %s', id, account_id), ',' ORDER BY id) FROM public.before_row WHERE note = 'there'),
+	'1 1,2 2,3 3,4 4,5 5,6 6,7 7,8 8', 'E1: the rows are what they were');
 
 -- E1: a guard that is attached wrongly lets nothing through
 
@@ -219,35 +263,62 @@ EXCEPTION
 	WHEN SQLSTATE 'UNDO0' THEN RETURN 'through';
 	WHEN OTHERS THEN RETURN SQLSTATE || ' ' || SQLERRM;
 END $$;
-SELECT is(public.misattached(replace(attachment, '$g', 'EXECUTE FUNCTION kbilling.kb_guard'), statement), expected, 'E1: attached wrongly: ' || attachment) FROM (VALUES
-	('BEFORE INSERT ON public.misled FOR EACH STATEMENT $g(''account_id'')', 'INSERT INTO public.misled VALUES (1, 1)', '39P01 trigger "g" on public.misled is attached wrongly'),
-	('AFTER INSERT ON public.misled FOR EACH STATEMENT $g(''account_id'')', 'INSERT INTO public.misled VALUES (1, 1)', '39P01 trigger "g" on public.misled is attached wrongly'),
-	('AFTER UPDATE ON public.misled REFERENCING NEW TABLE AS n FOR EACH STATEMENT $g(''account_id'')', 'UPDATE public.misled SET id = 1', '39P01 trigger "g" on public.misled is attached wrongly'),
-	('AFTER UPDATE ON public.misled REFERENCING OLD TABLE AS n FOR EACH STATEMENT $g(''account_id'')', 'UPDATE public.misled SET id = 1', '39P01 trigger "g" on public.misled is attached wrongly'),
-	('AFTER DELETE ON public.misled FOR EACH STATEMENT $g(''account_id'')', 'DELETE FROM public.misled', '39P01 trigger "g" on public.misled is attached wrongly'),
-	('BEFORE TRUNCATE ON public.misled FOR EACH STATEMENT $g(''account_id'')', 'TRUNCATE public.misled', '39P01 trigger "g" on public.misled is attached wrongly'),
-	('AFTER TRUNCATE ON public.misled FOR EACH STATEMENT $g(''account_id'')', 'TRUNCATE public.misled', '39P01 trigger "g" on public.misled is attached wrongly'),
-	('INSTEAD OF INSERT ON public.misled_view FOR EACH ROW $g(''account_id'')', 'INSERT INTO public.misled_view VALUES (1, 1)', '39P01 trigger "g" on public.misled_view is attached wrongly'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g()', 'INSERT INTO public.misled VALUES (1, 1)', '39P01 trigger "g" on public.misled is attached wrongly'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g('''')', 'INSERT INTO public.misled VALUES (1, 1)', '39P01 trigger "g" on public.misled is attached wrongly'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''account_id'', ''members'')', 'INSERT INTO public.misled VALUES (1, 1)', '39P01 trigger "g" on public.misled is attached wrongly'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''account_id'', '''')', 'INSERT INTO public.misled VALUES (1, 1)', '39P01 trigger "g" on public.misled is attached wrongly'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''account_id'', ''member'', ''member'')', 'INSERT INTO public.misled VALUES (1, 1)', '39P01 trigger "g" on public.misled is attached wrongly'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''account'')', 'INSERT INTO public.misled VALUES (1, 1)', '42703 column "account" does not exist'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''Account_id'')', 'INSERT INTO public.misled VALUES (1, 1)', '42703 column "Account_id" does not exist'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''ctid'')', 'INSERT INTO public.misled VALUES (1, 1)', '42703 column "ctid" does not exist'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''tableoid'')', 'INSERT INTO public.misled VALUES (1, 1)', '42703 column "tableoid" does not exist'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''name'')', 'INSERT INTO public.misled VALUES (1, 1)', '42804 column "name" of table "misled" is no whole number'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''amount'')', 'INSERT INTO public.misled VALUES (1, 1)', '42804 column "amount" of table "misled" is no whole number'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''many'')', 'INSERT INTO public.misled VALUES (1, 1)', '42804 column "many" of table "misled" is no whole number'),
-	('AFTER INSERT ON public.misled REFERENCING NEW TABLE AS n FOR EACH STATEMENT $g(''account'')', 'INSERT INTO public.misled SELECT WHERE false', '42703 column "account" does not exist'),
-	('AFTER INSERT ON public.misled REFERENCING NEW TABLE AS n FOR EACH STATEMENT $g(''account_id'')', 'INSERT INTO public.misled VALUES (1, 1)', 'through'),
-	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''account_id'', ''member'')', 'INSERT INTO public.misled VALUES (1, 1)', 'KB003 nothing is written for account 1 without a member')
+SELECT is(public.misattached(replace(attachment, '$g', 'EXECUTE FUNCTION kbilling.kb_guard'), statement), expected,
+	'E1: attached wrongly: ' || attachment) FROM (VALUES
+	('BEFORE INSERT ON public.misled FOR EACH STATEMENT $g(''account_id'')', 'INSERT INTO public.misled VALUES (1, 1)',
+		'39P01 trigger "g" on public.misled is attached wrongly'),
+	('AFTER INSERT ON public.misled FOR EACH STATEMENT $g(''account_id'')', 'INSERT INTO public.misled VALUES (1, 1)',
+		'39P01 trigger "g" on public.misled is attached wrongly'),
+	('AFTER UPDATE ON public.misled REFERENCING NEW TABLE AS n FOR EACH STATEMENT $g(''account_id'')',
+		'UPDATE public.misled SET id = 1', '39P01 trigger "g" on public.misled is attached wrongly'),
+	('AFTER UPDATE ON public.misled REFERENCING OLD TABLE AS n FOR EACH STATEMENT $g(''account_id'')',
+		'UPDATE public.misled SET id = 1', '39P01 trigger "g" on public.misled is attached wrongly'),
+	('AFTER DELETE ON public.misled FOR EACH STATEMENT $g(''account_id'')', 'DELETE FROM public.misled',
+		'39P01 trigger "g" on public.misled is attached wrongly'),
+	('BEFORE TRUNCATE ON public.misled FOR EACH STATEMENT $g(''account_id'')', 'TRUNCATE public.misled',
+		'39P01 trigger "g" on public.misled is attached wrongly'),
+	('AFTER TRUNCATE ON public.misled FOR EACH STATEMENT $g(''account_id'')', 'TRUNCATE public.misled',
+		'39P01 trigger "g" on public.misled is attached wrongly'),
+	('INSTEAD OF INSERT ON public.misled_view FOR EACH ROW $g(''account_id'')',
+		'INSERT INTO public.misled_view VALUES (1, 1)', '39P01 trigger "g" on public.misled_view is attached wrongly'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g()', 'INSERT INTO public.misled VALUES (1, 1)',
+		'39P01 trigger "g" on public.misled is attached wrongly'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g('''')', 'INSERT INTO public.misled VALUES (1, 1)',
+		'39P01 trigger "g" on public.misled is attached wrongly'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''account_id'', ''members'')',
+		'INSERT INTO public.misled VALUES (1, 1)', '39P01 trigger "g" on public.misled is attached wrongly'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''account_id'', '''')', 'INSERT INTO public.misled VALUES (1, 1)',
+		'39P01 trigger "g" on public.misled is attached wrongly'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''account_id'', ''member'', ''member'')',
+		'INSERT INTO public.misled VALUES (1, 1)', '39P01 trigger "g" on public.misled is attached wrongly'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''account'')', 'INSERT INTO public.misled VALUES (1, 1)',
+		'42703 column "account" does not exist'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''Account_id'')', 'INSERT INTO public.misled VALUES (1, 1)',
+		'42703 column "Account_id" does not exist'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''ctid'')', 'INSERT INTO public.misled VALUES (1, 1)',
+		'42703 column "ctid" does not exist'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''tableoid'')', 'INSERT INTO public.misled VALUES (1, 1)',
+		'42703 column "tableoid" does not exist'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''name'')', 'INSERT INTO public.misled VALUES (1, 1)',
+		'42804 column "name" of table "misled" is not a whole number'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''amount'')', 'INSERT INTO public.misled VALUES (1, 1)',
+		'42804 column "amount" of table "misled" is not a whole number'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''many'')', 'INSERT INTO public.misled VALUES (1, 1)',
+		'42804 column "many" of table "misled" is not a whole number'),
+	('AFTER INSERT ON public.misled REFERENCING NEW TABLE AS n FOR EACH STATEMENT $g(''account'')',
+		'INSERT INTO public.misled SELECT WHERE false', '42703 column "account" does not exist'),
+	('AFTER INSERT ON public.misled REFERENCING NEW TABLE AS n FOR EACH STATEMENT $g(''account_id'')',
+		'INSERT INTO public.misled VALUES (1, 1)', 'through'),
+	('BEFORE INSERT ON public.misled FOR EACH ROW $g(''account_id'', ''member'')',
+		'INSERT INTO public.misled VALUES (1, 1)', 'KB003 nothing may be written for account 1 without a member')
 ) AS t (attachment, statement, expected);
 CREATE TRIGGER g BEFORE TRUNCATE ON public.misled FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard('account_id');
-SELECT is(public.error_as('TRUNCATE public.misled'), '39P01 trigger "g" on public.misled is attached wrongly | A TRUNCATE does not say whose rows there were. | '
-	|| 'Attach it so: CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON ... FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard(''account column''); '
-	|| 'or for each kind of statement AFTER, REFERENCING NEW TABLE AS added or OLD TABLE AS removed (UPDATE: both), FOR EACH STATEMENT.', 'E1: an attachment that is wrong is told the right one');
+SELECT is(public.error_as('TRUNCATE public.misled'), '39P01 trigger "g" on public.misled is attached wrongly '
+	'| TRUNCATE does not tell whose rows it removes. | '
+	|| 'Attach it so: CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON ... '
+		'FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard(''account column''); '
+	|| 'or for each kind of statement AFTER, REFERENCING NEW TABLE AS added or OLD TABLE AS removed (UPDATE: both), '
+		'FOR EACH STATEMENT.', 'E1: an attachment that is wrong is told the right one');
 SELECT throws_ok('SELECT kb_guard()', NULL, NULL, 'E1: it is called as a trigger only');
 
 -- E1: types of the account column, one that has moved, and generated ones
@@ -261,15 +332,18 @@ BEGIN
 	RAISE SQLSTATE 'UNDO0';
 EXCEPTION WHEN SQLSTATE 'UNDO0' THEN RETURN 'through'; WHEN OTHERS THEN RETURN SQLSTATE;
 END $$;
-SELECT is(public.typed(kind, 1) || ' ' || public.typed(kind, 5), 'through KB003', format('E1: column %s', kind)) FROM unnest('{a,b,c,d}'::text[]) AS kind;
+SELECT is(public.typed(kind, 1) || ' ' || public.typed(kind, 5), 'through KB003', format('E1: column %s', kind))
+	FROM unnest('{a,b,c,d}'::text[]) AS kind;
 CREATE TABLE public.generated (id int, customer bigint, account_id bigint GENERATED ALWAYS AS (customer) STORED);
 INSERT INTO public.generated VALUES (1, 1);
 SELECT public.guard('public.generated', 'AFTER')
 \g /dev/null
-SELECT is(public.try('UPDATE public.generated SET customer = 5') || ' ' || public.try('UPDATE public.generated SET customer = 2'), 'KB003 through', 'E1: a generated account column, AFTER');
+SELECT is(public.try('UPDATE public.generated SET customer = 5') || ' '
+	|| public.try('UPDATE public.generated SET customer = 2'), 'KB003 through', 'E1: a generated account column, AFTER');
 DROP TRIGGER guard ON public.generated;
 CREATE TRIGGER guard BEFORE UPDATE ON public.generated FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard('account_id');
-SELECT isnt(public.try('UPDATE public.generated SET customer = 5'), 'through', 'E1: a generated account column, BEFORE: not known yet, so refused');
+SELECT isnt(public.try('UPDATE public.generated SET customer = 5'), 'through',
+	'E1: a generated account column, BEFORE: not known yet, so refused');
 
 -- E1: one look-up for each account and statement
 CREATE FUNCTION public.lookups() RETURNS bigint LANGUAGE sql AS $$
@@ -292,7 +366,8 @@ EXCEPTION WHEN SQLSTATE 'UNDO0' THEN
 END $$;
 SELECT public.lookups_of('INSERT INTO public.before_row VALUES (99, 1)')
 \g /dev/null
-SELECT is(public.lookups_of(format(statement, tab), acting, member), expected, format('E1: look-ups of %s: %s', form, statement)) FROM public.form, (VALUES
+SELECT is(public.lookups_of(format(statement, tab), acting, member), expected,
+	format('E1: look-ups of %s: %s', form, statement)) FROM public.form, (VALUES
 	('INSERT INTO %s SELECT 100 + n, 1, NULL FROM generate_series(1, 1000) AS n', NULL, NULL, 1::bigint),
 	('INSERT INTO %s SELECT 100 + n, 1 + n %% 2, NULL FROM generate_series(1, 1000) AS n', NULL, NULL, 2),
 	('INSERT INTO %s SELECT 100 + n, 1 + n %% 4, NULL FROM generate_series(1, 1000) AS n', NULL, NULL, 4),
@@ -334,7 +409,8 @@ BEGIN
 EXCEPTION WHEN SQLSTATE 'UNDO1' THEN
 	RETURN SQLERRM;
 END $$;
-SELECT is(public.parted(form, statement, acting, member), expected, format('E1: a partitioned table, %s: %s', form, statement)) FROM public.form, (VALUES
+SELECT is(public.parted(form, statement, acting, member), expected,
+	format('E1: a partitioned table, %s: %s', form, statement)) FROM public.form, (VALUES
 	('INSERT INTO public.parted VALUES (9, 1, ''2026-11-11''), (9, 2, ''2026-12-11''), (9, 1, ''2026-12-11'')', NULL, NULL, 'through'),
 	('INSERT INTO public.parted VALUES (9, 1, ''2026-11-11''), (9, 5, ''2026-12-11'')', NULL, NULL, 'KB003'),
 	('INSERT INTO public.parted VALUES (9, 5, ''2026-11-11'')', NULL, NULL, 'KB003'),
@@ -348,7 +424,8 @@ SELECT is(public.parted(form, statement, acting, member), expected, format('E1: 
 	('DELETE FROM public.parted WHERE account_id = 2', 1, 'own', 'KB003'),
 	('COPY public.parted FROM PROGRAM ''printf "9\t1\t2026-11-11\n9\t5\t2026-12-11\n"''', NULL, NULL, 'KB003')
 ) AS t (statement, acting, member, expected);
-SELECT is(public.parted(form, 'INSERT INTO public.parted_1 VALUES (''2026-11-11'', 5, 9)', NULL, NULL), CASE form WHEN 'statement' THEN 'through' ELSE 'KB003' END,
+SELECT is(public.parted(form, 'INSERT INTO public.parted_1 VALUES (''2026-11-11'', 5, 9)', NULL, NULL),
+	CASE form WHEN 'statement' THEN 'through' ELSE 'KB003' END,
 	format('E1: written past the parent, %s', form)) FROM public.form;
 
 -- E1: foreign keys that cascade
@@ -364,7 +441,8 @@ BEGIN
 EXCEPTION WHEN SQLSTATE 'UNDO1' THEN
 	RETURN SQLERRM;
 END $$;
-SELECT is(public.cascaded(form, statement, acting, member), expected, format('E1: a foreign key that cascades, %s: %s', form, statement)) FROM public.form, (VALUES
+SELECT is(public.cascaded(form, statement, acting, member), expected,
+	format('E1: a foreign key that cascades, %s: %s', form, statement)) FROM public.form, (VALUES
 	('DELETE FROM public.recipient WHERE id = 1', NULL, NULL, 'through'),
 	('DELETE FROM public.recipient WHERE id = 5', NULL, NULL, 'KB003'),
 	('DELETE FROM public.recipient WHERE id = 2', 1, 'own', 'KB003'),
@@ -376,7 +454,8 @@ SELECT is(public.cascaded(form, statement, acting, member), expected, format('E1
 -- E1: a constraint trigger that waits for the end of the transaction
 
 CREATE TABLE public.deferred (account_id bigint);
-CREATE CONSTRAINT TRIGGER guard AFTER INSERT ON public.deferred DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
+CREATE CONSTRAINT TRIGGER guard AFTER INSERT ON public.deferred DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+	EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
 CREATE FUNCTION public.at_the_end(VARIADIC statements text[]) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	s text;
@@ -392,8 +471,10 @@ SELECT is(public.at_the_end(VARIADIC statements), expected, 'E1: deferred: ' || 
 	(ARRAY['INSERT INTO public.deferred VALUES (1)'], 'KB003'),
 	(ARRAY['INSERT INTO public.deferred VALUES (1)', 'SELECT kbilling.kb_act_as(1, ''own'')'], 'through'),
 	(ARRAY['SELECT kbilling.kb_act_as(5, ''own'')', 'INSERT INTO public.deferred VALUES (5)'], 'KB003'),
-	(ARRAY['SELECT kbilling.kb_act_as(5, ''own'')', 'INSERT INTO public.deferred VALUES (5)', 'SELECT kbilling.kb_apply_topup(5, ''5 USD'', ''card'', ''x'')'], 'through'),
-	(ARRAY['SELECT kbilling.kb_act_as(1, ''own'')', 'INSERT INTO public.deferred VALUES (1)', 'SELECT kbilling.kb_adjust(1, ''-1 USD'', ''x'', ''x'')'], 'through'),
+	(ARRAY['SELECT kbilling.kb_act_as(5, ''own'')', 'INSERT INTO public.deferred VALUES (5)',
+		'SELECT kbilling.kb_apply_topup(5, ''5 USD'', ''card'', ''x'')'], 'through'),
+	(ARRAY['SELECT kbilling.kb_act_as(1, ''own'')', 'INSERT INTO public.deferred VALUES (1)',
+		'SELECT kbilling.kb_adjust(1, ''-1 USD'', ''x'', ''x'')'], 'through'),
 	(ARRAY['SELECT kbilling.kb_act_as(1, ''own'')', 'INSERT INTO public.deferred VALUES (1), (2)'], 'KB003')
 ) AS t (statements, expected);
 BEGIN;
@@ -401,13 +482,15 @@ SELECT kb_act_as(1, 'own')
 \g /dev/null
 INSERT INTO public.deferred VALUES (1);
 COMMIT;
-SELECT is((SELECT count(*) FROM public.deferred), 1::bigint, 'E4: the member acts until the transaction has ended, the triggers that wait for it too');
+SELECT is((SELECT count(*) FROM public.deferred), 1::bigint,
+	'E4: the member acts until the transaction has ended, the triggers that wait for it too');
 
 -- E1: a later BEFORE trigger of the application has the last word; AFTER sees what is written
 CREATE FUNCTION public.move() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.account_id = 5; RETURN NEW; END';
 CREATE TRIGGER zz_move BEFORE INSERT ON public.after_row FOR EACH ROW EXECUTE FUNCTION public.move();
 CREATE TRIGGER zz_move BEFORE INSERT ON public.by_statement FOR EACH ROW EXECUTE FUNCTION public.move();
-SELECT is(public.try('INSERT INTO public.after_row VALUES (99, 1)') || ' ' || public.try('INSERT INTO public.by_statement VALUES (99, 1)'), 'KB003 KB003', 'E1: a guard AFTER sees the rows as they are written');
+SELECT is(public.try('INSERT INTO public.after_row VALUES (99, 1)') || ' '
+	|| public.try('INSERT INTO public.by_statement VALUES (99, 1)'), 'KB003 KB003', 'E1: a guard AFTER sees the rows as they are written');
 DROP TRIGGER zz_move ON public.after_row;
 DROP TRIGGER zz_move ON public.by_statement;
 
@@ -436,7 +519,8 @@ BEGIN
 EXCEPTION WHEN SQLSTATE 'UNDO1' THEN
 	RETURN SQLERRM;
 END $$;
-SELECT is((SELECT string_agg(stage || ' ' || CASE public.sight(account_id, member, r) WHEN 'text ' || account_id THEN 'seen' WHEN 'none' THEN 'none' ELSE 'wrong' END, ', ' ORDER BY account_id)
+SELECT is((SELECT string_agg(stage || ' ' || CASE public.sight(account_id, member, r) WHEN 'text ' || account_id THEN 'seen'
+	WHEN 'none' THEN 'none' ELSE 'wrong' END, ', ' ORDER BY account_id)
 		FROM public.stage_account), expected, format('E2, S3: what %s sees, as %s', coalesce(member, 'nobody'), r))
 FROM unnest('{kbilling_guard_plain,kbilling_guard_app}'::text[]) AS r, (VALUES
 	(NULL, 'ok none, grace none, remind none, restrict none, blocked none, deferred none, deleted none, closing none'),
@@ -446,14 +530,17 @@ FROM unnest('{kbilling_guard_plain,kbilling_guard_app}'::text[]) AS r, (VALUES
 ) AS t (member, expected);
 
 -- E2: it never raises
-SELECT is(kb_can_use(account), false, format('E2: false without a member: %s', account)) FROM unnest(ARRAY[NULL, 1, 0, -1, 404, 9223372036854775807, -9223372036854775808]::bigint[]) AS account;
+SELECT is(kb_can_use(account), false, format('E2: false without a member: %s', account))
+	FROM unnest(ARRAY[NULL, 1, 0, -1, 404, 9223372036854775807, -9223372036854775808]::bigint[]) AS account;
 BEGIN;
 SELECT kb_act_as(1, 'own')
 \g /dev/null
-SELECT is(kb_can_use(account), account IS NOT DISTINCT FROM 1, format('E2: for a member of account 1: %s', account)) FROM unnest(ARRAY[NULL, 1, 2, 0, -1, 404, 9223372036854775807, -9223372036854775808]::bigint[]) AS account;
+SELECT is(kb_can_use(account), account IS NOT DISTINCT FROM 1, format('E2: for a member of account 1: %s', account))
+	FROM unnest(ARRAY[NULL, 1, 2, 0, -1, 404, 9223372036854775807, -9223372036854775808]::bigint[]) AS account;
 SET LOCAL ROLE kbilling_guard_plain;
 SELECT ok(kb_can_use(1) AND NOT kb_can_use(2), 'E2: a role without any right on kbilling may ask');
-SELECT is((SELECT string_agg(s, ',') FROM unnest(ARRAY['SELECT kbilling_internal.kb_may_use()']) AS q, public.try(q) AS s), '42501', 'E2: but not look itself');
+SELECT is((SELECT string_agg(s, ',') FROM unnest(ARRAY['SELECT kbilling_internal.kb_may_use()']) AS q, public.try(q) AS s),
+	'42501', 'E2: but not look itself');
 SELECT is(public.try(statement), expected, 'E2: of the rows in sight: ' || statement) FROM (VALUES
 	('INSERT INTO public.doc VALUES (1, ''mine'')', 'through'),
 	('INSERT INTO public.doc VALUES (2, ''not mine'')', '42501'),
@@ -462,15 +549,20 @@ SELECT is(public.try(statement), expected, 'E2: of the rows in sight: ' || state
 ) AS t (statement, expected);
 RESET ROLE;
 ROLLBACK;
-SELECT is(public.try('DO $$ BEGIN PERFORM kbilling.kb_remove_member(1, ''emp''); ASSERT NOT kbilling.kb_can_use(1); END $$', 1, 'emp'), 'through', 'E2: a member that has been removed since');
-SELECT is(public.try('DO $$ BEGIN PERFORM kbilling.kb_set_role(4, ''emp'', ''admin''); ASSERT NOT kbilling.kb_can_use(4); END $$', 4, 'emp'), 'through', 'E2: a member whose role has changed since');
+SELECT is(public.try('DO $$ BEGIN PERFORM kbilling.kb_remove_member(1, ''emp''); ASSERT NOT kbilling.kb_can_use(1); END $$',
+	1, 'emp'), 'through', 'E2: a member that has been removed since');
+SELECT is(public.try('DO $$ BEGIN PERFORM kbilling.kb_set_role(4, ''emp'', ''admin''); ASSERT NOT kbilling.kb_can_use(4); '
+	'END $$', 4, 'emp'), 'through', 'E2: a member whose role has changed since');
 
 -- E2: decided once a statement
 CREATE TABLE public.many (account_id bigint);
 INSERT INTO public.many SELECT 1 + n % 3 FROM generate_series(1, 3000) AS n;
-SELECT is(public.lookups_of('SELECT count(*) FROM public.many WHERE kbilling.kb_can_use(account_id)', 1, 'own'), 1::bigint, 'E2: one look-up for 3,000 rows');
-SELECT is(public.lookups_of('SELECT count(*) FROM public.many WHERE kbilling.kb_can_use(account_id)'), 0::bigint, 'E2: none without a member');
-SELECT is(public.lookups_of('SELECT count(*) FROM generate_series(2, 1000) AS a WHERE kbilling.kb_can_use(a)', 1, 'own'), 0::bigint, 'E2: none for other accounts');
+SELECT is(public.lookups_of('SELECT count(*) FROM public.many WHERE kbilling.kb_can_use(account_id)', 1, 'own'), 1::bigint,
+	'E2: one look-up for 3,000 rows');
+SELECT is(public.lookups_of('SELECT count(*) FROM public.many WHERE kbilling.kb_can_use(account_id)'), 0::bigint,
+	'E2: none without a member');
+SELECT is(public.lookups_of('SELECT count(*) FROM generate_series(2, 1000) AS a WHERE kbilling.kb_can_use(a)', 1, 'own'),
+	0::bigint, 'E2: none for other accounts');
 
 -- E2: a prepared statement, before and after the debt is paid, and by nobody
 PREPARE seen AS SELECT body FROM public.doc;
@@ -495,7 +587,8 @@ DEALLOCATE seen;
 
 -- E2: a function called in a loop while the balance changes
 CREATE FUNCTION public.can(bigint) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN kbilling.kb_can_use($1); END';
-CREATE FUNCTION public.can_see(bigint) RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM public.many WHERE account_id = $1 AND kbilling.kb_can_use(account_id)); END';
+CREATE FUNCTION public.can_see(bigint) RETURNS bigint LANGUAGE plpgsql
+	AS 'BEGIN RETURN (SELECT count(*) FROM public.many WHERE account_id = $1 AND kbilling.kb_can_use(account_id)); END';
 CREATE FUNCTION public.watched() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	saw text = '';
@@ -548,14 +641,17 @@ SET LOCAL parallel_tuple_cost = 0;
 SET LOCAL min_parallel_table_scan_size = 0;
 SET LOCAL max_parallel_workers_per_gather = 4;
 SELECT is((SELECT count(*) FROM public.many WHERE kb_can_use(account_id)), 1000::bigint, 'E2: a parallel query sees the same rows');
-SELECT is((SELECT count(*) FROM public.many JOIN public.doc USING (account_id) WHERE kb_can_use(account_id)), 1000::bigint, 'E2: a parallel join too');
-SELECT is((SELECT count(*) FROM public.many WHERE kb_acting_account() = 1 AND kb_acting_member() = 'own'), 3000::bigint, 'E4: and knows who acts');
+SELECT is((SELECT count(*) FROM public.many JOIN public.doc USING (account_id) WHERE kb_can_use(account_id)), 1000::bigint,
+	'E2: a parallel join too');
+SELECT is((SELECT count(*) FROM public.many WHERE kb_acting_account() = 1 AND kb_acting_member() = 'own'), 3000::bigint,
+	'E4: and knows who acts');
 ROLLBACK;
 
 -- E4: how long it lasts
 
 CREATE TABLE public.acted (n int GENERATED ALWAYS AS IDENTITY, why text, acting text);
-CREATE FUNCTION public.acting() RETURNS text LANGUAGE sql AS $$ SELECT coalesce(kbilling.kb_acting_account() || ' ' || kbilling.kb_acting_member(), 'nobody') $$;
+CREATE FUNCTION public.acting() RETURNS text LANGUAGE sql
+	AS $$ SELECT coalesce(kbilling.kb_acting_account() || ' ' || kbilling.kb_acting_member(), 'nobody') $$;
 SELECT is(public.acting(), 'nobody', 'E4: at first nobody acts');
 SELECT kb_act_as(1, 'own')
 \g /dev/null
@@ -608,8 +704,8 @@ RELEASE a;
 SELECT is(public.acting(), '2 adm', 'E4: released twice');
 ROLLBACK TO a;
 SELECT is(public.acting(), '1 own', 'E4: the outer savepoint of the same name');
-SELECT throws_ok($$SELECT kb_act_as(1, 'stranger')$$, 'KB004', '"stranger" is no member of account 1', 'E4: no member');
-SELECT throws_ok($$SELECT kb_act_as(1, '')$$, 'KB004', '"" is no member of account 1', 'E4: no name');
+SELECT throws_ok($$SELECT kb_act_as(1, 'stranger')$$, 'KB004', '"stranger" is not a member of account 1', 'E4: no member');
+SELECT throws_ok($$SELECT kb_act_as(1, '')$$, 'KB004', '"" is not a member of account 1', 'E4: no name');
 SELECT throws_ok($$SELECT kb_act_as(404, 'own')$$, 'KB001', 'account 404 does not exist', 'E4: no account');
 SELECT throws_ok($$SELECT kb_act_as(NULL, 'own')$$, '22004', NULL, 'E4: NULL account');
 SELECT throws_ok($$SELECT kb_act_as(1, NULL)$$, '22004', NULL, 'E4: NULL member');
@@ -660,7 +756,8 @@ BEGIN
 	END LOOP;
 END $$;
 CALL public.rounds();
-SELECT is((SELECT string_agg(acting, ', ' ORDER BY n) FROM public.acted), 'nobody, 1 own, nobody, 3 own', 'E4: a procedure that commits acts for nobody afterwards');
+SELECT is((SELECT string_agg(acting, ', ' ORDER BY n) FROM public.acted), 'nobody, 1 own, nobody, 3 own',
+	'E4: a procedure that commits acts for nobody afterwards');
 -- two-phase commit, where the server has it
 SELECT current_setting('max_prepared_transactions')::int > 0 AS two_phase
 \gset
@@ -688,20 +785,27 @@ BEGIN
 	RETURN public.acting() || CASE WHEN kbilling.kb_can_use(1) THEN ', in sight' ELSE '' END;
 END $$;
 SELECT is(public.forge(statement), 'nobody', 'E4: not by ' || statement) FROM unnest(ARRAY[
-	'SET kbilling.account_id = 1', 'SET kbilling.member = ''own''', 'SET kbilling.actor = ''1 own''', 'SET LOCAL kbilling.acting_account = 1',
+	'SET kbilling.account_id = 1', 'SET kbilling.member = ''own''', 'SET kbilling.actor = ''1 own''',
+	'SET LOCAL kbilling.acting_account = 1',
 	'SELECT set_config(''kbilling.acting_account'', ''1'', false)', 'SELECT set_config(''kbilling.acting_member'', ''own'', true)',
-	'SET SESSION AUTHORIZATION kbilling_guard_plain', 'RESET SESSION AUTHORIZATION', 'SET ROLE kbilling_guard_plain', 'RESET ROLE', 'RESET ALL', 'DISCARD PLANS',
-	'ALTER ROLE kbilling_guard_forger SET kbilling.member = ''own''', 'ALTER DATABASE postgres SET kbilling.member = ''own''']) AS statement;
+	'SET SESSION AUTHORIZATION kbilling_guard_plain', 'RESET SESSION AUTHORIZATION', 'SET ROLE kbilling_guard_plain',
+	'RESET ROLE', 'RESET ALL', 'DISCARD PLANS',
+	'ALTER ROLE kbilling_guard_forger SET kbilling.member = ''own''',
+		'ALTER DATABASE postgres SET kbilling.member = ''own''']) AS statement;
 RESET ALL;
 SET search_path = kbilling, public;
 SET kbilling.clock = '2026-11-20 10:00+00';
 SET SESSION AUTHORIZATION kbilling_guard_forger;
 SELECT is(public.forge(statement), 'nobody', 'E4: not by a role without the right, with ' || statement) FROM unnest(ARRAY[
-	'SELECT kbilling.kb_act_as(1, ''own'')', 'SET kbilling.member = ''own''', 'SELECT set_config(''kbilling.acting_account'', ''1'', false)',
-	'ALTER ROLE kbilling_guard_forger SET kbilling.member = ''own''', 'CREATE FUNCTION pg_temp.kb_act_as(bigint, text) RETURNS void LANGUAGE sql AS ''SELECT kbilling.kb_act_as($1, $2)''; SELECT pg_temp.kb_act_as(1, ''own'')',
+	'SELECT kbilling.kb_act_as(1, ''own'')', 'SET kbilling.member = ''own''',
+	'SELECT set_config(''kbilling.acting_account'', ''1'', false)',
+	'ALTER ROLE kbilling_guard_forger SET kbilling.member = ''own''',
+	'CREATE FUNCTION pg_temp.kb_act_as(bigint, text) RETURNS void LANGUAGE sql AS ''SELECT kbilling.kb_act_as($1, $2)''; '
+	'SELECT pg_temp.kb_act_as(1, ''own'')',
 	'CREATE FUNCTION pg_temp.act(bigint, text) RETURNS void LANGUAGE c AS ''kbilling'', ''kb_act_as''; SELECT pg_temp.act(1, ''own'')',
 	'SET ROLE kbilling_guard_app; SELECT kbilling.kb_act_as(1, ''own'')', 'SELECT kbilling_internal.kb_may_use()',
-	'INSERT INTO kbilling.member VALUES (1, ''forger'', ''owner'')', 'ALTER FUNCTION kbilling.kb_act_as(bigint, text) OWNER TO kbilling_guard_forger',
+	'INSERT INTO kbilling.member VALUES (1, ''forger'', ''owner'')',
+	'ALTER FUNCTION kbilling.kb_act_as(bigint, text) OWNER TO kbilling_guard_forger',
 	'CREATE OR REPLACE FUNCTION kbilling.kb_can_use(bigint) RETURNS boolean LANGUAGE sql AS ''SELECT true''']) AS statement;
 RESET SESSION AUTHORIZATION;
 -- and who acts stays the same, whoever the session is
@@ -709,7 +813,9 @@ BEGIN;
 SELECT kb_act_as(1, 'own')
 \g /dev/null
 SET LOCAL ROLE kbilling_guard_forger;
-SELECT is(public.forge(statement), '1 own, in sight', 'E4: it stays with ' || statement) FROM unnest(ARRAY['SELECT kbilling.kb_act_as(2, ''own'')', 'SET search_path = public', 'SELECT 1 / 0', 'SET ROLE kbilling_guard_plain', 'SET SESSION AUTHORIZATION kbilling_guard_plain', 'RESET SESSION AUTHORIZATION']) AS statement;
+SELECT is(public.forge(statement), '1 own, in sight', 'E4: it stays with ' || statement)
+	FROM unnest(ARRAY['SELECT kbilling.kb_act_as(2, ''own'')', 'SET search_path = public', 'SELECT 1 / 0',
+	'SET ROLE kbilling_guard_plain', 'SET SESSION AUTHORIZATION kbilling_guard_plain', 'RESET SESSION AUTHORIZATION']) AS statement;
 ROLLBACK;
 SELECT is(public.acting(), 'nobody', 'E4: until the transaction ends');
 
@@ -723,6 +829,7 @@ ANALYZE public.indexed;
 \ir ../include/plan.sql
 SELECT matches(pg_temp.plan_of('SELECT * FROM public.indexed WHERE kbilling.kb_can_use(account_id)'), 'account_id = kb_acting_account\(\)',
 	'E2: the planner takes kb_can_use to an index on the account');
-SELECT unalike(pg_temp.plan_of('SELECT * FROM public.indexed WHERE kbilling.kb_can_use(id)'), '%kb_acting_account%', 'E2: and not to one that begins with something else');
+SELECT unalike(pg_temp.plan_of('SELECT * FROM public.indexed WHERE kbilling.kb_can_use(id)'), '%kb_acting_account%',
+	'E2: and not to one that begins with something else');
 
 SELECT * FROM finish();

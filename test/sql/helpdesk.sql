@@ -14,18 +14,26 @@ SELECT no_plan();
 
 CREATE TEMP TABLE own AS SELECT c.* FROM pg_class AS c WHERE c.relnamespace = 'helpdesk'::regnamespace AND c.relkind = 'r';
 SELECT is((SELECT array_agg(relname ORDER BY relname) FROM own), '{message,ticket}', 'the example has two tables');
-SELECT is_empty('SELECT relname FROM own WHERE NOT relrowsecurity OR NOT relforcerowsecurity', 'E2: both have row security, for their owner too');
+SELECT is_empty('SELECT relname FROM own WHERE NOT relrowsecurity OR NOT relforcerowsecurity',
+	'E2: both have row security, for their owner too');
 SELECT is_empty($$SELECT relname, event FROM own, unnest('{INSERT,UPDATE,DELETE}'::text[]) AS event
-		WHERE NOT EXISTS (SELECT FROM information_schema.triggers WHERE (event_object_schema, event_object_table, event_manipulation) = ('helpdesk', relname, event)
-			AND action_statement LIKE '%kb_guard(''account_id'', ''member'')')$$, 'E1: and a guard against each kind of write that no member does');
+		WHERE NOT EXISTS (SELECT FROM information_schema.triggers WHERE (event_object_schema, event_object_table,
+			event_manipulation) = ('helpdesk', relname, event)
+			AND action_statement LIKE '%kb_guard(''account_id'', ''member'')')$$,
+				'E1: and a guard against each kind of write that no member does');
 SELECT is_empty($$SELECT o.relname FROM own AS o, aclexplode(o.relacl) AS a WHERE a.grantee = 0$$, 'no table is open to PUBLIC');
-SELECT is_empty($$SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a WHERE n.nspname = 'helpdesk' AND a.grantee = 0$$, 'nor is the schema');
-SELECT is_empty($$SELECT relname, p FROM own, unnest('{TRUNCATE,REFERENCES,TRIGGER}'::text[]) AS p WHERE has_table_privilege('helpdesk_app', oid, p)$$,
+SELECT is_empty($$SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a WHERE n.nspname = 'helpdesk' AND a.grantee = 0$$,
+	'nor is the schema');
+SELECT is_empty($$SELECT relname, p FROM own, unnest('{TRUNCATE,REFERENCES,TRIGGER}'::text[]) AS p
+	WHERE has_table_privilege('helpdesk_app', oid, p)$$,
 	'the app can neither empty a table nor change what guards it');
-SELECT is_empty($$SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN (SELECT oid FROM own) AND attname IN ('account_id', 'ticket_id')
+SELECT is_empty($$SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN (SELECT oid FROM own)
+	AND attname IN ('account_id', 'ticket_id')
 		AND has_column_privilege('helpdesk_app', attrelid, attname, 'UPDATE')$$, 'and move no row');
-SELECT is((SELECT string_agg(c.relname || ' ' || p, ', ' ORDER BY c.relname, p) FROM pg_class AS c, unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) AS p
-		WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'v') AND has_table_privilege('helpdesk_app', c.oid, p)),
+SELECT is((SELECT string_agg(c.relname || ' ' || p, ', ' ORDER BY c.relname, p) FROM pg_class AS c,
+	unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) AS p
+		WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'v')
+			AND has_table_privilege('helpdesk_app', c.oid, p)),
 	'bonus_tier SELECT, price SELECT, service SELECT, tariff SELECT', 'E: of kbilling''s tables it reads prices');
 
 -- Two companies: Acme, with an owner, an admin and an employee, pays 20.00 ahead, and Bolt 100.00
@@ -39,9 +47,11 @@ SELECT lives_ok(format('EXECUTE set_seats (%s, 2)', :acme_account_id), 'two seat
 EXECUTE pay (:acme_account_id, 'olena', '20.00 USD', 'card') \gset acme_
 EXECUTE pay (:bolt_account_id, 'bob', '100.00 USD', 'card') \gset bolt_
 SELECT results_eq(format('EXECUTE paid (%s, %s, ''20.00 USD'', ''card'', ''pi_1'')', :acme_account_id, :acme_payment_id),
-	$$VALUES ('20.00 USD'::kb_money, '0.00 USD'::kb_money, '20.00 USD'::kb_money, 'ok'::kb_stage, 'ok'::kb_stage, false)$$, 'T2: Acme has paid');
+	$$VALUES ('20.00 USD'::kb_money, '0.00 USD'::kb_money, '20.00 USD'::kb_money, 'ok'::kb_stage, 'ok'::kb_stage, false)$$,
+	'T2: Acme has paid');
 SELECT results_eq(format('EXECUTE paid (%s, %s, ''100.00 USD'', ''card'', ''pi_2'')', :bolt_account_id, :bolt_payment_id),
-	$$VALUES ('100.00 USD'::kb_money, '5.00 USD'::kb_money, '105.00 USD'::kb_money, 'ok'::kb_stage, 'ok'::kb_stage, false)$$, 'T5: and Bolt, with a bonus');
+	$$VALUES ('100.00 USD'::kb_money, '5.00 USD'::kb_money, '105.00 USD'::kb_money, 'ok'::kb_stage, 'ok'::kb_stage, false)$$,
+	'T5: and Bolt, with a bonus');
 
 -- 120 messages; one of them goes to six people instead of one, five are deleted: 120 units again
 
@@ -54,23 +64,28 @@ SELECT array_agg('message ' || i) AS bodies FROM generate_series(1, 120) AS i \g
 EXECUTE send_messages (:acme_account_id, :acme_ticket_id, :'bodies');
 UPDATE helpdesk.message SET recipients = 6 WHERE body = 'message 7';
 DELETE FROM helpdesk.message WHERE body IN ('message 1', 'message 20', 'message 21', 'message 22', 'message 120');
-SELECT results_eq('EXECUTE tickets', format($$VALUES (%1$s::bigint, 'Printer on fire', true), (%1$s + 1, 'No coffee', false)$$, :acme_ticket_id), 'Acme''s tickets');
-SELECT results_eq(format('SELECT count(*), sum(recipients) FROM helpdesk.message WHERE ticket_id = %s', :acme_ticket_id), 'VALUES (115::bigint, 120::bigint)', 'and messages');
+SELECT results_eq('EXECUTE tickets',
+	format($$VALUES (%1$s::bigint, 'Printer on fire', true), (%1$s + 1, 'No coffee', false)$$, :acme_ticket_id), 'Acme''s tickets');
+SELECT results_eq(format('SELECT count(*), sum(recipients) FROM helpdesk.message WHERE ticket_id = %s', :acme_ticket_id),
+	'VALUES (115::bigint, 120::bigint)', 'and messages');
 COMMIT;
 BEGIN;
 EXECUTE act_as (:bolt_account_id, 'bob') \g /dev/null
 EXECUTE open_ticket (:bolt_account_id, 'Merger with Acme') \gset bolt_
 EXECUTE send_messages (:bolt_account_id, :bolt_ticket_id, '{not a word to anyone}');
-SELECT results_eq(format('EXECUTE messages (%s)', :bolt_ticket_id), $$SELECT max(message_id), 1, 'not a word to anyone' FROM helpdesk.message$$, 'Bolt''s message');
+SELECT results_eq(format('EXECUTE messages (%s)', :bolt_ticket_id),
+	$$SELECT max(message_id), 1, 'not a word to anyone' FROM helpdesk.message$$, 'Bolt''s message');
 COMMIT;
 
 -- Nobody: a transaction that does not say for whom it acts, after one that did
 
 SELECT is_empty('EXECUTE tickets', 'E4: without kb_act_as no ticket is seen');
 SELECT is_empty('SELECT FROM helpdesk.message', 'E4: and no message');
-SELECT throws_ok(format('EXECUTE open_ticket (%s, ''x'')', :acme_account_id), 'KB003', format('nothing is written for account %s without a member', :acme_account_id),
+SELECT throws_ok(format('EXECUTE open_ticket (%s, ''x'')', :acme_account_id), 'KB003',
+	format('nothing may be written for account %s without a member', :acme_account_id),
 	'E1, E4: nothing is written: the guard of rows says so');
-SELECT throws_ok(format('EXECUTE send_messages (%s, %s, ''{x}'')', :acme_account_id, :acme_ticket_id), '42501', NULL, 'E1, E4: nor in bulk: row security comes first');
+SELECT throws_ok(format('EXECUTE send_messages (%s, %s, ''{x}'')', :acme_account_id, :acme_ticket_id), '42501', NULL,
+	'E1, E4: nor in bulk: row security comes first');
 WITH changed AS (UPDATE helpdesk.ticket SET closed = true RETURNING 1) SELECT is(count(*), 0::bigint, 'E4: nor changed') FROM changed;
 WITH gone AS (DELETE FROM helpdesk.message RETURNING 1) SELECT is(count(*), 0::bigint, 'E4: nor deleted') FROM gone;
 
@@ -84,9 +99,11 @@ FROM (VALUES
 	(format('EXECUTE act_as (%s, ''bob'')', :acme_account_id), 'KB004', 'E4: nor as somebody who is none of hers'),
 	(format('EXECUTE open_ticket (%s, ''x'')', :bolt_account_id), 'KB003', 'E1: a ticket for another account'),
 	(format('EXECUTE send_messages (%s, %s, ''{x}'')', :bolt_account_id, :bolt_ticket_id), '42501', 'E2: a message for another account'),
-	(format('EXECUTE send_messages (%s, %s, ''{x}'')', :acme_account_id, :bolt_ticket_id), '23503', 'a message of hers on another account''s ticket'),
+	(format('EXECUTE send_messages (%s, %s, ''{x}'')', :acme_account_id, :bolt_ticket_id), '23503',
+		'a message of hers on another account''s ticket'),
 	(format('UPDATE helpdesk.ticket SET account_id = %s', :bolt_account_id), '42501', 'a ticket given away'),
-	('INSERT INTO helpdesk.ticket (account_id, ticket_id, subject) OVERRIDING SYSTEM VALUE VALUES (1, 1, ''x'')', '42501', 'a number of her own'),
+	('INSERT INTO helpdesk.ticket (account_id, ticket_id, subject) OVERRIDING SYSTEM VALUE VALUES (1, 1, ''x'')', '42501',
+		'a number of her own'),
 	('DELETE FROM helpdesk.ticket', '42501', 'a ticket deleted'),
 	('SET kbilling.member = ''bob''', '42602', 'E4: the member by SET'),
 	('SET kbilling.acting_member = ''bob''', '42602', 'E4: under another name'),
@@ -121,7 +138,8 @@ SELECT is(kb_acting_account() || ' ' || kb_acting_member(), :'acme_account_id' |
 ROLLBACK;
 RESET ROLE;
 
--- Days of the debt, with the stage and what comes next; by hand, from S2 and S3.  19.00 + 2 x 5.00 + 20 x 0.05 = 30.00 for November, less 20.00.
+-- Days of the debt, with the stage and what comes next; by hand, from S2 and S3.  19.00 + 2 x 5.00 + 20 x 0.05 = 30.00
+-- for November, less 20.00.
 
 CREATE TEMP TABLE debt (from_day int, to_day int, stage kb_stage, due kb_money, next_stage kb_stage, next_on date);
 INSERT INTO debt VALUES
@@ -130,7 +148,8 @@ INSERT INTO debt VALUES
 	( 4,  6, 'remind',   '10.00 USD', 'restrict', '2026-12-07'),
 	( 7,  9, 'restrict', '10.00 USD', 'blocked',  '2026-12-10'),
 	(10, 12, 'blocked',  '10.00 USD', NULL,       NULL);
-CREATE TEMP TABLE expected (from_day int, to_day int, member text, access kb_access, reads boolean, writes boolean, pays boolean, reminded_of text);
+CREATE TEMP TABLE expected (from_day int, to_day int, member text, access kb_access, reads boolean, writes boolean,
+	pays boolean, reminded_of text);
 INSERT INTO expected VALUES
 	( 0,  3, 'olena', 'full',               true,  true,  true,  NULL),
 	( 0,  3, 'ann',   'full',               true,  true,  true,  NULL),
@@ -153,7 +172,8 @@ INSERT INTO company VALUES
 -- What a member does on a visit, and what should come of it: one cell each, for \gexec
 CREATE TEMP VIEW visit AS
 SELECT day, at, member, cells.*
-FROM (SELECT n AS day, n AS as_on_day, date '2026-11-30' + n + time '12:00' AS at, format('day %s', n) AS which FROM generate_series(0, 12) AS n
+FROM (SELECT n AS day, n AS as_on_day, date '2026-11-30' + n + time '12:00' AS at, format('day %s', n) AS which
+	FROM generate_series(0, 12) AS n
 	UNION ALL VALUES (13, 0, timestamp '2026-12-12 13:00', 'day 12, paid'), (14, 0, '2026-12-13 12:00', 'the day after')) AS visit
 JOIN expected AS e ON as_on_day BETWEEN e.from_day AND e.to_day
 JOIN debt AS d ON CASE member WHEN 'bob' THEN 0 ELSE as_on_day END BETWEEN d.from_day AND d.to_day
@@ -164,11 +184,14 @@ LATERAL (SELECT
 	'CALL kb_sweep()' AS sweep,
 	'SET ROLE helpdesk_app' AS app,
 	format('SELECT results_eq(%L, %L, %L)', format('EXECUTE login (%s, %L)', account_id, member),
-		format('VALUES (%L::kb_stage, %L::kb_access, %L::kb_money, %L::kb_stage, %L::date, NULL::date)', stage, access, due, next_stage, next_on), who || 'login (S2, S3)') AS login,
+		format('VALUES (%L::kb_stage, %L::kb_access, %L::kb_money, %L::kb_stage, %L::date, NULL::date)', stage, access, due,
+			next_stage, next_on), who || 'login (S2, S3)') AS login,
 	'BEGIN' AS request,
 	format('EXECUTE act_as (%s, %L)', account_id, member) AS act,
-	format('SELECT is((SELECT array_agg(subject ORDER BY subject) FROM helpdesk.ticket), %L, %L)', CASE WHEN reads THEN subjects END, who || 'tickets seen (E2)') AS tickets,
-	format('SELECT is((SELECT count(*) FROM helpdesk.message), %L, %L)', CASE WHEN reads THEN messages ELSE 0 END, who || 'messages seen (E2)') AS messages,
+	format('SELECT is((SELECT array_agg(subject ORDER BY subject) FROM helpdesk.ticket), %L, %L)',
+		CASE WHEN reads THEN subjects END, who || 'tickets seen (E2)') AS tickets,
+	format('SELECT is((SELECT count(*) FROM helpdesk.message), %L, %L)', CASE WHEN reads THEN messages ELSE 0 END,
+		who || 'messages seen (E2)') AS messages,
 	format('WITH changed AS (UPDATE helpdesk.ticket SET closed = NOT closed RETURNING 1) SELECT is(count(*), %L, %L) FROM changed',
 		CASE WHEN writes THEN cardinality(subjects) ELSE 0 END, who || 'tickets changed (E2)') AS change,
 	format('WITH gone AS (DELETE FROM helpdesk.message RETURNING 1) SELECT is(count(*), %L, %L) FROM gone',
@@ -179,8 +202,10 @@ LATERAL (SELECT
 		ELSE format('SELECT throws_ok(%L, ''KB003'', %L, %L)', message, denied, who || 'no message is sent (E1)') END AS send,
 	CASE WHEN pays THEN format('SELECT lives_ok(%L, %L)', payment, who || 'a payment is begun (T1)')
 		ELSE format('SELECT throws_ok(%L, ''KB004'', NULL, %L)', payment, who || 'no payment is begun (T1)') END AS pay,
-	format('SELECT is(kb_portal(%s, %L) ->> ''can_pay'', %L, %L)', account_id, member, pays::text, who || 'the way to the payment page (T1)') AS can_pay,
-	format('SELECT is(kb_portal(%s, %L) #>> ''{reminder,restricted_on}'', %L, %L)', account_id, member, reminded_of, who || 'the reminder (S3)') AS reminder,
+	format('SELECT is(kb_portal(%s, %L) ->> ''can_pay'', %L, %L)', account_id, member, pays::text,
+		who || 'the way to the payment page (T1)') AS can_pay,
+	format('SELECT is(kb_portal(%s, %L) #>> ''{reminder,restricted_on}'', %L, %L)', account_id, member, reminded_of,
+		who || 'the reminder (S3)') AS reminder,
 	'ROLLBACK' AS done,
 	'RESET ROLE' AS away
 	FROM (SELECT format('EXECUTE open_ticket (%s, ''x'')', account_id) AS ticket,
@@ -195,13 +220,16 @@ FROM visit WHERE day <= 12 ORDER BY day, member
 
 -- The bill
 
-SELECT results_eq(format('SELECT service, quantity, unit_price, amount FROM charge_line WHERE account_id = %s ORDER BY line_no', :acme_account_id),
-	$$VALUES ('base', 1::numeric, '19.00', '19.00 USD'::kb_money), ('messages', 120, '0.05 each free 100', '1.00 USD'), ('seat', 2, '5.00 each', '10.00 USD')$$,
+SELECT results_eq(format('SELECT service, quantity, unit_price, amount '
+	'FROM charge_line WHERE account_id = %s ORDER BY line_no', :acme_account_id),
+	$$VALUES ('base', 1::numeric, '19.00', '19.00 USD'::kb_money), ('messages', 120, '0.05 each free 100', '1.00 USD'),
+		('seat', 2, '5.00 each', '10.00 USD')$$,
 	'E3, C2: November''s bill of Acme: messages by recipient, as they were changed and deleted');
 SELECT results_eq(format('SELECT service, amount FROM charge_line WHERE account_id = %s ORDER BY line_no', :bolt_account_id),
 	$$VALUES ('base', '19.00 USD'::kb_money), ('messages', '0.00 USD')$$, 'E3: and of Bolt');
 
-SELECT is((SELECT active_at FROM activity WHERE account_id = :acme_account_id), '2026-12-09 12:00+00', 'D7: the last login that was let in is that of day 9');
+SELECT is((SELECT active_at FROM activity WHERE account_id = :acme_account_id), '2026-12-09 12:00+00',
+	'D7: the last login that was let in is that of day 9');
 
 -- What she is told
 
@@ -209,10 +237,14 @@ SELECT is((SELECT active_at FROM activity WHERE account_id = :acme_account_id), 
 SET ROLE helpdesk_app;
 BEGIN;
 EXECUTE act_as (:acme_account_id, 'olena') \g /dev/null
-SELECT is((SELECT concat_ws(' ', r.detail, r.hint) FROM pg_temp.raised(statement) r), 'Its stage is "blocked": 10.00 USD is due, since 2026-12-01; access is "denied" (S3). An owner or admin can top up at any time (T1); paying 10.00 USD gives full access back.',
+SELECT is((SELECT concat_ws(' ', r.detail, r.hint) FROM pg_temp.raised(statement) r),
+	'Its stage is "blocked": 10.00 USD is due since 2026-12-01; '
+	'access is "denied" (S3). An owner or admin can top up at any time (T1); paying 10.00 USD restores full access.',
 	'E1: why, how much, since when, and the way out: ' || statement)
-FROM unnest(ARRAY[format('EXECUTE open_ticket (%s, ''x'')', :acme_account_id), format('EXECUTE send_messages (%s, %s, ''{x}'')', :acme_account_id, :acme_ticket_id)]) AS statement;
-SELECT throws_ok(format('INSERT INTO helpdesk.message (account_id, ticket_id, body) VALUES (%s, %s, ''x'') RETURNING message_id', :acme_account_id, :acme_ticket_id), '42501', NULL,
+FROM unnest(ARRAY[format('EXECUTE open_ticket (%s, ''x'')', :acme_account_id),
+	format('EXECUTE send_messages (%s, %s, ''{x}'')', :acme_account_id, :acme_ticket_id)]) AS statement;
+SELECT throws_ok(format('INSERT INTO helpdesk.message (account_id, ticket_id, body) '
+	'VALUES (%s, %s, ''x'') RETURNING message_id', :acme_account_id, :acme_ticket_id), '42501', NULL,
 	'E2: with RETURNING, row security comes before the guard of the statement');
 ROLLBACK;
 
@@ -221,20 +253,28 @@ ROLLBACK;
 SELECT results_eq(format('EXECUTE offers (%s)', :acme_account_id),
 	$$VALUES ('10.00 USD'::kb_money, '0.00 USD'::kb_money), ('110.00 USD', '5.00 USD')$$, 'T5: the offers');
 SELECT is(kb_portal(:acme_account_id, 'olena') - '{usage,usage_total,entries,tariff_name,next_stage,next_stage_on,delete_on}'::text[],
-	jsonb_build_object('account_id', :acme_account_id, 'state', 'active', 'member', 'olena', 'role', 'owner', 'stage', 'blocked', 'access', 'denied', 'can_pay', true, 'tariff', 'helpdesk',
-		'currency', 'USD', 'balance', '-10.00 USD', 'bonus', '0.00 USD', 'amount_due', '10.00 USD', 'debt_since', '2026-12-01', 'reminder', NULL, 'payments', '[]'::jsonb,
-		'offers', '[{"amount": "10.00 USD", "bonus": "0.00 USD"}, {"amount": "110.00 USD", "bonus": "5.00 USD"}]'::jsonb), 'T1: the payment page, of an account that is blocked');
+	jsonb_build_object('account_id', :acme_account_id, 'state', 'active', 'member', 'olena', 'role', 'owner', 'stage',
+		'blocked', 'access', 'denied', 'can_pay', true, 'tariff', 'helpdesk',
+		'currency', 'USD', 'balance', '-10.00 USD', 'bonus', '0.00 USD', 'amount_due', '10.00 USD', 'debt_since',
+		'2026-12-01', 'reminder', NULL, 'payments', '[]'::jsonb,
+		'offers', '[{"amount": "10.00 USD", "bonus": "0.00 USD"}, {"amount": "110.00 USD", "bonus": "5.00 USD"}]'::jsonb),
+			'T1: the payment page, of an account that is blocked');
 EXECUTE pay (:acme_account_id, 'olena', '110.00 USD', 'google_pay') \gset
 SELECT is(:'payment_id' || ' ' || :'bonus', '2 5.00 USD', 'T5: the payment is begun');
 SELECT is(kb_portal(:acme_account_id, 'ann') #>> '{payments,0,payment_id}', '2', 'and shown as pending, to the admin too');
-SELECT throws_ok(format('EXECUTE paid (%s, %s, ''110.00 USD'', ''google_pay'', ''pi_3'')', :bolt_account_id, :payment_id), '22023', NULL, 'it is not another account''s');
+SELECT throws_ok(format('EXECUTE paid (%s, %s, ''110.00 USD'', ''google_pay'', ''pi_3'')', :bolt_account_id, :payment_id),
+	'22023', NULL, 'it is not another account''s');
 SELECT results_eq(format('EXECUTE paid (%s, %s, ''110.00 USD'', ''google_pay'', ''pi_3'')', :acme_account_id, :payment_id),
-	$$VALUES ('110.00 USD'::kb_money, '5.00 USD'::kb_money, '105.00 USD'::kb_money, 'blocked'::kb_stage, 'ok'::kb_stage, false)$$, 'T2, T5: the webhook credits it, with the bonus');
+	$$VALUES ('110.00 USD'::kb_money, '5.00 USD'::kb_money, '105.00 USD'::kb_money, 'blocked'::kb_stage, 'ok'::kb_stage, false)$$,
+	'T2, T5: the webhook credits it, with the bonus');
 SELECT results_eq(format('EXECUTE paid (%s, %s, ''110.00 USD'', ''google_pay'', ''pi_3'')', :acme_account_id, :payment_id),
-	$$VALUES ('110.00 USD'::kb_money, '5.00 USD'::kb_money, '105.00 USD'::kb_money, 'blocked'::kb_stage, 'ok'::kb_stage, true)$$, 'T3: once');
+	$$VALUES ('110.00 USD'::kb_money, '5.00 USD'::kb_money, '105.00 USD'::kb_money, 'blocked'::kb_stage, 'ok'::kb_stage, true)$$,
+	'T3: once');
 SELECT is(kb_portal(:acme_account_id, 'olena') -> 'payments', '[]', 'nothing is pending');
-SELECT results_eq(format($$SELECT e ->> 'kind', e ->> 'amount', e ->> 'balance_after', e ->> 'member' FROM jsonb_array_elements(kb_portal(%s, 'olena') -> 'entries') AS e$$, :acme_account_id),
-	$$VALUES ('bonus', '5.00 USD', '105.00 USD', NULL), ('topup', '110.00 USD', '100.00 USD', 'olena'), ('charge', '-30.00 USD', '-10.00 USD', NULL), ('topup', '20.00 USD', '20.00 USD', 'olena')$$,
+SELECT results_eq(format($$SELECT e ->> 'kind', e ->> 'amount', e ->> 'balance_after', e ->> 'member'
+		FROM jsonb_array_elements(kb_portal(%s, 'olena') -> 'entries') AS e$$, :acme_account_id),
+	$$VALUES ('bonus', '5.00 USD', '105.00 USD', NULL), ('topup', '110.00 USD', '100.00 USD', 'olena'),
+		('charge', '-30.00 USD', '-10.00 USD', NULL), ('topup', '20.00 USD', '20.00 USD', 'olena')$$,
 	'the payment page has the whole story');
 EXECUTE pay (:acme_account_id, 'ann', '50.00 USD', 'card') \gset
 SELECT lives_ok(format('EXECUTE not_paid (%s, %s, ''declined'')', :acme_account_id, :payment_id), 'one that fails');
@@ -247,7 +287,8 @@ SELECT clock, sweep, app, login, request, act, tickets, messages, change, delete
 FROM visit WHERE day > 12 ORDER BY day, member
 \gexec
 SELECT results_eq('SELECT account_id, balance, debt_since FROM account_status ORDER BY 1',
-	format($$VALUES (%s::bigint, '105.00 USD'::kb_money, NULL::date), (%s, '86.00 USD', NULL)$$, :acme_account_id, :bolt_account_id), 'and Bolt never knew');
+	format($$VALUES (%s::bigint, '105.00 USD'::kb_money, NULL::date), (%s, '86.00 USD', NULL)$$, :acme_account_id,
+		:bolt_account_id), 'and Bolt never knew');
 SELECT is_empty('SELECT * FROM kb_check()', 'the books are right');
 
 \if :role_is_ours

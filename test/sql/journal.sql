@@ -49,13 +49,15 @@ FROM (VALUES
 	(NULL, '-0.01 USD', '2026-11-01'), ('2026-10-01', '-5 USD', '2026-10-01'), ('2026-10-01', '0 USD', NULL), (NULL, '5 USD', NULL)
 ) AS t (before, balance, after);
 
-SELECT is(kb_stage_check_on(check_on::date, before::date, since::date, deferred::date, tariff_from::date, today::date, 4, 7, 10), after::date, 'N5: ' || what)
+SELECT is(kb_stage_check_on(check_on::date, before::date, since::date, deferred::date, tariff_from::date, today::date, 4, 7,
+	10), after::date, 'N5: ' || what)
 FROM (VALUES
 	('without a debt there is nothing to look at', '2026-11-04', '2026-11-01', NULL, NULL, '2026-12-01', '2026-11-04', NULL),
 	('a new debt is looked at when its stage changes', NULL, NULL, '2026-11-01', NULL, '2026-01-01', '2026-11-01', '2026-11-04'),
 	('a day that is to come is found anew', '2026-11-20', '2026-11-01', '2026-11-01', NULL, '2026-01-01', '2026-11-05', '2026-11-07'),
 	('a change that is due stays so', '2026-11-04', '2026-11-01', '2026-11-01', NULL, '2026-01-01', '2026-11-04', '2026-11-04'),
-	('or overdue, though another tariff is to come', '2026-11-04', '2026-11-01', '2026-11-01', NULL, '2026-12-01', '2026-11-08', '2026-11-04'),
+	('or overdue, though another tariff is to come', '2026-11-04', '2026-11-01', '2026-11-01', NULL, '2026-12-01',
+		'2026-11-08', '2026-11-04'),
 	('but not for another debt', '2026-10-10', '2026-10-01', '2026-11-01', NULL, '2026-01-01', '2026-11-01', '2026-11-04'),
 	('nor for a first one', '2026-10-10', NULL, '2026-11-01', NULL, '2026-01-01', '2026-11-01', '2026-11-04'),
 	('a deferral is looked at when it has ended', NULL, NULL, '2026-11-01', '2026-11-20', '2026-01-01', '2026-11-05', '2026-11-21'),

@@ -20,7 +20,8 @@ INSERT INTO step (call, result, members, why) VALUES
 	('kb_add_member(1, ''adm'', ''admin'')', '', 'adm admin, own owner', 'an admin'),
 	('kb_add_member(1, ''emp'', ''employee'', ''emp@example.com'')', '', 'adm admin, emp employee, own owner', 'an employee'),
 	('kb_add_member(1, ''adm'', ''admin'')', '23505', 'adm admin, emp employee, own owner', 'one that is known'),
-	('kb_add_member(1, ''own'', ''employee'')', '23505', 'adm admin, emp employee, own owner', 'the owner cannot be added as something else'),
+	('kb_add_member(1, ''own'', ''employee'')', '23505', 'adm admin, emp employee, own owner',
+		'the owner cannot be added as something else'),
 	('kb_add_member(1, '''', ''admin'')', '22023', 'adm admin, emp employee, own owner', 'no name'),
 	('kb_add_member(1, NULL, ''admin'')', '22004', 'adm admin, emp employee, own owner', 'NULL'),
 	('kb_add_member(1, ''x'', NULL)', '22004', 'adm admin, emp employee, own owner', 'no role'),
@@ -28,7 +29,8 @@ INSERT INTO step (call, result, members, why) VALUES
 	('kb_add_member(404, ''x'', ''admin'')', 'KB001', 'adm admin, emp employee, own owner', 'an account that is not there'),
 	('kb_add_member(1, ''x'', ''boss'')', '22P02', 'adm admin, emp employee, own owner', 'a role that is not there'),
 	('kb_add_member(1, ''4111 1111 1111 1111'', ''admin'')', 'KB008', 'adm admin, emp employee, own owner', 'a card number as name (T4)'),
-	('kb_add_member(1, ''x'', ''admin'', ''4111111111111111@example.com'')', 'KB008', 'adm admin, emp employee, own owner', 'a card number in the e-mail (T4)'),
+	('kb_add_member(1, ''x'', ''admin'', ''4111111111111111@example.com'')', 'KB008', 'adm admin, emp employee, own owner',
+		'a card number in the e-mail (T4)'),
 	('kb_add_member(1, ''Adm'', ''admin'')', '', 'Adm admin, adm admin, emp employee, own owner', 'names are as they are spelt'),
 	('kb_remove_member(1, ''Adm'')', '', 'adm admin, emp employee, own owner', 'removed'),
 	('kb_remove_member(1, ''Adm'')', 'KB004', 'adm admin, emp employee, own owner', 'removed twice'),
@@ -45,7 +47,8 @@ INSERT INTO step (call, result, members, why) VALUES
 	('kb_set_role(1, ''emp'', NULL)', '22004', 'adm admin, emp employee, own owner', 'NULL'),
 	('kb_set_role(1, NULL, ''admin'')', '22004', 'adm admin, emp employee, own owner', 'NULL member'),
 	('kb_set_role(404, ''own'', ''admin'')', 'KB001', 'adm admin, emp employee, own owner', 'no account'),
-	('kb_set_role(1, ''4111111111111111'', ''admin'')', 'KB008', 'adm admin, emp employee, own owner', 'a card number is not repeated (T4)'),
+	('kb_set_role(1, ''4111111111111111'', ''admin'')', 'KB008', 'adm admin, emp employee, own owner',
+		'a card number is not repeated (T4)'),
 	('kb_set_role(1, ''emp'', ''owner'')', '', 'adm admin, emp owner, own owner', 'a second owner'),
 	('kb_set_role(1, ''own'', ''employee'')', '', 'adm admin, emp owner, own employee', 'the first one may be less now'),
 	('kb_remove_member(1, ''emp'')', 'KB004', 'adm admin, emp owner, own employee', 'and the second is the last'),
@@ -65,7 +68,8 @@ BEGIN
 		UPDATE saw SET members = pg_temp.members(1) WHERE saw.n = s.n;
 	END LOOP;
 END $$;
-SELECT is(format('%s: %s', saw.result, saw.members), format('%s: %s', step.result, step.members), format('S3: %s: %s', call, why)) FROM step JOIN saw USING (n) ORDER BY n;
+SELECT is(format('%s: %s', saw.result, saw.members), format('%s: %s', step.result, step.members),
+	format('S3: %s: %s', call, why)) FROM step JOIN saw USING (n) ORDER BY n;
 SELECT is(pg_temp.error_of(call), expected, 'the error of ' || call) FROM (VALUES
 	('SELECT kb_remove_member(1, ''own'')', 'KB004 account 1 must keep an owner | "own" is the only one. | Make another member owner first, with kb_set_role.'),
 	('SELECT kb_set_role(1, ''own'', ''admin'')', 'KB004 account 1 must keep an owner | "own" is the only one. | Make another member owner first, with kb_set_role.'),
@@ -121,7 +125,8 @@ BEGIN
 END $$;
 SELECT is((SELECT string_agg(DISTINCT format('%s %s %s', (decision).stage, (decision).access, (decision).amount_due), ', ') FROM login AS l
 		WHERE extract(day FROM l.day) BETWEEN first_day AND last_day AND l.hour = t.hour AND l.member = m.member),
-	format('%s %s %s', stage, m.access[nth], due), format('S3: %s logs in on day %s to %s, %s o''clock', m.member, first_day, last_day, hour))
+	format('%s %s %s', stage, m.access[nth], due), format('S3: %s logs in on day %s to %s, %s o''clock', m.member,
+		first_day, last_day, hour))
 FROM (VALUES
 	(1, 1, 3, 9, 'grace', '30.00 USD'),
 	(2, 4, 6, 9, 'remind', '30.00 USD'),
@@ -135,10 +140,12 @@ FROM (VALUES
 	('adm', '{full,full_with_reminder,payment_only,denied,full}'),
 	('emp', '{full,full,full,denied,full}')
 ) AS m (member, access);
-SELECT is((SELECT (decision).next_stage_on || ' ' || (decision).next_stage FROM login WHERE day = '2026-12-04' AND member = 'own'), '2026-12-07 restrict', 'S3: a login says what comes next');
+SELECT is((SELECT (decision).next_stage_on || ' ' || (decision).next_stage FROM login WHERE day = '2026-12-04'
+	AND member = 'own'), '2026-12-07 restrict', 'S3: a login says what comes next');
 SELECT pg_temp.clock('2026-12-04 10:00+00')
 \g /dev/null
-SELECT is(kb_login(1, m)::text, kb_access(1, role)::text, 'S3: a login says what kb_access says: ' || m) FROM (VALUES ('own', 'owner'::kb_role), ('adm', 'admin'), ('emp', 'employee')) AS t (m, role);
+SELECT is(kb_login(1, m)::text, kb_access(1, role)::text, 'S3: a login says what kb_access says: ' || m)
+	FROM (VALUES ('own', 'owner'::kb_role), ('adm', 'admin'), ('emp', 'employee')) AS t (m, role);
 
 -- D7: what is an activity, with a debt since the 1st
 
@@ -154,7 +161,8 @@ END $$;
 SELECT is(pg_temp.active(3), NULL, 'D7: an account that nobody has logged in to has no row');
 SELECT kb_add_member(3, 'adm', 'admin'), kb_add_member(3, 'emp', 'employee'), kb_adjust(3, '-1 USD', 'debt', 'debt')
 \g /dev/null
-SELECT is(pg_temp.login(3, member, at::timestamptz) || ' ' || pg_temp.active(3), access || ' ' || active, format('D7: %s with access %s at %s', member, access, at)) FROM (VALUES
+SELECT is(pg_temp.login(3, member, at::timestamptz) || ' ' || pg_temp.active(3), access || ' ' || active,
+	format('D7: %s with access %s at %s', member, access, at)) FROM (VALUES
 	('own', '2027-01-01 12:00+00', 'full', '2027-01-01 12:00:00'),
 	('own', '2027-01-01 12:59:59+00', 'full', '2027-01-01 12:00:00'),
 	('emp', '2027-01-01 12:59:59.999999+00', 'full', '2027-01-01 12:00:00'),
@@ -171,15 +179,18 @@ SELECT is(pg_temp.login(3, member, at::timestamptz) || ' ' || pg_temp.active(3),
 SELECT kb_apply_topup(3, '1 USD', 'card', 'paid')
 \g /dev/null
 SELECT is(pg_temp.active(3), '2027-01-09 12:00:00', 'D7: a payment is no login');
-SELECT is(pg_temp.login(3, 'emp', '2027-01-12 12:00+00') || ' ' || pg_temp.active(3), 'full 2027-01-12 12:00:00', 'D7: once it is paid, a login counts again');
-SELECT is(pg_temp.error_of('SELECT kb_login(3, ''stranger'')') LIKE 'KB004%' AND pg_temp.active(3) = '2027-01-12 12:00:00', true, 'D7: nobody''s login does not');
+SELECT is(pg_temp.login(3, 'emp', '2027-01-12 12:00+00') || ' ' || pg_temp.active(3), 'full 2027-01-12 12:00:00',
+	'D7: once it is paid, a login counts again');
+SELECT is(pg_temp.error_of('SELECT kb_login(3, ''stranger'')') LIKE 'KB004%' AND pg_temp.active(3) = '2027-01-12 12:00:00',
+	true, 'D7: nobody''s login does not');
 
 -- D7: the row is not touched within the hour
 SELECT ctid AS ctid, xmin AS xmin, xmax AS xmax FROM activity WHERE account_id = 3
 \gset
 SELECT pg_temp.login(3, m, '2027-01-12 12:30+00') FROM unnest('{own,adm,emp}'::text[]) AS m
 \g /dev/null
-SELECT is((SELECT format('%s %s %s', ctid, xmin, xmax) FROM activity WHERE account_id = 3), :'ctid' || ' ' || :'xmin' || ' ' || :'xmax', 'D7: logins within the hour neither write nor lock the row');
+SELECT is((SELECT format('%s %s %s', ctid, xmin, xmax) FROM activity WHERE account_id = 3), :'ctid' || ' ' || :'xmin' || ' '
+	|| :'xmax', 'D7: logins within the hour neither write nor lock the row');
 SELECT pg_temp.login(3, 'own', '2027-01-12 13:00+00')
 \g /dev/null
 SELECT isnt((SELECT ctid::text FROM activity WHERE account_id = 3), :'ctid', 'D7: an hour later it is written');
@@ -187,7 +198,8 @@ SELECT ctid AS ctid, xmin AS xmin, xmax AS xmax FROM account WHERE account_id = 
 \gset
 SELECT pg_temp.login(3, 'own', '2027-01-13 13:00+00')
 \g /dev/null
-SELECT is((SELECT format('%s %s %s', ctid, xmin, xmax) FROM account WHERE account_id = 3), :'ctid' || ' ' || :'xmin' || ' ' || :'xmax', 'D7: the account''s own row is neither written nor locked');
+SELECT is((SELECT format('%s %s %s', ctid, xmin, xmax) FROM account WHERE account_id = 3), :'ctid' || ' ' || :'xmin' || ' '
+	|| :'xmax', 'D7: the account''s own row is neither written nor locked');
 
 -- D5: a deleted account; S4: a deferral; D3: one that is closing
 
@@ -198,15 +210,20 @@ SELECT kb_add_member(4, 'emp', 'employee')
 SELECT kb_login(4, 'own')
 \g /dev/null
 UPDATE account SET state = 'closing', delete_on = '2027-01-30' WHERE account_id = 4;
-SELECT is((kb_login(4, m)).delete_on, '2027-01-30'::date, format('D3: %s sees the date of the deletion', m)) FROM unnest('{own,emp}'::text[]) AS m;
-SELECT is(pg_temp.login(4, 'emp', '2027-01-21 10:00+00') || ' ' || pg_temp.active(4), 'full 2027-01-21 10:00:00', 'D3: it works as before, and a login counts');
+SELECT is((kb_login(4, m)).delete_on, '2027-01-30'::date, format('D3: %s sees the date of the deletion', m))
+	FROM unnest('{own,emp}'::text[]) AS m;
+SELECT is(pg_temp.login(4, 'emp', '2027-01-21 10:00+00') || ' ' || pg_temp.active(4), 'full 2027-01-21 10:00:00',
+	'D3: it works as before, and a login counts');
 UPDATE account SET state = 'deleted', delete_on = NULL WHERE account_id = 4;
-SELECT is(pg_temp.login(4, m, '2027-01-23 10:00+00') || ' ' || pg_temp.active(4), 'denied 2027-01-21 10:00:00', format('D5, D7: %s of a deleted account is denied, which is no activity', m)) FROM unnest('{own,emp}'::text[]) AS m;
+SELECT is(pg_temp.login(4, m, '2027-01-23 10:00+00') || ' ' || pg_temp.active(4), 'denied 2027-01-21 10:00:00',
+	format('D5, D7: %s of a deleted account is denied, which is no activity', m)) FROM unnest('{own,emp}'::text[]) AS m;
 SELECT is(left(pg_temp.error_of(call), 5), 'KB010', 'D5: nothing about a deleted account is changed: ' || call) FROM unnest(ARRAY[
-	'SELECT kb_add_member(4, ''new'', ''admin'')', 'SELECT kb_set_role(4, ''emp'', ''admin'')', 'SELECT kb_remove_member(4, ''emp'')']) AS call;
+	'SELECT kb_add_member(4, ''new'', ''admin'')', 'SELECT kb_set_role(4, ''emp'', ''admin'')',
+		'SELECT kb_remove_member(4, ''emp'')']) AS call;
 UPDATE account SET state = 'active' WHERE account_id = 4;
 SELECT is(pg_temp.login(4, 'own', '2027-01-23 11:00+00') || ' ' || pg_temp.active(4), 'full 2027-01-23 11:00:00', 'D5: restored');
-SELECT pg_temp.clock('2027-01-01 10:00+00'), kb_adjust(5, '-1 USD', 'debt', 'debt'), pg_temp.clock('2027-01-15 10:00+00'), kb_defer(5, '2027-01-15', 'sue', 'asked')
+SELECT pg_temp.clock('2027-01-01 10:00+00'), kb_adjust(5, '-1 USD', 'debt', 'debt'), pg_temp.clock('2027-01-15 10:00+00'),
+	kb_defer(5, '2027-01-15', 'sue', 'asked')
 \g /dev/null
 SELECT is(pg_temp.login(5, 'own', '2027-01-15 23:59:59+00') || ' ' || pg_temp.active(5), 'full 2027-01-15 23:59:59', 'S4: deferred');
 SELECT is(pg_temp.login(5, 'own', '2027-01-16 01:00+00') || ' ' || pg_temp.active(5), 'denied 2027-01-15 23:59:59', 'S4: the day after');

@@ -5,7 +5,8 @@ SELECT no_plan();
 \ir ../include/error.sql
 -- An error as "SQLSTATE | message | detail", "no error" if there is none
 CREATE FUNCTION pg_temp.told(statement text) RETURNS text LANGUAGE sql
-	RETURN (SELECT coalesce(nullif(concat_ws(' | ', r.state, r.message, nullif(r.detail, '')), ''), 'no error') FROM pg_temp.raised(statement) r);
+	RETURN (SELECT coalesce(nullif(concat_ws(' | ', r.state, r.message, nullif(r.detail, '')), ''), 'no error')
+		FROM pg_temp.raised(statement) r);
 CREATE FUNCTION pg_temp.told_of(pattern text, facts jsonb) RETURNS text LANGUAGE sql AS $$
 	SELECT pg_temp.told(format('SELECT kbilling.kb_format_message(%L, %L, %L)', pattern, 'uk', facts))
 $$;
@@ -14,11 +15,15 @@ $$;
 
 SELECT is(kb_format_message(pattern, language, jsonb_build_object('n', n)), message, format('N4: plural in %s: %s', language, message))
 FROM (VALUES
-	(0, '0 днів', '0 days'), (1, '1 день', '1 day'), (2, '2 дні', '2 days'), (5, '5 днів', '5 days'), (11, '11 днів', '11 days'), (12, '12 днів', '12 days'),
-	(14, '14 днів', '14 days'), (21, '21 день', '21 days'), (22, '22 дні', '22 days'), (25, '25 днів', '25 days'), (101, '101 день', '101 days'),
-	(111, '111 днів', '111 days'), (112, '112 днів', '112 days'), (1000, E'1\u00A0000 днів', '1,000 days'), (1.5, '1,5 дня', '1.5 days'), (-1, '-1 день', '-1 day')
+	(0, '0 днів', '0 days'), (1, '1 день', '1 day'), (2, '2 дні', '2 days'), (5, '5 днів', '5 days'),
+	(11, '11 днів', '11 days'), (12, '12 днів', '12 days'),
+	(14, '14 днів', '14 days'), (21, '21 день', '21 days'), (22, '22 дні', '22 days'), (25, '25 днів', '25 days'),
+	(101, '101 день', '101 days'),
+	(111, '111 днів', '111 days'), (112, '112 днів', '112 days'), (1000, E'1\u00A0000 днів', '1,000 days'),
+		(1.5, '1,5 дня', '1.5 days'), (-1, '-1 день', '-1 day')
 ) AS t (n, uk, en),
-	LATERAL (VALUES ('uk', '{n, plural, one {# день} few {# дні} many {# днів} other {# дня}}', uk), ('en', '{n, plural, one {# day} other {# days}}', en)) AS p (language, pattern, message);
+	LATERAL (VALUES ('uk', '{n, plural, one {# день} few {# дні} many {# днів} other {# дня}}', uk),
+		('en', '{n, plural, one {# day} other {# days}}', en)) AS p (language, pattern, message);
 
 -- Facts
 
@@ -35,10 +40,13 @@ FROM (VALUES
 	('a country''s', 'en-GB', '{d}', '{"d": "2026-11-16"}', '16 November 2026'),
 	('in capitals', 'UK', '{d}', '{"d": "2026-11-16"}', '16 листопада 2026 р.'),
 	('an unknown language', 'xx', '{a} {n, plural, one {one} other {other}}', '{"a": "b", "n": 1}', 'b other'),
-	('no day of the calendar', 'uk', '{d} {e} {f}', '{"d": "2026-02-30", "e": "2026-13", "f": "2027-02-29"}', '2026-02-30 2026-13 2027-02-29'),
-	('what only begins like a date', 'uk', '{d} {e} {f}', '{"d": "2026-11-16 10:00", "e": "2026-1", "f": "0000-01-01"}', '2026-11-16 10:00 2026-1 0000-01-01'),
+	('no day of the calendar', 'uk', '{d} {e} {f}', '{"d": "2026-02-30", "e": "2026-13", "f": "2027-02-29"}',
+		'2026-02-30 2026-13 2027-02-29'),
+	('what only begins like a date', 'uk', '{d} {e} {f}', '{"d": "2026-11-16 10:00", "e": "2026-1", "f": "0000-01-01"}',
+		'2026-11-16 10:00 2026-1 0000-01-01'),
 	('texts', 'uk', '{a}, {b}', '{"a": "19.00 USD", "b": ""}', '19.00 USD, '),
-	('a boolean', 'en', '{a} {b, select, true {yes} other {no}}{c, select, true {yes} other {no}}', '{"a": true, "b": true, "c": false}', 'true yesno'),
+	('a boolean', 'en', '{a} {b, select, true {yes} other {no}}{c, select, true {yes} other {no}}',
+		'{"a": true, "b": true, "c": false}', 'true yesno'),
 	('null', 'en', '[{a}] {a, select, other {nothing}}', '{"a": null}', '[] nothing'),
 	('a number', 'en', '{n} {n, number, ::group-off}', '{"n": 1234567}', '1,234,567 1234567'),
 	('a number', 'uk', '{n}', '{"n": 1234567.25}', E'1\u00A0234\u00A0567,25'),
@@ -46,7 +54,9 @@ FROM (VALUES
 	('the smallest bigint', 'en', '{n, number, ::group-off}', '{"n": -9223372036854775808}', '-9223372036854775808'),
 	('an ordinal', 'en', '{n, selectordinal, one {#st} two {#nd} few {#rd} other {#th}}', '{"n": 22}', '22nd'),
 	('a number first', 'en', '{n, plural, =0 {today} one {# day} other {# days}}', '{"n": 0}', 'today'),
-	('a date in a plural in a select', 'uk', '{s, select, a {{n, plural, one {# день, {d}} few {# дні, {d}} other {}}} other {}}', '{"s": "a", "n": 3, "d": "2026-11-16"}', '3 дні, 16 листопада 2026 р.'),
+	('a date in a plural in a select', 'uk',
+		'{s, select, a {{n, plural, one {# день, {d}} few {# дні, {d}} other {}}} other {}}',
+		'{"s": "a", "n": 3, "d": "2026-11-16"}', '3 дні, 16 листопада 2026 р.'),
 	('a branch that is not there', 'en', '{s, select, a {A} other {other}}', '{"s": "b"}', 'other'),
 	('a fact by a number', 'en', '{0} {1}', '{"0": "a", "1": "b"}', 'a b'),
 	('a name in Cyrillic', 'uk', '{сума}', '{"сума": "19.00 UAH"}', '19.00 UAH'),
@@ -61,9 +71,11 @@ FROM (VALUES
 SELECT is(kb_format_message(NULL, 'en', '{}'), NULL, 'N4: NULL gives NULL');
 
 SET timezone = 'Pacific/Kiritimati';
-SELECT is(kb_format_message('{d} {m}', 'en', '{"d": "2026-11-01", "m": "2026-11"}'), 'November 1, 2026 November 2026', 'N4: a date is the same 14 hours ahead');
+SELECT is(kb_format_message('{d} {m}', 'en', '{"d": "2026-11-01", "m": "2026-11"}'), 'November 1, 2026 November 2026',
+	'N4: a date is the same 14 hours ahead');
 SET timezone = 'Etc/GMT+12';
-SELECT is(kb_format_message('{d} {m}', 'en', '{"d": "2026-11-01", "m": "2026-11"}'), 'November 1, 2026 November 2026', 'N4: and on Baker Island');
+SELECT is(kb_format_message('{d} {m}', 'en', '{"d": "2026-11-01", "m": "2026-11"}'), 'November 1, 2026 November 2026',
+	'N4: and on Baker Island');
 RESET timezone;
 
 -- Slips
@@ -73,19 +85,24 @@ FROM (VALUES
 	('дуже {n n} x', '22023 | syntax error in a message: it is wrong from here on | At character 7: "n n} x".'),
 	('💳💳 {} x', '22023 | syntax error in a message: it is wrong from here on | At character 5: "} x".'),
 	('a {b', '22023 | syntax error in a message: a brace that is opened here is not closed | At character 3: "{b".'),
-	('''{'' {a} {n, plural, one {a', '22023 | syntax error in a message: a brace that is opened here is not closed | At character 9: "{n, plural, one {a".'),
-	('{a} {n, plural, one {x}} and a long tail', '22023 | syntax error in a message: a plural or select here has no branch "other" | At character 5: "{n, plural, one {x}}".'),
+	('''{'' {a} {n, plural, one {a', '22023 | syntax error in a message: a brace that is opened here is not closed '
+		'| At character 9: "{n, plural, one {a".'),
+	('{a} {n, plural, one {x}} and a long tail', '22023 | syntax error in a message: '
+		'a plural or select here has no branch "other" | At character 5: "{n, plural, one {x}}".'),
 	('{a, select, other {x}', '22023 | syntax error in a message: it is wrong from here on | At character 12: " other {x}".'),
 	('{missing}', '22023 | the message has "missing", which is not among the facts'),
 	('{a, select, x {} other {{n, plural, other {{rare}}}}}', '22023 | the message has "rare", which is not among the facts'),
-	('{n, select, other {}}', '22023 | fact "n" is not what its format takes | A select takes a text; plural, selectordinal and number take a number.'),
-	('{a, plural, other {}}', '22023 | fact "a" is not what its format takes | A select takes a text; plural, selectordinal and number take a number.'),
-	('{d, number}', '22023 | fact "d" is not what its format takes | A select takes a text; plural, selectordinal and number take a number.'),
+	('{n, select, other {}}', '22023 | fact "n" does not fit its format | A select takes a text; '
+		'plural, selectordinal and number take a number.'),
+	('{a, plural, other {}}', '22023 | fact "a" does not fit its format | A select takes a text; '
+		'plural, selectordinal and number take a number.'),
+	('{d, number}', '22023 | fact "d" does not fit its format | A select takes a text; plural, selectordinal and number take a number.'),
 	('{n, date}', '22023 | there is no format "date"'),
 	('{n, foo}', '22023 | there is no format "foo"'),
 	('{n, number, ::no-such-thing}', '22023 | the message cannot be formatted | ICU says U_NUMBER_SKELETON_SYNTAX_ERROR.'),
 	('4111111111111111 {', '22023 | syntax error in a message: a brace that is opened here is not closed | At character 18: "{".'),
-	('{4111 1111 1111 1111 }', '22023 | syntax error in a message: it is wrong from here on | At character 2: "(what looks like a payment card number)".'),
+	('{4111 1111 1111 1111 }', '22023 | syntax error in a message: it is wrong from here on '
+		'| At character 2: "(what looks like a payment card number)".'),
 	('{x_4111111111111111}', '22023 | the message has "(what looks like a payment card number)", which is not among the facts'),
 	('{n, number, ::scale/1e9}', '54000 | a number''s format has an exponent'),
 	('{n, number, ::scale/-1.5E+9 .00}', '54000 | a number''s format has an exponent'),
@@ -102,9 +119,12 @@ FROM (VALUES
 ) AS t (facts, error);
 
 SELECT is(pg_temp.told(format('SELECT kb_format_message(%L, %L, %L)', 'a', language, '{}')),
-	format('22023 | "%s" is not a language | A language is named by a tag of BCP 47, of at most 35 characters.', shown), 'N4: no language: ' || left(language, 40))
-FROM (VALUES ('', ''), ('x', 'x'), ('en_US', 'en_US'), ('en-', 'en-'), ('en--us', 'en--us'), ('-en', '-en'), ('1en', '1en'), ('українська', 'українська'), ('abcdefghi', 'abcdefghi'), ('en-1', 'en-1'),
-	(repeat('en-', 10000), left(repeat('en-', 10000), 35)), ('4111111111111111', '(what looks like a payment card number)')) AS t (language, shown);
+	format('22023 | "%s" is not a language | A language is named by a tag of BCP 47, of at most 35 characters.', shown),
+		'N4: no language: ' || left(language, 40))
+FROM (VALUES ('', ''), ('x', 'x'), ('en_US', 'en_US'), ('en-', 'en-'), ('en--us', 'en--us'), ('-en', '-en'), ('1en', '1en'),
+	('українська', 'українська'), ('abcdefghi', 'abcdefghi'), ('en-1', 'en-1'),
+	(repeat('en-', 10000), left(repeat('en-', 10000), 35)),
+	('4111111111111111', '(what looks like a payment card number)')) AS t (language, shown);
 
 -- Tags: a language is what a message can be formatted in
 
@@ -135,21 +155,26 @@ SELECT is(kb_is_language(NULL), NULL, 'N4: NULL is not known to be one');
 
 -- Bounds
 
-SELECT is(kb_format_message(repeat('{a, select, other {', 100) || 'x' || repeat('}}', 100), 'en', '{"a": "b"}'), 'x', 'N4: a hundred selects in each other');
+SELECT is(kb_format_message(repeat('{a, select, other {', 100) || 'x' || repeat('}}', 100), 'en', '{"a": "b"}'), 'x',
+	'N4: a hundred selects in each other');
 SELECT is(kb_format_message(repeat('{n}', 200), 'en', '{"n": 7}'), repeat('7', 200), 'N4: two hundred facts');
 SELECT is(kb_format_message(repeat('ї', 16384), 'uk', '{}'), repeat('ї', 16384), 'N4: a text of 32 kB');
-SELECT is(kb_format_message('{f1} {f2500}', 'en', (SELECT jsonb_object_agg('f' || i, 'is ' || i) FROM generate_series(1, 2500) AS i)), 'is 1 is 2500', 'N4: facts of 64 kB');
+SELECT is(kb_format_message('{f1} {f2500}', 'en',
+	(SELECT jsonb_object_agg('f' || i, 'is ' || i) FROM generate_series(1, 2500) AS i)), 'is 1 is 2500', 'N4: facts of 64 kB');
 SELECT is(length(kb_format_message('{a}{a}', 'en', jsonb_build_object('a', repeat('x', 32768)))), 65536, 'N4: 64 kB are filled in');
 SELECT is(kb_format_message('{n} {n, spellout}', 'en', '{"n": 1e62}') IS NOT NULL, true, 'N4: a number of 63 digits');
 
-SELECT is(kb_format_message('{n, plural, other {' || repeat('#', 200) || '}} ' || repeat('#', 1000), 'en', '{"n": 7}'), repeat('7', 200) || ' ' || repeat('#', 1000),
+SELECT is(kb_format_message('{n, plural, other {' || repeat('#', 200) || '}} ' || repeat('#', 1000), 'en', '{"n": 7}'),
+	repeat('7', 200) || ' ' || repeat('#', 1000),
 	'N4: two hundred number signs; what is none outside a plural does not count');
 SELECT is(kb_format_message(repeat('{n, spellout} ', 5), 'en', '{"n": 7}'), repeat('seven ', 5), 'N4: five numbers in words');
-SELECT is(kb_format_message('{n, number, ::scale/1000 .00} {n, number, ::currency/EUR}', 'en', '{"n": 7}'), '7,000.00 €7.00', 'N4: formats of numbers without an exponent');
+SELECT is(kb_format_message('{n, number, ::scale/1000 .00} {n, number, ::currency/EUR}', 'en', '{"n": 7}'),
+	'7,000.00 €7.00', 'N4: formats of numbers without an exponent');
 
 -- Beyond its bounds a call is refused before ICU sees it, as nothing interrupts ICU
 SELECT is(pg_temp.told(format('SELECT kbilling.kb_format_message(%s, %L, %s)', pattern, 'uk', facts)),
-	'54000 | ' || error || ' | A pattern has at most 32768 bytes, its facts 65536 as JSON, and what is filled in 65536.', format('N4: refused: %s, %s', pattern, left(facts, 60)))
+	'54000 | ' || error || ' | A pattern has at most 32768 bytes, its facts 65536 as JSON, and what is filled in 65536.',
+		format('N4: refused: %s, %s', pattern, left(facts, 60)))
 FROM (VALUES
 	($$repeat('x', 32769)$$, $$'{}'$$, 'the message is too long'),
 	($$repeat('ї', 16385)$$, $$'{}'$$, 'the message is too long'),
@@ -157,7 +182,8 @@ FROM (VALUES
 	($$repeat('{a}', 201)$$, $$'{"a": 1}'$$, 'the message has more than 200 opening braces'),
 	($$'{n, plural, other {' || repeat('#', 201) || '}}'$$, $$'{"n": 1}'$$, 'the message has more than 200 number signs'),
 	($$repeat('{n, plural, one {##} few {##} other {##}}', 34)$$, $$'{"n": 1}'$$, 'the message has more than 200 number signs'),
-	($$'{n, plural, other {' || repeat('#', 200000) || '}}'$$, $$'{"n": 1234567890123456789012345678901234567890123456789012345678901234}'$$, 'the message is too long'),
+	($$'{n, plural, other {' || repeat('#', 200000) || '}}'$$,
+		$$'{"n": 1234567890123456789012345678901234567890123456789012345678901234}'$$, 'the message is too long'),
 	($$repeat('{n, spellout} {n, ordinal} ', 3)$$, $$'{"n": 1}'$$, 'the message has more than 5 numbers in words'),
 	($$'x'$$, $$(SELECT jsonb_object_agg('f' || i, i) FROM generate_series(1, 10000) AS i)$$, 'the message is too long'),
 	($$'x'$$, $$jsonb_build_object('a', repeat('x', 100000000))$$, 'the message is too long'),
@@ -179,7 +205,8 @@ BEGIN
 		END;
 	END LOOP;
 END $$;
-CREATE TEMP TABLE leak AS SELECT repeat('y', 20000) || tail AS pattern FROM unnest('{"{n} {d}","{missing}","{n, select, other {}}","{n"}'::text[]) AS tail;
+CREATE TEMP TABLE leak AS SELECT repeat('y', 20000) || tail AS pattern
+	FROM unnest('{"{n} {d}","{missing}","{n, select, other {}}","{n"}'::text[]) AS tail;
 SELECT pg_temp.format_often(pattern) FROM leak \g /dev/null
 SELECT pg_temp.resident() AS before \gset
 SELECT pg_temp.format_often(pattern) FROM leak \g /dev/null
@@ -202,10 +229,12 @@ FROM (VALUES ('\320'::bytea, '22021 | invalid byte sequence for encoding "UTF8":
 
 -- The built-in texts
 
-SELECT set_eq('SELECT kind, language FROM standard_template', 'SELECT k, l FROM unnest(enum_range(NULL::kb_notice_kind)) AS k, unnest(''{en,uk}''::text[]) AS l',
+SELECT set_eq('SELECT kind, language FROM standard_template',
+	'SELECT k, l FROM unnest(enum_range(NULL::kb_notice_kind)) AS k, unnest(''{en,uk}''::text[]) AS l',
 	'N4: every kind has a text in English and in Ukrainian');
 SELECT is((SELECT count(*) FROM standard_template), 20::bigint, 'N4: and one of each');
-SELECT results_eq('SELECT kind FROM notice_kind', 'SELECT unnest(enum_range(NULL::kb_notice_kind))', 'N5: every kind has an example of its facts');
+SELECT results_eq('SELECT kind FROM notice_kind', 'SELECT unnest(enum_range(NULL::kb_notice_kind))',
+	'N5: every kind has an example of its facts');
 SELECT is_empty('SELECT kind FROM notice_kind WHERE NOT example ? ''account_id''', 'N5: the account is among the facts of each');
 
 -- Each text with every value that a select or plural asks for, in all combinations that can occur
@@ -231,38 +260,51 @@ CREATE TEMP TABLE variant AS
 			|| CASE WHEN b.facts ->> 'has_bonus' = 'false' THEN '{"bonus": "0.00 USD"}'::jsonb ELSE '{}' END
 			|| CASE WHEN b.facts ->> 'is_credit' = 'true' THEN '{"amount": "-19.00 USD", "credit": "19.00 USD"}'::jsonb ELSE '{}' END
 			|| CASE WHEN b.facts ->> 'next_stage' = 'none' THEN '{"next_stage_on": null}'::jsonb ELSE '{}' END AS facts
-	FROM built AS b, jsonb_to_record(b.facts) AS f (stage kb_stage, stage_before kb_stage, next_stage text, in_debt boolean, why text, days integer)
+	FROM built AS b, jsonb_to_record(b.facts) AS f (stage kb_stage, stage_before kb_stage, next_stage text, in_debt boolean,
+		why text, days integer)
 	WHERE b.n = (SELECT max(n) FROM choice)
 		AND (in_debt OR stage = 'ok') IS NOT FALSE
 		AND CASE b.kind
 				WHEN 'topup_received' THEN stage <= stage_before
-				WHEN 'stage_changed' THEN stage <> 'remind' AND stage <> stage_before AND (next_stage = 'none' OR stage <> 'ok' AND next_stage::kb_stage > stage)
+				WHEN 'stage_changed' THEN stage <> 'remind' AND stage <> stage_before
+					AND (next_stage = 'none' OR stage <> 'ok' AND next_stage::kb_stage > stage)
 				WHEN 'payment_reminder' THEN next_stage <> 'remind' AND (next_stage = 'none') = (days = 0)
 				WHEN 'closure_cancelled' THEN why <> 'topup' OR NOT in_debt
 				ELSE true
 			END;
 CREATE TEMP TABLE said AS
-	SELECT t.kind, t.language, v.facts, kb_format_message(t.subject, t.language, v.facts) AS subject, kb_format_message(t.body, t.language, v.facts) AS body
+	SELECT t.kind, t.language, v.facts, kb_format_message(t.subject, t.language, v.facts) AS subject,
+		kb_format_message(t.body, t.language, v.facts) AS body
 	FROM standard_template AS t JOIN variant AS v USING (kind);
 SELECT cmp_ok((SELECT count(*) FROM said), '>', 500::bigint, 'N4: the texts are read in many variants');
 SELECT is_empty($$SELECT subject, body FROM said WHERE subject || body ~ '[{}#]'$$, 'N4: nothing is left of a pattern');
-SELECT is_empty($$SELECT subject, body FROM said WHERE subject || E'\n' || body ~ '  | \n|\n\n|^\s|\s$|\.\.| [.,:]|\(\)'$$, 'N4: no blank, line or point is too many');
-SELECT is_empty($$SELECT subject, body FROM said WHERE subject ~ '\n' OR body !~ '\n.*\n' OR body ~ '(\n.*){8}'$$, 'N4: a subject is a line, a text three to eight');
-SELECT is_empty($$SELECT subject, body FROM said WHERE language = 'uk' AND subject || body ~ '[a-z]' OR language = 'en' AND subject || body ~ '[^ -~\n]'$$, 'N4: each in its own language');
+SELECT is_empty($$SELECT subject, body FROM said WHERE subject || E'\n' || body ~ '  | \n|\n\n|^\s|\s$|\.\.| [.,:]|\(\)'$$,
+	'N4: no blank, line or point is too many');
+SELECT is_empty($$SELECT subject, body FROM said WHERE subject ~ '\n' OR body !~ '\n.*\n' OR body ~ '(\n.*){8}'$$,
+	'N4: a subject is a line, a text three to eight');
+SELECT is_empty($$SELECT subject, body FROM said WHERE language = 'uk' AND subject || body ~ '[a-z]' OR language = 'en'
+	AND subject || body ~ '[^ -~\n]'$$, 'N4: each in its own language');
 SELECT is_empty($$SELECT subject, body FROM said WHERE subject !~ '\m7\M'$$, 'N4: the account is in the subject');
-SELECT is_empty($$SELECT subject, body FROM said WHERE subject || E'\n' || body ~ '(^|[^0-9])0\.00'$$, 'N4: nobody is asked to pay, or told of, nothing');
+SELECT is_empty($$SELECT subject, body FROM said WHERE subject || E'\n' || body ~ '(^|[^0-9])0\.00'$$,
+	'N4: nobody is asked to pay, or told of, nothing');
 
-SELECT ok(position(kb_format_message('{v}', t.language, jsonb_build_object('v', k.example -> fact)) IN kb_format_message(t.body, t.language, k.example || also)) > 0,
+SELECT ok(position(kb_format_message('{v}', t.language,
+	jsonb_build_object('v', k.example -> fact)) IN kb_format_message(t.body, t.language, k.example || also)) > 0,
 	format('N4: %s in %s says %s', kind, t.language, fact))
 FROM (VALUES
-	('topup_received'::kb_notice_kind, 'amount', '{}'::jsonb), ('topup_received', 'bonus', '{}'), ('topup_received', 'balance', '{}'), ('topup_received', 'amount_due', '{"in_debt": true}'),
-	('charge_posted', 'month', '{}'), ('charge_posted', 'amount', '{}'), ('charge_posted', 'balance', '{}'), ('charge_posted', 'amount_due', '{}'), ('charge_posted', 'credit', '{"is_credit": true}'),
+	('topup_received'::kb_notice_kind, 'amount', '{}'::jsonb), ('topup_received', 'bonus', '{}'),
+	('topup_received', 'balance', '{}'), ('topup_received', 'amount_due', '{"in_debt": true}'),
+	('charge_posted', 'month', '{}'), ('charge_posted', 'amount', '{}'), ('charge_posted', 'balance', '{}'),
+	('charge_posted', 'amount_due', '{}'), ('charge_posted', 'credit', '{"is_credit": true}'),
 	('stage_changed', 'amount_due', '{}'), ('stage_changed', 'balance', '{}'), ('stage_changed', 'next_stage_on', '{}'),
-	('payment_reminder', 'amount_due', '{}'), ('payment_reminder', 'balance', '{}'), ('payment_reminder', 'next_stage_on', '{}'), ('payment_reminder', 'days', '{}'), ('payment_reminder', 'day', '{}'),
-	('closure_scheduled', 'delete_on', '{}'), ('closure_scheduled', 'amount_due', '{}'), ('closure_scheduled', 'restore_days', '{}'), ('closure_scheduled', 'days', '{}'),
+	('payment_reminder', 'amount_due', '{}'), ('payment_reminder', 'balance', '{}'),
+	('payment_reminder', 'next_stage_on', '{}'), ('payment_reminder', 'days', '{}'), ('payment_reminder', 'day', '{}'),
+	('closure_scheduled', 'delete_on', '{}'), ('closure_scheduled', 'amount_due', '{}'),
+	('closure_scheduled', 'restore_days', '{}'), ('closure_scheduled', 'days', '{}'),
 	('closure_reminder', 'delete_on', '{}'), ('closure_reminder', 'amount_due', '{}'), ('closure_reminder', 'days', '{}'),
 	('closure_cancelled', 'delete_on', '{}'), ('closure_cancelled', 'amount_due', '{}'),
-	('account_deleted', 'deleted_on', '{}'), ('account_deleted', 'purge_on', '{}'), ('account_deleted', 'restore_until', '{}'), ('account_deleted', 'amount_due', '{}'),
+	('account_deleted', 'deleted_on', '{}'), ('account_deleted', 'purge_on', '{}'),
+	('account_deleted', 'restore_until', '{}'), ('account_deleted', 'amount_due', '{}'),
 	('account_restored', 'restored_on', '{}'), ('account_restored', 'balance', '{}'), ('account_restored', 'amount_due', '{}'),
 	('account_purged', 'purged_on', '{}')
 ) AS f (kind, fact, also) JOIN notice_kind AS k USING (kind) JOIN standard_template AS t USING (kind);
@@ -273,7 +315,8 @@ INSERT INTO sentence VALUES
 	('{stage_changed}', '$.stage == "ok"', 'The debt of the account is settled', 'Борг кабінету погашено'),
 	('{stage_changed}', '$.stage == "grace"', 'and can be used in full for now\.', 'Поки що ним можна користуватися без обмежень\.'),
 	('{stage_changed}', '$.stage == "restrict"', 'can only pay now', 'тепер можуть лише платити'),
-	('{stage_changed}', '$.stage == "blocked"', 'nobody can get in now, but you can pay at any time', 'увійти до нього тепер не можна, але сплатити можна будь-коли'),
+	('{stage_changed}', '$.stage == "blocked"', 'nobody can get in now, but you can pay at any time',
+		'увійти до нього тепер не можна, але сплатити можна будь-коли'),
 	('{stage_changed}', '$.stage != "ok"', 'Please pay 4\.50 USD', 'Будь ласка, сплатіть 4\.50 USD'),
 	('{stage_changed}', '$.stage == "restrict" || $.stage == "blocked"', 'can then be used in full at once', 'доступ одразу стане повним'),
 	('{stage_changed}', '$.stage != "ok"', 'Nothing is deleted because of a debt alone\.', 'Лише через борг нічого не видаляється\.'),
@@ -283,42 +326,67 @@ INSERT INTO sentence VALUES
 	('{stage_changed}', '$.next_stage == "blocked"', 'nobody will be able to get in', 'увійти до кабінету буде не можна'),
 	('{payment_reminder}', '$.account_id == 7', 'Please pay 4\.50 USD\.', 'Будь ласка, сплатіть 4\.50 USD\.'),
 	('{payment_reminder}', '$.account_id == 7', 'Nothing is deleted because of a debt alone\.', 'Лише через борг нічого не видаляється\.'),
-	('{payment_reminder}', '$.next_stage == "restrict"', 'from then on owners and administrators will only be able to pay; employees work on', 'відтоді власники й адміністратори зможуть лише платити, працівники працюватимуть далі'),
-	('{payment_reminder}', '$.next_stage == "blocked"', 'from then on nobody will be able to get in', 'відтоді увійти до кабінету буде не можна'),
-	('{payment_reminder}', '$.next_stage != "none"', 'In \d+ days?, on December 7, 2026, the account will be', 'Через \d+ д(ень|ні|нів), 7 грудня 2026 р\., доступ буде'),
+	('{payment_reminder}', '$.next_stage == "restrict"',
+		'from then on owners and administrators will only be able to pay; employees work on',
+		'відтоді власники й адміністратори зможуть лише платити, працівники працюватимуть далі'),
+	('{payment_reminder}', '$.next_stage == "blocked"', 'from then on nobody will be able to get in',
+		'відтоді увійти до кабінету буде не можна'),
+	('{payment_reminder}', '$.next_stage != "none"', 'In \d+ days?, on December 7, 2026, the account will be',
+		'Через \d+ д(ень|ні|нів), 7 грудня 2026 р\., доступ буде'),
 	('{payment_reminder}', '$.next_stage == "none"', '^[^\n]*\n[^\n]*\n[^\n]*\nNothing[^\n]*$', '^[^\n]*\n[^\n]*\n[^\n]*\nЛише[^\n]*$'),
 	('{closure_scheduled,closure_reminder}', '$.stage != "blocked"', 'log in', 'увійдіть до нього'),
-	('{closure_scheduled,closure_reminder}', '$.stage != "blocked"', 'Until then it works as before', 'До того часу він працює, як і раніше'),
-	('{closure_scheduled,closure_reminder}', '$.stage != "blocked" && $.in_debt == true', 'as before, as far as its debt of 4\.50 USD allows\.', 'як і раніше, наскільки дозволяє борг 4\.50 USD\.'),
-	('{closure_scheduled,closure_reminder}', '$.stage == "blocked"', 'has a debt of 4\.50 USD: nobody can get in, but you can pay at any time', 'борг 4\.50 USD: увійти до нього не можна, але сплатити можна будь-коли'),
+	('{closure_scheduled,closure_reminder}', '$.stage != "blocked"', 'Until then it works as before',
+		'До того часу він працює, як і раніше'),
+	('{closure_scheduled,closure_reminder}', '$.stage != "blocked" && $.in_debt == true',
+		'as before, as far as its debt of 4\.50 USD allows\.', 'як і раніше, наскільки дозволяє борг 4\.50 USD\.'),
+	('{closure_scheduled,closure_reminder}', '$.stage == "blocked"',
+		'has a debt of 4\.50 USD: nobody can get in, but you can pay at any time',
+		'борг 4\.50 USD: увійти до нього не можна, але сплатити можна будь-коли'),
 	('{closure_scheduled,closure_reminder}', '$.in_debt == true', 'debt', 'борг'),
-	('{closure_scheduled,closure_reminder}', '$.account_id == 7', 'To keep the account, .*pay so that the balance is above zero', 'Щоб зберегти кабінет, .*поповніть баланс так, щоб він став більшим за нуль'),
-	('{closure_scheduled,closure_reminder}', '$.account_id == 7', ', or have an owner or administrator cancel the deletion\.', ', або нехай власник чи адміністратор скасує видалення\.'),
-	('{closure_cancelled}', '$.in_debt == false', 'It works as before, and there is nothing that you need to do', 'Кабінет працює, як і раніше, від вас нічого не потрібно'),
+	('{closure_scheduled,closure_reminder}', '$.account_id == 7',
+		'To keep the account, .*pay so that the balance is above zero',
+		'Щоб зберегти кабінет, .*поповніть баланс так, щоб він став більшим за нуль'),
+	('{closure_scheduled,closure_reminder}', '$.account_id == 7',
+		', or have an owner or administrator cancel the deletion\.', ', або нехай власник чи адміністратор скасує видалення\.'),
+	('{closure_cancelled}', '$.in_debt == false', 'It works as before, and there is nothing that you need to do',
+		'Кабінет працює, як і раніше, від вас нічого не потрібно'),
 	('{closure_cancelled}', '$.why == "member"', 'An owner or administrator has cancelled', 'Його скасував власник або адміністратор'),
-	('{closure_cancelled}', '$.why == "topup"', 'A payment has brought the balance above zero', 'Після платежу баланс став більшим за нуль'),
+	('{closure_cancelled}', '$.why == "topup"', 'A payment has brought the balance above zero',
+		'Після платежу баланс став більшим за нуль'),
 	('{closure_cancelled}', '$.why == "conditions"', 'It is in use again', 'Кабінетом знову користуються'),
-	('{closure_cancelled}', '$.why == "conditions" && $.in_debt == false', 'or its balance is above zero', 'або його баланс став більшим за нуль'),
-	('{closure_cancelled}', '$.in_debt == true && ($.stage == "ok" || $.stage == "grace" || $.stage == "remind")', 'can be used in full for now', 'Поки що кабінетом можна користуватися без обмежень'),
+	('{closure_cancelled}', '$.why == "conditions" && $.in_debt == false', 'or its balance is above zero',
+		'або його баланс став більшим за нуль'),
+	('{closure_cancelled}', '$.in_debt == true && ($.stage == "ok" || $.stage == "grace" || $.stage == "remind")',
+		'can be used in full for now', 'Поки що кабінетом можна користуватися без обмежень'),
 	('{account_restored}', '$.in_debt == false', 'There is nothing to pay now', 'Зараз платити нічого не потрібно'),
-	('{account_restored}', '$.in_debt == true && ($.stage == "ok" || $.stage == "grace" || $.stage == "remind")', 'to keep the access full', 'щоб доступ залишався повним'),
+	('{account_restored}', '$.in_debt == true && ($.stage == "ok" || $.stage == "grace" || $.stage == "remind")',
+		'to keep the access full', 'щоб доступ залишався повним'),
 	('{charge_posted,closure_cancelled,account_restored}', '$.in_debt == true', 'Please pay 4\.50 USD', 'Будь ласка, сплатіть 4\.50 USD'),
-	('{charge_posted,closure_cancelled,account_restored}', '$.stage == "restrict"', 'Until it is paid, owners and administrators can only pay', 'До повної сплати власники й адміністратори можуть лише платити'),
-	('{charge_posted,closure_cancelled,account_restored}', '$.stage == "blocked"', 'Until it is paid, nobody can get in, but you can pay at any time', 'До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли'),
+	('{charge_posted,closure_cancelled,account_restored}', '$.stage == "restrict"',
+		'Until it is paid, owners and administrators can only pay', 'До повної сплати власники й адміністратори можуть лише платити'),
+	('{charge_posted,closure_cancelled,account_restored}', '$.stage == "blocked"',
+		'Until it is paid, nobody can get in, but you can pay at any time',
+		'До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли'),
 	('{topup_received}', '$.in_debt == true', '4\.50 USD is still to be paid', 'Залишилося сплатити 4\.50 USD');
-SELECT ok(count(*) FILTER (WHERE facts @@ said_if::jsonpath) > 0 AND count(*) FILTER (WHERE (body ~ CASE language WHEN 'en' THEN en ELSE uk END) <> (facts @@ said_if::jsonpath)) = 0,
+SELECT ok(count(*) FILTER (WHERE facts @@ said_if::jsonpath) > 0
+	AND count(*) FILTER (WHERE (body ~ CASE language WHEN 'en' THEN en ELSE uk END) <> (facts @@ said_if::jsonpath)) = 0,
 	format('N4: %s in %s says where %s: %s', kind, language, said_if, CASE language WHEN 'en' THEN en ELSE uk END))
 FROM sentence, unnest(kinds) AS kind JOIN said USING (kind)
 GROUP BY kind, language, said_if, en, uk ORDER BY kind, language, said_if, en;
 SELECT is_empty($$SELECT body FROM said WHERE kind IN ('stage_changed', 'payment_reminder') AND body ~ 'all of your data|усі ваші дані'$$,
 	'N4: no reminder promises that all data stays: an unused account may be closed the day after');
 
-SELECT is(count(DISTINCT body), 4::bigint, format('N4: stage_changed in %s tells the stages apart', language)) FROM said WHERE kind = 'stage_changed' AND facts ->> 'next_stage' = 'none' GROUP BY language;
-SELECT is(count(DISTINCT subject), 4::bigint, format('N4: and in its subject, in %s', language)) FROM said WHERE kind = 'stage_changed' GROUP BY language;
-SELECT is(count(DISTINCT body), 3::bigint, format('N4: closure_cancelled in %s says why', language)) FROM said WHERE kind = 'closure_cancelled' AND NOT (facts -> 'in_debt')::boolean GROUP BY language;
-SELECT ok(position(uk || ', 7 грудня 2026 р., доступ буде ' IN kb_format_message(t.body, 'uk', k.example || jsonb_build_object('days', n, 'next_stage', next_stage))) > 0,
+SELECT is(count(DISTINCT body), 4::bigint, format('N4: stage_changed in %s tells the stages apart', language)) FROM said
+	WHERE kind = 'stage_changed' AND facts ->> 'next_stage' = 'none' GROUP BY language;
+SELECT is(count(DISTINCT subject), 4::bigint, format('N4: and in its subject, in %s', language)) FROM said
+	WHERE kind = 'stage_changed' GROUP BY language;
+SELECT is(count(DISTINCT body), 3::bigint, format('N4: closure_cancelled in %s says why', language)) FROM said
+	WHERE kind = 'closure_cancelled' AND NOT (facts -> 'in_debt')::boolean GROUP BY language;
+SELECT ok(position(uk || ', 7 грудня 2026 р., доступ буде ' IN kb_format_message(t.body, 'uk',
+	k.example || jsonb_build_object('days', n, 'next_stage', next_stage))) > 0,
 	format('N4: payment_reminder in uk before %s: %s', next_stage, uk))
-FROM (VALUES (1, 'Через 1 день'), (2, 'Через 2 дні'), (5, 'Через 5 днів'), (11, 'Через 11 днів'), (21, 'Через 21 день')) AS v (n, uk), unnest('{restrict,blocked}'::text[]) AS next_stage,
+FROM (VALUES (1, 'Через 1 день'), (2, 'Через 2 дні'), (5, 'Через 5 днів'), (11, 'Через 11 днів'),
+	(21, 'Через 21 день')) AS v (n, uk), unnest('{restrict,blocked}'::text[]) AS next_stage,
 	notice_kind AS k JOIN standard_template AS t USING (kind)
 WHERE k.kind = 'payment_reminder' AND t.language = 'uk';
 
@@ -362,8 +430,10 @@ BEGIN
 	END IF;
 	RETURN pg_temp.in_force(policy, language);
 END $$;
-SELECT is(pg_temp.take(statement, policy, language), in_force, format('N4: %s, policy %s, language %s', coalesce(statement, 'then'), policy, language)) FROM step ORDER BY n;
-SELECT is((SELECT count(*) FROM kb_template('own', 'charge_posted', 'uk') WHERE language = 'uk' AND subject ~ 'нарахування'), 1::bigint, 'N4: other kinds keep their texts');
+SELECT is(pg_temp.take(statement, policy, language), in_force,
+	format('N4: %s, policy %s, language %s', coalesce(statement, 'then'), policy, language)) FROM step ORDER BY n;
+SELECT is((SELECT count(*) FROM kb_template('own', 'charge_posted', 'uk') WHERE language = 'uk'
+	AND subject ~ 'нарахування'), 1::bigint, 'N4: other kinds keep their texts');
 
 SELECT is(pg_temp.told('SELECT kbilling.' || statement), error, 'N4: refused: ' || statement)
 FROM (VALUES
@@ -373,7 +443,8 @@ FROM (VALUES
 	($$kb_set_template('topup_received', 'en', 's', NULL)$$, '22004 | body must not be null'),
 	($$kb_set_template('topup_received', 'en', 's', 'b', NULL)$$, '22004 | policy must not be null'),
 	($$kb_set_template('topup_received', 'en', 's', 'b', 'nosuch')$$, '22023 | policy "nosuch" does not exist'),
-	($$kb_set_template('topup_received', 'en_US', 's', 'b')$$, '22023 | "en_US" is not a language | A language is named by a tag of BCP 47, of at most 35 characters.'),
+	($$kb_set_template('topup_received', 'en_US', 's', 'b')$$,
+		'22023 | "en_US" is not a language | A language is named by a tag of BCP 47, of at most 35 characters.'),
 	($$kb_set_template('topup_received', 'en', '', 'b')$$, '22023 | a notice must have a subject and a text'),
 	($$kb_set_template('topup_received', 'en', 's', '')$$, '22023 | a notice must have a subject and a text'),
 	($$kb_set_template('topup_received', 'en', ' ', 'b')$$, '22023 | a notice must have a subject and a text'),
@@ -381,12 +452,19 @@ FROM (VALUES
 	($$kb_set_template('topup_received', 'en', 's', E' \r\n\t ')$$, '22023 | a notice must have a subject and a text'),
 	($$kb_set_template('topup_received', 'en', E'two\nlines', 'b')$$, '22023 | the subject of a notice must be one line'),
 	($$kb_set_template('topup_received', 'en', E'two\rlines', 'b')$$, '22023 | the subject of a notice must be one line'),
-	($$kb_set_template('topup_received', 'en', 's {', 'b')$$, '22023 | syntax error in a message: a brace that is opened here is not closed | At character 3: "{".'),
-	($$kb_set_template('topup_received', 'en', 's', 'b {}')$$, '22023 | syntax error in a message: it is wrong from here on | At character 4: "}".'),
+	($$kb_set_template('topup_received', 'en', 's {', 'b')$$,
+		'22023 | syntax error in a message: a brace that is opened here is not closed | At character 3: "{".'),
+	($$kb_set_template('topup_received', 'en', 's', 'b {}')$$,
+		'22023 | syntax error in a message: it is wrong from here on | At character 4: "}".'),
 	($$kb_set_template('topup_received', 'en', 's', '{delete_on}')$$, '22023 | the message has "delete_on", which is not among the facts'),
-	($$kb_set_template('topup_received', 'en', 's', '{amount, plural, other {}}')$$, '22023 | fact "amount" is not what its format takes | A select takes a text; plural, selectordinal and number take a number.'),
-	($$kb_set_template('topup_received', 'en', 's', 'card 4111 1111 1111 1111')$$, 'KB008 | value holds what looks like a payment card number | It has 13 to 19 digits with an issuer''s prefix and a valid check digit.'),
-	($$kb_set_template('topup_received', 'en', 'card 4111111111111111', 'b')$$, 'KB008 | value holds what looks like a payment card number | It has 13 to 19 digits with an issuer''s prefix and a valid check digit.'),
+	($$kb_set_template('topup_received', 'en', 's', '{amount, plural, other {}}')$$,
+		'22023 | fact "amount" does not fit its format | A select takes a text; plural, selectordinal and number take a number.'),
+	($$kb_set_template('topup_received', 'en', 's', 'card 4111 1111 1111 1111')$$,
+		'KB008 | value holds what looks like a payment card number '
+		'| It has 13 to 19 digits with an issuer''s prefix and a valid check digit.'),
+	($$kb_set_template('topup_received', 'en', 'card 4111111111111111', 'b')$$,
+		'KB008 | value holds what looks like a payment card number '
+		'| It has 13 to 19 digits with an issuer''s prefix and a valid check digit.'),
 	($$kb_drop_template('topup_received', 'de')$$, '22023 | policy "standard" has no own text of topup_received in "de"'),
 	($$kb_drop_template('topup_received', 'uk', 'own')$$, '22023 | policy "own" has no own text of topup_received in "uk"'),
 	($$kb_drop_template('topup_received', NULL)$$, '22004 | language must not be null')

@@ -6,24 +6,29 @@ BEGIN;
 SET LOCAL kbilling.clock = '2026-11-20 12:00+00';
 SELECT kb_create_tariff('std', 'USD'), kb_create_service('seat', 'recurring'), kb_set_price('std', 'seat', '4.00 each')
 \g /dev/null
-SELECT kb_create_service(s, 'metered', CASE s WHEN 'unique' THEN 'user' END, s), kb_set_price('std', s, '1.00 each') FROM unnest('{sum,count,max,unique,last}'::text[]) AS s
+SELECT kb_create_service(s, 'metered', CASE s WHEN 'unique' THEN 'user' END, s), kb_set_price('std', s, '1.00 each')
+	FROM unnest('{sum,count,max,unique,last}'::text[]) AS s
 \g /dev/null
 SELECT kb_create_account('olena', 'std', id, created_at => '2026-09-01 00:00+00') FROM generate_series(1, 99) AS id
 \g /dev/null
 \ir ../include/clock.sql
 -- The running month of an account: "service quantity/events", late usage with its month
 CREATE FUNCTION pg_temp.used(id bigint) RETURNS text LANGUAGE sql STABLE RETURN coalesce((
-	SELECT string_agg(format('%s %s/%s%s', service, trim_scale(quantity), events, CASE what WHEN 'late usage' THEN to_char(from_date, ' "of" MM') END), ', ' ORDER BY line_no)
+	SELECT string_agg(format('%s %s/%s%s', service, trim_scale(quantity), events,
+		CASE what WHEN 'late usage' THEN to_char(from_date, ' "of" MM') END), ', ' ORDER BY line_no)
 	FROM kbilling.kb_current_usage(id)), 'none');
 \ir ../include/error.sql
 -- Meters all three kinds of change of a table
 CREATE FUNCTION pg_temp.meter(tab text, VARIADIC args text[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-	EXECUTE format('CREATE TRIGGER meter_i AFTER INSERT ON %s REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter(%s)', tab,
+	EXECUTE format('CREATE TRIGGER meter_i AFTER INSERT ON %s REFERENCING NEW TABLE AS n '
+		'FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter(%s)', tab,
 		(SELECT string_agg(quote_literal(a), ',') FROM unnest(args) AS a));
-	EXECUTE format('CREATE TRIGGER meter_u AFTER UPDATE ON %s REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter(%s)', tab,
+	EXECUTE format('CREATE TRIGGER meter_u AFTER UPDATE ON %s REFERENCING OLD TABLE AS o NEW TABLE AS n '
+		'FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter(%s)', tab,
 		(SELECT string_agg(quote_literal(a), ',') FROM unnest(args) AS a));
-	EXECUTE format('CREATE TRIGGER meter_d AFTER DELETE ON %s REFERENCING OLD TABLE AS o FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter(%s)', tab,
+	EXECUTE format('CREATE TRIGGER meter_d AFTER DELETE ON %s REFERENCING OLD TABLE AS o '
+		'FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter(%s)', tab,
 		(SELECT string_agg(quote_literal(a), ',') FROM unnest(args) AS a));
 END $$;
 
@@ -51,9 +56,12 @@ INSERT INTO step (statement, one, two, recorded, why) VALUES
 	('UPDATE %s SET qty = 8.5 WHERE id = 3', 'sum 27.5/3', 'sum 2/1', 2, 'and no more'),
 	('DELETE FROM %s WHERE id = 1', 'sum 14.5/2', 'sum 2/1', 1, 'a row is gone'),
 	('INSERT INTO %s VALUES (1, $1, 13, ''again'')', 'sum 27.5/3', 'sum 2/1', 1, 'the same row comes again'),
-	('WITH d AS (DELETE FROM %1$s WHERE id = 1 RETURNING *) INSERT INTO %1$s SELECT 5, acc, qty + 1, note FROM d', 'sum 28.5/3', 'sum 2/1', 2, 'one goes, one comes, in one statement'),
-	('INSERT INTO %s AS x VALUES (5, $1, 3, ''u''), (6, $1, 1, ''i'') ON CONFLICT (id) DO UPDATE SET qty = x.qty + excluded.qty', 'sum 32.5/4', 'sum 2/1', 3, 'ON CONFLICT DO UPDATE'),
-	('INSERT INTO %s AS x VALUES (5, $1, 3, ''u''), (7, $1, 1, ''i'') ON CONFLICT (id) DO NOTHING', 'sum 33.5/5', 'sum 2/1', 1, 'ON CONFLICT DO NOTHING'),
+	('WITH d AS (DELETE FROM %1$s WHERE id = 1 RETURNING *) INSERT INTO %1$s SELECT 5, acc, qty + 1, note FROM d',
+		'sum 28.5/3', 'sum 2/1', 2, 'one goes, one comes, in one statement'),
+	('INSERT INTO %s AS x VALUES (5, $1, 3, ''u''), (6, $1, 1, ''i'') ON CONFLICT (id) DO UPDATE '
+		'SET qty = x.qty + excluded.qty', 'sum 32.5/4', 'sum 2/1', 3, 'ON CONFLICT DO UPDATE'),
+	('INSERT INTO %s AS x VALUES (5, $1, 3, ''u''), (7, $1, 1, ''i'') ON CONFLICT (id) DO NOTHING', 'sum 33.5/5', 'sum 2/1',
+		1, 'ON CONFLICT DO NOTHING'),
 	('MERGE INTO %s AS x USING (VALUES (2), (6), (7), (8)) AS v (id) ON x.id = v.id
 		WHEN MATCHED AND x.id = 2 THEN UPDATE SET qty = 7 WHEN MATCHED AND x.id = 6 THEN DELETE WHEN MATCHED THEN DO NOTHING
 		WHEN NOT MATCHED THEN INSERT VALUES (v.id, $2, 4, ''m'')', 'sum 33.5/4', 'sum 6/2', 4, 'MERGE'),
@@ -74,21 +82,29 @@ BEGIN
 				id1 int = 1 + 10 * i;
 				id2 int = 2 + 10 * i;
 			BEGIN
-				EXECUTE replace(replace(format(s.statement, CASE i WHEN 0 THEN 'public.keyed' ELSE 'public.plain' END), '$1', id1::text), '$2', id2::text);
+				EXECUTE replace(replace(format(s.statement, CASE i WHEN 0 THEN 'public.keyed' ELSE 'public.plain' END),
+					'$1', id1::text), '$2', id2::text);
 				INSERT INTO saw SELECT s.n, i = 0, pg_temp.used(id1), pg_temp.used(id2), count(*) - before FROM usage_event;
 			END;
 		END LOOP;
 	END LOOP;
 END $$;
-SELECT is(format('%s, %s', saw.one, saw.two), format('%s, %s', step.one, step.two), format('E3: %s: %s', CASE WHEN keyed THEN 'with a key' ELSE 'without' END, why))
+SELECT is(format('%s, %s', saw.one, saw.two), format('%s, %s', step.one, step.two),
+	format('E3: %s: %s', CASE WHEN keyed THEN 'with a key' ELSE 'without' END, why))
 FROM step JOIN saw USING (n) ORDER BY keyed DESC, n;
-SELECT is(saw.recorded, step.recorded, format('E3: events recorded with a key: %s', why)) FROM step JOIN saw USING (n) WHERE keyed AND step.recorded IS NOT NULL ORDER BY n;
-SELECT is(saw.recorded, 0, format('E3: events recorded without: %s', why)) FROM step JOIN saw USING (n) WHERE NOT keyed AND step.recorded = 0 ORDER BY n;
-SELECT cmp_ok(saw.recorded, '<=', 3, format('E3: events recorded without, one an account and trigger: %s', why)) FROM step JOIN saw USING (n) WHERE NOT keyed ORDER BY n;
-SELECT is((SELECT count(*) FROM usage_event WHERE account_id IN (1, 2) AND key LIKE 'kb:%'), 0::bigint, 'U1: rows with a key are recorded under it');
-SELECT is((SELECT count(*) FROM usage_event WHERE account_id IN (11, 12) AND key NOT LIKE 'kb:%'), 0::bigint, 'U1: rows without under one of their own');
+SELECT is(saw.recorded, step.recorded, format('E3: events recorded with a key: %s', why)) FROM step JOIN saw USING (n)
+	WHERE keyed AND step.recorded IS NOT NULL ORDER BY n;
+SELECT is(saw.recorded, 0, format('E3: events recorded without: %s', why)) FROM step JOIN saw USING (n) WHERE NOT keyed
+	AND step.recorded = 0 ORDER BY n;
+SELECT cmp_ok(saw.recorded, '<=', 3, format('E3: events recorded without, one an account and trigger: %s', why)) FROM step
+	JOIN saw USING (n) WHERE NOT keyed ORDER BY n;
+SELECT is((SELECT count(*) FROM usage_event WHERE account_id IN (1, 2) AND key LIKE 'kb:%'), 0::bigint,
+	'U1: rows with a key are recorded under it');
+SELECT is((SELECT count(*) FROM usage_event WHERE account_id IN (11, 12) AND key NOT LIKE 'kb:%'), 0::bigint,
+	'U1: rows without under one of their own');
 SELECT results_eq($$SELECT revision, quantity, events::int FROM usage_event WHERE account_id = 1 AND key = '1' ORDER BY revision$$,
-	$$VALUES (0, 10::numeric, 1), (1, -10, -1), (2, 12, 1), (3, -12, -1), (4, 13, 1), (5, -13, -1), (6, 13, 1), (7, -13, -1)$$, 'E3: the revisions of a key');
+	$$VALUES (0, 10::numeric, 1), (1, -10, -1), (2, 12, 1), (3, -12, -1), (4, 13, 1), (5, -13, -1), (6, 13, 1), (7, -13, -1)$$,
+	'E3: the revisions of a key');
 
 -- Savepoints
 
@@ -138,8 +154,10 @@ CREATE DOMAIN public.more_units AS public.units;
 CREATE DOMAIN public.customer AS int;
 CREATE TEMP TABLE typed (n int GENERATED ALWAYS AS IDENTITY, acc_type text, qty_type text, value text, quantity text);
 INSERT INTO typed (acc_type, qty_type, value, quantity) VALUES
-	('smallint', 'smallint', '7', '7'), ('int', 'int', '7', '7'), ('bigint', 'bigint', '9000000000', '9000000000'), ('customer', 'more_units', '7.25', '7.25'),
-	('bigint', 'numeric(10,3)', '1.5', '1.500'), ('bigint', 'real', '0.1', '0.1'), ('bigint', 'float8', '0.1', '0.1'), ('bigint', 'float8', '1e13', '10000000000000');
+	('smallint', 'smallint', '7', '7'), ('int', 'int', '7', '7'), ('bigint', 'bigint', '9000000000', '9000000000'),
+	('customer', 'more_units', '7.25', '7.25'),
+	('bigint', 'numeric(10,3)', '1.5', '1.500'), ('bigint', 'real', '0.1', '0.1'), ('bigint', 'float8', '0.1', '0.1'),
+	('bigint', 'float8', '1e13', '10000000000000');
 DO $$
 DECLARE
 	t typed;
@@ -150,11 +168,13 @@ BEGIN
 		EXECUTE format('INSERT INTO public.typed_%s VALUES (%s, %L)', t.n, 20 + t.n, t.value);
 	END LOOP;
 END $$;
-SELECT is((SELECT quantity::text FROM usage_event WHERE account_id = 20 + n), quantity, format('E3: account as %s, quantity as %s', acc_type, qty_type)) FROM typed;
+SELECT is((SELECT quantity::text FROM usage_event WHERE account_id = 20 + n), quantity,
+	format('E3: account as %s, quantity as %s', acc_type, qty_type)) FROM typed;
 CREATE TABLE public.floats (acc bigint, qty float8);
 SELECT pg_temp.meter('public.floats', 'sum', 'acc', 'qty')
 \g /dev/null
-SELECT is(pg_temp.error_with_detail(format('INSERT INTO public.floats VALUES (6, 1), (6, %L)', value)), '22003 column "qty" of a metered row must be finite | Trigger "meter_i" on table "floats" passes the row to kb_meter.',
+SELECT is(pg_temp.error_with_detail(format('INSERT INTO public.floats VALUES (6, 1), (6, %L)', value)),
+	'22003 column "qty" of a metered row must be finite | Trigger "meter_i" on table "floats" passes the row to kb_meter.',
 	'U1: a float that is ' || value) FROM unnest('{NaN,Infinity,-Infinity}'::text[]) AS value;
 
 -- Aggregations
@@ -164,10 +184,12 @@ CREATE TABLE public.level (LIKE public.peak);
 CREATE TABLE public.calls (acc bigint);
 CREATE TABLE public.seen (acc bigint, who text, key int);
 CREATE TABLE public.seen_keyed (LIKE public.seen);
-SELECT pg_temp.meter('public.peak', 'max', 'acc', 'qty', 'key'), pg_temp.meter('public.level', 'last', 'acc', 'qty', 'key'), pg_temp.meter('public.calls', 'count', 'acc'),
+SELECT pg_temp.meter('public.peak', 'max', 'acc', 'qty', 'key'), pg_temp.meter('public.level', 'last', 'acc', 'qty', 'key'),
+	pg_temp.meter('public.calls', 'count', 'acc'),
 	pg_temp.meter('public.seen', 'unique', 'acc', 'who'), pg_temp.meter('public.seen_keyed', 'unique', 'acc', 'who', 'key')
 \g /dev/null
-CREATE FUNCTION pg_temp.after(statement text, id bigint) RETURNS text LANGUAGE plpgsql AS 'BEGIN EXECUTE statement; RETURN pg_temp.used(id); END';
+CREATE FUNCTION pg_temp.after(statement text, id bigint) RETURNS text LANGUAGE plpgsql
+	AS 'BEGIN EXECUTE statement; RETURN pg_temp.used(id); END';
 SELECT is(pg_temp.after(statement, id), used, format('U2, E3: %s: %s', statement, why)) FROM (VALUES
 	(30, 'INSERT INTO public.peak VALUES (30, 10, ''a''), (30, 30, ''b''), (30, 20, ''c'')', 'max 30/3', 'the highest'),
 	(30, 'UPDATE public.peak SET qty = 15 WHERE key = ''b''', 'max 20/3', 'the highest is less'),
@@ -182,7 +204,8 @@ SELECT is(pg_temp.after(statement, id), used, format('U2, E3: %s: %s', statement
 	(32, 'DELETE FROM public.calls WHERE ctid = (SELECT min(ctid) FROM public.calls)', 'count 2/2', 'one less'),
 	(32, 'UPDATE public.calls SET acc = 32', 'count 2/2', 'nothing changed'),
 	(33, 'INSERT INTO public.seen VALUES (33, ''x'', 1), (33, ''x'', 2), (33, ''y'', 3), (33, '''', 4)', 'unique 3/4', 'distinct values'),
-	(34, 'INSERT INTO public.seen_keyed VALUES (34, ''x'', 1), (34, ''x'', 2), (34, ''y'', 3), (34, ''z'', 3)', 'unique 2/3', 'a key counts once (U1)'),
+	(34, 'INSERT INTO public.seen_keyed VALUES (34, ''x'', 1), (34, ''x'', 2), (34, ''y'', 3), (34, ''z'', 3)',
+		'unique 2/3', 'a key counts once (U1)'),
 	(34, 'DELETE FROM public.seen_keyed WHERE key = 1', 'unique 2/2', 'one of two'),
 	(34, 'UPDATE public.seen_keyed SET who = ''w'' WHERE key = 2', 'unique 2/2', 'another value')
 ) AS t (id, statement, used, why);
@@ -193,7 +216,8 @@ SELECT pg_temp.clock('2026-10-20 12:00+00')
 \g /dev/null
 INSERT INTO public.keyed VALUES (50, 50, 10, NULL), (51, 51, 10, NULL), (52, 52, 10, NULL), (53, 53, 10, NULL);
 INSERT INTO public.plain VALUES (54, 54, 10, NULL);
-INSERT INTO public.level VALUES (55, 10, 'a'); INSERT INTO public.peak VALUES (56, 10, 'a'); INSERT INTO public.seen_keyed VALUES (57, 'x', 1);
+INSERT INTO public.level VALUES (55, 10, 'a'); INSERT INTO public.peak VALUES (56, 10, 'a');
+	INSERT INTO public.seen_keyed VALUES (57, 'x', 1);
 SELECT pg_temp.clock('2026-10-21 12:00+00')
 \g /dev/null
 INSERT INTO public.level VALUES (55, 7, 'b'), (58, 3, 'c');
@@ -250,8 +274,10 @@ CREATE TABLE public.mail (id int, acc bigint, size int);
 CREATE TABLE public.chat (id int, acc bigint, size int);
 SELECT pg_temp.meter('public.mail', 'sum', 'acc', 'size'), pg_temp.meter('public.chat', 'sum', 'acc', 'size')
 \g /dev/null
-CREATE TRIGGER second_i AFTER INSERT ON public.mail REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION kb_meter('count', 'acc', '', 'id');
-CREATE TRIGGER second_d AFTER DELETE ON public.mail REFERENCING OLD TABLE AS o FOR EACH STATEMENT EXECUTE FUNCTION kb_meter('count', 'acc', '', 'id');
+CREATE TRIGGER second_i AFTER INSERT ON public.mail REFERENCING NEW TABLE AS n FOR EACH STATEMENT
+	EXECUTE FUNCTION kb_meter('count', 'acc', '', 'id');
+CREATE TRIGGER second_d AFTER DELETE ON public.mail REFERENCING OLD TABLE AS o FOR EACH STATEMENT
+	EXECUTE FUNCTION kb_meter('count', 'acc', '', 'id');
 INSERT INTO public.mail VALUES (1, 62, 100), (2, 62, 50);
 INSERT INTO public.chat VALUES (1, 62, 7);
 SELECT is(pg_temp.used(62), 'count 2/2, sum 157/3', 'E3: two tables of one service, two meters on one table');
@@ -262,7 +288,8 @@ CREATE TABLE public.fax (id int, acc bigint, size int);
 SELECT pg_temp.meter('public.sms', 'sum', 'acc', 'size', 'id'), pg_temp.meter('public.fax', 'sum', 'acc', 'size', 'id')
 \g /dev/null
 INSERT INTO public.sms VALUES (1, 63, 100);
-SELECT throws_ok('INSERT INTO public.fax VALUES (1, 63, 7)', 'KB006', 'key "1" of service "sum" is in use', 'E3: nothing is lost: two tables must not share keys');
+SELECT throws_ok('INSERT INTO public.fax VALUES (1, 63, 7)', 'KB006', 'key "1" of service "sum" is in use',
+	'E3: nothing is lost: two tables must not share keys');
 INSERT INTO public.fax VALUES (2, 63, 7);
 SELECT is(pg_temp.used(63), 'sum 107/2', 'E3: two tables whose keys differ');
 DELETE FROM public.sms WHERE id = 1;
@@ -308,7 +335,8 @@ GRANT USAGE ON SCHEMA kbilling TO PUBLIC;
 GRANT CREATE ON SCHEMA public TO kbilling_test_app;
 SET LOCAL ROLE kbilling_test_app;
 CREATE TABLE public.own (acc bigint);
-SELECT throws_ok('CREATE TRIGGER t AFTER INSERT ON public.own REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter(''count'', ''acc'')', '42501', NULL,
+SELECT throws_ok('CREATE TRIGGER t AFTER INSERT ON public.own REFERENCING NEW TABLE AS n '
+	'FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter(''count'', ''acc'')', '42501', NULL,
 	'E3: but it cannot meter a table of its own');
 SELECT throws_ok('SELECT kbilling.kb_record_usage(64, ''sum'', 1, ''k'')', '42501', NULL, 'E3: nor record usage itself');
 SELECT throws_ok('SELECT kbilling.kb_record_usage_batch(''[]'')', '42501', NULL, 'E3: nor in a batch');
@@ -329,71 +357,125 @@ BEGIN
 	RETURN result;
 END $$;
 INSERT INTO public.wrong (acc, qty) VALUES (65, 1);
-SELECT is(pg_temp.attach(trigger_is, args, statement), CASE WHEN error LIKE '_____ %' THEN error WHEN error = '' THEN '' ELSE '39P01 trigger "wrong" on public.wrong is attached wrongly | ' || error END,
+SELECT is(pg_temp.attach(trigger_is, args, statement), CASE WHEN error LIKE '_____ %' THEN error WHEN error = '' THEN ''
+	ELSE '39P01 trigger "wrong" on public.wrong is attached wrongly | ' || error END,
 	format('E3: %s kb_meter(%s)', trigger_is, args))
 FROM (VALUES
-	('AFTER INSERT ON public.wrong FOR EACH ROW', '''sum'', ''acc'', ''qty''', 'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)', 'kb_meter counts after the statement: AFTER, FOR EACH STATEMENT.'),
-	('BEFORE INSERT ON public.wrong FOR EACH ROW', '''sum'', ''acc'', ''qty''', 'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)', 'kb_meter counts after the statement: AFTER, FOR EACH STATEMENT.'),
-	('BEFORE INSERT ON public.wrong FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)', 'kb_meter counts after the statement: AFTER, FOR EACH STATEMENT.'),
-	('AFTER INSERT ON public.wrong FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)', 'The new rows are missing: REFERENCING NEW TABLE AS added.'),
-	('AFTER UPDATE ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'UPDATE public.wrong SET qty = 1', 'The old rows are missing: REFERENCING OLD TABLE AS removed.'),
-	('AFTER UPDATE ON public.wrong REFERENCING OLD TABLE AS o FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'UPDATE public.wrong SET qty = 1', 'The new rows are missing: REFERENCING NEW TABLE AS added.'),
-	('AFTER DELETE ON public.wrong FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'DELETE FROM public.wrong', 'The old rows are missing: REFERENCING OLD TABLE AS removed.'),
-	('AFTER TRUNCATE ON public.wrong FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'TRUNCATE public.wrong', 'A TRUNCATE does not say which rows there were, so they cannot be taken back.'),
-	('BEFORE TRUNCATE ON public.wrong FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'TRUNCATE public.wrong', 'kb_meter counts after the statement: AFTER, FOR EACH STATEMENT.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '', 'INSERT INTO public.wrong (acc) VALUES (65)', 'It takes 2 to 4 arguments: service, account column, quantity column or '''', key column.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count''', 'INSERT INTO public.wrong (acc) VALUES (65)', 'It takes 2 to 4 arguments: service, account column, quantity column or '''', key column.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''acc'', '''', ''key'', ''x''', 'INSERT INTO public.wrong (acc) VALUES (65)', 'It takes 2 to 4 arguments: service, account column, quantity column or '''', key column.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''''', 'INSERT INTO public.wrong (acc) VALUES (65)', 'The account column is missing.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''unique'', ''acc''', 'INSERT INTO public.wrong (acc) VALUES (65)', 'The service counts distinct values: the third argument names the column that has them.'),
-	('AFTER DELETE ON public.wrong REFERENCING OLD TABLE AS o FOR EACH STATEMENT', '''max'', ''acc'', ''qty''', 'DELETE FROM public.wrong', 'The service''s events do not just add up: to take a row back, its key is needed, as fourth argument.'),
-	('AFTER UPDATE ON public.wrong REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT', '''last'', ''acc'', ''qty''', 'UPDATE public.wrong SET qty = 1', 'The service''s events do not just add up: to take a row back, its key is needed, as fourth argument.'),
-	('AFTER DELETE ON public.wrong REFERENCING OLD TABLE AS o FOR EACH STATEMENT', '''unique'', ''acc'', ''word''', 'DELETE FROM public.wrong', 'The service''s events do not just add up: to take a row back, its key is needed, as fourth argument.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''max'', ''acc'', ''qty''', 'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)', ''),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''account''', 'INSERT INTO public.wrong (acc) VALUES (65)',
+	('AFTER INSERT ON public.wrong FOR EACH ROW', '''sum'', ''acc'', ''qty''',
+		'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)',
+		'kb_meter counts rows after a statement: attach it AFTER, FOR EACH STATEMENT.'),
+	('BEFORE INSERT ON public.wrong FOR EACH ROW', '''sum'', ''acc'', ''qty''',
+		'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)',
+		'kb_meter counts rows after a statement: attach it AFTER, FOR EACH STATEMENT.'),
+	('BEFORE INSERT ON public.wrong FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''',
+		'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)',
+		'kb_meter counts rows after a statement: attach it AFTER, FOR EACH STATEMENT.'),
+	('AFTER INSERT ON public.wrong FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''',
+		'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)', 'The new rows are missing: REFERENCING NEW TABLE AS added.'),
+	('AFTER UPDATE ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''',
+		'UPDATE public.wrong SET qty = 1', 'The old rows are missing: REFERENCING OLD TABLE AS removed.'),
+	('AFTER UPDATE ON public.wrong REFERENCING OLD TABLE AS o FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''',
+		'UPDATE public.wrong SET qty = 1', 'The new rows are missing: REFERENCING NEW TABLE AS added.'),
+	('AFTER DELETE ON public.wrong FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'DELETE FROM public.wrong',
+		'The old rows are missing: REFERENCING OLD TABLE AS removed.'),
+	('AFTER TRUNCATE ON public.wrong FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'TRUNCATE public.wrong',
+		'TRUNCATE does not tell which rows it removes, so they cannot be taken back.'),
+	('BEFORE TRUNCATE ON public.wrong FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'TRUNCATE public.wrong',
+		'kb_meter counts rows after a statement: attach it AFTER, FOR EACH STATEMENT.'),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '',
+		'INSERT INTO public.wrong (acc) VALUES (65)',
+		'It takes 2 to 4 arguments: service, account column, quantity column or '''', key column.'),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count''',
+		'INSERT INTO public.wrong (acc) VALUES (65)',
+		'It takes 2 to 4 arguments: service, account column, quantity column or '''', key column.'),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT',
+		'''count'', ''acc'', '''', ''key'', ''x''', 'INSERT INTO public.wrong (acc) VALUES (65)',
+		'It takes 2 to 4 arguments: service, account column, quantity column or '''', key column.'),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''''',
+		'INSERT INTO public.wrong (acc) VALUES (65)', 'The account column is missing.'),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''unique'', ''acc''',
+		'INSERT INTO public.wrong (acc) VALUES (65)', 'The service counts distinct values: '
+		'the third argument must name the column that has them.'),
+	('AFTER DELETE ON public.wrong REFERENCING OLD TABLE AS o FOR EACH STATEMENT', '''max'', ''acc'', ''qty''',
+		'DELETE FROM public.wrong', 'The service''s events do not add up: the fourth argument must name the key by which a '
+		'row is taken back.'),
+	('AFTER UPDATE ON public.wrong REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT',
+		'''last'', ''acc'', ''qty''', 'UPDATE public.wrong SET qty = 1',
+		'The service''s events do not add up: the fourth argument must name the key by which a row is taken back.'),
+	('AFTER DELETE ON public.wrong REFERENCING OLD TABLE AS o FOR EACH STATEMENT', '''unique'', ''acc'', ''word''',
+		'DELETE FROM public.wrong', 'The service''s events do not add up: the fourth argument must name the key by which a '
+		'row is taken back.'),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''max'', ''acc'', ''qty''',
+		'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)', ''),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''account''',
+		'INSERT INTO public.wrong (acc) VALUES (65)',
 		'42703 column "account" does not exist | Trigger "wrong" on table "wrong" names it as argument 2 of kb_meter.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''ctid''', 'INSERT INTO public.wrong (acc) VALUES (65)',
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''ctid''',
+		'INSERT INTO public.wrong (acc) VALUES (65)',
 		'42703 column "ctid" does not exist | Trigger "wrong" on table "wrong" names it as argument 2 of kb_meter.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''quantity''', 'INSERT INTO public.wrong (acc) VALUES (65)',
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''quantity''',
+		'INSERT INTO public.wrong (acc) VALUES (65)',
 		'42703 column "quantity" does not exist | Trigger "wrong" on table "wrong" names it as argument 3 of kb_meter.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty'', ''id''', 'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)',
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty'', ''id''',
+		'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)',
 		'42703 column "id" does not exist | Trigger "wrong" on table "wrong" names it as argument 4 of kb_meter.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''acc_text''', 'INSERT INTO public.wrong (acc_text) VALUES (65)',
-		'42804 column "acc_text" of table "wrong" is no whole number | Trigger "wrong" takes it for one, and it is of type text.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''acc_numeric''', 'INSERT INTO public.wrong (acc_numeric) VALUES (65)',
-		'42804 column "acc_numeric" of table "wrong" is no whole number | Trigger "wrong" takes it for one, and it is of type numeric.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''word''', 'INSERT INTO public.wrong (acc, word) VALUES (65, ''1'')',
-		'42804 column "word" of table "wrong" is no number | Trigger "wrong" takes it for one, and it is of type text.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''day''', 'INSERT INTO public.wrong (acc, day) VALUES (65, ''2026-11-01'')',
-		'42804 column "day" of table "wrong" is no number | Trigger "wrong" takes it for one, and it is of type date.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''orders'', ''acc''', 'INSERT INTO public.wrong (acc) VALUES (65)',
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''acc_text''',
+		'INSERT INTO public.wrong (acc_text) VALUES (65)',
+		'42804 column "acc_text" of table "wrong" is not a whole number | Trigger "wrong" needs one, but it is of type text.'),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''acc_numeric''',
+		'INSERT INTO public.wrong (acc_numeric) VALUES (65)',
+		'42804 column "acc_numeric" of table "wrong" is not a whole number | Trigger "wrong" needs one, but it is of type numeric.'),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''word''',
+		'INSERT INTO public.wrong (acc, word) VALUES (65, ''1'')',
+		'42804 column "word" of table "wrong" is not a number | Trigger "wrong" needs one, but it is of type text.'),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''day''',
+		'INSERT INTO public.wrong (acc, day) VALUES (65, ''2026-11-01'')',
+		'42804 column "day" of table "wrong" is not a number | Trigger "wrong" needs one, but it is of type date.'),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''orders'', ''acc''',
+		'INSERT INTO public.wrong (acc) VALUES (65)',
 		'KB012 service "orders" does not exist | Trigger "wrong" on table "wrong" names it.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''orders'', ''acc''', 'INSERT INTO public.wrong (acc) SELECT 1 WHERE false',
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''orders'', ''acc''',
+		'INSERT INTO public.wrong (acc) SELECT 1 WHERE false',
 		'KB012 service "orders" does not exist | Trigger "wrong" on table "wrong" names it.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''seat'', ''acc''', 'INSERT INTO public.wrong (acc) VALUES (65)',
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''seat'', ''acc''',
+		'INSERT INTO public.wrong (acc) VALUES (65)',
 		'22023 service "seat" is not metered | Trigger "wrong" on table "wrong" names it.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''base'', ''acc''', 'INSERT INTO public.wrong (acc) VALUES (65)',
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''base'', ''acc''',
+		'INSERT INTO public.wrong (acc) VALUES (65)',
 		'22023 service "base" is not metered | Trigger "wrong" on table "wrong" names it.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''acc''', 'INSERT INTO public.wrong (acc) VALUES (65), (999)',
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''acc''',
+		'INSERT INTO public.wrong (acc) VALUES (65), (999)',
 		'KB001 account 999 does not exist | Rows of a metered table without keys are counted together.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''acc'', '''', ''key''', 'INSERT INTO public.wrong (acc, key) VALUES (999, ''k'')',
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''count'', ''acc'', '''', ''key''',
+		'INSERT INTO public.wrong (acc, key) VALUES (999, ''k'')',
 		'KB001 account 999 does not exist | It is a row of a metered table, with key "k".'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'INSERT INTO public.wrong (qty) VALUES (1)',
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''',
+		'INSERT INTO public.wrong (qty) VALUES (1)',
 		'22004 column "acc" must not be null | Trigger "wrong" on table "wrong" passes the row to kb_meter.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'INSERT INTO public.wrong (acc) VALUES (65)',
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''',
+		'INSERT INTO public.wrong (acc) VALUES (65)',
 		'22004 column "qty" must not be null | Trigger "wrong" on table "wrong" passes the row to kb_meter.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''unique'', ''acc'', ''word''', 'INSERT INTO public.wrong (acc) VALUES (65)',
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''unique'', ''acc'', ''word''',
+		'INSERT INTO public.wrong (acc) VALUES (65)',
 		'22004 column "word" must not be null | Trigger "wrong" on table "wrong" passes the row to kb_meter.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty'', ''key''', 'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)',
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty'', ''key''',
+		'INSERT INTO public.wrong (acc, qty) VALUES (65, 1)',
 		'22004 column "key" must not be null | Trigger "wrong" on table "wrong" passes the row to kb_meter.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty'', ''key''', 'INSERT INTO public.wrong (acc, qty, key) VALUES (65, 1, '''')',
-		'22023 a key has 1 to 255 bytes'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty'', ''key''', 'INSERT INTO public.wrong (acc, qty, key) VALUES (65, 1, ''4111 1111 1111 1111'')',
-		'KB008 value holds what looks like a payment card number | It has 13 to 19 digits with an issuer''s prefix and a valid check digit.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''unique'', ''acc'', ''word''', 'INSERT INTO public.wrong (acc, word) VALUES (65, ''4111 1111 1111 1111'')',
-		'KB008 value holds what looks like a payment card number | It has 13 to 19 digits with an issuer''s prefix and a valid check digit.'),
-	('AFTER INSERT OR UPDATE ON public.wrong FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''', 'UPDATE public.wrong SET qty = 1', 'The new rows are missing: REFERENCING NEW TABLE AS added.'),
-	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''Odd "name''', 'INSERT INTO public.wrong (acc, "Odd ""name") VALUES (65, 4)', '')
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty'', ''key''',
+		'INSERT INTO public.wrong (acc, qty, key) VALUES (65, 1, '''')',
+		'22023 a key must have 1 to 255 bytes'),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty'', ''key''',
+		'INSERT INTO public.wrong (acc, qty, key) VALUES (65, 1, ''4111 1111 1111 1111'')',
+		'KB008 value holds what looks like a payment card number '
+			'| It has 13 to 19 digits with an issuer''s prefix and a valid check digit.'),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''unique'', ''acc'', ''word''',
+		'INSERT INTO public.wrong (acc, word) VALUES (65, ''4111 1111 1111 1111'')',
+		'KB008 value holds what looks like a payment card number '
+			'| It has 13 to 19 digits with an issuer''s prefix and a valid check digit.'),
+	('AFTER INSERT OR UPDATE ON public.wrong FOR EACH STATEMENT', '''sum'', ''acc'', ''qty''',
+		'UPDATE public.wrong SET qty = 1', 'The new rows are missing: REFERENCING NEW TABLE AS added.'),
+	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''Odd "name''',
+		'INSERT INTO public.wrong (acc, "Odd ""name") VALUES (65, 4)', '')
 ) AS t (trigger_is, args, statement, error);
 SELECT throws_ok('SELECT kb_meter()', NULL, 'kb_meter is a trigger function', 'E3: it is no function to call');
 SELECT throws_ok($$INSERT INTO public.seen VALUES (65, repeat('x', 256), 1)$$, '22023', NULL, 'U2: a value of more than 255 bytes');
@@ -410,11 +492,15 @@ SELECT lives_ok('DELETE FROM public.plain WHERE acc = 70', 'D6, E3: rows of a de
 
 -- U5: totals are what the events add up to, after all that
 
-SELECT set_eq($$SELECT account_id, period, service, sum(events) AS events, sum(quantity) AS quantity FROM usage_total WHERE aggregation = 'sum' GROUP BY 1, 2, 3$$,
-	$$SELECT account_id, period, service, sum(events) AS events, sum(quantity) AS quantity FROM usage_event JOIN service AS s USING (service) WHERE s.aggregation = 'sum' GROUP BY 1, 2, 3$$,
+SELECT set_eq($$SELECT account_id, period, service, sum(events) AS events, sum(quantity) AS quantity FROM usage_total
+	WHERE aggregation = 'sum' GROUP BY 1, 2, 3$$,
+	$$SELECT account_id, period, service, sum(events) AS events, sum(quantity) AS quantity
+		FROM usage_event JOIN service AS s USING (service) WHERE s.aggregation = 'sum' GROUP BY 1, 2, 3$$,
 	'U5: sums');
-SELECT set_eq($$SELECT account_id, period, sum(events) AS events, sum(quantity) AS quantity FROM usage_total WHERE aggregation = 'unique' GROUP BY 1, 2$$,
+SELECT set_eq($$SELECT account_id, period, sum(events) AS events, sum(quantity) AS quantity FROM usage_total
+	WHERE aggregation = 'unique' GROUP BY 1, 2$$,
 	$$SELECT account_id, period, sum(n) AS events, count(*) FILTER (WHERE n > 0)::numeric AS quantity FROM
-		(SELECT account_id, period, value, sum(events) AS n FROM usage_event WHERE value IS NOT NULL GROUP BY 1, 2, 3) AS v GROUP BY 1, 2$$, 'U5: distinct values');
+		(SELECT account_id, period, value, sum(events) AS n FROM usage_event WHERE value IS NOT NULL GROUP BY 1, 2, 3) AS v
+			GROUP BY 1, 2$$, 'U5: distinct values');
 
 SELECT * FROM finish();

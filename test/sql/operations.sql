@@ -27,7 +27,8 @@ SET kbilling.clock = '2026-12-22 09:00+00';
 CALL kb_sweep();
 SET kbilling.clock = '2027-01-05 09:00+00';
 \o
-SELECT results_eq('SELECT account_id, state FROM account', $$VALUES (7::bigint, 'active'::kb_account_state), (8, 'active'), (9, 'deleted')$$,
+SELECT results_eq('SELECT account_id, state FROM account',
+	$$VALUES (7::bigint, 'active'::kb_account_state), (8, 'active'), (9, 'deleted')$$,
 	'the accounts are as the page has them');
 RESET search_path;
 
@@ -56,10 +57,12 @@ SELECT is_empty($$
 $$, 'tables, views and settings that it names');
 
 SELECT is_empty($$
-	SELECT s.name FROM pg_settings s WHERE s.name LIKE 'kbilling.%' AND position('| `' || s.name || '` |' IN current_setting('test.page')) = 0
+	SELECT s.name FROM pg_settings s WHERE s.name LIKE 'kbilling.%'
+		AND position('| `' || s.name || '` |' IN current_setting('test.page')) = 0
 $$, 'every setting is there');
 
-SELECT bag_eq($$SELECT DISTINCT w[1] FROM regexp_matches(current_setting('test.page'), '`(kbilling_[a-z_]+)`', 'g') w WHERE w[1] NOT IN ('kbilling_internal', 'kbilling_refuse_drop')$$,
+SELECT bag_eq($$SELECT DISTINCT w[1] FROM regexp_matches(current_setting('test.page'), '`(kbilling_[a-z_]+)`', 'g') w
+	WHERE w[1] NOT IN ('kbilling_internal', 'kbilling_refuse_drop')$$,
 	'SELECT DISTINCT name FROM kbilling.metrics', 'every metric is there, and no other');
 
 SELECT bag_eq($$SELECT w[1] FROM regexp_matches(current_setting('test.page'), '\n\| `(waiting|leased|paused|parked)` \|', 'g') w$$,
@@ -71,7 +74,8 @@ SELECT is_empty($$
 	FROM unnest(ARRAY[pg_get_viewdef('kbilling_internal.entry_check'), pg_get_viewdef('kbilling_internal.account_check'), pg_get_viewdef('kbilling_internal.usage_check'),
 					  pg_get_functiondef('kbilling.kb_check()'::regprocedure)]) source,
 		regexp_matches(source, '''([A-Z][0-9]+): ', 'g') f
-	WHERE substr(current_setting('test.page'), position('### Findings' IN current_setting('test.page'))) !~ ('\n\|[^|]*`' || f[1] || '\M[^|]*\|')
+	WHERE substr(current_setting('test.page'), position('### Findings' IN current_setting('test.page'))) !~ ('\n\|[^|]*`'
+		|| f[1] || '\M[^|]*\|')
 $$, 'every finding of kb_check is explained');
 
 -- Links of this page, and of others into it.
@@ -82,7 +86,8 @@ SELECT is_empty($$
 	FROM (VALUES ('test.page', '\]\(#([a-z0-9_-]+)\)'), ('test.others', 'operations\.md#([a-z0-9_-]+)\)')) v (source, pattern),
 		regexp_matches(current_setting(source), pattern, 'g') l
 	WHERE position(format('<a id="%s"></a>', l[1]) IN current_setting('test.page')) = 0
-		AND l[1] NOT IN (SELECT regexp_replace(lower(h[1]), ' ', '-', 'g') FROM regexp_matches(current_setting('test.page'), '\n##+ ([^\n]+)', 'g') h)
+		AND l[1] NOT IN (SELECT regexp_replace(lower(h[1]), ' ', '-', 'g') FROM regexp_matches(current_setting('test.page'),
+			'\n##+ ([^\n]+)', 'g') h)
 $$, 'no link into the page leads nowhere');
 
 DROP ROLE shop_app, shop_support, shop_operator, shop_auditor;

@@ -150,7 +150,8 @@ SELECT kb_set_bonus('basic', '100 USD', 6);
 SELECT kb_set_bonus('basic', '0 USD', 0, to_date => '2027-01-01');
 SELECT is(ARRAY(SELECT format('%s %s to %s: %s%%', min_amount, from_date, to_date, percent)
 				FROM bonus_tier ORDER BY min_amount, from_date),
-	'{0.00 USD -infinity to 2027-01-01: 0%,100.00 USD -infinity to infinity: 6%,100.00 USD 2026-11-01 to 2026-12-01: 7%,500.00 USD -infinity to infinity: 1000%}',
+	'{0.00 USD -infinity to 2027-01-01: 0%,100.00 USD -infinity to infinity: 6%,100.00 USD 2026-11-01 to 2026-12-01: '
+		'7%,500.00 USD -infinity to infinity: 1000%}',
 	'T5: a tier has an amount and dates; the same ones again take its place');
 SELECT throws_ok(format('SELECT kb_set_bonus(%s)', arguments), state, NULL, format('T5: (%s) is refused', arguments))
 FROM (VALUES
@@ -173,10 +174,13 @@ SELECT is((SELECT count(*) FROM bonus_tier), 4::bigint, 'T5: what was refused le
 
 SELECT throws_ok('TRUNCATE service CASCADE', '55000', NULL, 'policy: what is built in is not truncated either');
 SELECT throws_ok('TRUNCATE policy CASCADE', '55000', NULL, 'policy: nor here');
-SELECT throws_ok(format('SELECT kb_set_price(%L, %L, %L)', 'basic', 'base', price), '22003', NULL, 'M1: a price that no charge could hold is refused: ' || price)
-FROM unnest('{9223372036854775807,"graduated 1 to 10, 900000000000000000","volume 1 + 900000000000000000 to 10, 1","2% + 900000000000000000","1 each max 900000000000000000"}'::text[]) AS price;
+SELECT throws_ok(format('SELECT kb_set_price(%L, %L, %L)', 'basic', 'base', price), '22003', NULL,
+	'M1: a price that no charge could hold is refused: ' || price)
+FROM unnest('{9223372036854775807,"graduated 1 to 10, 900000000000000000","volume 1 + 900000000000000000 to 10, '
+	'1","2% + 900000000000000000","1 each max 900000000000000000"}'::text[]) AS price;
 SELECT lives_ok($$SELECT kb_set_price('basic', 'base', '0.01 each free 900000000000000000')$$, 'M1: free units are no money');
-SELECT throws_ok($$SELECT kb_set_price('4111 1111 1111 1111', 'base', '1.00')$$, 'KB008', NULL, 'T4: an error does not repeat a card number');
+SELECT throws_ok($$SELECT kb_set_price('4111 1111 1111 1111', 'base', '1.00')$$, 'KB008', NULL,
+	'T4: an error does not repeat a card number');
 
 SELECT finish();
 ROLLBACK;

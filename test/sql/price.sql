@@ -142,7 +142,7 @@ FROM (VALUES
 
 SELECT is(pg_temp.price_error(price),
 	'22003 value "' || price || '" is out of range for type kb_price | At position ' || pos
-		|| ': without its point, the number is above 9223372036854775807.',
+		|| ': without its decimal point, the number is above 9223372036854775807.',
 	format('P: %L is too large', price))
 FROM (VALUES
 	('9223372036854775808', 1),
@@ -154,7 +154,8 @@ FROM (VALUES
 
 -- Spaces that look alike are none of the parser's
 SELECT is(pg_temp.price_error(U&'2.5%\00a0+ 0.30'),
-	U&'22P02 invalid input syntax for type kb_price: "2.5%\00a0+ 0.30" | At position 5: expected "+", "free", "min", "max" or the end, found "\00a0+".',
+	U&'22P02 invalid input syntax for type kb_price: "2.5%\00a0+ 0.30" '
+		'| At position 5: expected "+", "free", "min", "max" or the end, found "\00a0+".',
 	'P: positions are counted in characters');
 
 -- A price has at most 32 tiers
@@ -483,7 +484,8 @@ FROM (VALUES
 	('M1', '1 each', '1e30', 'USD', '22003'),
 	('M2', '19.00', '1', 'ZZZ', '22023')
 ) AS t (rule, price, quantity, currency, state);
-SELECT throws_ok(format('SELECT kb_rate(%L, 1, %L, %s)', price, 'USD', events), '22003', NULL, format('P: %s x %s events is error 22003', price, events))
+SELECT throws_ok(format('SELECT kb_rate(%L, 1, %L, %s)', price, 'USD', events), '22003', NULL,
+	format('P: %s x %s events is error 22003', price, events))
 FROM (VALUES ('19.00', -1), ('2.5% + 0.30', -1), ('2.5% + 90071992547409.91', 2)) AS t (price, events);
 
 -- Rating by day
@@ -639,7 +641,8 @@ CREATE TEMP TABLE expected AS
 WITH tier AS (
 	SELECT n, kind, package, unit, fee,
 		CASE kind
-			WHEN 'volume' THEN CASE WHEN quantity > lower AND quantity <= coalesce(upper, quantity) THEN quantity - coalesce(free, 0) ELSE 0 END
+			WHEN 'volume' THEN CASE WHEN quantity > lower AND quantity <= coalesce(upper, quantity)
+				THEN quantity - coalesce(free, 0) ELSE 0 END
 			ELSE least(quantity, upper) - greatest(lower, free)
 		END AS units
 	FROM sample JOIN sample_quantity USING (n) JOIN sample_tier USING (n)
@@ -666,9 +669,12 @@ SELECT is_empty('SELECT r.*, e.amount AS expected FROM rated r JOIN expected e U
 	'P: plain SQL finds the same amounts');
 SELECT is_empty($$
 	SELECT * FROM rated r, LATERAL (
-		SELECT coalesce(sum(e.amount), 0) AS explained, bool_or(e.amount <> coalesce(units * unit_price, 0) + coalesce(flat_fee, 0)) AS wrong
-		FROM kb_explain_price(price::kb_price, quantity, currency, events) AS e WHERE what NOT IN ('minimum', 'maximum', 'rounding')) AS parts,
-		LATERAL (SELECT coalesce(sum(e.amount), 0) AS total FROM kb_explain_price(price::kb_price, quantity, currency, events) AS e) AS total
+		SELECT coalesce(sum(e.amount), 0) AS explained,
+			bool_or(e.amount <> coalesce(units * unit_price, 0) + coalesce(flat_fee, 0)) AS wrong
+		FROM kb_explain_price(price::kb_price, quantity, currency, events) AS e
+			WHERE what NOT IN ('minimum', 'maximum', 'rounding')) AS parts,
+		LATERAL (SELECT coalesce(sum(e.amount), 0) AS total FROM kb_explain_price(price::kb_price, quantity, currency,
+			events) AS e) AS total
 	WHERE total <> r.amount OR wrong
 $$, 'P: parts add up to the amount, and each is what it says');
 SELECT ok(count(*) FILTER (WHERE e.amount > 0) > 3000 AND count(*) FILTER (WHERE what = 'minimum') > 100

@@ -14,25 +14,30 @@ SET search_path = kbilling, public;
 SELECT no_plan();
 
 CREATE TEMP TABLE own AS	-- the functions of the extension
-	SELECT p.oid, p.oid::regprocedure::text AS signature, p.proname, p.prokind, p.provolatile, p.prosecdef, p.proconfig, p.prolang, p.prosqlbody, p.proargtypes,
+	SELECT p.oid, p.oid::regprocedure::text AS signature, p.proname, p.prokind, p.provolatile, p.prosecdef, p.proconfig,
+		p.prolang, p.prosqlbody, p.proargtypes,
 		p.prorettype IN ('trigger'::regtype, 'event_trigger'::regtype) AS is_trigger
 	FROM pg_proc AS p WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace);
 CREATE TEMP TABLE own_relation AS
 	SELECT c.oid, c.oid::regclass::text AS name, c.relkind, c.reloptions FROM pg_class AS c
-	WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c');
+	WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace)
+		AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c');
 GRANT SELECT ON own, own_relation TO PUBLIC;
 SELECT cmp_ok((SELECT count(*) FROM own), '>', 60::bigint, 'the walk finds the functions');
 SELECT cmp_ok((SELECT count(*) FROM own_relation WHERE relkind IN ('r', 'v')), '>', 15::bigint, 'the walk finds the tables and views');
 
 -- PUBLIC
 
-SELECT is_empty($$SELECT signature FROM own WHERE (provolatile = 'v' OR prokind = 'p') AND has_function_privilege('kbilling_privilege_nobody', oid, 'EXECUTE')$$,
+SELECT is_empty($$SELECT signature FROM own WHERE (provolatile = 'v' OR prokind = 'p')
+	AND has_function_privilege('kbilling_privilege_nobody', oid, 'EXECUTE')$$,
 	'nothing that changes data is executable by everyone');
 SELECT is_empty($$SELECT signature FROM own WHERE prosecdef AND has_function_privilege('kbilling_privilege_nobody', oid, 'EXECUTE')$$,
 	'nothing that runs with the owner''s rights is executable by everyone');
 SELECT is_empty($$SELECT r.name, p FROM own_relation AS r, unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) AS p
-		WHERE relkind NOT IN ('S', 'c') AND has_table_privilege('kbilling_privilege_nobody', oid, p)$$, 'no table or view is open to everyone');
-SELECT is_empty($$SELECT r.name, a.attname FROM own_relation AS r JOIN pg_attribute AS a ON a.attrelid = r.oid WHERE a.attacl IS NOT NULL$$, 'nor any column');
+		WHERE relkind NOT IN ('S', 'c') AND has_table_privilege('kbilling_privilege_nobody', oid, p)$$,
+			'no table or view is open to everyone');
+SELECT is_empty($$SELECT r.name, a.attname FROM own_relation AS r JOIN pg_attribute AS a ON a.attrelid = r.oid
+	WHERE a.attacl IS NOT NULL$$, 'nor any column');
 SELECT is_empty($$SELECT r.name, p FROM own_relation AS r, unnest('{USAGE,SELECT,UPDATE}'::text[]) AS p
 		WHERE relkind = 'S' AND has_sequence_privilege('kbilling_privilege_nobody', oid, p)$$, 'nor any sequence');
 SELECT ok(NOT has_schema_privilege('kbilling_privilege_nobody', 'kbilling', 'CREATE'), 'nobody can plant an object in the schema');
@@ -50,7 +55,8 @@ SELECT is_empty($$
 SELECT is_empty($$SELECT signature FROM own WHERE prosecdef AND prokind = 'p'$$, 'a procedure that commits keeps its caller''s rights');
 SELECT is_empty($$SELECT signature FROM own WHERE prolang = (SELECT oid FROM pg_language WHERE lanname = 'sql') AND prosqlbody IS NULL$$,
 	'functions in SQL have bound their names when they were made');
-SELECT is_empty($$SELECT signature FROM own WHERE prolang NOT IN (SELECT oid FROM pg_language WHERE lanname IN ('c', 'sql', 'internal')) AND prokind <> 'a'$$,
+SELECT is_empty($$SELECT signature FROM own
+	WHERE prolang NOT IN (SELECT oid FROM pg_language WHERE lanname IN ('c', 'sql', 'internal')) AND prokind <> 'a'$$,
 	'nothing is in another language');
 SELECT is_empty($$SELECT name FROM own_relation WHERE relkind = 'v' AND NOT coalesce('security_invoker=true' = ANY (reloptions), false)$$,
 	'views read with the rights of who asks');
@@ -59,7 +65,8 @@ SELECT is_empty($$SELECT name FROM own_relation WHERE relkind = 'v' AND NOT coal
 
 CREATE TEMP VIEW commented AS
 	SELECT d.classid, d.objid, 0 AS objsubid FROM pg_depend AS d
-	WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kbilling')
+	WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension
+		WHERE extname = 'kbilling')
 		AND d.classid <> 'pg_opfamily'::regclass
 		-- from 17 on, the types that come with a type or a table belong to the extension too
 		AND NOT (d.classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type AS t LEFT JOIN pg_class AS c ON c.oid = t.typrelid
@@ -75,7 +82,8 @@ CREATE TEMP VIEW commented AS
 	WHERE NOT EXISTS (SELECT FROM pg_constraint AS c WHERE c.conindid = i.indexrelid);
 SELECT cmp_ok((SELECT count(*) FROM commented), '>', 200::bigint, 'the walk finds what should be described');
 SELECT is_empty($$SELECT pg_describe_object(classid, objid, objsubid) FROM commented AS c
-		WHERE NOT EXISTS (SELECT FROM pg_description AS d WHERE (d.classoid, d.objoid, d.objsubid) = (c.classid, c.objid, c.objsubid) AND d.description <> '')$$,
+		WHERE NOT EXISTS (SELECT FROM pg_description AS d WHERE (d.classoid, d.objoid, d.objsubid) = (c.classid, c.objid,
+			c.objsubid) AND d.description <> '')$$,
 	'everything says what it is');
 
 -- A role without rights
@@ -93,9 +101,11 @@ FROM own_relation WHERE relkind = 'v' ORDER BY name;
 SELECT throws_ok(format('SELECT nextval(%L)', name), '42501', NULL, 'refused to a role without rights: the sequence ' || name)
 FROM own_relation WHERE relkind = 'S' ORDER BY name;
 SELECT throws_ok('SELECT ' || call, '42501', NULL, 'refused to a role without rights: ' || call)
-FROM unnest(ARRAY['kb_balance(1)', 'kb_balance(1, now())', 'kb_access_stage(1::bigint)', 'kb_access(1, ''owner'')', 'kb_access(1, ''owner'', now())',
+FROM unnest(ARRAY['kb_balance(1)', 'kb_balance(1, now())', 'kb_access_stage(1::bigint)', 'kb_access(1, ''owner'')',
+	'kb_access(1, ''owner'', now())',
 	'kb_current_usage(1)', 'kb_forecast(1, 1)', 'kb_amount_for(1, 1)', 'kb_check()', 'kb_verify(1)']) AS call;
-SELECT lives_ok($$SELECT kb_access_stage(date '2026-11-01', '2026-11-05'), '1.00 USD'::kb_money + '2.00 USD', kb_rate('0.05 each', 3, 'USD'), kb_now(), kb_format_message('{a}', 'en', '{"a": 1}')$$,
+SELECT lives_ok($$SELECT kb_access_stage(date '2026-11-01', '2026-11-05'), '1.00 USD'::kb_money + '2.00 USD',
+	kb_rate('0.05 each', 3, 'USD'), kb_now(), kb_format_message('{a}', 'en', '{"a": 1}')$$,
 	'what only computes is for everyone');
 RESET ROLE;
 
@@ -112,26 +122,33 @@ INSERT INTO granted SELECT 'kbilling_privilege_' || a, a FROM unnest('{app,suppo
 CREATE TEMP TABLE documented AS
 	SELECT trim(cell[2], ' `') AS object, a.granted_as, upper(p.privilege) AS privilege
 	FROM string_to_table(:'rights', E'\n') AS line, string_to_array(line, '|') AS cell,
-		(VALUES ('app', 3), ('support', 4), ('operator', 5), ('auditor', 6)) AS a (granted_as, n), string_to_table(trim(cell[a.n]), ', ') AS p (privilege)
+		(VALUES ('app', 3), ('support', 4), ('operator', 5), ('auditor', 6)) AS a (granted_as, n),
+			string_to_table(trim(cell[a.n]), ', ') AS p (privilege)
 	WHERE line LIKE '| `%' AND p.privilege <> '';
 GRANT SELECT ON granted, documented TO PUBLIC;
-SELECT is((SELECT count(*) FROM string_to_table(:'rights', E'\n') AS line WHERE line LIKE '| `%'), (SELECT count(DISTINCT object) FROM documented), 'the walk reads every row of the documentation');
+SELECT is((SELECT count(*) FROM string_to_table(:'rights', E'\n') AS line WHERE line LIKE '| `%'),
+	(SELECT count(DISTINCT object) FROM documented), 'the walk reads every row of the documentation');
 SELECT cmp_ok((SELECT count(*) FROM documented), '>', 100::bigint, 'and every cell');
-SELECT is_empty($$SELECT object, privilege FROM documented AS d WHERE CASE privilege WHEN 'EXECUTE' THEN NOT EXISTS (SELECT FROM own WHERE replace(signature, 'kbilling.', '') = d.object)
+SELECT is_empty($$SELECT object, privilege FROM documented AS d WHERE CASE privilege
+	WHEN 'EXECUTE' THEN NOT EXISTS (SELECT FROM own WHERE replace(signature, 'kbilling.', '') = d.object)
 		ELSE NOT EXISTS (SELECT FROM own_relation WHERE name = d.object) END$$, 'what is documented is there');
 CREATE TEMP VIEW right_now AS	-- what each role may do that not everyone may
 	SELECT r.rolname AS role, o.signature AS object, 'EXECUTE' AS privilege FROM pg_roles AS r, own AS o
 	WHERE has_function_privilege(r.oid, o.oid, 'EXECUTE') AND NOT has_function_privilege('kbilling_privilege_nobody', o.oid, 'EXECUTE')
 	UNION ALL
-	SELECT r.rolname, o.name, p FROM pg_roles AS r, own_relation AS o, unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) AS p
+	SELECT r.rolname, o.name, p FROM pg_roles AS r, own_relation AS o,
+		unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) AS p
 	WHERE o.relkind NOT IN ('S', 'c') AND has_table_privilege(r.oid, o.oid, p)
 	UNION ALL
 	SELECT r.rolname, o.name, p FROM pg_roles AS r, own_relation AS o, unnest('{USAGE,SELECT,UPDATE}'::text[]) AS p
 	WHERE o.relkind = 'S' AND has_sequence_privilege(r.oid, o.oid, p);
-CREATE FUNCTION pg_temp.rights_of(name) RETURNS SETOF text LANGUAGE sql AS 'SELECT privilege || '' '' || object FROM right_now WHERE role = $1';
-CREATE FUNCTION pg_temp.rights_as(VARIADIC text[]) RETURNS SETOF text LANGUAGE sql AS 'SELECT DISTINCT privilege || '' '' || object FROM documented WHERE granted_as = ANY ($1)';
+CREATE FUNCTION pg_temp.rights_of(name) RETURNS SETOF text LANGUAGE sql
+	AS 'SELECT privilege || '' '' || object FROM right_now WHERE role = $1';
+CREATE FUNCTION pg_temp.rights_as(VARIADIC text[]) RETURNS SETOF text LANGUAGE sql
+	AS 'SELECT DISTINCT privilege || '' '' || object FROM documented WHERE granted_as = ANY ($1)';
 CREATE FUNCTION pg_temp.expect(role text, what text, VARIADIC granted_as text[]) RETURNS text LANGUAGE sql AS $$
-	SELECT public.set_eq(format('SELECT pg_temp.rights_of(%L)', role), format('SELECT pg_temp.rights_as(VARIADIC %L)', granted_as), what) $$;
+	SELECT public.set_eq(format('SELECT pg_temp.rights_of(%L)', role),
+		format('SELECT pg_temp.rights_as(VARIADIC %L)', granted_as), what) $$;
 CREATE FUNCTION pg_temp.grants(f text, role text, VARIADIC granted_as text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	a text;
@@ -145,9 +162,12 @@ SELECT pg_temp.grants('kb_grant', role, granted_as) FROM granted
 \g /dev/null
 SELECT pg_temp.expect(role, format('%s has what the documentation says, and nothing else', granted_as), granted_as) FROM granted;
 SELECT is_empty('SELECT pg_temp.rights_of(''kbilling_privilege_nobody'')', 'who is granted nothing has nothing');
-SELECT is_empty($$SELECT object FROM documented WHERE granted_as = 'app' AND object ~ 'template|notice_kind'$$, 'N4: an app has nothing to do with the texts of notices');
-SELECT is_empty($$SELECT role FROM granted WHERE has_schema_privilege(role, 'kbilling', 'CREATE')$$, 'nobody can plant an object in the schema');
-SELECT set_eq('SELECT granted_as, privilege, CASE kind WHEN ''ROUTINE'' THEN object::regprocedure::text ELSE object::regclass::text END FROM role_right',
+SELECT is_empty($$SELECT object FROM documented WHERE granted_as = 'app' AND object ~ 'template|notice_kind'$$,
+	'N4: an app has nothing to do with the texts of notices');
+SELECT is_empty($$SELECT role FROM granted WHERE has_schema_privilege(role, 'kbilling', 'CREATE')$$,
+	'nobody can plant an object in the schema');
+SELECT set_eq('SELECT granted_as, privilege, CASE kind WHEN ''ROUTINE'' THEN object::regprocedure::text ELSE '
+	'object::regclass::text END FROM role_right',
 	'SELECT granted_as, privilege, object FROM documented', 'role_right is what is documented');
 
 -- What is given works, down to what it calls
@@ -156,35 +176,62 @@ SELECT set_eq('SELECT granted_as, privilege, CASE kind WHEN ''ROUTINE'' THEN obj
 SET kbilling.clock = '2026-11-01 12:00+00';
 CREATE TEMP TABLE call (n int GENERATED ALWAYS AS IDENTITY, granted_as text, call text);
 INSERT INTO call (granted_as, call) VALUES
-	('operator', 'kb_create_tariff(''work'', ''USD'')'), ('operator', 'kb_create_service(''desk'', ''recurring'')'), ('operator', 'kb_create_service(''calls'', ''metered'')'),
-	('operator', 'kb_set_price(''work'', ''base'', ''30.00'')'), ('operator', 'kb_set_price(''work'', ''desk'', ''4.00 each'')'), ('operator', 'kb_set_price(''work'', ''calls'', ''1.00 each'')'),
+	('operator', 'kb_create_tariff(''work'', ''USD'')'), ('operator', 'kb_create_service(''desk'', ''recurring'')'),
+	('operator', 'kb_create_service(''calls'', ''metered'')'),
+	('operator', 'kb_set_price(''work'', ''base'', ''30.00'')'),
+	('operator', 'kb_set_price(''work'', ''desk'', ''4.00 each'')'), ('operator', 'kb_set_price(''work'', ''calls'', ''1.00 each'')'),
 	('operator', 'kb_set_bonus(''work'', ''50 USD'', 10)'), ('operator', 'kb_check()'),
-	('operator', 'kb_set_template(''charge_posted'', ''de'', ''{month}'', ''{amount}'')'), ('operator', 'kbilling_internal.kb_template(''standard'', ''charge_posted'', ''de'')'), ('operator', 'kb_drop_template(''charge_posted'', ''de'')'),
-	('app', 'kb_create_account(''own'', ''work'', 901)'), ('app', 'kb_add_member(901, ''emp'', ''admin'')'), ('app', 'kb_set_role(901, ''emp'', ''employee'')'), ('app', 'kb_login(901, ''emp'')'), ('app', 'kb_act_as(901, ''own'')'),
-	('app', 'kb_switch_on(901, ''desk'', 2)'), ('app', 'kb_switch_off(901, ''desk'', ''2026-11-11'')'), ('app', 'kb_record_usage(901, ''calls'', 3, ''a'')'),
-	('app', 'kb_record_usage_batch(''[{"account_id": 901, "service": "calls", "quantity": 1, "key": "b"}]'')'), ('app', 'kb_begin_topup(901, ''own'', ''100 USD'', ''card'')'), ('app', 'kb_begin_topup(901, ''own'', ''10 USD'', ''card'')'),
-	('app', 'kb_apply_topup(901, ''100 USD'', ''card'', ''p'', payment_id => 1)'), ('app', 'kb_fail_topup(901, 2, ''declined'')'), ('app', 'kb_topup_offers(901)'), ('app', 'kb_balance(901)'), ('app', 'kb_balance(901, now())'),
-	('app', 'kb_access_stage(901::bigint)'), ('app', 'kb_access_stage(901::bigint, now())'), ('app', 'kb_access(901, ''owner'')'), ('app', 'kb_access(901, ''owner'', now())'), ('app', 'kb_current_usage(901)'), ('app', 'kb_forecast(901, 3)'),
-	('app', 'kb_amount_for(901, 3)'), ('app', 'kb_portal(901, ''own'')'), ('app', 'kb_set_tariff(901, ''work'')'), ('app', 'kb_set_contact(901, ''own'', ''own@example.org'')'), ('app', 'kb_take_notices(10, ''1 minute'')'), ('app', 'kb_render_notice(901, 1)'), ('app', 'kb_fail_notice(901, 1, ''no'')'), ('app', 'kb_ack_notice(901, 1)'),
-	('app', 'kb_create_account(''own'', ''work'', 902, created_at => ''2026-09-01 00:00+00'')'), ('support', 'kb_schedule_closure(902, ''sue'')'), ('app', 'kb_cancel_closure(902, ''own'')'), ('operator', 'kb_retry_notice(901, 1)'),
+	('operator', 'kb_set_template(''charge_posted'', ''de'', ''{month}'', ''{amount}'')'),
+	('operator', 'kbilling_internal.kb_template(''standard'', ''charge_posted'', ''de'')'),
+	('operator', 'kb_drop_template(''charge_posted'', ''de'')'),
+	('app', 'kb_create_account(''own'', ''work'', 901)'), ('app', 'kb_add_member(901, ''emp'', ''admin'')'),
+	('app', 'kb_set_role(901, ''emp'', ''employee'')'), ('app', 'kb_login(901, ''emp'')'), ('app', 'kb_act_as(901, ''own'')'),
+	('app', 'kb_switch_on(901, ''desk'', 2)'), ('app', 'kb_switch_off(901, ''desk'', ''2026-11-11'')'),
+	('app', 'kb_record_usage(901, ''calls'', 3, ''a'')'),
+	('app', 'kb_record_usage_batch(''[{"account_id": 901, "service": "calls", "quantity": 1, "key": "b"}]'')'),
+	('app', 'kb_begin_topup(901, ''own'', ''100 USD'', ''card'')'), ('app', 'kb_begin_topup(901, ''own'', ''10 USD'', ''card'')'),
+	('app', 'kb_apply_topup(901, ''100 USD'', ''card'', ''p'', payment_id => 1)'),
+	('app', 'kb_fail_topup(901, 2, ''declined'')'), ('app', 'kb_topup_offers(901)'), ('app', 'kb_balance(901)'),
+	('app', 'kb_balance(901, now())'),
+	('app', 'kb_access_stage(901::bigint)'), ('app', 'kb_access_stage(901::bigint, now())'),
+	('app', 'kb_access(901, ''owner'')'), ('app', 'kb_access(901, ''owner'', now())'), ('app', 'kb_current_usage(901)'),
+	('app', 'kb_forecast(901, 3)'),
+	('app', 'kb_amount_for(901, 3)'), ('app', 'kb_portal(901, ''own'')'), ('app', 'kb_set_tariff(901, ''work'')'),
+	('app', 'kb_set_contact(901, ''own'', ''own@example.org'')'), ('app', 'kb_take_notices(10, ''1 minute'')'),
+	('app', 'kb_render_notice(901, 1)'), ('app', 'kb_fail_notice(901, 1, ''no'')'), ('app', 'kb_ack_notice(901, 1)'),
+	('app', 'kb_create_account(''own'', ''work'', 902, created_at => ''2026-09-01 00:00+00'')'),
+	('support', 'kb_schedule_closure(902, ''sue'')'), ('app', 'kb_cancel_closure(902, ''own'')'), ('operator', 'kb_retry_notice(901, 1)'),
 	('app', 'kb_remove_member(901, ''emp'')'),
-	('support', 'kb_add_member(901, ''two'', ''admin'')'), ('support', 'kb_set_role(901, ''two'', ''owner'')'), ('support', 'kb_remove_member(901, ''two'')'), ('support', 'kb_switch_on(901, ''desk'', 1, ''2026-11-20'')'),
-	('support', 'kb_defer(901, ''2026-11-20'', ''sue'', ''asked'')'), ('support', 'kb_apply_topup(901, ''10 USD'', ''manual'', ''q'')'), ('support', 'kb_refund(901, ''1 USD'', ''back'')'), ('support', 'kb_adjust(901, ''1 USD'', ''gift'', ''gift'')'),
-	('support', 'kb_reverse(901, 5, ''undo'', ''undo'')'), ('support', 'kb_chargeback(901, ''p'', ''dispute'')'), ('support', 'kb_adjust(901, ''-50 USD'', ''fee'', ''fee'')'), ('support', 'kb_write_off(901, ''gone'', ''gone'')'), ('support', 'kb_verify(901)'), ('support', 'kb_portal(901, ''own'')'),
+	('support', 'kb_add_member(901, ''two'', ''admin'')'), ('support', 'kb_set_role(901, ''two'', ''owner'')'),
+	('support', 'kb_remove_member(901, ''two'')'), ('support', 'kb_switch_on(901, ''desk'', 1, ''2026-11-20'')'),
+	('support', 'kb_defer(901, ''2026-11-20'', ''sue'', ''asked'')'),
+	('support', 'kb_apply_topup(901, ''10 USD'', ''manual'', ''q'')'), ('support', 'kb_refund(901, ''1 USD'', ''back'')'),
+	('support', 'kb_adjust(901, ''1 USD'', ''gift'', ''gift'')'),
+	('support', 'kb_reverse(901, 5, ''undo'', ''undo'')'), ('support', 'kb_chargeback(901, ''p'', ''dispute'')'),
+	('support', 'kb_adjust(901, ''-50 USD'', ''fee'', ''fee'')'), ('support', 'kb_write_off(901, ''gone'', ''gone'')'),
+	('support', 'kb_verify(901)'), ('support', 'kb_portal(901, ''own'')'),
 	('support', 'kb_forecast(901, 3)'), ('support', 'kb_current_usage(901)'), ('support', 'kb_topup_offers(901)'),
-	('auditor', 'kb_balance(901)'), ('auditor', 'kb_balance(901, now())'), ('auditor', 'kb_access(901, ''owner'')'), ('auditor', 'kb_access_stage(901::bigint)'), ('auditor', 'kb_current_usage(901)'), ('auditor', 'kb_forecast(901, 3)'), ('auditor', 'kb_amount_for(901, 3)'),
+	('auditor', 'kb_balance(901)'), ('auditor', 'kb_balance(901, now())'), ('auditor', 'kb_access(901, ''owner'')'),
+	('auditor', 'kb_access_stage(901::bigint)'), ('auditor', 'kb_current_usage(901)'), ('auditor', 'kb_forecast(901, 3)'),
+	('auditor', 'kb_amount_for(901, 3)'),
 	('auditor', 'kb_topup_offers(901)'), ('auditor', 'kb_verify(901)'), ('auditor', 'kb_check()');
-SELECT is(pg_temp.outcome('SELECT * FROM ' || call, 'kbilling_privilege_' || granted_as), 'through', format('%s calls %s', granted_as, call)) FROM (SELECT * FROM call ORDER BY n) AS c;
-SELECT is_empty($$SELECT p.proname FROM own AS p JOIN documented AS d ON d.object = p.signature WHERE d.granted_as = 'app' AND NOT p.is_trigger AND NOT EXISTS (SELECT FROM call AS c WHERE c.granted_as = 'app' AND c.call LIKE p.proname || '(%')$$,
+SELECT is(pg_temp.outcome('SELECT * FROM ' || call, 'kbilling_privilege_' || granted_as), 'through',
+	format('%s calls %s', granted_as, call)) FROM (SELECT * FROM call ORDER BY n) AS c;
+SELECT is_empty($$SELECT p.proname FROM own AS p JOIN documented AS d ON d.object = p.signature WHERE d.granted_as = 'app'
+	AND NOT p.is_trigger AND NOT EXISTS (SELECT FROM call AS c WHERE c.granted_as = 'app' AND c.call LIKE p.proname || '(%')$$,
 	'all that an app is granted was called');
-SELECT is(pg_temp.outcome('SELECT count(to_jsonb(x)) FROM ' || object || ' AS x', role), 'through', format('%s reads %s', granted_as, object)) FROM documented JOIN granted USING (granted_as) WHERE privilege = 'SELECT' ORDER BY granted_as, object;
+SELECT is(pg_temp.outcome('SELECT count(to_jsonb(x)) FROM ' || object || ' AS x', role), 'through',
+	format('%s reads %s', granted_as, object)) FROM documented JOIN granted USING (granted_as) WHERE privilege = 'SELECT'
+	ORDER BY granted_as, object;
 SET ROLE kbilling_privilege_operator;
-SELECT lives_ok($$INSERT INTO policy (policy) VALUES ('mine'); UPDATE policy SET remind_day = 2 WHERE policy = 'mine'; DELETE FROM policy WHERE policy = 'mine'$$, 'an operator writes policies');
+SELECT lives_ok($$INSERT INTO policy (policy) VALUES ('mine'); UPDATE policy SET remind_day = 2 WHERE policy = 'mine';
+	DELETE FROM policy WHERE policy = 'mine'$$, 'an operator writes policies');
 CALL kb_sweep();
 SET ROLE kbilling_privilege_app;
 CREATE TEMP TABLE ours (account_id bigint);
 CREATE TRIGGER guard BEFORE INSERT ON ours FOR EACH ROW EXECUTE FUNCTION kb_guard('account_id');
-CREATE TRIGGER meter AFTER INSERT ON ours REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION kb_meter('calls', 'account_id');
+CREATE TRIGGER meter AFTER INSERT ON ours REFERENCING NEW TABLE AS added FOR EACH STATEMENT
+	EXECUTE FUNCTION kb_meter('calls', 'account_id');
 SELECT lives_ok('INSERT INTO ours VALUES (901)', 'an app guards and meters its tables');
 RESET ROLE;
 
@@ -212,8 +259,10 @@ SELECT pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'app', 'support')
 REVOKE EXECUTE ON FUNCTION kb_balance(bigint), kb_login(bigint, text) FROM kbilling_privilege_two;
 SELECT pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'app', 'support')
 \g /dev/null
-SELECT ok(has_function_privilege('kbilling_privilege_two', 'kb_login(bigint, text)', 'EXECUTE'), 'granted again: a right of one kind that has come');
-SELECT ok(has_function_privilege('kbilling_privilege_two', 'kb_balance(bigint)', 'EXECUTE'), 'granted again: a right of both kinds that has come');
+SELECT ok(has_function_privilege('kbilling_privilege_two', 'kb_login(bigint, text)', 'EXECUTE'),
+	'granted again: a right of one kind that has come');
+SELECT ok(has_function_privilege('kbilling_privilege_two', 'kb_balance(bigint)', 'EXECUTE'),
+	'granted again: a right of both kinds that has come');
 SELECT pg_temp.grants('kb_revoke', 'kbilling_privilege_two', 'app', 'support'), pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'app')
 \g /dev/null
 DROP OWNED BY kbilling_privilege_two;
@@ -222,7 +271,8 @@ CREATE ROLE kbilling_privilege_two;
 SELECT pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'support')
 \g /dev/null
 SELECT pg_temp.expect('kbilling_privilege_two', 'a role that is made anew', 'support');
-SELECT pg_temp.grants('kb_revoke', 'kbilling_privilege_two', 'app', 'support'), pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'app', 'support')
+SELECT pg_temp.grants('kb_revoke', 'kbilling_privilege_two', 'app', 'support'),
+	pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'app', 'support')
 \g /dev/null
 ALTER ROLE kbilling_privilege_two RENAME TO kbilling_privilege_renamed;
 SELECT pg_temp.grants('kb_revoke', 'kbilling_privilege_renamed', 'support')
@@ -233,12 +283,16 @@ DROP ROLE kbilling_privilege_renamed;
 
 -- To whom, as what, and by whom
 
-SELECT is(left(pg_temp.outcome('SELECT kbilling.' || f || call), 5), expected, f || call) FROM unnest('{kb_grant,kb_revoke}'::text[]) AS f, (VALUES
-	('(''kbilling_privilege_nobody'', ''boss'')', '22023'), ('(''kbilling_privilege_nobody'', ''App'')', '22023'), ('(''kbilling_privilege_nobody'', '''')', '22023'), ('(''kbilling_privilege_nobody'', NULL)', '22004'),
-	('(NULL, ''app'')', '22004'), ('(NULL, NULL)', '22004'), ('(''kbilling_no_such_role'', ''app'')', '42704'), ('(0::oid::regrole, ''app'')', '42704'), ('(4294967295::oid::regrole, ''app'')', '42704'), ('(''public'', ''app'')', '42704')
+SELECT is(left(pg_temp.outcome('SELECT kbilling.' || f || call), 5), expected, f || call)
+	FROM unnest('{kb_grant,kb_revoke}'::text[]) AS f, (VALUES
+	('(''kbilling_privilege_nobody'', ''boss'')', '22023'), ('(''kbilling_privilege_nobody'', ''App'')', '22023'),
+	('(''kbilling_privilege_nobody'', '''')', '22023'), ('(''kbilling_privilege_nobody'', NULL)', '22004'),
+	('(NULL, ''app'')', '22004'), ('(NULL, NULL)', '22004'), ('(''kbilling_no_such_role'', ''app'')', '42704'),
+		('(0::oid::regrole, ''app'')', '42704'), ('(4294967295::oid::regrole, ''app'')', '42704'), ('(''public'', ''app'')', '42704')
 ) AS t (call, expected);
 CREATE TEMP TABLE hostile (name name);
-INSERT INTO hostile VALUES ('kbilling privilege; DROP TABLE kbilling.entry; --'), ('kbilling"privilege'), ('kbilling''privilege'), ('Kbilling_Privilege'), ('kbilling\privilege'), ('kbilling$$privilege'), ('kbilling, public'),
+INSERT INTO hostile VALUES ('kbilling privilege; DROP TABLE kbilling.entry; --'), ('kbilling"privilege'),
+	('kbilling''privilege'), ('Kbilling_Privilege'), ('kbilling\privilege'), ('kbilling$$privilege'), ('kbilling, public'),
 	('current_user'), ('PUBLIC'), (rpad('kbilling', 63, 'x'));
 SELECT format('DROP ROLE IF EXISTS %s; CREATE ROLE %1$s', '"' || replace(name, '"', '""') || '"') FROM hostile
 \gexec
@@ -253,15 +307,18 @@ SELECT pg_temp.hostile('kb_revoke', name) FROM hostile
 SELECT is_empty(format('SELECT pg_temp.rights_of(%L)', name), format('taken back from %s', name)) FROM hostile;
 SELECT format('DROP ROLE %s', '"' || replace(name, '"', '""') || '"') FROM hostile
 \gexec
-SELECT is(left(pg_temp.outcome(format('SELECT kbilling.%s(''kbilling_privilege_nobody'', ''app'')', f), role), 5), '42501', format('%s is for the owner alone, not for %s', f, granted_as))
+SELECT is(left(pg_temp.outcome(format('SELECT kbilling.%s(''kbilling_privilege_nobody'', ''app'')', f), role), 5), '42501',
+	format('%s is for the owner alone, not for %s', f, granted_as))
 FROM unnest('{kb_grant,kb_revoke}'::text[]) AS f, granted;
 GRANT EXECUTE ON FUNCTION kb_grant(regrole, text), kb_revoke(regrole, text) TO kbilling_privilege_operator;
-SELECT is(left(pg_temp.outcome(format('SELECT kbilling.%s(''kbilling_privilege_nobody'', ''app'')', f), 'kbilling_privilege_operator'), 5), '42501', f || ' gives no more than its caller has')
+SELECT is(left(pg_temp.outcome(format('SELECT kbilling.%s(''kbilling_privilege_nobody'', ''app'')', f),
+	'kbilling_privilege_operator'), 5), '42501', f || ' gives no more than its caller has')
 FROM unnest('{kb_grant,kb_revoke}'::text[]) AS f;
 SELECT is_empty('SELECT pg_temp.rights_of(''kbilling_privilege_nobody'')', 'so nothing was given');
 SELECT pg_temp.grants('kb_revoke', role, granted_as) FROM granted
 \g /dev/null
-SELECT is((SELECT string_agg(DISTINCT r, ', ') FROM granted, pg_temp.rights_of(role) AS r), 'EXECUTE kb_grant(regrole,text), EXECUTE kb_revoke(regrole,text)', 'all is taken back but for what was given by hand');
+SELECT is((SELECT string_agg(DISTINCT r, ', ') FROM granted, pg_temp.rights_of(role) AS r),
+	'EXECUTE kb_grant(regrole,text), EXECUTE kb_revoke(regrole,text)', 'all is taken back but for what was given by hand');
 DROP OWNED BY kbilling_privilege_app, kbilling_privilege_support, kbilling_privilege_operator, kbilling_privilege_auditor;
 DROP ROLE kbilling_privilege_app, kbilling_privilege_support, kbilling_privilege_operator, kbilling_privilege_auditor;
 
@@ -269,10 +326,12 @@ DROP ROLE kbilling_privilege_app, kbilling_privilege_support, kbilling_privilege
 
 SET kbilling.clock = '2026-11-01 12:00+00';
 SELECT kb_create_tariff('std', 'USD'), kb_create_tariff('big', 'USD'), kb_create_service('seat', 'recurring'),
-	kb_create_service('orders', 'metered'), kb_create_service('peak', 'metered', aggregation => 'max'), kb_create_service('users', 'metered', aggregation => 'unique')
+	kb_create_service('orders', 'metered'), kb_create_service('peak', 'metered', aggregation => 'max'),
+		kb_create_service('users', 'metered', aggregation => 'unique')
 \g /dev/null
 SELECT kb_set_price('std', 'base', '30.00'), kb_set_price('std', 'seat', '4.00 each'), kb_set_price('big', 'base', '60.00'),
-	kb_set_price('std', 'orders', '0.10 each'), kb_set_price('std', 'peak', '0.01 each'), kb_set_price('std', 'users', '1.00 each'), kb_set_bonus('std', '50.00 USD', 10)
+	kb_set_price('std', 'orders', '0.10 each'), kb_set_price('std', 'peak', '0.01 each'),
+		kb_set_price('std', 'users', '1.00 each'), kb_set_bonus('std', '50.00 USD', 10)
 \g /dev/null
 GRANT EXECUTE ON ALL ROUTINES IN SCHEMA kbilling, kbilling_internal TO kbilling_privilege_mallory;
 GRANT SELECT ON ALL TABLES IN SCHEMA kbilling, kbilling_internal TO kbilling_privilege_mallory;
@@ -289,50 +348,73 @@ DECLARE
 	f record;
 BEGIN
 	-- every comparison and sum that the statements of the extension might mean
-	FOREACH t IN ARRAY '{bigint,integer,date,text,boolean,timestamptz,numeric,kbilling.kb_money,kbilling.kb_stage,kbilling.kb_account_state,kbilling.kb_entry_kind,kbilling.kb_role,kbilling.kb_access,kbilling.kb_payment_method,name,oid,jsonb}'::text[] LOOP
+	FOREACH t IN ARRAY ('{bigint,integer,date,text,boolean,timestamptz,numeric,kbilling.kb_money,kbilling.kb_stage,'
+		'kbilling.kb_account_state,kbilling.kb_entry_kind,kbilling.kb_role,kbilling.kb_access,kbilling.kb_payment_method,'
+		'name,oid,jsonb}')::text[] LOOP
 		FOREACH op IN ARRAY '{=,<>,<,>,<=,>=}'::text[] LOOP
-			EXECUTE format('CREATE FUNCTION evil.op_%s(%s, %2$s) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES (%L); RETURN true; END $f$',
+			EXECUTE format('CREATE FUNCTION evil.op_%s(%s, %2$s) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO '
+				'evil.ran VALUES (%L); RETURN true; END $f$',
 				ascii(op) * 256 + ascii(substr(op, 2)), t, t || ' ' || op);
-			EXECUTE format('CREATE OPERATOR evil.%s (LEFTARG = %s, RIGHTARG = %2$s, FUNCTION = evil.op_%s)', op, t, ascii(op) * 256 + ascii(substr(op, 2)));
+			EXECUTE format('CREATE OPERATOR evil.%s (LEFTARG = %s, RIGHTARG = %2$s, FUNCTION = evil.op_%s)', op, t,
+				ascii(op) * 256 + ascii(substr(op, 2)));
 		END LOOP;
 	END LOOP;
-	CREATE FUNCTION evil.concatenate(text, text) RETURNS text LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('||'); RETURN ''; END $f$;
+	CREATE FUNCTION evil.concatenate(text, text) RETURNS text LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('||'); RETURN ''; END $f$;
 	CREATE OPERATOR evil.|| (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.concatenate);
-	CREATE FUNCTION evil.minus(date, integer) RETURNS date LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('-'); RETURN $1; END $f$;
+	CREATE FUNCTION evil.minus(date, integer) RETURNS date LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('-'); RETURN $1; END $f$;
 	CREATE OPERATOR evil.- (LEFTARG = date, RIGHTARG = integer, FUNCTION = evil.minus);
-	CREATE FUNCTION evil.later(timestamptz, interval) RETURNS timestamptz LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('+ interval'); RETURN $1; END $f$;
+	CREATE FUNCTION evil.later(timestamptz, interval) RETURNS timestamptz LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('+ interval'); RETURN $1; END $f$;
 	CREATE OPERATOR evil.+ (LEFTARG = timestamptz, RIGHTARG = interval, FUNCTION = evil.later);
 	CREATE OPERATOR evil.- (LEFTARG = timestamptz, RIGHTARG = interval, FUNCTION = evil.later);
-	CREATE FUNCTION evil.times(integer, interval) RETURNS interval LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('* interval'); RETURN $2; END $f$;
+	CREATE FUNCTION evil.times(integer, interval) RETURNS interval LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('* interval'); RETURN $2; END $f$;
 	CREATE OPERATOR evil.* (LEFTARG = integer, RIGHTARG = interval, FUNCTION = evil.times);
-	CREATE FUNCTION evil.join_json(jsonb, jsonb) RETURNS jsonb LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('|| jsonb'); RETURN '{}'; END $f$;
+	CREATE FUNCTION evil.join_json(jsonb, jsonb) RETURNS jsonb LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('|| jsonb'); RETURN '{}'; END $f$;
 	CREATE OPERATOR evil.|| (LEFTARG = jsonb, RIGHTARG = jsonb, FUNCTION = evil.join_json);
-	CREATE FUNCTION evil.cut_json(jsonb, text) RETURNS jsonb LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('- jsonb'); RETURN '{}'; END $f$;
+	CREATE FUNCTION evil.cut_json(jsonb, text) RETURNS jsonb LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('- jsonb'); RETURN '{}'; END $f$;
 	CREATE OPERATOR evil.- (LEFTARG = jsonb, RIGHTARG = text, FUNCTION = evil.cut_json);
-	CREATE FUNCTION evil.to_jsonb(anyelement) RETURNS jsonb LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('to_jsonb'); RETURN '{}'; END $f$;
+	CREATE FUNCTION evil.to_jsonb(anyelement) RETURNS jsonb LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('to_jsonb'); RETURN '{}'; END $f$;
 	-- its own functions, under their own names
 	FOR f IN SELECT p.proname, pg_get_function_identity_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result
-		FROM pg_proc AS p WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND p.prokind = 'f' AND NOT p.proretset AND p.prorettype NOT IN ('void'::regtype, 'trigger'::regtype)
-			AND NOT EXISTS (SELECT FROM unnest(p.proargtypes || p.prorettype) AS x (type) JOIN pg_type ON pg_type.oid = x.type WHERE typtype = 'p') LOOP
-		EXECUTE format('CREATE FUNCTION evil.%I(%s) RETURNS %s LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES (%L); RETURN NULL; END $f$',
+		FROM pg_proc AS p WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace)
+			AND p.prokind = 'f' AND NOT p.proretset AND p.prorettype NOT IN ('void'::regtype, 'trigger'::regtype)
+			AND NOT EXISTS (SELECT FROM unnest(p.proargtypes || p.prorettype) AS x (type)
+				JOIN pg_type ON pg_type.oid = x.type WHERE typtype = 'p') LOOP
+		EXECUTE format('CREATE FUNCTION evil.%I(%s) RETURNS %s LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran '
+			'VALUES (%L); RETURN NULL; END $f$',
 			f.proname, f.arguments, f.result, f.proname);
 	END LOOP;
 	-- and functions that belong to PostgreSQL
-	CREATE FUNCTION evil.coalesce_max(bigint) RETURNS bigint LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('max'); RETURN 1; END $f$;
-	CREATE FUNCTION evil.upper(text) RETURNS text LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('upper'); RETURN 'EUR'; END $f$;
-	CREATE FUNCTION evil.to_char(date, text) RETURNS text LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('to_char'); RETURN ''; END $f$;
-	CREATE FUNCTION evil.isfinite(date) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('isfinite'); RETURN true; END $f$;
-	CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('clock_timestamp'); RETURN NULL; END $f$;
+	CREATE FUNCTION evil.coalesce_max(bigint) RETURNS bigint LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('max'); RETURN 1; END $f$;
+	CREATE FUNCTION evil.upper(text) RETURNS text LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('upper'); RETURN 'EUR'; END $f$;
+	CREATE FUNCTION evil.to_char(date, text) RETURNS text LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('to_char'); RETURN ''; END $f$;
+	CREATE FUNCTION evil.isfinite(date) RETURNS boolean LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('isfinite'); RETURN true; END $f$;
+	CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('clock_timestamp'); RETURN NULL; END $f$;
 	-- and tables
 	FOR f IN SELECT format('%I.%I', relnamespace::regnamespace, relname) AS relation, relname FROM pg_class
 			 WHERE relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND relkind IN ('r', 'v') LOOP
 		EXECUTE format('CREATE TEMP TABLE %I AS SELECT * FROM %s', f.relname, f.relation);
 		EXECUTE format('CREATE TABLE evil.%I AS SELECT * FROM %s', f.relname, f.relation);
 	END LOOP;
-	CREATE FUNCTION evil.kb_guard() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('kb_guard'); RETURN NEW; END $f$;
-	CREATE FUNCTION evil.kb_act_as(bigint, text) RETURNS void LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('kb_act_as'); END $f$;
-	CREATE FUNCTION evil.kb_lock_account(bigint) RETURNS void LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('kb_lock_account'); END $f$;
-	CREATE FUNCTION evil.kb_require_member(bigint, text) RETURNS void LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO evil.ran VALUES ('kb_require_member'); END $f$;
+	CREATE FUNCTION evil.kb_guard() RETURNS trigger LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('kb_guard'); RETURN NEW; END $f$;
+	CREATE FUNCTION evil.kb_act_as(bigint, text) RETURNS void LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('kb_act_as'); END $f$;
+	CREATE FUNCTION evil.kb_lock_account(bigint) RETURNS void LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('kb_lock_account'); END $f$;
+	CREATE FUNCTION evil.kb_require_member(bigint, text) RETURNS void LANGUAGE plpgsql
+		AS $f$ BEGIN INSERT INTO evil.ran VALUES ('kb_require_member'); END $f$;
 	CREATE DOMAIN evil.text AS pg_catalog.text;
 	CREATE DOMAIN evil.date AS pg_catalog.date;
 	CREATE DOMAIN evil.jsonb AS pg_catalog.jsonb;
@@ -355,25 +437,32 @@ SET ROLE kbilling_privilege_mallory;
 
 SELECT kbilling.kb_create_account('mallory', 'std', 1, 'Europe/Kyiv')
 \g /dev/null
-SELECT kbilling.kb_create_tariff('own', 'usd'), kbilling.kb_create_service('own', 'recurring'), kbilling.kb_set_price('own', 'base', '1.00'),
-	kbilling.kb_set_bonus('own', '50.00 USD', 10), kbilling.kb_add_member(1, 'eve', 'admin'), kbilling.kb_switch_on(1, 'seat', 2), kbilling.kb_switch_off(1, 'seat', '2026-11-11'),
-	kbilling.kb_set_tariff(1, 'big', '2026-11-16'), kbilling.kb_set_tariff(1, 'std', '2026-11-21'), kbilling.kb_defer(1, '2026-12-24', 'eve', 'why not')
+SELECT kbilling.kb_create_tariff('own', 'usd'), kbilling.kb_create_service('own', 'recurring'),
+	kbilling.kb_set_price('own', 'base', '1.00'),
+	kbilling.kb_set_bonus('own', '50.00 USD', 10), kbilling.kb_add_member(1, 'eve', 'admin'),
+	kbilling.kb_switch_on(1, 'seat', 2), kbilling.kb_switch_off(1, 'seat', '2026-11-11'),
+	kbilling.kb_set_tariff(1, 'big', '2026-11-16'), kbilling.kb_set_tariff(1, 'std', '2026-11-21'),
+		kbilling.kb_defer(1, '2026-12-24', 'eve', 'why not')
 \g /dev/null
 CREATE TABLE evil.sale (account_id bigint, quantity integer, sale_no integer);
-CREATE TRIGGER added AFTER INSERT ON evil.sale REFERENCING NEW TABLE AS event_set FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('orders', 'account_id', 'quantity', 'sale_no');
+CREATE TRIGGER added AFTER INSERT ON evil.sale REFERENCING NEW TABLE AS event_set FOR EACH STATEMENT
+	EXECUTE FUNCTION kbilling.kb_meter('orders', 'account_id', 'quantity', 'sale_no');
 CREATE TRIGGER changed AFTER UPDATE ON evil.sale REFERENCING OLD TABLE AS old_row NEW TABLE AS new_row
 	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('orders', 'account_id', 'quantity', 'sale_no');
 INSERT INTO evil.sale VALUES (1, 5, 1), (1, 6, 2);
 UPDATE evil.sale SET quantity = quantity + 1;
-SELECT kbilling.kb_record_usage(1, 'orders', 7, 'a'), kbilling.kb_record_usage(1, 'peak', 10, 'a'), kbilling.kb_record_usage(1, 'peak', -10, 'b'),
+SELECT kbilling.kb_record_usage(1, 'orders', 7, 'a'), kbilling.kb_record_usage(1, 'peak', 10, 'a'),
+	kbilling.kb_record_usage(1, 'peak', -10, 'b'),
 	kbilling.kb_record_usage_batch('[{"account_id": 1, "service": "users", "quantity": 1, "key": "a", "properties": {"who": "eve"}}]'),
 	kbilling.kb_forecast(1, 3), kbilling.kb_amount_for(1, 3)
 \g /dev/null
-SELECT kbilling.kb_apply_topup(1, '100.00 USD', 'card', 'pay_1', 'eve') AS topup, kbilling.kb_apply_topup(1, '100.00 USD', 'card', 'pay_1', 'eve') AS again
+SELECT kbilling.kb_apply_topup(1, '100.00 USD', 'card', 'pay_1', 'eve') AS topup,
+	kbilling.kb_apply_topup(1, '100.00 USD', 'card', 'pay_1', 'eve') AS again
 \gset
 SELECT kbilling.kb_apply_topup(1, '20.00 USD', 'card', 'pay_2')
 \g /dev/null
-SELECT kbilling.kb_chargeback(1, 'pay_2', 'dispute'), kbilling.kb_refund(1, '1.00 USD', 'refund'), kbilling.kb_adjust(1, '-1.00 USD', 'fee', 'fee')
+SELECT kbilling.kb_chargeback(1, 'pay_2', 'dispute'), kbilling.kb_refund(1, '1.00 USD', 'refund'),
+	kbilling.kb_adjust(1, '-1.00 USD', 'fee', 'fee')
 \g /dev/null
 SELECT kbilling.kb_reverse(1, 6, 'undo', 'undo')
 \g /dev/null
@@ -386,11 +475,13 @@ SET ROLE kbilling_privilege_mallory;
 SET search_path = pg_temp, evil, kbilling, pg_catalog;
 SELECT kbilling.kb_create_account('mallory', 'free', 2), kbilling.kb_create_account('victim', 'free', 3)
 \g /dev/null
-SELECT kbilling.kb_add_member(2, 'eve', 'admin'), kbilling.kb_add_member(2, 'emp', 'employee'), kbilling.kb_set_role(2, 'emp', 'admin'), kbilling.kb_remove_member(2, 'emp')
+SELECT kbilling.kb_add_member(2, 'eve', 'admin'), kbilling.kb_add_member(2, 'emp', 'employee'),
+	kbilling.kb_set_role(2, 'emp', 'admin'), kbilling.kb_remove_member(2, 'emp')
 \g /dev/null
 SELECT kbilling.kb_login(2, 'eve') AS login, kbilling.kb_access(2, 'admin') AS access, kbilling.kb_balance(2) AS balance
 \gset
-SELECT kbilling.kb_begin_topup(2, 'eve', '100.00 USD', 'card') AS begun, kbilling.kb_begin_topup(2, 'mallory', '10.00 USD', 'card') AS second
+SELECT kbilling.kb_begin_topup(2, 'eve', '100.00 USD', 'card') AS begun,
+	kbilling.kb_begin_topup(2, 'mallory', '10.00 USD', 'card') AS second
 \gset
 SELECT kbilling.kb_fail_topup(2, 2, 'declined')
 \g /dev/null
@@ -402,9 +493,12 @@ SELECT kbilling.kb_portal(2, 'eve') AS cabinet
 \gset
 CREATE TABLE evil.by_row (account_id pg_catalog.int8, what pg_catalog.text);
 CREATE TABLE evil.by_statement (account_id pg_catalog.int8, what pg_catalog.text);
-CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON evil.by_row FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
-CREATE TRIGGER guard AFTER INSERT ON evil.by_statement REFERENCING NEW TABLE AS account_status FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
-CREATE TRIGGER guard_u AFTER UPDATE ON evil.by_statement REFERENCING NEW TABLE AS member OLD TABLE AS account FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON evil.by_row FOR EACH ROW
+	EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
+CREATE TRIGGER guard AFTER INSERT ON evil.by_statement REFERENCING NEW TABLE AS account_status FOR EACH STATEMENT
+	EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
+CREATE TRIGGER guard_u AFTER UPDATE ON evil.by_statement REFERENCING NEW TABLE AS member OLD TABLE AS account
+	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_guard('account_id', 'member');
 CREATE TABLE evil.seen (account_id pg_catalog.int8);
 INSERT INTO evil.seen VALUES (1), (2), (3), (NULL);
 ALTER TABLE evil.seen ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -416,19 +510,23 @@ INSERT INTO evil.by_row VALUES (2, 'row');
 INSERT INTO evil.by_statement VALUES (2, 'statement');
 UPDATE evil.by_row SET what = 'changed';
 UPDATE evil.by_statement SET what = 'changed';
-SELECT kbilling.kb_acting_account() AS acting, kbilling.kb_acting_member() AS acting_member, (SELECT pg_catalog.array_agg(account_id) FROM evil.seen) AS seen
+SELECT kbilling.kb_acting_account() AS acting, kbilling.kb_acting_member() AS acting_member,
+	(SELECT pg_catalog.array_agg(account_id) FROM evil.seen) AS seen
 \gset
 COMMIT;
 SELECT pg_catalog.count(*) AS unseen FROM evil.seen
 \gset
-CREATE FUNCTION evil.refused(statement pg_catalog.text) RETURNS pg_catalog.text LANGUAGE plpgsql AS $$ BEGIN EXECUTE statement; RETURN 'through'; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END $$;
-SELECT evil.refused('INSERT INTO evil.by_row VALUES (3)') AS guarded_row, evil.refused('INSERT INTO evil.by_statement VALUES (3)') AS guarded_statement,
+CREATE FUNCTION evil.refused(statement pg_catalog.text) RETURNS pg_catalog.text LANGUAGE plpgsql
+	AS $$ BEGIN EXECUTE statement; RETURN 'through'; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END $$;
+SELECT evil.refused('INSERT INTO evil.by_row VALUES (3)') AS guarded_row,
+	evil.refused('INSERT INTO evil.by_statement VALUES (3)') AS guarded_statement,
 	evil.refused('CREATE CAST (pg_catalog.text AS kbilling.kb_role) WITH INOUT AS IMPLICIT') AS casts
 \gset
 RESET ROLE;
 SET kbilling.clock = '2026-12-01 12:00+00';
 SET ROLE kbilling_privilege_mallory;
-SELECT kbilling.kb_current_usage(1), kbilling.kb_access(1, 'owner'), kbilling.kb_access(1, 'owner', '2027-02-01 12:00+00'), kbilling.kb_balance(1), kbilling.kb_balance(1, '2027-02-01 12:00+00'),
+SELECT kbilling.kb_current_usage(1), kbilling.kb_access(1, 'owner'), kbilling.kb_access(1, 'owner', '2027-02-01 12:00+00'),
+	kbilling.kb_balance(1), kbilling.kb_balance(1, '2027-02-01 12:00+00'),
 	kbilling.kb_access_stage(1::bigint), kbilling.kb_verify(1)
 \g /dev/null
 SELECT kbilling.kb_month_charge(1) AS charge, kbilling.kb_month_charge(1, '2026-11-01') AS charge_again
@@ -446,19 +544,25 @@ SELECT is(:'traps'::text, '4', 'E: the traps work where a statement is not on it
 SELECT is((SELECT array_agg(DISTINCT what) FROM evil.ran), NULL, 'E: nothing of a caller''s own objects is run by the extension');
 SELECT is(:'login'::text, '(ok,full,"0.00 USD",,,)', 'E, D7: her login');
 SELECT is(:'login'::text, :'access', 'E, S3: is what she may do');
-SELECT is(:'begun'::text || :'second', '(1,"10.00 USD","2026-11-02 12:00:00+00")(2,"0.00 USD","2026-11-02 12:00:00+00")', 'E, T1: her payments');
+SELECT is(:'begun'::text || :'second', '(1,"10.00 USD","2026-11-02 12:00:00+00")(2,"0.00 USD","2026-11-02 12:00:00+00")',
+	'E, T1: her payments');
 SELECT is(:'settled'::text, '(1,2,"100.00 USD","10.00 USD","110.00 USD",ok,ok,f)', 'E, T3: settled as what it is');
 SELECT is(:'offers'::text, '("50.00 USD","5.00 USD")', 'E, T5: what she is offered');
-SELECT is((SELECT concat_ws(' ', c ->> 'member', c ->> 'role', c ->> 'balance', c ->> 'access', jsonb_array_length(c -> 'entries'), jsonb_array_length(c -> 'payments')) FROM (VALUES (:'cabinet'::jsonb)) AS x (c)), 'eve admin 110.00 USD full 2 0', 'E: her billing page');
-SELECT is(:'acting' || ' ' || :'acting_member' || ' ' || :'seen' || ' ' || :'unseen', '2 eve {2} 0', 'E4, E2: she acts for herself, and sees her own');
+SELECT is((SELECT concat_ws(' ', c ->> 'member', c ->> 'role', c ->> 'balance', c ->> 'access',
+	jsonb_array_length(c -> 'entries'), jsonb_array_length(c -> 'payments')) FROM (VALUES (:'cabinet'::jsonb)) AS x (c)),
+	'eve admin 110.00 USD full 2 0', 'E: her billing page');
+SELECT is(:'acting' || ' ' || :'acting_member' || ' ' || :'seen' || ' ' || :'unseen', '2 eve {2} 0',
+	'E4, E2: she acts for herself, and sees her own');
 SELECT is(:'guarded_row' || ' ' || :'guarded_statement' || ' ' || :'casts', 'KB003 KB003 42501', 'E1: and writes for nobody else');
-SELECT is((SELECT string_agg(format('%s %s', member, role), ', ' ORDER BY member) FROM kbilling.member WHERE account_id = 2), 'eve admin, mallory owner', 'E: the members of her account');
+SELECT is((SELECT string_agg(format('%s %s', member, role), ', ' ORDER BY member) FROM kbilling.member
+	WHERE account_id = 2), 'eve admin, mallory owner', 'E: the members of her account');
 SELECT is(:'topup'::text, '(1,2,"100.00 USD","10.00 USD","110.00 USD",ok,ok,f)', 'E, T5: her top-up is what it would be without them');
 SELECT is(:'again'::text, '(1,2,"100.00 USD","10.00 USD","110.00 USD",ok,ok,t)', 'E, T3: and once');
 -- 15 days at 30, 5 at 60, 10 at 30 a month; 10 days of 2 seats; 20 orders, 1 user
 SELECT is(:'charge'::text, '(2026-11-01,8,"40.67 USD","68.33 USD",ok,f)', 'E, C3: her charge too');
 SELECT is(:'charge_again'::text, '(2026-11-01,8,"40.67 USD","68.33 USD",ok,t)', 'E, C4: and once');
-SELECT is((SELECT array_agg(period ORDER BY seq) FROM kbilling.entry WHERE kind = 'charge' AND account_id = 1), '{2026-11-01,2026-12-01}', 'E, W1: and the sweep');
+SELECT is((SELECT array_agg(period ORDER BY seq) FROM kbilling.entry WHERE kind = 'charge' AND account_id = 1),
+	'{2026-11-01,2026-12-01}', 'E, W1: and the sweep');
 SELECT is_empty('SELECT * FROM kb_check()', 'E, J2: and the books are right');
 
 DROP OWNED BY kbilling_privilege_mallory, kbilling_privilege_nobody;

@@ -4,14 +4,16 @@ SET LOCAL search_path = kbilling, public;
 SELECT no_plan();
 
 SET LOCAL kbilling.clock = '2026-11-01 12:00+00';
-SELECT kb_create_tariff('std', 'USD'), kb_create_tariff('big', 'USD'), kb_create_service('seat', 'recurring'), kb_create_service('source', 'recurring')
+SELECT kb_create_tariff('std', 'USD'), kb_create_tariff('big', 'USD'), kb_create_service('seat', 'recurring'),
+	kb_create_service('source', 'recurring')
 \g /dev/null
 SELECT kb_set_price('std', 'base', '30.00'), kb_set_price('std', 'seat', '4.00 each'), kb_set_price('std', 'source', '10.00'),
 	kb_set_price('big', 'base', '60.00'), kb_set_price('std', 'base', '31.00', '2027-06-01'), kb_set_bonus('std', '50.00 USD', 10)
 \g /dev/null
 SELECT kb_create_account('olena', 'std', 1), kb_create_account('petro', 'std', 2), kb_create_account('ivan', 'std', 3)
 \g /dev/null
-SELECT kb_switch_on(1, 'seat', 2), kb_switch_on(1, 'source'), kb_switch_off(1, 'seat', '2026-12-01'), kb_switch_on(1, 'seat', 3, '2026-12-01'),
+SELECT kb_switch_on(1, 'seat', 2), kb_switch_on(1, 'source'), kb_switch_off(1, 'seat', '2026-12-01'),
+	kb_switch_on(1, 'seat', 3, '2026-12-01'),
 	kb_set_tariff(3, 'big', '2026-11-16'), kb_set_tariff(3, 'std', '2026-11-20'),
 	kb_apply_topup(1, '100.00 USD', 'card', 'pay_1', 'olena')
 \g /dev/null
@@ -42,16 +44,19 @@ SELECT kb_month_charge(3), kb_defer(3, '2026-12-24', 'support', 'a promise')
 SELECT results_eq('SELECT seq, period, line_no, service, what, from_date, to_date, days, days_in_month, quantity, unit_price, amount
 		FROM charge_line WHERE account_id = 1 ORDER BY seq, line_no',
 	$$VALUES
-		(3::bigint, date '2026-11-01', 1, 'base', 'base fee', date '2026-11-01', date '2026-11-30', 30, 30, 1::numeric, '30.00', '30.00 USD'::kb_money),
+		(3::bigint, date '2026-11-01', 1, 'base', 'base fee', date '2026-11-01', date '2026-11-30', 30, 30, 1::numeric,
+			'30.00', '30.00 USD'::kb_money),
 		(3, '2026-11-01', 2, 'seat', 'recurring service', '2026-11-01', '2026-11-30', 30, 30, 2, '4.00 each', '8.00 USD'),
 		(3, '2026-11-01', 3, 'source', 'recurring service', '2026-11-01', '2026-11-30', 30, 30, 1, '10.00', '10.00 USD')$$,
 	'C7: charge_line has a row for each line of a charge, and none for its reversal');
 
 -- payment_history
 
-SELECT results_eq('SELECT seq, kind, amount, balance_after, bonus_after, reference, ref_seq, method, member::text, memo::text, period FROM payment_history WHERE account_id = 1',
+SELECT results_eq('SELECT seq, kind, amount, balance_after, bonus_after, reference, ref_seq, method, member::text, '
+	'memo::text, period FROM payment_history WHERE account_id = 1',
 	$$VALUES
-		(9::bigint, 'reversal'::kb_entry_kind, '48.00 USD'::kb_money, '98.00 USD'::kb_money, '10.00 USD'::kb_money, 'month_back', 3::bigint, NULL::kb_payment_method, NULL::text, 'as a favour', NULL::date),
+		(9::bigint, 'reversal'::kb_entry_kind, '48.00 USD'::kb_money, '98.00 USD'::kb_money, '10.00 USD'::kb_money,
+			'month_back', 3::bigint, NULL::kb_payment_method, NULL::text, 'as a favour', NULL::date),
 		(8, 'chargeback', '-20.00 USD', '50.00 USD', '0.00 USD', 'dispute', 7, NULL, NULL, NULL, NULL),
 		(7, 'topup', '20.00 USD', '70.00 USD', '0.00 USD', 'pay_2', NULL, 'google_pay', NULL, NULL, NULL),
 		(6, 'reversal', '-5.00 USD', '50.00 USD', '0.00 USD', 'not_sorry', 5, NULL, NULL, 'it was none', NULL),
@@ -61,7 +66,8 @@ SELECT results_eq('SELECT seq, kind, amount, balance_after, bonus_after, referen
 		(2, 'bonus', '10.00 USD', '110.00 USD', '10.00 USD', NULL, 1, NULL, NULL, NULL, NULL),
 		(1, 'topup', '100.00 USD', '100.00 USD', '0.00 USD', 'pay_1', NULL, 'card', 'olena', NULL, NULL)$$,
 	'J1: payment_history is the journal, newest first');
-SELECT is((SELECT jsonb_array_length(lines) FROM payment_history WHERE account_id = 1 AND seq = 3), 3, 'C7: a charge shows its lines there');
+SELECT is((SELECT jsonb_array_length(lines) FROM payment_history WHERE account_id = 1 AND seq = 3), 3,
+	'C7: a charge shows its lines there');
 
 -- general_ledger and trial_balance
 
@@ -69,27 +75,31 @@ SELECT results_eq('SELECT seq, ledger_account, debit, credit FROM general_ledger
 	$$VALUES
 		(1::bigint, 'cash', '100.00 USD'::kb_money, NULL::kb_money), (1, 'customers', NULL, '100.00 USD'),
 		(2, 'customers', NULL, '10.00 USD'), (2, 'promotions', '10.00 USD', NULL),
-		(3, 'customers', '48.00 USD', NULL), (3, 'revenue: base', NULL, '30.00 USD'), (3, 'revenue: seat', NULL, '8.00 USD'), (3, 'revenue: source', NULL, '10.00 USD'),
+		(3, 'customers', '48.00 USD', NULL), (3, 'revenue: base', NULL, '30.00 USD'),
+		(3, 'revenue: seat', NULL, '8.00 USD'), (3, 'revenue: source', NULL, '10.00 USD'),
 		(4, 'customers', '12.00 USD', NULL), (4, 'refunds', NULL, '12.00 USD'),
 		(5, 'adjustments', '5.00 USD', NULL), (5, 'customers', NULL, '5.00 USD'),
 		(6, 'adjustments', NULL, '5.00 USD'), (6, 'customers', '5.00 USD', NULL),
 		(7, 'cash', '20.00 USD', NULL), (7, 'customers', NULL, '20.00 USD'),
 		(8, 'cash', NULL, '20.00 USD'), (8, 'customers', '20.00 USD', NULL),
-		(9, 'customers', NULL, '48.00 USD'), (9, 'revenue: base', '30.00 USD', NULL), (9, 'revenue: seat', '8.00 USD', NULL), (9, 'revenue: source', '10.00 USD', NULL)$$,
+		(9, 'customers', NULL, '48.00 USD'), (9, 'revenue: base', '30.00 USD', NULL),
+		(9, 'revenue: seat', '8.00 USD', NULL), (9, 'revenue: source', '10.00 USD', NULL)$$,
 	'J4: each entry has both its legs');
 SELECT results_eq('SELECT ledger_account, debit, credit FROM general_ledger WHERE account_id = 2 AND seq = 2 ORDER BY 1',
 	$$VALUES ('bad debt', '7.00 USD'::kb_money, NULL::kb_money), ('customers', NULL, '7.00 USD')$$, 'J4: a debt written off is bad debt');
 SELECT results_eq('SELECT ledger_account, balance FROM trial_balance WHERE currency = ''USD'' ORDER BY 1',
 	-- account 3: 15 days at 30, 4 at 60, 11 at 30 a month
 	$$VALUES ('adjustments', '-7.00 USD'::kb_money), ('bad debt', '7.00 USD'), ('cash', '100.00 USD'), ('customers', '-64.00 USD'),
-		('promotions', '10.00 USD'), ('refunds', '-12.00 USD'), ('revenue: base', '-34.00 USD'), ('revenue: seat', '0.00 USD'), ('revenue: source', '0.00 USD')$$,
+		('promotions', '10.00 USD'), ('refunds', '-12.00 USD'), ('revenue: base', '-34.00 USD'),
+		('revenue: seat', '0.00 USD'), ('revenue: source', '0.00 USD')$$,
 	'J4: the trial balance');
 SELECT is((SELECT kbilling.sum(balance)::text FROM trial_balance), '0.00 USD', 'J4: is zero');
 
 -- The books are right, until someone who may do anything does it
 
 SELECT is_empty('SELECT * FROM kb_check()', 'J2: nothing is wrong');
-SELECT is_empty(format('SELECT * FROM kb_verify(%s)', id), format('J5: nothing is wrong with account %s', id)) FROM unnest('{1,2,3}'::int[]) AS id;
+SELECT is_empty(format('SELECT * FROM kb_verify(%s)', id), format('J5: nothing is wrong with account %s', id))
+	FROM unnest('{1,2,3}'::int[]) AS id;
 SELECT throws_ok('SELECT * FROM kb_verify(999)', 'KB001', NULL, 'J5: an account that does not exist has no chain');
 SELECT throws_ok('SELECT * FROM kb_verify(NULL)', '22004', NULL, 'J5: which account?');
 
@@ -114,26 +124,34 @@ EXCEPTION WHEN SQLSTATE 'UNDO0' THEN
 END $$;
 SELECT alike(pg_temp.after(change, 'SELECT account_id, seq, problem FROM kb_check()'), '%' || problem || '%', 'kb_check finds ' || problem)
 FROM (VALUES
-	($$UPDATE account SET balance = balance + '0.01 USD' WHERE account_id = 1$$, '(1,9,"J2: the balance is 98.01 USD, the sum of the entries 9800 minor units'),
+	($$UPDATE account SET balance = balance + '0.01 USD' WHERE account_id = 1$$,
+		'(1,9,"J2: the balance is 98.01 USD, the sum of the entries 9800 minor units'),
 	($$UPDATE account SET last_seq = 8 WHERE account_id = 1$$, '(1,8,"J2: the account counts 8 entries, the journal has 9'),
 	($$DELETE FROM entry WHERE account_id = 1 AND seq = 9$$, 'J2: the account counts 9 entries, the journal has 8'),
 	($$DELETE FROM entry WHERE account_id = 1 AND seq = 4$$, '(1,5,"J2: entry 5 follows entry 3'),
 	($$DELETE FROM entry WHERE account_id = 2$$, 'J2: the account counts 2 entries, the journal has 0'),
-	($$UPDATE entry SET amount = '-11.00 USD' WHERE account_id = 1 AND seq = 4$$, '(1,4,"J2: balance after is 50.00 USD, 62.00 USD before and the entry is -11.00 USD'),
-	($$UPDATE entry SET balance_after = '55.01 USD' WHERE account_id = 1 AND seq = 5$$, '(1,5,"J2: balance after is 55.01 USD, 50.00 USD before and the entry is 5.00 USD'),
+	($$UPDATE entry SET amount = '-11.00 USD' WHERE account_id = 1 AND seq = 4$$,
+		'(1,4,"J2: balance after is 50.00 USD, 62.00 USD before and the entry is -11.00 USD'),
+	($$UPDATE entry SET balance_after = '55.01 USD' WHERE account_id = 1 AND seq = 5$$,
+		'(1,5,"J2: balance after is 55.01 USD, 50.00 USD before and the entry is 5.00 USD'),
 	($$DELETE FROM member; DELETE FROM subscription; DELETE FROM account WHERE account_id = 1$$, '(1,1,"J2: 9 entries without an account'),
-	($$UPDATE entry SET bonus_after = '50.01 USD' WHERE account_id = 1 AND seq = 6$$, 'T6: unspent bonus is 50.01 USD on a balance of 50.00 USD'),
-	($$UPDATE account SET unspent_bonus = '11.00 USD' WHERE account_id = 1$$, 'T6: unspent bonus is 11.00 USD, after the last entry 10.00 USD'),
+	($$UPDATE entry SET bonus_after = '50.01 USD' WHERE account_id = 1 AND seq = 6$$,
+		'T6: unspent bonus is 50.01 USD on a balance of 50.00 USD'),
+	($$UPDATE account SET unspent_bonus = '11.00 USD' WHERE account_id = 1$$,
+		'T6: unspent bonus is 11.00 USD, after the last entry 10.00 USD'),
 	($$UPDATE entry SET debt_since = '2026-11-30' WHERE account_id = 2 AND seq = 1$$, '(2,1,"S1: debt counts since 2026-11-30'),
-	($$UPDATE account SET debt_since = '2026-12-02' WHERE account_id = 3$$, 'S1: debt counts since 2026-12-02, after the last entry since 2026-12-01'),
+	($$UPDATE account SET debt_since = '2026-12-02' WHERE account_id = 3$$,
+		'S1: debt counts since 2026-12-02, after the last entry since 2026-12-01'),
 	($$UPDATE account SET deferred_until = '2027-12-24' WHERE account_id = 3$$, 'S4: deferred until 2027-12-24'),
 	($$DELETE FROM deferral$$, 'S4: deferred until 2026-12-24'),
 	($$UPDATE entry SET memo = 'for nothing' WHERE account_id = 1 AND seq = 4$$, '(1,4,"J5: '),
 	($$UPDATE entry SET posted_at = posted_at - interval '1 microsecond' WHERE account_id = 1 AND seq = 7$$, '(1,7,"J5: '),
 	($$UPDATE entry SET hash = sha256('') WHERE account_id = 1 AND seq = 9$$, '(1,9,"J5: '),
 	($$UPDATE account SET last_hash = sha256('') WHERE account_id = 1$$, 'J5: the account''s hash is not that of the last entry'),
-	($$UPDATE account SET charged_through = '2026-10-31' WHERE account_id = 1$$, 'C4: charged through 2026-10-31, but there is a charge for 2026-11-01'),
-	($$UPDATE entry SET lines = jsonb_set(lines, '{0,amount}', '"30.01 USD"') WHERE account_id = 1 AND seq = 3$$, '(1,3,"C7: the lines do not add up to -48.00 USD'),
+	($$UPDATE account SET charged_through = '2026-10-31' WHERE account_id = 1$$,
+		'C4: charged through 2026-10-31, but there is a charge for 2026-11-01'),
+	($$UPDATE entry SET lines = jsonb_set(lines, '{0,amount}', '"30.01 USD"') WHERE account_id = 1 AND seq = 3$$,
+		'(1,3,"C7: the lines do not add up to -48.00 USD'),
 	($$UPDATE entry SET lines = '[]' WHERE account_id = 1 AND seq = 3$$, '(1,3,"C7: '),
 	($$UPDATE entry SET lines = '{}' WHERE account_id = 1 AND seq = 3$$, '(1,3,"C7: '),
 	($$UPDATE entry SET lines = '[{"amount": "x"}, 7]' WHERE account_id = 1 AND seq = 3$$, '(1,3,"C7: '),
@@ -145,7 +163,8 @@ FROM (VALUES
 	($$UPDATE account SET time_zone = 'US/Gone' WHERE account_id = 1$$, 'W2: this server does not know the time zone ""US/Gone""'),
 	($$CREATE TABLE parent (amount kb_money NOT NULL); ALTER TABLE entry INHERIT parent$$, 'J1: entry has a parent, parent'),
 	($$ALTER EVENT TRIGGER kbilling_refuse_drop DISABLE$$, 'J7: event trigger'),
-	($$UPDATE subscription SET to_date = '2026-12-02' WHERE service = 'seat' AND quantity = 2$$, '(1,,"C2: service ""seat"" is on twice on 2026-12-01'),
+	($$UPDATE subscription SET to_date = '2026-12-02' WHERE service = 'seat' AND quantity = 2$$,
+		'(1,,"C2: service ""seat"" is on twice on 2026-12-01'),
 	($$UPDATE tariff_history SET to_date = '2026-11-21' WHERE tariff = 'big'$$, '(3,,"C3: two tariffs on 2026-11-20'),
 	($$INSERT INTO usage_total (account_id, period, slot, events, service, aggregation, quantity) VALUES (1, '2026-12-01', 0, 3, 'calls', 'sum', 7)$$,
 		'(1,,"U5: usage of ""calls"" in 2026-12-01 has no events, its total counts 3'),
@@ -153,14 +172,18 @@ FROM (VALUES
 		'(1,,"U5: usage of ""calls"" in 2026-12-01 has 1 events, its total counts none'),
 	($$UPDATE price SET to_date = 'infinity' WHERE service = 'base'$$, 'C3: tariff ""std"" has two prices for ""base"" on 2027-06-01')
 ) AS t (change, problem);
-SELECT is(pg_temp.after($$UPDATE entry SET memo = 'x' WHERE account_id = 1 AND seq IN (4, 6, 8)$$, 'SELECT account_id, seq FROM kb_verify(1)'), '(1,4)',
+SELECT is(pg_temp.after($$UPDATE entry SET memo = 'x' WHERE account_id = 1 AND seq IN (4, 6, 8)$$,
+	'SELECT account_id, seq FROM kb_verify(1)'), '(1,4)',
 	'J5: kb_verify names the first entry that does not fit');
-SELECT is(pg_temp.after($$UPDATE entry SET memo = 'x' WHERE account_id = 1$$, 'SELECT * FROM kb_verify(2)'), NULL, 'J5: of that account alone');
-SELECT is(pg_temp.after($$UPDATE account SET balance = '0.00 USD' WHERE account_id = 1$$, 'SELECT account_id, seq FROM kb_verify(1)'), '(1,9)',
+SELECT is(pg_temp.after($$UPDATE entry SET memo = 'x' WHERE account_id = 1$$, 'SELECT * FROM kb_verify(2)'), NULL,
+	'J5: of that account alone');
+SELECT is(pg_temp.after($$UPDATE account SET balance = '0.00 USD' WHERE account_id = 1$$,
+	'SELECT account_id, seq FROM kb_verify(1)'), '(1,9)',
 	'J2: or its last one, if it is the account''s row that is wrong');
 SELECT results_eq('SELECT problem FROM kb_check() ORDER BY 1', $$VALUES
 	('J1: trigger account_ledger on account is not enabled always'), ('J1: trigger account_ledger_row on account is not enabled always'),
-	('J1: trigger deferral_immutable on deferral is not enabled always'), ('J1: trigger deferral_immutable_row on deferral is not enabled always'),
+	('J1: trigger deferral_immutable on deferral is not enabled always'),
+	('J1: trigger deferral_immutable_row on deferral is not enabled always'),
 	('J1: trigger entry_immutable on entry is not enabled always'), ('J1: trigger entry_immutable_row on entry is not enabled always')$$,
 	'J1: all of it undone, only the guards are missing');
 

@@ -47,7 +47,8 @@ BEGIN
 		PERFORM pg_temp.answer(1);
 	END LOOP;
 END $$;
-SELECT is((SELECT array_agg(DISTINCT stage) FROM answer WHERE at::date BETWEEN first_day::date AND last_day::date), array[stage]::kb_stage[],
+SELECT is((SELECT array_agg(DISTINCT stage) FROM answer WHERE at::date BETWEEN first_day::date AND last_day::date),
+	array[stage]::kb_stage[],
 	format('%s: %s', rule, description))
 FROM (VALUES
 	('S2', '2026-12-01', '2026-12-03', 'grace', 'charged on the 1st, the days 1 to 3'),
@@ -155,7 +156,8 @@ BEGIN
 		END LOOP;
 	END LOOP;
 END $$;
-SELECT results_eq('SELECT * FROM seen ORDER BY 1, 2', 'SELECT * FROM foretold ORDER BY 1, 2', 'S6: what was foretold for two months comes true, day by day');
+SELECT results_eq('SELECT * FROM seen ORDER BY 1, 2', 'SELECT * FROM foretold ORDER BY 1, 2',
+	'S6: what was foretold for two months comes true, day by day');
 
 -- What is asked for wrongly
 
@@ -164,7 +166,8 @@ SELECT throws_ok('SELECT ' || call, state, NULL, format('S6: error %s of %s', st
 	('kb_access_stage(999)', 'KB001'), ('kb_access_stage(999, now())', 'KB001'),
 	('kb_access(999, ''owner'')', 'KB001'), ('kb_access(999, ''owner'', now())', 'KB001'),
 	('kb_balance(NULL)', '22004'), ('kb_balance(NULL, now())', '22004'), ('kb_balance(1, NULL)', '22004'),
-	('kb_access_stage(NULL::bigint)', '22004'), ('kb_access_stage(NULL, now())', '22004'), ('kb_access_stage(1::bigint, NULL::timestamptz)', '22004'),
+	('kb_access_stage(NULL::bigint)', '22004'), ('kb_access_stage(NULL, now())', '22004'),
+	('kb_access_stage(1::bigint, NULL::timestamptz)', '22004'),
 	('kb_access(NULL, ''owner'')', '22004'), ('kb_access(NULL, ''owner'', now())', '22004'), ('kb_access(1, ''owner'', NULL)', '22004'),
 	('kb_access(1, NULL)', '22004'), ('kb_access(1, NULL, now())', '22004'),
 	('kb_balance(1, ''infinity'')', '22008'), ('kb_balance(1, ''-infinity'')', '22008'),
@@ -218,7 +221,8 @@ SELECT throws_ok($$UPDATE deferral SET reason = 'none'$$, 'KB007', NULL, 'S4: no
 
 SELECT pg_temp.put_state(id, 'deleted') FROM unnest('{11,12}'::int[]) AS id
 \g /dev/null
-SELECT is(array(SELECT DISTINCT (kb_access(id, role)).access FROM unnest('{11,12}'::int[]) AS id, unnest(enum_range(NULL::kb_role)) AS role),
+SELECT is(array(SELECT DISTINCT (kb_access(id, role)).access FROM unnest('{11,12}'::int[]) AS id,
+	unnest(enum_range(NULL::kb_role)) AS role),
 	'{denied}', 'S3: nobody may use a deleted account, in debt or not');
 
 -- The view and the functions
@@ -226,11 +230,13 @@ SELECT is(array(SELECT DISTINCT (kb_access(id, role)).access FROM unnest('{11,12
 SELECT pg_temp.clock('2027-07-01 12:00+00')
 \g /dev/null
 SELECT results_eq(
-	$$SELECT account_id, kb_balance(account_id), kb_access_stage(account_id), d.amount_due, d.next_stage, d.next_stage_on, d.delete_on, a.last_seq, a.state
+	$$SELECT account_id, kb_balance(account_id), kb_access_stage(account_id), d.amount_due, d.next_stage, d.next_stage_on,
+		d.delete_on, a.last_seq, a.state
 		FROM account AS a, kb_access(account_id, 'owner') AS d ORDER BY 1$$,
 	'SELECT account_id, balance, stage, amount_due, next_stage, next_stage_on, delete_on, last_seq, state FROM account_status ORDER BY 1',
 	'S5: account_status shows what the functions say, for every account');
-SELECT results_eq('SELECT account_id, kb_balance(account_id, kb_now()), kb_access_stage(account_id, kb_now()), kb_access(account_id, ''admin'', kb_now()) FROM account ORDER BY 1',
+SELECT results_eq('SELECT account_id, kb_balance(account_id, kb_now()), kb_access_stage(account_id, kb_now()), '
+	'kb_access(account_id, ''admin'', kb_now()) FROM account ORDER BY 1',
 	'SELECT account_id, kb_balance(account_id), kb_access_stage(account_id), kb_access(account_id, ''admin'') FROM account ORDER BY 1',
 	'S6: asked for the present moment, they say the same');
 SELECT is_empty('SELECT * FROM kb_check()', 'J2, S1, S4: and the books are right');
@@ -240,9 +246,11 @@ SELECT is_empty('SELECT * FROM kb_check()', 'J2, S1, S4: and the books are right
 RESET ROLE;
 SELECT kb_add_member(10, 'ivan', 'employee'), pg_temp.clock('2027-06-30 12:00+00')
 \g /dev/null
-CREATE TEMP TABLE kept AS SELECT (SELECT count(*) FROM member) AS members, (SELECT count(*) FROM deferral) AS deferrals, (SELECT count(*) FROM entry) AS entries;
+CREATE TEMP TABLE kept AS SELECT (SELECT count(*) FROM member) AS members, (SELECT count(*) FROM deferral) AS deferrals,
+	(SELECT count(*) FROM entry) AS entries;
 SELECT is(kb_access_stage(1, kb_now() + interval '10 years'), 'blocked', 'S7: after ten years of debt an account is blocked');
-SELECT results_eq('SELECT (SELECT count(*) FROM member), (SELECT count(*) FROM deferral), (SELECT count(*) FROM entry)', 'SELECT * FROM kept',
+SELECT results_eq('SELECT (SELECT count(*) FROM member), (SELECT count(*) FROM deferral), (SELECT count(*) FROM entry)',
+	'SELECT * FROM kept',
 	'S7: and its data is whole');
 
 SELECT * FROM finish();

@@ -9,7 +9,8 @@ SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '30.00'), kb_
 SELECT kb_create_account('olena', 'std', id, zone, created_at => '2026-11-01 12:00+00') FROM (VALUES
 	(1, 'UTC'), (2, 'UTC'), (3, 'Pacific/Kiritimati'), (4, 'Etc/GMT+12')) AS t (id, zone)
 \g /dev/null
-SELECT kb_create_account('olena', 'free', 5, created_at => '2026-11-01 12:00+00'), kb_create_account('olena', 'std', 6, created_at => '2026-11-01 12:00+00')
+SELECT kb_create_account('olena', 'free', 5, created_at => '2026-11-01 12:00+00'),
+	kb_create_account('olena', 'std', 6, created_at => '2026-11-01 12:00+00')
 \g /dev/null
 SELECT pg_temp.put_state(6, 'deleted')
 \g /dev/null
@@ -18,10 +19,12 @@ INSERT INTO activity SELECT account_id, '2099-01-01' FROM account ON CONFLICT (a
 
 -- The last run: how it ended and what it did
 CREATE VIEW last_run AS
-	SELECT format('%s: %s due, %s charged, %s posted, %s failed', outcome, periods_due, periods_charged, entries_posted, accounts_failed) AS done, *
+	SELECT format('%s: %s due, %s charged, %s posted, %s failed', outcome, periods_due, periods_charged, entries_posted,
+		accounts_failed) AS done, *
 	FROM sweep_run ORDER BY run_id DESC LIMIT 1;
 CREATE FUNCTION pg_temp.charged() RETURNS text LANGUAGE sql
-	RETURN (SELECT string_agg(format('%s:%s', account_id, to_char(period, 'MM')), ' ' ORDER BY account_id, seq) FROM entry WHERE kind = 'charge');
+	RETURN (SELECT string_agg(format('%s:%s', account_id, to_char(period, 'MM')), ' ' ORDER BY account_id, seq) FROM entry
+		WHERE kind = 'charge');
 
 -- W1, W2
 
@@ -53,7 +56,8 @@ SELECT is((SELECT done FROM last_run), 'finished: 16 due, 16 charged, 13 posted,
 -- W3: the row of a run, and how to watch it
 
 SELECT results_eq('SELECT as_of, finished_at >= started_at AND started_at > now() - interval ''1 minute'' FROM last_run',
-	$$VALUES (timestamptz '2027-03-01 12:00+00', true)$$, 'W3: a run says as of when it looked, and by the machine''s clock how long it took');
+	$$VALUES (timestamptz '2027-03-01 12:00+00', true)$$,
+	'W3: a run says as of when it looked, and by the machine''s clock how long it took');
 SELECT is((SELECT percent FROM sweep_progress ORDER BY run_id DESC LIMIT 1), 100.0, 'W3: all of it is done');
 
 SET kbilling.clock = '2027-04-01 12:00+00';
@@ -71,11 +75,13 @@ BEGIN
 	WHILE goes_on AND n < 20 LOOP
 		n = n + 1;
 		goes_on = kb_sweep_step(run, 2);
-		INSERT INTO step SELECT n, goes_on, format('%s %s/%s: %s', p.phase, p.at_time_zone, p.at_account_id, p.periods_charged) FROM sweep_progress AS p WHERE run_id = run;
+		INSERT INTO step SELECT n, goes_on, format('%s %s/%s: %s', p.phase, p.at_time_zone, p.at_account_id,
+			p.periods_charged) FROM sweep_progress AS p WHERE run_id = run;
 	END LOOP;
 END $$;
 SELECT is((SELECT array_agg(progress ORDER BY n) FROM step WHERE more),
-	'{charges Etc/GMT+12/: 0,charges Etc/GMT+12/4: 1,charges Pacific/Kiritimati/: 1,charges Pacific/Kiritimati/3: 2,charges UTC/: 2,charges UTC/2: 4,charges UTC/5: 5,notices Etc/GMT+12/: 5,notices Etc/GMT+12/4: 5}',
+	'{charges Etc/GMT+12/: 0,charges Etc/GMT+12/4: 1,charges Pacific/Kiritimati/: 1,charges Pacific/Kiritimati/3: '
+		'2,charges UTC/: 2,charges UTC/2: 4,charges UTC/5: 5,notices Etc/GMT+12/: 5,notices Etc/GMT+12/4: 5}',
 	'W1, W3: charges before notices, zone by zone and in batches, each to be seen');
 SELECT is((SELECT array_agg(more ORDER BY n) FROM step WHERE n > 9), '{f}', 'W1: then it is done');
 SELECT is((SELECT outcome FROM last_run), 'running', 'W3: until it is closed');
@@ -94,13 +100,17 @@ SELECT kb_adjust(id, '-90071992547409.00 USD', 'deep', 'as deep as it goes') FRO
 \g /dev/null
 SET kbilling.clock = '2027-05-02 12:00+00';
 CALL kb_sweep();
-SELECT is((SELECT done FROM last_run), 'finished: 25 due, 21 charged, 20 posted, 4 failed', 'W3: accounts that fail are passed over, the others of their batch charged');
-SELECT results_eq('SELECT account_id, state, failed_at > now() - interval ''1 minute'' FROM sweep_failure WHERE run_id = (SELECT run_id FROM last_run) ORDER BY 1',
-	$$VALUES (101::bigint, '22003', true), (110, '22003', true), (111, '22003', true), (120, '22003', true)$$, 'W3: each is reported with its error');
+SELECT is((SELECT done FROM last_run), 'finished: 25 due, 21 charged, 20 posted, 4 failed',
+	'W3: accounts that fail are passed over, the others of their batch charged');
+SELECT results_eq('SELECT account_id, state, failed_at > now() - interval ''1 minute'' '
+	'FROM sweep_failure WHERE run_id = (SELECT run_id FROM last_run) ORDER BY 1',
+	$$VALUES (101::bigint, '22003', true), (110, '22003', true), (111, '22003', true), (120, '22003', true)$$,
+	'W3: each is reported with its error');
 SELECT isnt((SELECT min(message) FROM sweep_failure), '', 'W3: and its message');
 SELECT is((SELECT array_agg(account_id ORDER BY account_id) FROM entry WHERE period = '2027-04-01' AND account_id > 100), array(
 	SELECT generate_series(102::bigint, 119) EXCEPT SELECT unnest('{110,111}'::bigint[]) ORDER BY 1), 'W3: every other account is charged');
-SELECT is((SELECT array_agg(DISTINCT charged_through) FROM account WHERE account_id IN (101, 110, 111, 120)), '{2027-03-31}', 'W3: one that failed has still its month to pay');
+SELECT is((SELECT array_agg(DISTINCT charged_through) FROM account WHERE account_id IN (101, 110, 111, 120)),
+	'{2027-03-31}', 'W3: one that failed has still its month to pay');
 SELECT kb_adjust(110, '100.00 USD', 'help', 'put right')
 \g /dev/null
 CALL kb_sweep();
@@ -126,9 +136,11 @@ CREATE TEMP TABLE statement AS
 	SELECT n, regexp_replace(m[1], '"\s*"', '', 'g') AS query, m[2] AS types,
 		(ARRAY['account_due', 'account_closure_check', 'account_stage_check'])[(n + 1) / 2] AS index
 	FROM regexp_matches(:'source', '\.sql = "((?:[^"]|"\s*")*)",\s*\.arg_types = (DUE_TYPES|\{"text"\})', 'g') WITH ORDINALITY AS t (m, n);
-SELECT is((SELECT array_agg(types ORDER BY n) FROM statement), ARRAY['{"text"}', 'DUE_TYPES', '{"text"}', 'DUE_TYPES', '{"text"}', 'DUE_TYPES'],
+SELECT is((SELECT array_agg(types ORDER BY n) FROM statement), ARRAY['{"text"}', 'DUE_TYPES', '{"text"}', 'DUE_TYPES',
+	'{"text"}', 'DUE_TYPES'],
 	'W1: each phase asks for its next zone, and for the accounts that are due there');
-SELECT format('PREPARE s%s (%s) AS %s', n, CASE types WHEN 'DUE_TYPES' THEN 'text, date, bigint, timestamptz, integer' ELSE 'text' END, query)
+SELECT format('PREPARE s%s (%s) AS %s', n, CASE types WHEN 'DUE_TYPES' THEN 'text, date, bigint, timestamptz, integer'
+	ELSE 'text' END, query)
 FROM statement
 \gexec
 CREATE TEMP TABLE plan AS
@@ -139,15 +151,18 @@ RESET plan_cache_mode;
 SELECT alike(steps, format('%%using %s on%%', index), format('W1: statement %s steps through %s', n, index)) FROM plan ORDER BY n;
 SELECT unalike(steps, '%Seq Scan%', format('W1: statement %s looks at no other accounts', n)) FROM plan ORDER BY n;
 SELECT unalike(steps, '%Sort%', format('W1: statement %s stops where it has found enough', n)) FROM plan ORDER BY n;
-SELECT results_eq('SELECT time_zone FROM account_zone', 'SELECT DISTINCT time_zone FROM account WHERE state IN (''active'', ''closing'') ORDER BY 1',
+SELECT results_eq('SELECT time_zone FROM account_zone', 'SELECT DISTINCT time_zone FROM account '
+	'WHERE state IN (''active'', ''closing'') ORDER BY 1',
 	'W1: account_zone has every zone of living accounts');
 
 -- A zone that the system's data has dropped holds up neither its accounts nor others.
 UPDATE account SET time_zone = 'US/Gone' WHERE account_id = 1001;
 SET kbilling.clock = '2027-06-02 12:00+00';
 CALL kb_sweep();
-SELECT is((SELECT charged_through FROM account WHERE account_id = 1001), '2027-05-31', 'W3: an account in a zone that is gone is charged by UTC');
-SELECT is((SELECT count(*) FROM account WHERE account_id > 1001 AND charged_through = '2027-05-31'), 2999::bigint, 'W3: and so are the others');
+SELECT is((SELECT charged_through FROM account WHERE account_id = 1001), '2027-05-31',
+	'W3: an account in a zone that is gone is charged by UTC');
+SELECT is((SELECT count(*) FROM account WHERE account_id > 1001 AND charged_through = '2027-05-31'), 2999::bigint,
+	'W3: and so are the others');
 
 -- Nobody else can hold the sweep's lock.
 SELECT pg_advisory_lock(x'6b62696c6c696e67'::bigint), pg_advisory_lock(x'6b62696c'::int, x'6c696e67'::int);

@@ -10,7 +10,8 @@ SELECT kb_set_bonus('pro', '100 USD', 5), kb_set_bonus('pro', '500 USD', 10), kb
 -- An account in the tariff, brought to a balance
 CREATE FUNCTION pg_temp.account(tariff text, balance text = NULL) RETURNS bigint LANGUAGE sql AS $$
 	WITH a AS MATERIALIZED (SELECT kbilling.kb_create_account('ann', $1) AS id),
-		b AS MATERIALIZED (SELECT id, CASE WHEN $2 IS NOT NULL THEN kbilling.kb_adjust(id, $2::kbilling.kb_money, 'start', 'start') END AS seq FROM a)
+		b AS MATERIALIZED (SELECT id, CASE WHEN $2 IS NOT NULL THEN kbilling.kb_adjust(id, $2::kbilling.kb_money, 'start',
+			'start') END AS seq FROM a)
 	SELECT id FROM b WHERE seq IS NULL OR seq > 0
 $$;
 -- A top-up that nobody is named for: bonus and balance
@@ -20,7 +21,8 @@ $$;
 
 -- T5
 
-SELECT is(pg_temp.topup(pg_temp.account(tariff, before), amount), result, format('T5: %s on %s in %s', amount, coalesce(before, 'nothing'), tariff))
+SELECT is(pg_temp.topup(pg_temp.account(tariff, before), amount), result,
+	format('T5: %s on %s in %s', amount, coalesce(before, 'nothing'), tariff))
 FROM (VALUES
 	-- the edge of a tier
 	('pro', NULL, '99.99 USD', '0.00 USD, 99.99 USD'),
@@ -127,7 +129,8 @@ SELECT throws_ok($$SELECT kb_apply_topup(2000, '1 USD', 'card', 'late', 'owner')
 SELECT is((SELECT balance::text FROM kb_apply_topup(2001, '10 USD', method, method::text)), (10.10 * nth) || ' USD',
 	format('T2: by %s, it is on the balance at once, with its bonus', method))
 FROM unnest('{card,google_pay,apple_pay,bank_transfer,manual}'::kb_payment_method[]) WITH ORDINALITY AS m (method, nth);
-SELECT enum_has_labels('kbilling', 'kb_payment_method', '{card,google_pay,apple_pay,bank_transfer,manual}', 'T2: there are no other methods');
+SELECT enum_has_labels('kbilling', 'kb_payment_method', '{card,google_pay,apple_pay,bank_transfer,manual}',
+	'T2: there are no other methods');
 
 -- T3
 
@@ -160,7 +163,8 @@ SELECT is(kb_apply_topup(3000, '230 USD', 'google_pay', 'rest')::text, '(3,4,"23
 	'T3: by a webhook that does not know who paid, too');
 SELECT is(kb_apply_topup(3001, '20 USD', 'card', 'part')::text, '(2,,"20.00 USD","0.00 USD","-30.00 USD",grace,grace,t)',
 	'T3: the deferral that held then decides');
-SELECT is((SELECT format('%s %s', balance, last_seq) FROM account WHERE account_id = 3000), '-90.00 USD 5', 'T3: nothing was credited twice');
+SELECT is((SELECT format('%s %s', balance, last_seq) FROM account WHERE account_id = 3000), '-90.00 USD 5',
+	'T3: nothing was credited twice');
 
 -- What is refused
 
@@ -194,7 +198,8 @@ FROM (VALUES
 	('4002, ''98.99 USD'', ''card'', ''p''', 'KB006'),
 	('4002, ''99 USD'', ''manual'', ''p''', 'KB006')
 ) AS t (arguments, state);
-SELECT set_eq('SELECT account_id, balance, last_seq, last_hash FROM account', 'SELECT * FROM before', 'J2: what was refused changed no account');
+SELECT set_eq('SELECT account_id, balance, last_seq, last_hash FROM account', 'SELECT * FROM before',
+	'J2: what was refused changed no account');
 SELECT is((SELECT count(*) FROM entry), (SELECT sum(last_seq)::bigint FROM before), 'J2: nor wrote an entry');
 -- What was once credited is credited, whatever has come since.
 SELECT kb_create_account('ann', 'plain', 5000);
@@ -213,7 +218,8 @@ SELECT throws_ok($$SELECT kb_apply_topup(5000, '1 USD', 'card', 'z', '4111 1111 
 SELECT throws_ok($$SELECT kb_chargeback(5000, '4111 1111 1111 1111', 'z')$$, 'KB008', NULL,
 	'T4: nor is it a reference');
 SET kbilling.clock = '2020-01-01 00:00+00';
-SELECT lives_ok($$SELECT kb_apply_topup(5000, '0.01 USD', 'card', 'before its first day')$$, 'T2: a clock before the first day finds the first tariff');
+SELECT lives_ok($$SELECT kb_apply_topup(5000, '0.01 USD', 'card', 'before its first day')$$,
+	'T2: a clock before the first day finds the first tariff');
 
 SELECT is_empty(format('SELECT * FROM kb_verify(%s)', account_id), format('J5: account %s is whole', account_id))
 FROM account WHERE account_id >= 1000 ORDER BY account_id;
