@@ -2,7 +2,8 @@ EXTENSION = kbilling
 MODULE_big = kbilling
 
 # Where the sources are: here, or where a build out of tree finds them.
-SOURCE := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
+SOURCE := $(or $(VPATH),$(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST)))))
+OUT_OF_TREE := $(if $(filter $(realpath $(SOURCE)),$(realpath .)),,yes)
 
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE)/kbilling.control)
 
@@ -19,6 +20,7 @@ REGRESS = install quickstart
 SELF_CONTAINED = check demo bench reference
 
 ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
+$(if $(OUT_OF_TREE),$(error make $(MAKECMDGOALS) builds in the folder of the sources: run it there))
 
 LOG := $(firstword $(wildcard $(CURDIR)/../shared/data/cdnow.tsv) $(CURDIR)/examples/cdnow-sample.tsv)
 PREPARE = PG_CONFIG=$$(test/setup) && export PG_CONFIG COPT=-Werror && $(MAKE) all && test/install
@@ -53,27 +55,31 @@ OBJS = $(sort $(patsubst %.c,%.o,$(call sources,src/*.c)) $(patsubst %.cpp,%.o,$
 DATA = $(call sources,sql/upgrade/kbilling--*--*.sql)
 DATA_built = sql/kbilling--$(EXTVERSION).sql
 DEPENDENCIES = $(OBJS:.o=.d) $(OBJS:.o=.bc.d)
-EXTRA_CLEAN = .built-for $(DEPENDENCIES)
+EXTRA_CLEAN = .built-for .linked-from $(DEPENDENCIES)
 
-# An empty library would link, and objects of the sources' own folder would be taken for those of this one.
+# An empty library would link.
 $(if $(OBJS),,$(error there are no sources in $(SOURCE)/src))
-ifneq ($(realpath $(SOURCE)),$(realpath $(CURDIR)))
-$(if $(wildcard $(SOURCE)/src/*.o),$(error $(SOURCE) has been built in: run "make clean" there first))
-endif
+$(if $(EXTVERSION),,$(error there is no default_version in $(SOURCE)/kbilling.control))
 
 ISOLATION := $(patsubst test/isolation/specs/%.spec,%,$(call sources,test/isolation/specs/*.spec))
 PGTAP := $(filter-out $(REGRESS:%=test/sql/%.sql),$(call sources,test/sql/*.sql))
 
 # What both expect is in expected/, so a name belongs to one of them.
-REGRESS_OPTS = --inputdir=test
-ISOLATION_OPTS = --inputdir=test/isolation --outputdir=.
+REGRESS_OPTS = --inputdir=test --outputdir='$(CURDIR)'
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir='$(CURDIR)'
 $(if $(filter $(REGRESS),$(ISOLATION)),$(error in REGRESS and test/isolation both: $(filter $(REGRESS),$(ISOLATION))))
+
+# PostgreSQL 15 looks for that where it writes its output.
+ifdef OUT_OF_TREE
+REGRESS_PREP = expected
+EXTRA_CLEAN += expected
+endif
 
 # PostgreSQL's inline functions and every PG_FUNCTION_ARGS leave parameters unused.
 WARNINGS = -Wall -Wextra -Wno-unused-parameter
 
 # With the prefixes mapped, the same source gives the same bytes in whatever folder.
-MAPPED = '-ffile-prefix-map=$(CURDIR)=.' '-ffile-prefix-map=$(SOURCE)/=./'
+MAPPED = '-ffile-prefix-map=$(CURDIR)=.' '-ffile-prefix-map=$(SOURCE)/src/=src/'
 
 # Each object says which headers it depends on.
 PG_CFLAGS = -std=gnu11 $(WARNINGS) $(MAPPED) -MMD -MP
@@ -92,7 +98,14 @@ ifeq (,$(shell command -v $(or $(CLANG),$$(sed -n 's/^CLANG *= *//p' $(dir $(PGX
 override with_llvm := no
 endif
 
+override srcdir := $(SOURCE)
 include $(PGXS)
+
+# Only sources are looked for out of tree: what was built there belongs to another build.
+override VPATH :=
+vpath %.c $(SOURCE)
+vpath %.cpp $(SOURCE)
+vpath %.control $(SOURCE)
 
 # PostgreSQL loads libraries with their symbols in common: let ours mean ours.
 ifeq ($(PORTNAME),linux)
@@ -107,36 +120,62 @@ BITCODE_CXXFLAGS += $(CXX_ONLY) -MMD -MP -MF $(@:.bc=.bc.d)
 
 # Objects are stale, too, when the server or the flags change: then this file is written anew.
 built_for := $(filter-out -Werror,$(CC) $(CFLAGS) $(CXX) $(CXXFLAGS) $(CPPFLAGS))
-ifneq ($(built_for),$(file < $(CURDIR)/.built-for))
-$(file > $(CURDIR)/.built-for,$(built_for))
+ifneq ($(built_for),$(file < .built-for))
+$(file > .built-for,$(built_for))
 endif
 
-$(OBJS) $(OBJS:.o=.bc): $(CURDIR)/.built-for | $(CURDIR)/src
+$(OBJS) $(OBJS:.o=.bc): .built-for | src
 
-$(CURDIR)/src:
+# The library is stale, too, when a source is gone.
+ifneq ($(OBJS),$(file < .linked-from))
+$(file > .linked-from,$(OBJS))
+endif
+
+$(shlib): .linked-from
+
+src:
 	mkdir -p $@
+
+# Bitcode of another build must not stand beside the library: the server would take functions from it.
+ifneq ($(with_llvm),yes)
+install: uninstall-bitcode
+uninstall-bitcode:
+	$(call uninstall_llvm_module,$(MODULE_big))
+endif
 
 # The script is ASCII, so that databases of every encoding take it: in calls of kb_utf8, bytes beyond it become \ooo.
 AS_ASCII = perl -C0 -0777 -pe 's/\bkb_utf8\(\K\x27(?:[^\x27]+|\x27\x27)*/$$& =~ s|[^\x00-\x7f]|sprintf "\\%03o", ord $$&|ger/ge; \
 	die "sql/install: \"$$&\" is beyond ASCII, and in no call of kb_utf8\n" if /[^\x00-\x7f].*/'
 
-sql/kbilling--$(EXTVERSION).sql: $(PARTS:%=sql/install/%.sql) Makefile kbilling.control
-	$(if $(filter-out $(PARTS:%=sql/install/%.sql),$(call sources,sql/install/*.sql)),$(error sql/install has a part that PARTS does not list))
+part_files := $(PARTS:%=$(SOURCE)/sql/install/%.sql)
+
+sql/kbilling--$(EXTVERSION).sql: $(part_files) $(SOURCE)/Makefile $(SOURCE)/kbilling.control
+	$(if $(filter-out $(part_files),$(wildcard $(SOURCE)/sql/install/*.sql)),$(error sql/install has a part that PARTS does not list))
 	mkdir -p $(@D)
 	printf '%s\n' '\echo Use "CREATE EXTENSION kbilling" to load this file. \quit' \
-		'SET LOCAL search_path TO pg_catalog, pg_temp;' | cat - $(filter %.sql,$^) | $(AS_ASCII) > $@
+		'SET LOCAL search_path TO pg_catalog, pg_temp;' | cat - $(part_files) | $(AS_ASCII) > $@
 
-# What is tested is what was built, if anything was built here.
+expected:
+	ln -s $(realpath $(SOURCE))/expected $@
+
+# Tests read files of the sources, and write where the build is.
+pg_regress_installcheck := cd '$(SOURCE)' && $(pg_regress_installcheck)
+pg_isolation_regress_installcheck := cd '$(SOURCE)' && $(pg_isolation_regress_installcheck)
+
+# What is tested is what was built, if anything was built here. A package, built out of tree, has its own way to see to that.
 installcheck: pgtap
 installcheck pgtap: installed
 installed:
-	@[ ! -e $(shlib) ] || PG_CONFIG=$(PG_CONFIG) MAKE='$(MAKE)' $(SOURCE)/test/install --check
+	@[ -n "$(OUT_OF_TREE)" ] || [ ! -e $(shlib) ] || { \
+		$(MAKE) -q $(shlib) $(DATA_built) && cmp -s $(shlib) '$(DESTDIR)$(pkglibdir)/$(shlib)' && \
+		cmp -s $(DATA_built) '$(DESTDIR)$(datadir)/extension/$(notdir $(DATA_built))'; } || { \
+		echo "what is here is not what is installed: run 'make && make install' first, or 'test/dev TEST'" >&2; exit 1; }
 
 # One pgTAP file: make pgtap PGTAP=test/sql/money.sql
 pgtap: installed
 ifneq (,$(PGTAP))
 ifneq (,$(wildcard $(datadir)/extension/pgtap.control))
-	cd $(SOURCE) && PATH="$(bindir):$$PATH" prove -j2 --failures --comments --exec test/pgtap $(PGTAP)
+	cd '$(SOURCE)' && PATH="$(bindir):$$PATH" prove -j2 --failures --comments --exec test/pgtap $(PGTAP)
 else
 	@echo "pgTAP is not installed: its tests were not run"
 endif
@@ -151,6 +190,6 @@ dist:
 	sed -n '/"version"/{p;q;}' META.json | grep -qF '"$(EXTVERSION)"'
 	git archive --prefix=$(EXTENSION)-$(EXTVERSION)/ -o $(EXTENSION)-$(EXTVERSION).zip HEAD
 
-.PHONY: installed pgtap names-of-regress dist
+.PHONY: installed uninstall-bitcode pgtap names-of-regress dist
 
 endif

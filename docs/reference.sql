@@ -1,58 +1,166 @@
 -- docs/reference.md, from the comments in the catalog: make reference
-WITH item AS (
-	-- what is in the schema, less what belongs to a table, an aggregate's parts and operators' functions
-	SELECT 1 AS part, p.proname AS name, p.oid,
-		   format('`%s(%s)`%s', p.proname, pg_get_function_arguments(p.oid),
-				  CASE WHEN p.prokind = 'p' THEN '' ELSE format(' → `%s`', pg_get_function_result(p.oid)) END) AS title,
-		   obj_description(p.oid, 'pg_proc') AS comment
-	FROM pg_proc p
-	WHERE p.pronamespace = 'kbilling'::regnamespace
-		AND (p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype) OR p.proname IN ('kb_meter', 'kb_guard'))	-- the triggers that are for others' tables
-		AND 'internal'::regtype <> ALL (p.proargtypes::oid[]) AND p.prorettype <> 'internal'::regtype
-		AND NOT EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = p.oid)
-		AND NOT EXISTS (SELECT FROM pg_type t WHERE p.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend))
-		AND NOT EXISTS (SELECT FROM pg_amproc a WHERE a.amproc = p.oid)
-		AND NOT EXISTS (SELECT FROM pg_aggregate a WHERE p.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn))
+
+-- An object's subject is the part of the install script that comments on it.
+\set parts `grep -noE "^COMMENT ON [A-Z]+ [^']+ IS" sql/install/*.sql`
+SET search_path = kbilling, kbilling_internal;
+CREATE TEMP TABLE subject AS
+	SELECT m[1] AS part, m[2]::int AS line_no,
+		CASE WHEN m[3] IN ('FUNCTION', 'PROCEDURE', 'AGGREGATE') THEN to_regprocedure(m[4])::oid
+			 WHEN m[3] IN ('TYPE', 'DOMAIN') THEN to_regtype(m[4])::oid
+			 WHEN m[3] IN ('TABLE', 'VIEW') THEN to_regclass(m[4])::oid
+			 WHEN m[3] = 'OPERATOR' THEN to_regoperator(m[4])::oid END AS oid
+	FROM string_to_table(:'parts', E'\n') AS line,
+		regexp_match(line, '(\w+)\.sql:(\d+):COMMENT ON (\w+) (.+) IS$') AS m
+	WHERE m[4] !~ '^(CLASS|FAMILY|TRIGGER) ';
+SET search_path = kbilling;
+
+-- What a comment says, as Markdown: names as code, rules as links, errors in a paragraph of their own, lines wrapped.
+CREATE FUNCTION pg_temp.markdown(comment text) RETURNS text IMMUTABLE LANGUAGE sql
+RETURN (
+	SELECT string_agg(rtrim(regexp_replace(paragraph, '(.{1,118})( (?=[[:alnum:]`("[])|$)', E'\\1\n', 'g'), E'\n'), E'\n\n')
+	FROM string_to_table(
+		regexp_replace(regexp_replace(regexp_replace(regexp_replace(rtrim(comment, '.') || '.',
+			'"([^"]+)"', '`\1`', 'g'),
+			'\mkbilling\.\w+|\mkb(illing)?_\w+', '`\&`', 'g'),
+			'\m([A-Z][0-9]+|P)\M', '[\&](rules.md#\&)', 'g'),
+			' (Errors:)', E'\n\\1'), E'\n') AS paragraph);
+-- The same in a cell of a table.
+CREATE FUNCTION pg_temp.cell(comment text) RETURNS text IMMUTABLE LANGUAGE sql
+RETURN replace(regexp_replace(pg_temp.markdown(comment), '\s*\n\s*', ' ', 'g'), '|', '\|');
+-- What GitHub makes of a heading.
+CREATE FUNCTION pg_temp.anchor(heading text) RETURNS text IMMUTABLE LANGUAGE sql
+RETURN replace(lower(regexp_replace(heading, '[^\w -]', '', 'g')), ' ', '-');
+
+WITH heading (title, parts, says) AS (
+	-- The page's order. A part that stands nowhere here gets a heading of its own after these.
+	VALUES
+	('Money', '{money}'::text[], 'Exact amounts, each in its currency. Their operators are found only if `kbilling` is on the `search_path`.'),
+	('Price', '{price}', 'Prices as a person writes them in a price list, and what a quantity costs.'),
+	('Catalogue', '{catalogue,bonus}', 'The price list: tariffs, services, their prices by date, and bonus tiers.'),
+	('Account', '{account}', 'The paying customers.'),
+	('Member', '{member}', 'The people who use an account.'),
+	('Terms', '{tariff,terms}', 'What an account has: its tariff, and the recurring services that are switched on.'),
+	('Payment', '{payment,topup}', 'Money in: a payment that a member begins, and what the provider''s webhook reports.'),
+	('Correction', '{correction}', 'Refunds, chargebacks, adjustments, write-offs and reversals. Each is an entry of its own.'),
+	('Journal', '{journal,posting}', 'The entries that moved the balances.'),
+	('Usage', '{event,eventset,usage,batch,meter}',
+		'What was used of metered services, by calls or by a trigger on a table of the application.'),
+	('Charge', '{bill,charge}', 'What a month costs, when it is charged, and while it runs.'),
+	('Access', '{access,status}', 'Balance, stage and access of an account: now, in the past and ahead.'),
+	('Forecast', '{forecast}', 'What will be charged, and what to pay for that.'),
+	('Deferral', '{deferral}', 'More time to pay.'),
+	('Closure', '{reminder,closure,purge}', 'The way of an unused account to its deletion and purge.'),
+	('Notice', '{outbox,notice,template,message}', 'Messages that someone must get, the workers who deliver them, and their texts.'),
+	('Sweep', '{sweep,schedule}', 'The job that does all that is due.'),
+	('Guard', '{session,guard}', 'How tables of the application are held to the rules: logins, the acting member, triggers, row security.'),
+	('Report', '{report}', 'The journal as customers and accountants read it, and checks of the books.'),
+	('Portal', '{portal}', 'A billing page in one call.'),
+	('Metrics', '{metrics}', 'Numbers for monitoring.'),
+	('Policy', '{policy}', 'The numbers of the rules.'),
+	('Card numbers', '{card}', 'How payment card numbers are kept out.'),
+	('Time', '{schema,clock,calendar}', 'The clock that all rules go by.'),
+	('Rights', '{privilege}', 'What each role may do.')
+), part AS (
+	SELECT p.part, coalesce(h.n, 1000) AS section, coalesce(h.title, initcap(p.part)) AS title, h.says,
+		array_position(h.parts, p.part) AS part_no
+	FROM (SELECT DISTINCT part FROM subject) p
+	LEFT JOIN (SELECT *, row_number() OVER () AS n FROM heading) h ON p.part = ANY (h.parts)
+), item AS (
+	-- what is in the schema: functions, types, operators, tables and views
+	SELECT 1 AS kind, p.proname::text AS name, p.oid, obj_description(p.oid, 'pg_proc') AS comment,
+		format('`%s(%s)`', p.proname, replace(regexp_replace(
+			replace(pg_get_function_arguments(p.oid), ' DEFAULT ', ' = '),
+			'::[a-z_ ]+(?=,|$)', '', 'g'), 'timestamp with time zone', 'timestamptz')) ||
+		CASE WHEN p.prokind = 'p' OR p.prorettype = 'void'::regtype THEN ''
+			 ELSE regexp_replace(format(' → `%s`', replace(pg_get_function_result(p.oid), 'timestamp with time zone', 'timestamptz')),
+				'`TABLE\((.*)\)`', 'rows of `\1`') END AS signature
+	FROM pg_proc p WHERE p.pronamespace = 'kbilling'::regnamespace
 	UNION ALL
-	SELECT 2, t.typname, t.oid,
-		   format('`%s`%s', t.typname, CASE WHEN t.typtype = 'e' THEN
-			   (SELECT ': ' || string_agg(format('`%s`', e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) ELSE '' END),
-		   obj_description(t.oid, 'pg_type')
+	SELECT 2, t.typname, t.oid, obj_description(t.oid, 'pg_type'),
+		(SELECT 'One of ' || string_agg(format('`%s`', e.enumlabel), ', ' ORDER BY e.enumsortorder) || '.'
+		 FROM pg_enum e WHERE e.enumtypid = t.oid)
 	FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
 	WHERE t.typnamespace = 'kbilling'::regnamespace AND t.typelem = 0 AND (t.typrelid = 0 OR c.relkind = 'c')
 	UNION ALL
-	SELECT 3, o.oprname::text || coalesce(o.oprleft::regtype::text, '') || o.oprright::regtype::text, o.oid,
-		   format('`%s%s %s` → `%s`', coalesce(nullif(o.oprleft, 0)::regtype || ' ', ''), o.oprname, o.oprright::regtype, o.oprresult::regtype),
-		   obj_description(o.oid, 'pg_operator')
-	FROM pg_operator o WHERE o.oprnamespace = 'kbilling'::regnamespace
+	SELECT 3, 'Operators of ' || t.typname, o.oid, obj_description(o.oid, 'pg_operator'),
+		format('`%s%s %s` | `%s`', coalesce(nullif(o.oprleft, 0)::regtype || ' ', ''), o.oprname, o.oprright::regtype, o.oprresult::regtype)
+	FROM pg_operator o JOIN pg_type t ON t.oid IN (o.oprleft, o.oprright) AND t.typnamespace = o.oprnamespace
+	WHERE o.oprnamespace = 'kbilling'::regnamespace
+	GROUP BY o.oid, t.typname
 	UNION ALL
-	SELECT CASE c.relkind WHEN 'r' THEN 4 WHEN 'v' THEN 5 END, c.relname, c.oid, format('`%s`', c.relname), obj_description(c.oid, 'pg_class')
+	SELECT CASE c.relkind WHEN 'r' THEN 4 WHEN 'v' THEN 5 END, c.relname, c.oid, obj_description(c.oid, 'pg_class'), NULL
 	FROM pg_class c WHERE c.relnamespace = 'kbilling'::regnamespace AND c.relkind IN ('r', 'v')
-), column_row AS (
-	SELECT coalesce(t.oid, c.oid) AS oid, string_agg(format('  - `%s` %s: %s', a.attname, replace(format_type(a.atttypid, a.atttypmod), 'kbilling.', ''),
-			   col_description(c.oid, a.attnum)), E'\n' ORDER BY a.attnum) AS list
+), columns AS (
+	SELECT coalesce(t.oid, c.oid) AS oid, E'\n\n| column | type | |\n| --- | --- | --- |\n' ||
+		string_agg(format('| `%s` | %s | %s |', a.attname,
+			replace(format_type(a.atttypid, a.atttypmod), 'timestamp with time zone', 'timestamptz'),
+			pg_temp.cell(col_description(c.oid, a.attnum))), E'\n' ORDER BY a.attnum) AS list
 	FROM pg_class c
-	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND col_description(c.oid, a.attnum) IS NOT NULL
+	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 	LEFT JOIN pg_type t ON t.typrelid = c.oid AND c.relkind = 'c'
-	WHERE c.relnamespace = 'kbilling'::regnamespace
+	WHERE c.relnamespace = 'kbilling'::regnamespace AND c.relkind IN ('r', 'v', 'c')
 	GROUP BY 1
-), section AS (
-	SELECT part, string_agg(format('- %s: %s.', replace(title, 'kbilling.', ''), rtrim(comment, '.')) || coalesce(E'\n' || list, ''), E'\n' ORDER BY name COLLATE "C", title COLLATE "C") AS body
-	FROM item LEFT JOIN column_row USING (oid) GROUP BY part
+), placed AS (
+	-- functions of one name stand together, with the first of them
+	SELECT i.kind, i.name, i.comment, i.signature, c.list, p.part,
+		min(p.section) OVER same_name AS section, row_number() OVER (ORDER BY p.section, i.kind, p.part_no, s.line_no) AS place
+	FROM item i LEFT JOIN subject s USING (oid) LEFT JOIN part p USING (part) LEFT JOIN columns c USING (oid)
+	WINDOW same_name AS (PARTITION BY i.kind, CASE WHEN i.kind = 1 THEN i.name ELSE i.oid::text END)
+), entry AS (
+	SELECT section, kind, min(place) AS place, name,
+		CASE kind WHEN 3 THEN name ELSE format('%s`%s`', (ARRAY['', 'Type ', '', 'Table ', 'View '])[kind], name) END AS heading,
+		CASE WHEN kind = 3 THEN E'| operator | gives | |\n| --- | --- | --- |\n' ||
+				string_agg(format('| %s | %s |', signature, pg_temp.cell(comment)), E'\n' ORDER BY place)
+			 ELSE string_agg(concat(CASE WHEN kind = 1 THEN signature || E'\n\n' END, pg_temp.markdown(comment),
+				CASE WHEN kind <> 1 THEN E'\n\n' || signature END, list), E'\n\n' ORDER BY place) END AS body
+	FROM placed GROUP BY section, kind, name
 ), right_row AS (
-	SELECT format('| `%s` | %s |', replace(object, 'kbilling.', ''), string_agg(coalesce(privileges, ''), ' | ' ORDER BY n)) AS line, min(kind) AS kind
-	FROM (SELECT DISTINCT object, kind FROM kbilling.role_right) o
+	SELECT replace(object, 'kbilling.', '') AS object, min(kind) AS kind,
+		format('| `%s` | %s |', replace(object, 'kbilling.', ''), string_agg(coalesce(privileges, ''), ' | ' ORDER BY n)) AS line
+	FROM (SELECT DISTINCT object, kind FROM role_right) o
 	CROSS JOIN unnest('{app,support,operator,auditor}'::text[]) WITH ORDINALITY g (granted_as, n)
 	LEFT JOIN (SELECT granted_as, object, string_agg(lower(privilege), ', ' ORDER BY privilege DESC) AS privileges
-			   FROM kbilling.role_right GROUP BY granted_as, object) r USING (object, granted_as)
+			   FROM role_right GROUP BY granted_as, object) r USING (object, granted_as)
 	GROUP BY object
+), section AS (
+	SELECT section, title, max(says) AS says,
+		(SELECT string_agg(format('<a id="%s"></a>', part), '' ORDER BY part_no) || E'\n\n' FROM part
+		 WHERE part.title = p.title AND part <> pg_temp.anchor(title) AND part IN (SELECT placed.part FROM placed)) AS anchors,
+		(SELECT string_agg(format(E'### %s\n\n%s\n', heading, body), E'\n' ORDER BY place)
+		 FROM entry e WHERE e.section = p.section) AS body,
+		(SELECT string_agg(format('[`%s`](#%s)', name, pg_temp.anchor(heading)), ', ' ORDER BY place)
+		 FROM entry e WHERE e.section = p.section AND kind = 1) AS functions,
+		(SELECT string_agg(format(CASE kind WHEN 3 THEN '[operators](#%2$s)' ELSE '[`%s`](#%s)' END, name, pg_temp.anchor(heading)), ', '
+			ORDER BY place)
+		 FROM entry e WHERE e.section = p.section AND kind <> 1) AS others
+	FROM part p GROUP BY section, title
 )
 SELECT '# Reference
 
-Made from the comments in the catalog, which psql shows too: `\df+ kbilling.*`, `\dT+ kbilling.*`, `\d+ kbilling.account`.
-All names are in the schema `kbilling`. The letters M, J, T, C, S, W and so on with a number are the rules.
+Everything here is in the schema `kbilling`. The page is made from the comments in the catalog, which psql shows too:
+`\df+ kbilling.*`, `\dT+ kbilling.*`, `\d+ kbilling.account`. A letter with a number, such as [T5](rules.md#T5), is a
+[rule](rules.md); a code such as KB001 is the SQLSTATE of an [error](#errors). An argument that is named with `=` can be left out.
+What all this is made of is in the schema `kbilling_internal`, which is not to be called; [architecture.md](architecture.md) is the way in.
 
+| subject | functions | types, operators, tables and views |
+| --- | --- | --- |
+' || string_agg(format('| [%s](#%s) | %s | %s |', title, pg_temp.anchor(title), functions, others), E'\n' ORDER BY section) || '
+| [Errors](#errors) | | |
+| [Hash of an entry](#hash-of-an-entry) | | |
+
+' || string_agg(concat('## ', title, E'\n\n', anchors, says || E'\n\n', body,
+	CASE WHEN title = 'Rights' THEN '
+### What kb_grant gives
+
+What is not listed only computes, and is for everyone, or is for the owner of the extension alone.
+
+| function, table or view | app | support | operator | auditor |
+| --- | --- | --- | --- | --- |
+' || (SELECT string_agg(line, E'\n' ORDER BY kind, object COLLATE "C") FROM right_row) || E'\n'
+	END), E'\n' ORDER BY section) || '
 ## Errors
+
+Each error has a message, mostly a detail with the facts, and a hint that says what to do.
 
 | SQLSTATE | means |
 | --- | --- |
@@ -72,9 +180,9 @@ All names are in the schema `kbilling`. The letters M, J, T, C, S, W and so on w
 | 22004 | null where a value is needed |
 | 22008 | an infinite date, or one in the future or past where there must be none |
 | 22023 | a value that makes no sense there |
-| 22P02 | text that is no `kb_money`, no `kb_price` |
-| 39P01 | `kb_meter` is attached to a table in a way that it does not work |
-| 42809 | what is to be registered for the purge is no table of an application |
+| 22P02 | a text that is not a `kb_money`, or not a `kb_price` |
+| 39P01 | `kb_meter` is attached to a table in a way in which it does not work |
+| 42809 | what is to be registered for the purge is not a table of an application |
 | 42P01 | a table that is registered for the purge is gone |
 | 42703, 42804 | a column named in a trigger''s arguments, or to `kb_register_purge`, is not there, or of a type that does not fit |
 | 23505 | it exists already |
@@ -83,16 +191,9 @@ All names are in the schema `kbilling`. The letters M, J, T, C, S, W and so on w
 
 ## Hash of an entry
 
-SHA-256 over the 32 bytes of the hash before (nothing for the first entry) and these fields of the entry in this order: account_id, seq, kind, amount,
-balance_after, bonus_after, debt_since, effective_on, posted_at, key, period, method, ref_seq, member, memo, lines. A number is 8 bytes in network order; a date
-counts days, and a moment microseconds, from 2000-01-01 (UTC); any other field is its text in UTF-8. Each is led by its length in 4 bytes; NULL is the length
-0xFFFFFFFF alone.
-
-## Rights
-
-What `kb_grant(role, rights)` gives. What is not listed only computes, and is for everyone, or is for the owner of the extension alone.
-
-| function, table or view | app | support | operator | auditor |
-| --- | --- | --- | --- | --- |
-' || (SELECT string_agg(line, E'\n' ORDER BY kind, line COLLATE "C") FROM right_row) || E'\n' || string_agg(format(E'\n## %s\n\n%s\n', (ARRAY['Functions', 'Types', 'Operators', 'Tables', 'Views'])[part], body), '' ORDER BY part)
-FROM section
+SHA-256 over the 32 bytes of the hash before (nothing for the first entry) and these fields of the entry, in this order: account_id, seq, kind,
+amount, balance_after, bonus_after, debt_since, effective_on, posted_at, key, period, method, ref_seq, member, memo, lines.
+Each is led by its length in 4 bytes; NULL is the length 0xFFFFFFFF alone.
+A number is 8 bytes in network order. A date is the number of days since 2000-01-01, and a moment that of microseconds (UTC).
+Any other field is its text in UTF-8.'
+FROM section WHERE body IS NOT NULL

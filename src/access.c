@@ -7,6 +7,7 @@
 #include "access.h"
 #include "fmgr.h"
 #include "catalog/pg_enum.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -127,6 +128,22 @@ kb_access_stage(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	return stage_datum(fcinfo, stage_of_debt(arg_date(fcinfo, 0),
 											 PG_GETARG_DATEADT(1), &standard_days));
+}
+
+/* kb_standard_day(stage): the first day of a stage by the policy "standard" */
+PG_FUNCTION_INFO_V1(kb_standard_day);
+Datum
+kb_standard_day(PG_FUNCTION_ARGS)
+{
+	const char *stage = DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(0)));
+	const int	first_days[NUM_STAGES] = {[STAGE_GRACE] = 1,[STAGE_REMIND] = standard_days.remind_day,
+		[STAGE_RESTRICT] = standard_days.restrict_day,[STAGE_BLOCKED] = standard_days.block_day
+	};
+
+	for (int i = STAGE_GRACE; i < NUM_STAGES; i++)
+		if (strcmp(stage, stage_labels[i]) == 0)
+			PG_RETURN_INT32(first_days[i]);
+	PG_RETURN_NULL();
 }
 
 /* kb_stage(debt_since, deferred_until, today, remind_day, restrict_day, block_day) */

@@ -681,6 +681,16 @@ card_hidden(const char *s)
 /*
  * Refuse a text that holds a card number, for a domain
  */
+ErrorContextCallback *
+card_hide_context(const char *s)
+{
+	ErrorContextCallback *context = error_context_stack;
+
+	if (card_number_in(s, strlen(s)))
+		error_context_stack = NULL;
+	return context;
+}
+
 PG_FUNCTION_INFO_V1(kb_refuse_card_number_text);
 Datum
 kb_refuse_card_number_text(PG_FUNCTION_ARGS)

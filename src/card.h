@@ -19,6 +19,12 @@ extern void card_check(const char *s);
 /* The text, for an error to repeat; if it holds a card number, words that say so. */
 extern const char *card_hidden(const char *s);
 
+/*
+ * For an input function, before it reads the text: where that holds a number, errors have no context, as COPY's
+ * would show the text.  It returns the context, to be put back after.
+ */
+extern ErrorContextCallback *card_hide_context(const char *s);
+
 /* Whether a key, string or number of the value holds one. */
 extern bool card_number_in_jsonb(Jsonb *jsonb);
 

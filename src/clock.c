@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "card.h"
 #include "clock.h"
 #include "compat.h"
 #include "fmgr.h"
@@ -46,6 +47,8 @@ check_clock(char **newval, void **extra, GucSource source)
 	{
 		if (!kb_parse_timestamptz(*newval, &at) || TIMESTAMP_NOT_FINITE(at))
 		{
+			if (card_number_in(*newval, strlen(*newval)))
+				GUC_check_errmsg("invalid value for parameter \"%s\"", "kbilling.clock");
 			GUC_check_errdetail("It takes a finite timestamp with time zone, or nothing.");
 			return false;
 		}

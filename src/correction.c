@@ -61,7 +61,7 @@ refuse_amount(const char *message, const char *detail, const char *hint)
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_AMOUNT_OUT_OF_RANGE),
 			 errmsg_internal("%s", message),
-			 errdetail_internal("%s", detail),
+			 errdetail_internal("%s", card_hidden(detail)),
 			 errhint("%s", hint)));
 }
 

@@ -5,13 +5,16 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
+#include "card.h"
 #include "compat.h"
 #include "currency.h"
 
 #define CODE_LENGTH		3
 #define NUMBER_LIMIT	1000
+#define MAX_SHOWN		8		/* characters of what is no code */
 
 typedef struct CurrencyByCode
 {
@@ -70,6 +73,17 @@ currency_lookup(const char *s, size_t len)
 	return 0;
 }
 
+const char *
+currency_shown(const char *s, size_t len)
+{
+	char	   *code = pnstrdup(s, len);
+	const char *shown = card_hidden(code);
+
+	if (shown == code)
+		code[pg_mbcharcliplen(code, len, MAX_SHOWN)] = '\0';
+	return shown;
+}
+
 /* Currency of an SQL argument */
 uint16
 currency_from_text(const text *code)
@@ -79,7 +93,7 @@ currency_from_text(const text *code)
 	uint16		currency = currency_lookup(letters, len);
 
 	if (currency == 0)
-		ereport(ERROR, CURRENCY_UNKNOWN(len, letters));
+		ereport(ERROR, CURRENCY_UNKNOWN(currency_shown(letters, len)));
 	if (currency_exponent(currency) == NO_MINOR_UNIT)
 		ereport(ERROR, CURRENCY_NOT_MONEY(currency));
 	return currency;
@@ -115,7 +129,7 @@ kb_minor_units(PG_FUNCTION_ARGS)
 	int			exponent;
 
 	if (currency == 0)
-		ereport(ERROR, CURRENCY_UNKNOWN(len, letters));
+		ereport(ERROR, CURRENCY_UNKNOWN(currency_shown(letters, len)));
 	exponent = currency_exponent(currency);
 	if (exponent == NO_MINOR_UNIT)
 		PG_RETURN_NULL();

@@ -22,10 +22,13 @@ extern const char *currency_code(uint16 currency);
 /* Decimals of the currency: 2 for USD, 0 for JPY, 3 for KWD; else NO_MINOR_UNIT. */
 extern int	currency_exponent(uint16 currency);
 
+/* What an error shows of a code that is none: its beginning.  s need not be terminated. */
+extern const char *currency_shown(const char *s, size_t len);
+
 /* What to say of a code that currency_lookup or currency_exponent turns down. */
-#define CURRENCY_UNKNOWN(len, code) \
+#define CURRENCY_UNKNOWN(shown) \
 	(errcode(ERRCODE_INVALID_PARAMETER_VALUE), \
-	 errmsg("unknown currency \"%.*s\"", (int) Min(len, 8), (code)), \
+	 errmsg("unknown currency \"%s\"", (shown)), \
 	 errhint("Use a three-letter code of ISO 4217, such as USD."))
 #define CURRENCY_NOT_MONEY(currency) \
 	(errcode(ERRCODE_INVALID_PARAMETER_VALUE), \

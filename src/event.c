@@ -60,7 +60,7 @@ check_event_account(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(ARG_CREATED_AT) || PG_ARGISNULL(ARG_TIME_ZONE) || PG_ARGISNULL(ARG_DELETED))
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_UNKNOWN_ACCOUNT),
-				 errmsg("account %lld does not exist", account_id),
+				 errmsg("account %s does not exist", card_hidden(psprintf("%lld", account_id))),
 				 errdetail_event(fcinfo),
 				 errhint("Create it with kb_create_account.")));
 	if (PG_GETARG_BOOL(ARG_DELETED))

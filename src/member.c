@@ -77,5 +77,5 @@ member_require_payer(int64 account_id, const char *member)
 			(errcode(ERRCODE_KB_ROLE_NOT_ALLOWED),
 			 errmsg("member \"%s\" may not top up account %lld", member, (long long) account_id),
 			 errdetail("Only an owner or admin of the account can top it up (T1)."),
-			 errhint("Leave member out for a payment that the provider reports by itself.")));
+			 errhint("Have an owner or admin pay. What the provider reports by itself, kb_apply_topup credits without a member.")));
 }

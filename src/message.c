@@ -218,7 +218,9 @@ fail_syntax(const char *pattern, const MessageResult *result)
 {
 	char	   *before = from_utf8(pattern, result->offset);
 	char	   *rest = from_utf8(pattern + result->offset, strlen(pattern + result->offset));
-	const char *found = card_hidden(rest);
+	/* a card number may begin before the fault and end after it */
+	const char *hidden = card_hidden(card_number_in(pattern, result->offset) ? rest : pattern);
+	const char *found = hidden == pattern ? rest : hidden;
 
 	if (found == rest)
 		rest[pg_mbcharcliplen(rest, strlen(rest), MAX_FOUND)] = '\0';

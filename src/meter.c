@@ -13,6 +13,7 @@
 
 #include "args.h"
 #include "calendar.h"
+#include "card.h"
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "clock.h"
@@ -86,7 +87,7 @@ read_service(Meter *meter)
 	if (plan_execute(&service_plan, &service, NULL, false) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF),
-				 errmsg("service \"%s\" does not exist", text_to_cstring(meter->service)),
+				 errmsg("service \"%s\" does not exist", card_hidden(text_to_cstring(meter->service))),
 				 errdetail("Trigger \"%s\" on table \"%s\" names it.", meter->trigger->tg_trigger->tgname,
 						   RelationGetRelationName(meter->trigger->tg_relation)),
 				 errhint("Create it with kb_create_service, or look it up in kbilling.service.")));

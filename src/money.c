@@ -13,6 +13,7 @@
 #include "utils/numeric.h"
 #include "utils/sortsupport.h"
 
+#include "ascii.h"
 #include "card.h"
 #include "compat.h"
 #include "currency.h"
@@ -138,7 +139,7 @@ skip_blanks(const char *s)
 static const char *
 skip_letters(const char *s)
 {
-	while ((*s >= 'A' && *s <= 'Z') || (*s >= 'a' && *s <= 'z'))
+	while (is_letter(*s))
 		s++;
 	return s;
 }
@@ -156,7 +157,7 @@ scan_amount(const char **s, WrittenAmount *amount)
 		p++;
 	for (;; p++)
 	{
-		if (*p >= '0' && *p <= '9')
+		if (is_digit(*p))
 		{
 			found = true;
 			amount->fraction += in_fraction;
@@ -185,7 +186,7 @@ count_minor(const char *input, const WrittenAmount *amount, uint16 currency,
 	if (amount->fraction > exponent)
 		ereturn(escontext, false,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("too many decimals in amount \"%s\"", input),
+				 errmsg("too many decimals in amount \"%s\"", card_hidden(input)),
 				 errdetail("%s has %d of them, the amount has %d.",
 						   currency_code(currency), exponent, amount->fraction),
 				 errhint("Round it first: amounts are never rounded on input.")));
@@ -224,7 +225,7 @@ money_parse(const char *input, Money *result, struct Node *escontext)
 
 	currency = currency_lookup(code, code_end - code);
 	if (currency == 0)
-		ereturn(escontext, false, CURRENCY_UNKNOWN(code_end - code, code));
+		ereturn(escontext, false, CURRENCY_UNKNOWN(currency_shown(code, code_end - code)));
 	return count_minor(input, &amount, currency, result, escontext);
 }
 
@@ -256,9 +257,13 @@ PG_FUNCTION_INFO_V1(kb_money_in);
 Datum
 kb_money_in(PG_FUNCTION_ARGS)
 {
+	char	   *input = PG_GETARG_CSTRING(0);
+	ErrorContextCallback *context = card_hide_context(input);
 	Money		result;
+	bool		valid = money_parse(input, &result, KB_ESCONTEXT(fcinfo));
 
-	if (!money_parse(PG_GETARG_CSTRING(0), &result, KB_ESCONTEXT(fcinfo)))
+	error_context_stack = context;
+	if (!valid)
 		PG_RETURN_NULL();
 	PG_RETURN_MONEY(result);
 }
@@ -415,7 +420,7 @@ kb_money(PG_FUNCTION_ARGS)
 	if (numeric_order(money_to_numeric(result), amount) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("too many decimals in amount %s", numeric_normalize(amount)),
+				 errmsg("too many decimals in amount %s", card_hidden(numeric_normalize(amount))),
 				 errdetail("%s has %d of them.",
 						   currency_code(currency), currency_exponent(currency)),
 				 errhint("Round it first: amounts are rounded only where a line of a charge is made.")));

@@ -22,7 +22,7 @@ payment_check_amount(Money amount)
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_AMOUNT_OUT_OF_RANGE),
 				 errmsg("a top-up must be above zero"),
-				 errdetail("The amount is %s.", money_to_cstring(amount)),
+				 errdetail("The amount is %s.", card_hidden(money_to_cstring(amount))),
 				 errhint("Use kb_refund to pay money back.")));
 }
 
@@ -132,7 +132,7 @@ payment_check(const LockedAccount *account, int64 payment_id, Posting *posting)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("payment %lld of account %lld does not match", (long long) payment_id, (long long) account->account_id),
 				 errdetail("It was begun as %s by %s, but %s by %s was confirmed.", money_to_cstring(amount), method,
-						   money_to_cstring(posting->amount), posting->method),
+						   card_hidden(money_to_cstring(posting->amount)), posting->method),
 				 errhint("Leave payment_id out to credit what was paid.")));
 	if (settled_by != NULL && strcmp(settled_by, posting->key) != 0)
 		ereport(ERROR,

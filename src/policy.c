@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "card.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "utils/rel.h"
@@ -21,5 +22,5 @@ kb_refuse_change(PG_FUNCTION_ARGS)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("a built-in row of kbilling.%s cannot be changed",
 					RelationGetRelationName(trigger->tg_relation)),
-			 errhint("%s", trigger->tg_trigger->tgargs[0])));
+			 errhint("%s", card_hidden(trigger->tg_trigger->tgargs[0]))));
 }

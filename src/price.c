@@ -18,6 +18,7 @@
 #include "common/hashfn.h"
 #include "libpq/pqformat.h"
 
+#include "card.h"
 #include "compat.h"
 #include "price.h"
 
@@ -224,8 +225,11 @@ PG_FUNCTION_INFO_V1(kb_price_in);
 Datum
 kb_price_in(PG_FUNCTION_ARGS)
 {
-	Price	   *price = price_parse(PG_GETARG_CSTRING(0), KB_ESCONTEXT(fcinfo));
+	char	   *input = PG_GETARG_CSTRING(0);
+	ErrorContextCallback *context = card_hide_context(input);
+	Price	   *price = price_parse(input, KB_ESCONTEXT(fcinfo));
 
+	error_context_stack = context;
 	if (price == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_PRICE(price);

@@ -111,6 +111,8 @@ static char *
 parser_found(const PriceParser *parser)
 {
 	int			len = 0;
+	char	   *word;
+	const char *found;
 
 	if (*parser->at == '\0')
 		return "the end";
@@ -118,8 +120,11 @@ parser_found(const PriceParser *parser)
 		return "a space";
 	while (parser->at[len] != '\0' && !scanner_isspace(parser->at[len]))
 		len++;
-	len = pg_mbcharcliplen(parser->at, len, MAX_FOUND);
-	return psprintf("\"%.*s\"", len, parser->at);
+	word = pnstrdup(parser->at, len);
+	found = card_hidden(word);
+	if (found == word)
+		word[pg_mbcharcliplen(word, len, MAX_FOUND)] = '\0';
+	return psprintf("\"%s\"", found);
 }
 
 /*
@@ -141,7 +146,7 @@ fail(PriceParser *parser)
 			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 			 errmsg("invalid input syntax for type %s: \"%s\"", "kb_price", card_hidden(parser->text)),
 			 errdetail("At position %d: expected %s, found %s.",
-					   parser_position(parser), parser_expected(parser), card_hidden(parser_found(parser))),
+					   parser_position(parser), card_hidden(parser_expected(parser)), parser_found(parser)),
 			 errhint("Write \"19.00\", \"0.05 each\", \"5.00 per 100\", \"2.5%% + 0.30\", "
 					 "\"graduated 0.10 to 100, 0.08\" or \"volume 0.10 + 2.00 to 100, 0.08\"; "
 					 "\"free 50\", \"min 5.00\" and \"max 100.00\" may follow all but the first.")));

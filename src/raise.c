@@ -8,10 +8,10 @@
 #include "card.h"
 #include "fmgr.h"
 
-/* Arguments of kb_raise_if */
+/* Arguments of kb_raise */
 enum
 {
-	ARG_CONDITION, ARG_STATE, ARG_MESSAGE, ARG_DETAIL, ARG_HINT
+	ARG_STATE, ARG_MESSAGE, ARG_DETAIL, ARG_HINT
 };
 
 /* Whether it is one that an error can have: no class 00, which is success */
@@ -22,18 +22,16 @@ is_error_state(const char *state)
 		strncmp(state, "00", 2) != 0;
 }
 
-/* kb_raise_if(condition, state, message, detail, hint) */
-PG_FUNCTION_INFO_V1(kb_raise_if);
+/* kb_raise(state, message, detail, hint) */
+PG_FUNCTION_INFO_V1(kb_raise);
 Datum
-kb_raise_if(PG_FUNCTION_ARGS)
+kb_raise(PG_FUNCTION_ARGS)
 {
 	char	   *state = arg_cstring(fcinfo, ARG_STATE);
 	char	   *message = arg_cstring(fcinfo, ARG_MESSAGE);
 	char	   *detail = arg_cstring(fcinfo, ARG_DETAIL);
 	char	   *hint = arg_cstring(fcinfo, ARG_HINT);
 
-	if (PG_ARGISNULL(ARG_CONDITION) || !PG_GETARG_BOOL(ARG_CONDITION))
-		PG_RETURN_VOID();
 	if (state == NULL || message == NULL || !is_error_state(state))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -41,6 +39,8 @@ kb_raise_if(PG_FUNCTION_ARGS)
 	card_check(message);
 	if (detail != NULL)
 		card_check(detail);
+	if (hint != NULL)
+		card_check(hint);
 
 	ereport(ERROR,
 			(errcode(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])),

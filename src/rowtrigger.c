@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "card.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
@@ -44,7 +45,7 @@ trigger_column(const TriggerData *trigger, int n)
 	if (column.attnum <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" does not exist", name),
+				 errmsg("column \"%s\" does not exist", card_hidden(name)),
 				 errdetail("Trigger \"%s\" on table \"%s\" names it as argument %d of %s.", trigger->tg_trigger->tgname,
 						   RelationGetRelationName(trigger->tg_relation), n + 1, get_func_name(trigger->tg_trigger->tgfoid)),
 				 errhint("Name columns of the table, spelled as they are there.")));

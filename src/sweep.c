@@ -174,13 +174,13 @@ static Phase phases[] = {
 };
 
 static SavedPlan position_plan = {
-	.sql = "SELECT r.as_of, r.phase, r.at_time_zone, coalesce(r.at_date, '-infinity'), coalesce(r.at_account_id, 0)"
+	.sql = "SELECT r.as_of, r.phase::text, r.at_time_zone, coalesce(r.at_date, '-infinity'), coalesce(r.at_account_id, 0)"
 	"  FROM sweep_run r WHERE r.run_id = $1 AND r.outcome = 'running' FOR UPDATE",
 	.arg_types = {"bigint"}
 };
 
 static SavedPlan move_plan = {
-	.sql = "UPDATE sweep_run r SET phase = $2, at_time_zone = $3, at_date = NULL, at_account_id = NULL WHERE r.run_id = $1",
+	.sql = "UPDATE sweep_run r SET phase = $2::kb_sweep_phase, at_time_zone = $3, at_date = NULL, at_account_id = NULL WHERE r.run_id = $1",
 	.arg_types = {"bigint", "text", "text"}
 };
 
@@ -247,14 +247,26 @@ try_work(const Run *run, ArrayType *account_ids, BatchResult *result)
 	return error;
 }
 
+static SavedPlan lock_failure_plan = {
+	.sql = "SELECT kb_lock_failure($1, $2)",
+	.arg_types = {"bigint", "text"}
+};
+
 /* Note an account that was passed over; false if this run has noted it before */
 static bool
 report_failure(int64 run_id, int64 account_id, const ErrorData *error)
 {
+	Datum		message[] = {Int64GetDatum(account_id), CStringGetTextDatum(error->message)};
 	Datum		values[] = {Int64GetDatum(account_id), Int64GetDatum(run_id),
-		CStringGetTextDatum(unpack_sql_state(error->sqlerrcode)), CStringGetTextDatum(error->message)
+		CStringGetTextDatum(unpack_sql_state(error->sqlerrcode)), message[1]
 	};
+	bool		isnull;
 
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+	{
+		plan_execute(&lock_failure_plan, message, NULL, false);
+		values[3] = plan_column(1, &isnull);
+	}
 	return plan_execute(&failure_plan, values, NULL, false) > 0;
 }
 

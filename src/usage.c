@@ -26,7 +26,7 @@ static SavedPlan record_plan[] = PLAN_PAIR(
 	"  SELECT e.account_id, e.service, e.key, e.revision, e.at, e.quantity, e.events, e.metered_table, e.properties, v.value, e.n,"
 	"         s.aggregation IN ('max', 'last') AS is_level,"
 	"         kb_usage_period($1, e.n, e.account_id, e.service, e.key, e.quantity, e.at, $2,"
-	"             a.created_at, a.time_zone, a.state IN ('deleted', 'purged'), s.kind,"
+	"             a.created_at, a.time_zone, a.state IN ('deleted', 'purged'), s.kind::text,"
 	"             s.aggregation = 'unique' AND v.value IS NULL) AS period"
 	"    FROM event_set e"
 	"    LEFT JOIN account a ON a.account_id = e.account_id"

@@ -3,10 +3,10 @@
  */
 
 CREATE TYPE kbilling.kb_stage AS ENUM ('ok', 'grace', 'remind', 'restrict', 'blocked');
-COMMENT ON TYPE kb_stage IS 'How far the consequences of a debt have got, in rising order (S2)';
+COMMENT ON TYPE kb_stage IS 'The stage of a debt: how far its consequences have got, in rising order (S2)';
 
 CREATE TYPE kbilling.kb_access AS ENUM ('full', 'full_with_reminder', 'payment_only', 'denied');
-COMMENT ON TYPE kb_access IS 'What a member may do now, in falling order (S3)';
+COMMENT ON TYPE kb_access IS 'What a member may do, in falling order (S3)';
 
 CREATE TYPE kbilling.kb_role AS ENUM ('employee', 'admin', 'owner');
 COMMENT ON TYPE kb_role IS 'A member''s role; an owner may do all that an admin may';
@@ -15,7 +15,13 @@ CREATE FUNCTION kbilling.kb_access_stage(debt_since date, today date) RETURNS kb
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1
 	AS 'MODULE_PATHNAME', 'kb_access_stage';
 COMMENT ON FUNCTION kb_access_stage(date, date) IS
-'Stage of a debt by the policy "standard" (S2): its first day is day 1; no debt (NULL) is ok';
+'Stage of a debt by the policy "standard" (S2); "ok" without a debt (NULL). The first day of a debt is day 1';
+
+CREATE FUNCTION kbilling_internal.kb_standard_day(stage kb_stage) RETURNS integer
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_standard_day';
+COMMENT ON FUNCTION kb_standard_day(kb_stage) IS
+'The day of a debt on which the stage begins by the policy "standard" (S2); NULL for ok';
 
 CREATE FUNCTION kbilling_internal.kb_stage(debt_since date, deferred_until date, today date,
 										   remind_day integer, restrict_day integer, block_day integer)
@@ -23,7 +29,7 @@ CREATE FUNCTION kbilling_internal.kb_stage(debt_since date, deferred_until date,
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1
 	AS 'MODULE_PATHNAME', 'kb_stage';
 COMMENT ON FUNCTION kb_stage(date, date, date, integer, integer, integer) IS
-'Stage of a debt by the days of a policy (S2); at most grace until the end of deferred_until (S4)';
+'Stage of a debt by the days of a policy (S2); at most grace until the end of "deferred_until" (S4)';
 
 CREATE FUNCTION kbilling_internal.kb_next_stage_on(debt_since date, deferred_until date, today date,
 												   remind_day integer, restrict_day integer, block_day integer)
@@ -31,7 +37,7 @@ CREATE FUNCTION kbilling_internal.kb_next_stage_on(debt_since date, deferred_unt
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1
 	AS 'MODULE_PATHNAME', 'kb_next_stage_on';
 COMMENT ON FUNCTION kb_next_stage_on(date, date, date, integer, integer, integer) IS
-'The next day on which the stage differs from today''s if nothing is paid; NULL if it stays';
+'The next day on which the stage is another than today''s, if nothing is paid; NULL if it stays';
 
 -- Not STRICT, so that it is inlined.
 CREATE FUNCTION kbilling_internal.kb_access_for(stage kb_stage, role kb_role, deleted boolean = false)
@@ -46,4 +52,4 @@ RETURN CASE
 	ELSE 'full'
 END;
 COMMENT ON FUNCTION kb_access_for(kb_stage, kb_role, boolean) IS
-'What a member of the role may do at the stage (S3)';
+'What a member with the role may do at the stage (S3)';

@@ -6,7 +6,7 @@
  */
 
 CREATE TYPE kbilling.kb_account_state AS ENUM ('active', 'closing', 'deleted', 'purged');
-COMMENT ON TYPE kb_account_state IS 'How far an account is on the way of a closure';
+COMMENT ON TYPE kb_account_state IS 'How far an account has got on its way to deletion';
 
 -- Room on each page lets a top-up stay a heap-only update.  No CHECK on the hot
 -- tables: each statement would parse it anew; account_ledger keeps other hands
@@ -34,62 +34,92 @@ CREATE TABLE kbilling.account (
 	metadata        kb_json
 ) WITH (fillfactor = 80);
 SELECT pg_catalog.pg_extension_config_dump('kbilling.account', '');
-COMMENT ON TABLE account IS 'Paying customers; the balance and what follows from the journal is moved by the journal alone (J2)';
-COMMENT ON COLUMN account.account_id IS 'The application''s own number, or one of kbilling.account_id_seq';
-COMMENT ON COLUMN account.created_at IS 'The first day, in the account''s time zone, is the first that is charged';
-COMMENT ON COLUMN account.last_seq IS 'seq of the last entry; 0 before the first';
+COMMENT ON TABLE account IS
+'The paying customers. The balance and what follows from it are written by the journal alone (J2)';
+COMMENT ON COLUMN account.account_id IS 'A number of the application''s own, or one from kbilling.account_id_seq';
+COMMENT ON COLUMN account.created_at IS 'When it was created; the local date of that is the first day that is charged';
+COMMENT ON COLUMN account.last_seq IS 'Number of the last entry; 0 if there is none';
 COMMENT ON COLUMN account.balance IS 'Sum of the entries; below zero it is a debt';
 COMMENT ON COLUMN account.unspent_bonus IS 'The part of the balance that is bonus: spent first, never refunded (T6)';
-COMMENT ON COLUMN account.debt_since IS 'Local date on which the debt took effect (S1)';
-COMMENT ON COLUMN account.deferred_until IS 'Until the end of this day the stage is at most grace (S4)';
-COMMENT ON COLUMN account.charged_through IS 'Last day of the last period that was charged; the next period begins the day after';
-COMMENT ON COLUMN account.tariff_from IS 'First day of the tariff; earlier ones are in kbilling.tariff_history';
-COMMENT ON COLUMN account.delete_on IS 'The day of the deletion, of an account that is closing or deleted';
-COMMENT ON COLUMN account.stage_check_on IS 'Local date on which the sweep looks whether the stage has changed, to tell of it; NULL if it will not, by itself';
-COMMENT ON COLUMN account.closure_check_on IS 'Local date on which the sweep looks again: whether the account may be closed (D1), for the next step of its closure, or for its purge; NULL while the balance is above zero, and of a purged account';
-COMMENT ON COLUMN account.last_notice_no IS 'notice_no of the last notice, and step_no of the last step of a closure; 0 before the first';
-COMMENT ON COLUMN account.terms_version IS 'Counts changes of tariff and services, so that a charge that has read old ones is not posted';
-COMMENT ON COLUMN account.state IS 'How far the account is on the way of a closure';
+COMMENT ON COLUMN account.debt_since IS 'Local date on which the debt took effect (S1); NULL without a debt';
+COMMENT ON COLUMN account.deferred_until IS 'Last day on which support lets the stage be at most grace (S4)';
+COMMENT ON COLUMN account.charged_through IS
+'Last day of the last period that was charged; the next period begins on the day after';
+COMMENT ON COLUMN account.tariff_from IS
+'First day of the tariff in this row; earlier tariffs are in kbilling.tariff_history';
+COMMENT ON COLUMN account.delete_on IS 'Day of the deletion, if the account is closing or deleted';
+COMMENT ON COLUMN account.stage_check_on IS
+'Local date on which the sweep is to look whether the stage has changed, and to write a notice of it; NULL if the '
+'stage cannot change by itself';
+COMMENT ON COLUMN account.closure_check_on IS
+'Local date on which the sweep is to look at the account again: whether it may be closed (D1), or a step of its '
+'closure or its purge is due. NULL while the balance is above zero, and once the account is purged';
+COMMENT ON COLUMN account.last_notice_no IS
+'Number of the last notice, or of the last step of a closure; 0 before the first';
+COMMENT ON COLUMN account.terms_version IS
+'Counts changes of tariff and services, so that a charge that was computed from earlier terms is not posted';
+COMMENT ON COLUMN account.state IS 'How far it has got on its way to deletion';
 COMMENT ON COLUMN account.last_hash IS 'Hash of the last entry (J5)';
-COMMENT ON COLUMN account.currency IS 'ISO 4217 code; that of the balance and of the tariff';
-COMMENT ON COLUMN account.tariff IS 'The tariff from tariff_from on';
-COMMENT ON COLUMN account.time_zone IS 'IANA name; it decides when a month ends';
+COMMENT ON COLUMN account.currency IS 'ISO 4217 code of the balance and of the tariff';
+COMMENT ON COLUMN account.tariff IS 'The tariff from "tariff_from" on';
+COMMENT ON COLUMN account.time_zone IS 'IANA name; it decides when the account''s days and months begin';
 COMMENT ON COLUMN account.metadata IS 'For the application''s own use';
 
 -- What is due, zone by zone, oldest first, in the order in which the sweep goes.
 CREATE INDEX account_due ON account (time_zone, charged_through, account_id)
 	WHERE state IN ('active', 'closing');
-COMMENT ON INDEX account_due IS 'Finds the accounts with a month to charge without a look at the others (W1)';
+COMMENT ON INDEX account_due IS 'Finds the accounts that have a month to charge without reading the others (W1)';
 
 -- What the sweep has to look at besides, by the day.
 CREATE INDEX account_stage_check ON account (time_zone, stage_check_on, account_id)
 	WHERE stage_check_on IS NOT NULL AND state IN ('active', 'closing');
-COMMENT ON INDEX account_stage_check IS 'Finds the accounts whose stage has changed by itself (N5)';
+COMMENT ON INDEX account_stage_check IS 'Finds the accounts whose stage may have changed by itself (N5)';
 
 CREATE INDEX account_closure_check ON account (time_zone, closure_check_on, account_id)
 	WHERE closure_check_on IS NOT NULL;
-COMMENT ON INDEX account_closure_check IS 'Finds the accounts that may be closed, and those with a step of their closure due (D1 to D6)';
+COMMENT ON INDEX account_closure_check IS
+'Finds the accounts that may be closed, and those that have a step of their closure due (D1 to D6)';
 
 CREATE SEQUENCE kbilling.account_id_seq;
 SELECT pg_catalog.pg_extension_config_dump('kbilling.account_id_seq', '');
-COMMENT ON SEQUENCE account_id_seq IS 'Numbers of accounts for applications that bring none';
+COMMENT ON SEQUENCE account_id_seq IS 'Numbers of accounts, for applications that bring none';
+
+-- Generous: whether there is such an address, only a mail server knows.
+CREATE FUNCTION kbilling_internal.kb_is_email(address text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN octet_length(address) <= 254 AND address COLLATE "C" ~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$';
+COMMENT ON FUNCTION kb_is_email(text) IS
+'Whether it may be an e-mail address: one @ with something on both sides, no blanks or control characters, at most 254 bytes';
+
+CREATE FUNCTION kbilling_internal.kb_require_email(address text) RETURNS void
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN NOT kb_is_email(address)
+			THEN kb_raise('22023', format('"%s" is no e-mail address', address),
+						  'It has one @ with something on both sides, no blanks or control characters, and at most 254 bytes.',
+						  'Give one address, such as anna@example.org, or NULL for a member who gets no notices.')
+		END;
+END;
+COMMENT ON FUNCTION kb_require_email(text) IS 'Raises 22023 for what is no e-mail address; NULL is fine';
 
 CREATE TABLE kbilling.member (
 	account_id bigint NOT NULL REFERENCES account,
 	member     kb_text NOT NULL CHECK (member <> ''),
 	role       kb_role NOT NULL,
-	email      kb_text,
+	email      kb_text CHECK (kb_is_email(email)),
 	language   kb_text CHECK (kb_is_language(language)),
 	metadata   kb_json,
 	PRIMARY KEY (account_id, member)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.member', '');
-COMMENT ON TABLE member IS 'Who uses an account, in which role';
+COMMENT ON TABLE member IS 'The people who use an account, each with a role';
 COMMENT ON COLUMN member.account_id IS 'The account';
 COMMENT ON COLUMN member.member IS 'The application''s name for the person';
-COMMENT ON COLUMN member.role IS 'owner, admin or employee';
-COMMENT ON COLUMN member.email IS 'Where notices go';
-COMMENT ON COLUMN member.language IS 'The language that notices are in, such as "uk" or "pt-BR"; NULL: the policy''s';
+COMMENT ON COLUMN member.role IS '"owner", "admin" or "employee"';
+COMMENT ON COLUMN member.email IS 'Where the member''s notices go; NULL: nowhere';
+COMMENT ON COLUMN member.language IS
+'Language of the member''s notices, such as "uk" or "pt-BR"; NULL: that of the policy';
 COMMENT ON COLUMN member.metadata IS 'For the application''s own use';
 
 -- Beside the account's row, so that a login waits for no payment and no payment for a login.
@@ -98,15 +128,18 @@ CREATE TABLE kbilling.activity (
 	active_at  timestamptz NOT NULL
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.activity', '');
-COMMENT ON TABLE activity IS 'When an account was last used (D1, D7); one that nobody has logged in to has no row, its creation counts';
+COMMENT ON TABLE activity IS
+'When an account was last used (D1, D7). An account without a row has had no login; its creation counts instead';
 COMMENT ON COLUMN activity.account_id IS 'The account';
-COMMENT ON COLUMN activity.active_at IS 'The last login, to the hour: it is written at most once an hour';
+COMMENT ON COLUMN activity.active_at IS
+'The last login. It is written at most once an hour, so that it may be up to an hour too early';
 
 CREATE FUNCTION kbilling_internal.kb_no_account(account_id bigint, like_type anyelement) RETURNS anyelement
 	LANGUAGE c STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_no_account';
 COMMENT ON FUNCTION kb_no_account(bigint, anyelement) IS
-'Raises KB001 for the account, or 22004 for a null one; its result type is that of the second argument, so that it can stand in coalesce()';
+'Raises KB001 for the account, or 22004 if it is null. The result has the type of the second argument, so that it '
+'can stand in coalesce()';
 
 CREATE FUNCTION kbilling_internal.kb_require_account(account_id bigint) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -120,29 +153,37 @@ CREATE FUNCTION kbilling_internal.kb_lock_account(account_id bigint) RETURNS voi
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
 	SELECT FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
-	SELECT kb_require_account($1),
-		   kb_raise_if(EXISTS (SELECT FROM account a
-							   WHERE a.account_id = $1 AND a.state IN ('deleted', 'purged')),
-					   'KB010', format('account %s is deleted', $1), 'Nothing about a deleted account is changed.',
-					   'Support can restore a deleted account for some days.');
+	SELECT kb_require_account($1);
+	SELECT CASE
+		WHEN a.state IN ('deleted', 'purged')
+			THEN kb_raise('KB010', format('account %s is deleted', $1), 'Nothing about a deleted account is changed.',
+						  'Support can restore a deleted account for some days.')
+		END
+	FROM account a WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_lock_account(bigint) IS
-'Locks the account''s row until the end of the transaction; KB001 if there is none, KB010 if it is deleted';
+'Locks the account''s row until the end of the transaction. '
+'Errors: KB001 if there is none, KB010 if the account is deleted';
 
 CREATE FUNCTION kbilling.kb_create_account(owner text, tariff text, account_id bigint = NULL, time_zone text = NULL,
 										   email text = NULL, created_at timestamptz = NULL)
 	RETURNS bigint
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_tariff(tariff),
-		   kb_raise_if(owner IS NULL OR owner = '', '22004', 'owner must not be null or empty'),
-		   kb_raise_if(NOT isfinite(created_at) OR created_at < '1970-01-01 00:00+00', '22008',
-					   'created_at must be a moment since 1970', format('It is %s.', created_at)),
-		   kb_raise_if(created_at > kb_now(), '22008',
-					   'an account cannot be created in the future', format('created_at is %s.', created_at)),
-		   kb_raise_if(account_id <= 0, '22023', 'account_id must be above zero'),
-		   kb_raise_if(EXISTS (SELECT FROM account a WHERE a.account_id = kb_create_account.account_id),
-					   '23505', format('account %s exists already', account_id));
+	SELECT kb_require_tariff(tariff);
+	SELECT kb_require_email(email);
+	SELECT CASE
+		WHEN owner IS NULL OR owner = ''
+			THEN kb_raise('22004', 'owner must not be null or empty')
+		WHEN NOT isfinite(created_at) OR created_at < '1970-01-01 00:00+00'
+			THEN kb_raise('22008', 'created_at must be a moment since 1970', format('It is %s.', created_at))
+		WHEN created_at > kb_now()
+			THEN kb_raise('22008', 'an account cannot be created in the future', format('created_at is %s.', created_at))
+		WHEN account_id <= 0
+			THEN kb_raise('22023', 'account_id must be above zero')
+		WHEN EXISTS (SELECT FROM account a WHERE a.account_id = kb_create_account.account_id)
+			THEN kb_raise('23505', format('account %s exists already', account_id))
+		END;
 	WITH RECURSIVE pick(id) AS (
 		-- a number that the application has brought itself is passed over; looked up
 		-- as a value, because EXISTS becomes a join that reads all accounts
@@ -161,7 +202,8 @@ BEGIN ATOMIC
 			AND (pick.id = kb_create_account.account_id
 				 OR (SELECT a.account_id FROM account a WHERE a.account_id = pick.id) IS NULL)
 	), made AS (
-		INSERT INTO account (account_id, created_at, currency, balance, unspent_bonus, tariff, tariff_from, charged_through, closure_check_on, time_zone)
+		INSERT INTO account (account_id, created_at, currency, balance, unspent_bonus, tariff, tariff_from, charged_through,
+							 closure_check_on, time_zone)
 		SELECT id, since, kb_currency(zero), zero, zero, new.tariff, kb_account_date(since, zone), kb_account_date(since, zone) - 1,
 			   kb_account_date(since, zone) + min_age_days + 1, zone
 		FROM new
@@ -172,24 +214,30 @@ BEGIN ATOMIC
 	RETURNING member.account_id;
 END;
 COMMENT ON FUNCTION kb_create_account(text, text, bigint, text, text, timestamptz) IS
-'Creates an account with its owner, in the tariff''s currency, time zone UTC unless given, and gives its number. KB012 for an unknown tariff, 23505 if the account exists, 22023 for an unknown time zone, 22008 for a moment in the future or before 1970';
+'Creates an account with its owner, in the tariff''s currency, and returns its number. The time zone is UTC unless '
+'another is given. '
+'Errors: KB012 for an unknown tariff; 23505 if the account exists; 22023 for an unknown time zone or an email that is '
+'no address; 22008 for a moment that is in the future or before 1970';
 
 CREATE FUNCTION kbilling_internal.kb_require_open(account_id bigint, from_date date) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kb_raise_if(NOT isfinite(from_date), '22008', 'from_date must be finite'),
-		   kb_raise_if(from_date < kb_account_date(a.created_at, a.time_zone), 'KB009',
-					   format('account %s begins on %s', a.account_id,
-							  to_char(kb_account_date(a.created_at, a.time_zone), 'YYYY-MM-DD')),
-					   'Nothing can hold before its first day.', 'Let it begin that day, or later.'),
-		   kb_raise_if(a.charged_through >= from_date, 'KB009',
-					   format('account %s is charged through %s', a.account_id, to_char(a.charged_through, 'YYYY-MM-DD')),
-					   format('A change from %s on would alter what is charged already.', to_char(from_date, 'YYYY-MM-DD')),
-					   'Let it begin later, and put what was charged right with kb_adjust.')
+	SELECT CASE
+		WHEN NOT isfinite(from_date)
+			THEN kb_raise('22008', 'from_date must be finite')
+		WHEN from_date < kb_account_date(a.created_at, a.time_zone)
+			THEN kb_raise('KB009', format('account %s begins on %s', a.account_id,
+										  to_char(kb_account_date(a.created_at, a.time_zone), 'YYYY-MM-DD')),
+						  'Nothing can hold before its first day.', 'Let it begin that day, or later.')
+		WHEN a.charged_through >= from_date
+			THEN kb_raise('KB009', format('account %s is charged through %s', a.account_id, to_char(a.charged_through, 'YYYY-MM-DD')),
+						  format('A change from %s on would alter what is charged already.', to_char(from_date, 'YYYY-MM-DD')),
+						  'Let it begin later, and put what was charged right with kb_adjust.')
+		END
 	FROM account a WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_require_open(bigint, date) IS
-'Raises KB009 if the day is in a period that is charged already, 22008 if it is infinite';
+'Raises KB009 if the day is in a period that has been charged, 22008 if it is infinite';
 
 CREATE FUNCTION kbilling_internal.kb_today(account_id bigint) RETURNS date
 	LANGUAGE sql STABLE PARALLEL SAFE

@@ -3,7 +3,7 @@
  */
 
 CREATE TYPE kbilling_internal.kb_bill_result AS (total kb_money, lines jsonb);
-COMMENT ON TYPE kb_bill_result IS 'What an account owes for a period, and the lines that it is the sum of';
+COMMENT ON TYPE kb_bill_result IS 'What an account owes for a period, and the lines that add up to it';
 COMMENT ON COLUMN kb_bill_result.total IS 'Sum of the lines';
 COMMENT ON COLUMN kb_bill_result.lines IS 'As in kbilling.entry';
 
@@ -32,4 +32,6 @@ CREATE AGGREGATE kbilling_internal.kb_bill(service text, from_date date, to_date
 	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE kb_bill(text, date, date, numeric, bigint, numeric, bigint, kb_price, boolean, text, date, date) IS
-'The bill of a period from its billable parts: lines in order, each rounded once, and their sum (C2, C3, M4); NULL if there is no part. events is NULL for what is charged by day; else the part is the usage of a month, of which billed_quantity and billed_events were billed before';
+'The bill of a period from its billable parts (C2, C3, M4): the lines in their order, each rounded once, and their '
+'sum; NULL if there is no part. A part is charged by day if "events" is NULL. Else it is the usage of a month, of '
+'which "billed_quantity" and "billed_events" were billed before';

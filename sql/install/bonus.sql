@@ -12,38 +12,43 @@ CREATE TABLE kbilling.bonus_tier (
 	CHECK (from_date < to_date)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.bonus_tier', '');
-COMMENT ON TABLE bonus_tier IS 'Bonuses for paying ahead (T5)';
+COMMENT ON TABLE bonus_tier IS 'Tiers of the bonus for paying ahead (T5)';
 COMMENT ON COLUMN bonus_tier.tariff IS 'The tariff';
-COMMENT ON COLUMN bonus_tier.min_amount IS 'The part of a top-up that is left after the debt must reach this';
+COMMENT ON COLUMN bonus_tier.min_amount IS
+'The tier is reached if the part of a top-up that is left after the debt is at least this';
 COMMENT ON COLUMN bonus_tier.from_date IS 'First day on which the tier holds';
 COMMENT ON COLUMN bonus_tier.to_date IS 'The day after the last on which it holds';
-COMMENT ON COLUMN bonus_tier.percent IS 'Of that part, 0 to 1000; at 0 a top-up that reaches the tier earns none';
+COMMENT ON COLUMN bonus_tier.percent IS
+'How many percent of that part are the bonus, from 0 to 1000. At 0, a top-up that reaches the tier earns none';
 
 CREATE FUNCTION kbilling.kb_set_bonus(tariff text, min_amount kb_money, percent numeric,
 									  from_date date = '-infinity', to_date date = 'infinity')
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('min_amount, percent, from_date, to_date', min_amount, percent, from_date, to_date),
-		   kb_require_tariff(tariff),
-		   kb_raise_if(min_amount < 0 OR percent NOT BETWEEN 0 AND 1000, '22023',
-					   format('a bonus of %s %% from %s makes no sense', percent, min_amount), NULL,
-					   'min_amount is zero or more, percent 0 to 1000.'),
-		   kb_raise_if(from_date >= to_date, '22008', 'to_date must be after from_date');
-	SELECT kb_raise_if(t.currency <> kb_currency(min_amount), 'KB002',
-					   format('tariff "%s" is in %s, the bonus tier in %s',
-							  t.tariff, t.currency, kb_currency(min_amount)),
-					   'A tariff has one currency.', 'Give min_amount in it.')
+	SELECT kb_require_not_null('min_amount, percent, from_date, to_date', min_amount, percent, from_date, to_date);
+	SELECT kb_require_tariff(tariff);
+	SELECT CASE
+		WHEN min_amount < 0 OR percent NOT BETWEEN 0 AND 1000
+			THEN kb_raise('22023', format('a bonus of %s %% from %s makes no sense', percent, min_amount), NULL,
+						  'min_amount is zero or more, percent 0 to 1000.')
+		WHEN from_date >= to_date
+			THEN kb_raise('22008', 'to_date must be after from_date')
+		WHEN t.currency <> kb_currency(min_amount)
+			THEN kb_raise('KB002', format('tariff "%s" is in %s, the bonus tier in %s', t.tariff, t.currency, kb_currency(min_amount)),
+						  'A tariff has one currency.', 'Give min_amount in it.')
+		END
 	FROM tariff t WHERE t.tariff = kb_set_bonus.tariff;
 	INSERT INTO bonus_tier (tariff, min_amount, from_date, to_date, percent)
 	VALUES (kb_set_bonus.tariff, kb_set_bonus.min_amount, kb_set_bonus.from_date, kb_set_bonus.to_date, kb_set_bonus.percent)
 	ON CONFLICT (tariff, min_amount, from_date) DO UPDATE SET to_date = excluded.to_date, percent = excluded.percent;
 END;
 COMMENT ON FUNCTION kb_set_bonus(text, kb_money, numeric, date, date) IS
-'Sets the bonus tier that begins at min_amount (T5), from from_date to the day before to_date; KB012 for an unknown tariff, KB002 for another currency';
+'Sets the bonus tier that begins at "min_amount" (T5). It holds from "from_date" to the day before "to_date". '
+'Errors: KB012 for an unknown tariff, KB002 for another currency';
 
 CREATE FUNCTION kbilling_internal.kb_bonus(amount kb_money, percent numeric) RETURNS kb_money
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN amount * (percent / 100);
 COMMENT ON FUNCTION kb_bonus(kb_money, numeric) IS
-'percent of the amount, rounded half away from zero (T5, M4)';
+'So many percent of the amount, rounded half away from zero (T5, M4)';

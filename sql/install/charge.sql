@@ -5,9 +5,10 @@
 -- One row for each part in which nothing changes: what the account had, on which tariff, at which price; and for usage, which the
 -- month's last day prices, one for each month that it is of.  usage_from is the first such month, paced_on NULL, or a day whose pace
 -- goes on.
--- It takes what it needs of the account's row, so as not to read that again; as a whole row it would be built anew for each field.
-CREATE FUNCTION kbilling_internal.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date, first_day date, last_day date,
-											  usage_from date, paced_on date)
+-- It takes what it needs of the account's row, so as not to read that again (with account_tariff, which does, it takes 7 % longer); as a
+-- whole row it would be built anew for each field.
+CREATE FUNCTION kbilling_internal.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date,
+											  first_day date, last_day date, usage_from date, paced_on date)
 	RETURNS TABLE (total kb_money, lines jsonb)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
@@ -19,7 +20,8 @@ BEGIN ATOMIC
 		  FROM (SELECT 'base' AS service, $5 AS from_date, $6 + 1 AS to_date, 1::numeric AS quantity,
 					   NULL::bigint AS events, NULL::numeric AS billed_quantity, NULL::bigint AS billed_events, NULL::date AS used_in
 				UNION ALL
-				SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity, NULL, NULL, NULL, NULL FROM subscription u
+				SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity, NULL, NULL, NULL, NULL
+				FROM subscription u
 				WHERE u.account_id = $1 AND u.from_date <= $6 AND u.to_date > $5
 				UNION ALL
 				SELECT u.service, kb_month_last_day($6), kb_month_last_day($6) + 1, u.quantity, u.events,
@@ -40,7 +42,8 @@ BEGIN ATOMIC
 		  WHERE greatest(s.from_date, t.from_date, p.from_date) < least(s.to_date, t.to_date, p.to_date)) b;
 END;
 COMMENT ON FUNCTION kb_bill_for(bigint, text, text, date, date, date, date, date) IS
-'What the account owes for the days of one month, and the lines: the one rating path of charge, preview and forecast (C2, C3)';
+'What an account owes for days of one month, and the lines of it: the one rating path of charge, preview and '
+'forecast (C2, C3)';
 
 CREATE FUNCTION kbilling_internal.kb_charges(account_ids bigint[], at timestamptz)
 	RETURNS TABLE (account_id bigint, charged_through date, terms_version integer, period date, last_day date,
@@ -49,7 +52,7 @@ CREATE FUNCTION kbilling_internal.kb_charges(account_ids bigint[], at timestampt
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT a.account_id, a.charged_through, a.terms_version, d.period, d.last_day,
-		   CASE p.debt_counts_from WHEN 'due_date' THEN kb_month_first_day(d.today) ELSE d.today END,
+		   kb_charge_effective_on(d.today, p.debt_counts_from),
 		   'kb:charge:' || to_char(d.period, 'YYYY-MM-DD'),
 		   b.total, b.lines, CASE WHEN b.total = 0 THEN 0 ELSE 1 END,
 		   d.today, p.remind_day, p.restrict_day, p.block_day
@@ -64,7 +67,8 @@ BEGIN ATOMIC
 	WHERE a.state IN ('active', 'closing') AND d.last_day < d.today;
 END;
 COMMENT ON FUNCTION kb_charges(bigint[], timestamptz) IS
-'The charge of the oldest period of each account, where that has ended by the moment in the account''s time zone (C1, C4); entries is 0 where nothing is due (C8)';
+'The charge of each account''s oldest period that is not charged, if that has ended by the moment in the account''s '
+'time zone (C1, C4). The column "entries" is 0 if it comes to nothing (C8)';
 
 CREATE TYPE kbilling.kb_charge_result AS (
 	period    date,
@@ -74,19 +78,23 @@ CREATE TYPE kbilling.kb_charge_result AS (
 	stage     kb_stage,
 	replayed  boolean
 );
-COMMENT ON TYPE kb_charge_result IS 'What kb_month_charge did';
-COMMENT ON COLUMN kb_charge_result.period IS 'The month charged, by its first day';
-COMMENT ON COLUMN kb_charge_result.entry_seq IS 'The entry; NULL if nothing was due (C8)';
-COMMENT ON COLUMN kb_charge_result.total IS 'What was charged; below zero if usage of earlier months was taken back for more than the month costs';
+COMMENT ON TYPE kb_charge_result IS 'What kb_month_charge has done';
+COMMENT ON COLUMN kb_charge_result.period IS 'The month that was charged, by its first day';
+COMMENT ON COLUMN kb_charge_result.entry_seq IS 'The entry; NULL if the month came to zero (C8)';
+COMMENT ON COLUMN kb_charge_result.total IS
+'What was charged; below zero if more usage of earlier months was taken back than the month costs';
 COMMENT ON COLUMN kb_charge_result.balance IS 'The balance after it';
 COMMENT ON COLUMN kb_charge_result.stage IS 'The stage after it, at the moment of the posting';
-COMMENT ON COLUMN kb_charge_result.replayed IS 'True if the period had been charged before';
+COMMENT ON COLUMN kb_charge_result.replayed IS 'True if the period was charged before; then nothing has changed';
 
 CREATE FUNCTION kbilling.kb_month_charge(account_id bigint, period date = NULL) RETURNS kb_charge_result
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_month_charge';
 COMMENT ON FUNCTION kb_month_charge(bigint, date) IS
-'Charges a period that has ended, the oldest that is due unless given; once (C4): a charged one is replayed. KB001, KB010; KB009 for one that has not ended, is not the oldest or is before the account''s first day; 22023 if it is not the first day of a month';
+'Charges a period that has ended: the one that is given, or else the oldest that is due. It is charged once (C4); '
+'for a period that was charged before, the result is that charge. '
+'Errors: KB001, KB010; KB009 for a period that has not ended, is not the oldest, or is before the account''s first '
+'day; 22023 if the date is not the first of a month';
 
 CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
 	SELECT a.account_id, l.line_no::integer, l.service, l.what, l."from" AS from_date, l."to" AS to_date, l.days, l.days_in_month,
@@ -100,23 +108,29 @@ CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
 	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(b.lines) AS (service text, what text, "from" date, "to" date,
 		days integer, days_in_month integer, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint,
 		unit_price text, amount kb_money)) WITH ORDINALITY
-		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events, unit_price, amount, line_no)
+		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events,
+			  unit_price, amount, line_no)
 	WHERE a.state IN ('active', 'closing') AND a.charged_through < d.today;
-COMMENT ON VIEW current_usage IS 'The running month of every account, used so far up to and including today, by the code that charges it (C6)';
+COMMENT ON VIEW current_usage IS
+'The lines of every account''s running month, up to and including today, by the code that charges it (C6)';
 COMMENT ON COLUMN current_usage.account_id IS 'The account';
 COMMENT ON COLUMN current_usage.line_no IS 'Runs 1, 2, 3, ... within the account';
 COMMENT ON COLUMN current_usage.service IS 'What is priced; "base" for the base fee';
-COMMENT ON COLUMN current_usage.what IS 'What kind of line it is: base fee, recurring service, usage, or late usage of an earlier month (U3)';
+COMMENT ON COLUMN current_usage.what IS
+'The kind of line: base fee, recurring service, usage, or late usage of an earlier month (U3)';
 COMMENT ON COLUMN current_usage.from_date IS 'First day';
 COMMENT ON COLUMN current_usage.to_date IS 'Last day';
 COMMENT ON COLUMN current_usage.days IS 'Days charged; NULL for usage';
 COMMENT ON COLUMN current_usage.days_in_month IS 'Days that the whole price is for; NULL for usage';
 COMMENT ON COLUMN current_usage.quantity IS 'Units';
-COMMENT ON COLUMN current_usage.events IS 'How many events the usage is of, less corrections; NULL for what is charged by day';
-COMMENT ON COLUMN current_usage.billed_quantity IS 'For late usage: the units of its month that were billed before; the amount is what all together cost more';
-COMMENT ON COLUMN current_usage.billed_events IS 'The same of events';
+COMMENT ON COLUMN current_usage.events IS
+'How many events the usage is made of, less corrections; NULL for what is charged by day';
+COMMENT ON COLUMN current_usage.billed_quantity IS
+'For late usage: how many units of its month were billed before. The amount is what all units cost, less what those '
+'cost';
+COMMENT ON COLUMN current_usage.billed_events IS 'For late usage: how many events of its month were billed before';
 COMMENT ON COLUMN current_usage.unit_price IS 'The price, as a kb_price is written';
-COMMENT ON COLUMN current_usage.amount IS 'What it comes to, rounded once (M4)';
+COMMENT ON COLUMN current_usage.amount IS 'The amount, rounded once (M4)';
 
 CREATE FUNCTION kbilling.kb_current_usage(account_id bigint)
 	RETURNS TABLE (line_no integer, service text, what text, from_date date, to_date date, days integer, days_in_month integer,
@@ -129,4 +143,5 @@ BEGIN ATOMIC
 	FROM current_usage u WHERE u.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_current_usage(bigint) IS
-'The running month''s lines up to and including today, by the code that charges it (C6); KB001 for an unknown account';
+'The lines of the account''s running month, up to and including today, by the code that charges it (C6). '
+'Errors: KB001';

@@ -6,7 +6,7 @@
  */
 
 CREATE TYPE kbilling.kb_closure_step AS ENUM ('scheduled', 'reminded', 'cancelled', 'deleted', 'restored', 'purged');
-COMMENT ON TYPE kb_closure_step IS 'A step on the way of a closure';
+COMMENT ON TYPE kb_closure_step IS 'A step of a closure';
 
 CREATE TABLE kbilling.closure_step (
 	account_id bigint NOT NULL REFERENCES account,
@@ -23,18 +23,22 @@ CREATE TABLE kbilling.closure_step (
 	PRIMARY KEY (account_id, step_no)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.closure_step', '');
-COMMENT ON TABLE closure_step IS 'Every step of every closure, with who and when; each has a notice of its number';
+COMMENT ON TABLE closure_step IS
+'Every step of every closure, with who took it and when. Its notice has the same number';
 COMMENT ON COLUMN closure_step.account_id IS 'The account';
-COMMENT ON COLUMN closure_step.step_no IS 'Rises within the account; the number of the notice that tells of it';
+COMMENT ON COLUMN closure_step.step_no IS 'Rises within the account; also the number of its notice';
 COMMENT ON COLUMN closure_step.taken_at IS 'When it was taken';
 COMMENT ON COLUMN closure_step.balance IS 'The balance then';
-COMMENT ON COLUMN closure_step.taken_on IS 'The local date of that';
+COMMENT ON COLUMN closure_step.taken_on IS 'The local date on which it was taken';
 COMMENT ON COLUMN closure_step.delete_on IS 'The day of the deletion that it set, cancelled or carried out';
-COMMENT ON COLUMN closure_step.purge_on IS 'The day of the purge, of a deletion';
-COMMENT ON COLUMN closure_step.reminder IS 'Which of the policy''s reminder_days a reminder was for; it stands for earlier ones that were missed';
+COMMENT ON COLUMN closure_step.purge_on IS 'For a deletion: the day of the purge';
+COMMENT ON COLUMN closure_step.reminder IS
+'For a reminder: which of the policy''s "reminder_days" it was for. It takes the place of earlier ones that were '
+'missed';
 COMMENT ON COLUMN closure_step.step IS 'What was done';
 COMMENT ON COLUMN closure_step.taken_by IS 'Who did it: a member, support, or "sweep"';
-COMMENT ON COLUMN closure_step.reason IS 'Why; of a cancellation "member", "topup", or "conditions" that no longer held';
+COMMENT ON COLUMN closure_step.reason IS
+'The reason that was given. For a cancellation: "member", "topup", or "conditions" if they no longer held';
 
 CREATE TRIGGER closure_step_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON closure_step
 	FOR EACH STATEMENT EXECUTE FUNCTION kb_refuse_rewrite();
@@ -65,12 +69,15 @@ BEGIN ATOMIC
 	LEFT JOIN LATERAL (SELECT s.step_no, s.taken_on FROM closure_step s
 					   WHERE s.account_id = a.account_id AND s.step = 'scheduled' AND a.state = 'closing'
 					   ORDER BY s.step_no DESC LIMIT 1) begun ON true
-	LEFT JOIN LATERAL kb_next_reminder(begun.taken_on, a.delete_on, d.today, p.reminder_days,
-		(SELECT min(s.reminder) FROM closure_step s WHERE s.account_id = a.account_id AND s.step_no > begun.step_no AND s.step = 'reminded')) r
+	LEFT JOIN LATERAL kb_next_reminder(begun.taken_on, a.delete_on, d.today, p.reminder_days, (
+			SELECT min(s.reminder) FROM closure_step s
+			WHERE s.account_id = a.account_id AND s.step_no > begun.step_no AND s.step = 'reminded')) r
 		ON begun.taken_on IS NOT NULL;
 END;
 COMMENT ON FUNCTION kb_closure_terms(bigint[], timestamptz) IS
-'What the rules D ask of accounts, on their local dates: since when age and idleness allow a closure (may_close_on), whether all months that have ended are charged, and of a closing account what kb_next_reminder says';
+'What the rules of closure (D) say of accounts, on their local dates: the day from which age and idleness allow a '
+'closure ("may_close_on"), whether all months that have ended are charged, and, for a closing account, what '
+'kb_next_reminder returns';
 
 -- A step's notice has its number, so that those without one are told of.
 CREATE FUNCTION kbilling_internal.kb_notify_closures(account_ids bigint[], at timestamptz) RETURNS bigint
@@ -88,11 +95,12 @@ BEGIN ATOMIC
 				   WHEN 'purged' THEN 'account_purged'
 			   END::kb_notice_kind, s.step_no::text,
 			   CASE s.step
-				   WHEN 'scheduled' THEN f.debt || f.stage || jsonb_build_object('delete_on', s.delete_on, 'days', s.delete_on - s.taken_on, 'restore_days', p.restore_days)
+				   WHEN 'scheduled' THEN f.debt || f.stage || jsonb_build_object(
+					   'delete_on', s.delete_on, 'days', s.delete_on - s.taken_on, 'restore_days', p.restore_days)
 				   WHEN 'reminded' THEN f.debt || f.stage || jsonb_build_object('delete_on', s.delete_on, 'days', s.delete_on - s.taken_on)
 				   WHEN 'cancelled' THEN f.debt || f.stage || jsonb_build_object('why', s.reason, 'delete_on', s.delete_on)
-				   WHEN 'deleted' THEN f.debt || jsonb_build_object('deleted_on', s.taken_on, 'purge_on', s.purge_on, 'restore_until', s.purge_on - 1,
-																	'days', s.purge_on - s.taken_on)
+				   WHEN 'deleted' THEN f.debt || jsonb_build_object(
+					   'deleted_on', s.taken_on, 'purge_on', s.purge_on, 'restore_until', s.purge_on - 1, 'days', s.purge_on - s.taken_on)
 				   WHEN 'restored' THEN f.debt || f.stage || jsonb_build_object('restored_on', s.taken_on, 'balance', s.balance)
 				   WHEN 'purged' THEN jsonb_build_object('purged_on', s.taken_on)
 			   END
@@ -101,7 +109,8 @@ BEGIN ATOMIC
 		CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, s.taken_on) p
 		CROSS JOIN LATERAL (
 			SELECT jsonb_build_object('in_debt', s.balance < 0, 'amount_due', kb_amount_due(s.balance)) AS debt,
-				   jsonb_build_object('stage', kb_stage(a.debt_since, a.deferred_until, s.taken_on, p.remind_day, p.restrict_day, p.block_day)) AS stage) f
+				   jsonb_build_object('stage', kb_stage(a.debt_since, a.deferred_until, s.taken_on,
+														p.remind_day, p.restrict_day, p.block_day)) AS stage) f
 		WHERE s.account_id = ANY ($1) AND s.taken_at = $2
 			AND NOT EXISTS (SELECT FROM notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
 		RETURNING notice_no
@@ -109,7 +118,7 @@ BEGIN ATOMIC
 	SELECT kb_wake(count(*)) FROM written;
 END;
 COMMENT ON FUNCTION kb_notify_closures(bigint[], timestamptz) IS
-'Writes the notices of the steps that were taken at the moment; how many (D2, N1)';
+'Writes the notices of the steps that were taken at the moment, and returns how many (D2, N1)';
 
 CREATE FUNCTION kbilling_internal.kb_put_closures(account_ids bigint[], at timestamptz, taken_by text, reason text) RETURNS void
 	LANGUAGE sql VOLATILE
@@ -124,7 +133,8 @@ BEGIN ATOMIC
 	INSERT INTO closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, reason, balance, delete_on)
 	SELECT account_id, last_notice_no, 'scheduled', $2, today, $3, $4, balance, delete_on FROM step;
 END;
-COMMENT ON FUNCTION kb_put_closures(bigint[], timestamptz, text, text) IS 'Schedules the closure of those of the accounts that D1 allows';
+COMMENT ON FUNCTION kb_put_closures(bigint[], timestamptz, text, text) IS
+'Schedules the closures of those accounts for which D1 allows it';
 
 CREATE FUNCTION kbilling_internal.kb_put_cancellations(account_ids bigint[], at timestamptz, taken_by text, reason text) RETURNS void
 	LANGUAGE sql VOLATILE
@@ -140,7 +150,8 @@ BEGIN ATOMIC
 	INSERT INTO closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, reason, balance, delete_on)
 	SELECT account_id, last_notice_no, 'cancelled', $2, today, $3, $4, balance, delete_on FROM step;
 END;
-COMMENT ON FUNCTION kb_put_cancellations(bigint[], timestamptz, text, text) IS 'Cancels the closures of those of the accounts that have one';
+COMMENT ON FUNCTION kb_put_cancellations(bigint[], timestamptz, text, text) IS
+'Cancels the closures of those accounts that are closing';
 
 -- It is looked at each day, as the policy may be another one by then.
 CREATE FUNCTION kbilling_internal.kb_put_reminders(account_ids bigint[], at timestamptz) RETURNS void
@@ -173,7 +184,8 @@ BEGIN ATOMIC
 		UPDATE account a
 		SET state = 'deleted', delete_on = t.today, closure_check_on = t.today + t.restore_days, last_notice_no = a.last_notice_no + 1
 		FROM kb_closure_terms($1, $2) t
-		WHERE a.account_id = t.account_id AND a.state = 'closing' AND a.delete_on = t.delete_on AND t.deletion_on IS NOT NULL AND t.next_on IS NULL
+		WHERE a.account_id = t.account_id AND a.state = 'closing' AND a.delete_on = t.delete_on
+			AND t.deletion_on IS NOT NULL AND t.next_on IS NULL
 			AND a.balance <= 0 AND t.may_close_on <= t.today AND t.is_charged
 		RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, a.closure_check_on, t.today
 	)
@@ -184,7 +196,8 @@ BEGIN ATOMIC
 	WHERE a.state = 'closing' AND t.deletion_on IS NOT NULL AND t.next_on IS NULL AND (a.balance > 0 OR t.may_close_on > t.today);
 END;
 COMMENT ON FUNCTION kb_put_deletions(bigint[], timestamptz) IS
-'Of the accounts whose day has come, deletes those for which the conditions still hold, and cancels the closure of the others (D4)';
+'Deletes those accounts whose day has come and for which the conditions still hold; for the others whose day has '
+'come it cancels the closure (D4)';
 
 CREATE FUNCTION kbilling_internal.kb_take_closure_steps(account_ids bigint[], at timestamptz) RETURNS void
 	LANGUAGE sql VOLATILE
@@ -200,25 +213,30 @@ BEGIN ATOMIC
 	WHERE a.account_id = t.account_id AND a.state = 'active' AND coalesce(a.closure_check_on, 'infinity') <= t.today;
 END;
 COMMENT ON FUNCTION kb_take_closure_steps(bigint[], timestamptz) IS
-'Takes the steps that are due of the accounts'' closures: they are scheduled, reminded of, carried out or cancelled';
+'Takes the steps of closures that are due for the accounts: schedules, reminds, deletes and cancels';
 
 CREATE FUNCTION kbilling.kb_schedule_closure(account_id bigint, by text, reason text = NULL) RETURNS date
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('account_id, by', account_id, "by"), kb_raise_if("by" = '', '22023', 'by must not be empty'),
-		   kb_lock_account(account_id);
-	SELECT kb_raise_if(a.balance > 0 OR t.may_close_on > t.today, 'KB011',
-			   format('account %s may not be closed', a.account_id),
-			   concat_ws(' ',
-				   CASE WHEN t.today - t.created_on <= t.min_age_days
-					   THEN format('It was created %s days ago, and must be older than %s days.', t.today - t.created_on, t.min_age_days) END,
-				   CASE WHEN t.today - t.active_on < t.inactive_days
-					   THEN format('It was in use %s days ago, and must be idle for %s days.', t.today - t.active_on, t.inactive_days) END,
-				   CASE WHEN a.balance > 0
-					   THEN format('Its balance is %s, and must be zero or less.', a.balance) END),
-			   CASE WHEN t.may_close_on > t.today
-				   THEN format('It may be closed from %s on, if nobody logs in and nothing is on the balance then (D1).', to_char(t.may_close_on, 'YYYY-MM-DD'))
-				   ELSE 'Pay the balance back with kb_refund first, or take it off with kb_adjust (D1).' END)
+	SELECT kb_require_not_null('account_id, by', account_id, "by");
+	SELECT CASE WHEN "by" = '' THEN kb_raise('22023', 'by must not be empty') END;
+	SELECT kb_lock_account(account_id);
+	SELECT CASE
+		WHEN a.balance > 0 OR t.may_close_on > t.today
+			THEN kb_raise('KB011', format('account %s may not be closed', a.account_id),
+				concat_ws(' ',
+					CASE WHEN t.today - t.created_on <= t.min_age_days
+						THEN format('It was created %s days ago, and must be older than %s days.',
+									t.today - t.created_on, t.min_age_days) END,
+					CASE WHEN t.today - t.active_on < t.inactive_days
+						THEN format('It was in use %s days ago, and must be idle for %s days.', t.today - t.active_on, t.inactive_days) END,
+					CASE WHEN a.balance > 0
+						THEN format('Its balance is %s, and must be zero or less.', a.balance) END),
+				CASE WHEN t.may_close_on > t.today
+					THEN format('It may be closed from %s on, if nobody logs in and nothing is on the balance then (D1).',
+								to_char(t.may_close_on, 'YYYY-MM-DD'))
+					ELSE 'Pay the balance back with kb_refund first, or take it off with kb_adjust (D1).' END)
+		END
 	FROM kb_closure_terms(ARRAY[$1], kb_now()) t JOIN account a ON a.account_id = t.account_id
 	WHERE a.state = 'active';
 	SELECT kb_put_closures(ARRAY[$1], kb_now(), $2, $3);
@@ -226,17 +244,23 @@ BEGIN ATOMIC
 	SELECT a.delete_on FROM account a WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_schedule_closure(bigint, text, text) IS
-'Schedules the closure of an unused account, sends the owner a notice, and gives the day of the deletion (D1, D2); of an account that is closing it gives that day and changes nothing. KB001, KB010; KB011 names each condition that is not met';
+'Schedules the closure of an unused account, writes a notice to the owner, and returns the day of the deletion (D1, '
+'D2). For an account that is closing already, it returns that day and changes nothing. '
+'Errors: KB001, KB010; KB011, whose detail names each condition that is not met';
 
 CREATE FUNCTION kbilling.kb_cancel_closure(account_id bigint, member text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('account_id, member', account_id, member), kb_lock_account(account_id);
+	SELECT kb_require_not_null('account_id, member', account_id, member);
+	SELECT kb_lock_account(account_id);
 	SELECT kb_require_member(account_id, member);
-	SELECT kb_raise_if(m.role = 'employee', 'KB004', format('member "%s" may not cancel the closure of account %s', $2, $1),
-					   'Only an owner or admin does so (D4).', 'Ask an owner or admin, or log in: the closure is not carried out then.'),
-		   kb_raise_if(a.state <> 'closing', '55000', format('account %s is not closing', $1), format('It is %s.', a.state),
-					   'There is nothing to cancel.')
+	SELECT CASE
+		WHEN m.role = 'employee'
+			THEN kb_raise('KB004', format('member "%s" may not cancel the closure of account %s', $2, $1),
+						  'Only an owner or admin does so (D4).', 'Ask an owner or admin, or log in: the closure is not carried out then.')
+		WHEN a.state <> 'closing'
+			THEN kb_raise('55000', format('account %s is not closing', $1), format('It is %s.', a.state), 'There is nothing to cancel.')
+		END
 	FROM account a JOIN member m ON m.account_id = a.account_id AND m.member = $2
 	WHERE a.account_id = $1;
 	-- who cancels uses the account; else the next sweep would begin anew
@@ -246,26 +270,32 @@ BEGIN ATOMIC
 	SELECT kb_notify_closures(ARRAY[$1], kb_now());
 END;
 COMMENT ON FUNCTION kb_cancel_closure(bigint, text) IS
-'An owner or admin cancels the closure of the account, which counts as activity (D4). KB001, KB010; KB004 for another member; 55000 if the account is not closing';
+'Cancels the closure of the account, for an owner or admin; this counts as activity (D4). '
+'Errors: KB001, KB010; KB004 for any other member; 55000 if the account is not closing';
 
 CREATE FUNCTION kbilling_internal.kb_skip_months(account_id bigint, through date) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_skip_months';
 COMMENT ON FUNCTION kb_skip_months(bigint, date) IS
-'Months through that day which are not charged never will be, nor is what was used in them (D5); part of kb_restore_account';
+'Skips the months up to the day that are not charged: neither they nor their usage are charged later (D5). Part of '
+'kb_restore_account';
 
 CREATE FUNCTION kbilling.kb_restore_account(account_id bigint, by text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('account_id, by', account_id, "by"), kb_raise_if("by" = '', '22023', 'by must not be empty');
+	SELECT kb_require_not_null('account_id, by', account_id, "by");
+	SELECT CASE WHEN "by" = '' THEN kb_raise('22023', 'by must not be empty') END;
 	SELECT FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
 	SELECT kb_require_account($1);
-	SELECT kb_raise_if(a.state IN ('active', 'closing'), '55000', format('account %s is not deleted', $1), format('It is %s.', a.state),
-					   'There is nothing to restore.'),
-		   kb_raise_if(a.state = 'purged' OR a.closure_check_on <= d.today, 'KB010', format('account %s cannot be restored', $1),
-					   CASE a.state WHEN 'purged' THEN 'Its data is gone (D6).'
-					   ELSE format('It could be restored until %s (D5).', to_char(a.closure_check_on - 1, 'YYYY-MM-DD')) END,
-					   'Create a new account.')
+	SELECT CASE
+		WHEN a.state IN ('active', 'closing')
+			THEN kb_raise('55000', format('account %s is not deleted', $1), format('It is %s.', a.state), 'There is nothing to restore.')
+		WHEN a.state = 'purged' OR a.closure_check_on <= d.today
+			THEN kb_raise('KB010', format('account %s cannot be restored', $1),
+						  CASE a.state WHEN 'purged' THEN 'Its data is gone (D6).'
+						  ELSE format('It could be restored until %s (D5).', to_char(a.closure_check_on - 1, 'YYYY-MM-DD')) END,
+						  'Create a new account.')
+		END
 	FROM account a CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
 	WHERE a.account_id = $1;
 	SELECT kb_skip_months($1, kb_month_first_day(kb_today($1)) - 1);
@@ -284,4 +314,7 @@ BEGIN ATOMIC
 	SELECT kb_notify_closures(ARRAY[$1], kb_now());
 END;
 COMMENT ON FUNCTION kb_restore_account(bigint, text) IS
-'Restores a deleted account as it was, which counts as activity; months that ended while it was deleted are never charged (D5). KB001; KB010 if it is purged or the days for it are over; 55000 if it is not deleted';
+'Restores a deleted account as it was; this counts as activity. Months that ended while it was deleted are never '
+'charged (D5). '
+'Errors: KB001; KB010 if the account is purged, or the days in which it can be restored are over; 55000 if it is not '
+'deleted';

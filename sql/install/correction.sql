@@ -6,28 +6,38 @@ CREATE FUNCTION kbilling.kb_refund(account_id bigint, amount kb_money, reference
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_refund';
 COMMENT ON FUNCTION kb_refund(bigint, kb_money, text, text) IS
-'Pays money back, at most the balance less unspent bonus (T6); gives the entry''s seq. KB001, KB002, KB006, KB010; KB005 for more than that, or not above zero';
+'Pays money back, at most the balance less the unspent bonus (T6), and returns the number of the entry. '
+'Errors: KB001, KB002, KB006, KB010; KB005 for more than that, and for an amount that is not above zero';
 
 CREATE FUNCTION kbilling.kb_chargeback(account_id bigint, topup_reference text, reference text) RETURNS bigint
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_chargeback';
 COMMENT ON FUNCTION kb_chargeback(bigint, text, text) IS
-'Takes a whole top-up back, even into debt, and as much of its bonus as is unspent (T6); gives the chargeback''s seq. KB001, KB010; KB006 if the top-up has been taken back already or the reference stands for something else; 22023 if there is no such top-up';
+'Takes a whole top-up back, even into debt, and as much of its bonus as is unspent (T6), and returns the number of '
+'the chargeback''s entry. '
+'Errors: KB001, KB010; KB006 if the top-up has been taken back already, or the reference stands for something else; '
+'22023 if there is no such top-up';
 
 CREATE FUNCTION kbilling.kb_adjust(account_id bigint, amount kb_money, reference text, memo text) RETURNS bigint
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_adjust';
 COMMENT ON FUNCTION kb_adjust(bigint, kb_money, text, text) IS
-'Moves the balance by the amount, up or down, for the reason in memo; gives the entry''s seq. KB001, KB002, KB006, KB010; KB005 for zero';
+'Moves the balance up or down by the amount, for the reason in "memo", and returns the number of the entry. '
+'Errors: KB001, KB002, KB006, KB010; KB005 for zero';
 
 CREATE FUNCTION kbilling.kb_write_off(account_id bigint, reference text, memo text) RETURNS bigint
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_write_off';
 COMMENT ON FUNCTION kb_write_off(bigint, text, text) IS
-'Writes the whole debt off as bad debt; gives the entry''s seq. KB001, KB006, KB010; KB005 if there is no debt';
+'Writes off the whole debt as bad debt, and returns the number of the entry. '
+'Errors: KB001, KB006, KB010; KB005 if there is no debt';
 
 CREATE FUNCTION kbilling.kb_reverse(account_id bigint, entry_seq bigint, reference text, memo text) RETURNS bigint
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_reverse';
 COMMENT ON FUNCTION kb_reverse(bigint, bigint, text, text) IS
-'Reverses one entry whole (J1): a charge gives back the bonus that it spent, a top-up''s bonus is an entry of its own; gives the reversal''s seq. A charge''s period stays charged. KB001, KB010; KB006 if the entry has been taken back already or the reference stands for something else; 22023 if there is no such entry or it is a reversal';
+'Reverses one whole entry (J1), and returns the number of the reversal. The reversal of a charge gives back the '
+'bonus that the charge spent; its period stays charged. The bonus of a top-up is an entry of its own, and is not '
+'reversed with it. '
+'Errors: KB001, KB010; KB006 if the entry has been taken back already, or the reference stands for something else; '
+'22023 if there is no such entry, or it is a reversal';

@@ -12,7 +12,7 @@ CREATE TABLE kbilling.deferral (
 	PRIMARY KEY (account_id, deferral_no)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.deferral', '');
-COMMENT ON TABLE deferral IS 'Every deferral that support granted (S4); the last one holds';
+COMMENT ON TABLE deferral IS 'The deferrals that support has granted (S4); the last one of an account holds';
 COMMENT ON COLUMN deferral.account_id IS 'The account';
 COMMENT ON COLUMN deferral.deferral_no IS 'Runs 1, 2, 3, ... within the account';
 COMMENT ON COLUMN deferral.granted_at IS 'When it was granted';
@@ -28,28 +28,33 @@ CREATE TRIGGER deferral_immutable_row BEFORE UPDATE OR DELETE ON deferral
 	FOR EACH ROW EXECUTE FUNCTION kb_refuse_rewrite();
 ALTER TABLE deferral ENABLE ALWAYS TRIGGER deferral_immutable_row;
 
+CREATE FUNCTION kbilling_internal.kb_put_deferral(account_id bigint, until date, granted_by text, reason text, stage_before kb_stage)
+	RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	INSERT INTO deferral (account_id, deferral_no, granted_at, deferred_until, granted_by, reason)
+	SELECT $1, coalesce(max(d.deferral_no), 0) + 1, kb_now(), $2, $3, $4 FROM deferral d WHERE d.account_id = $1;
+	UPDATE account a SET deferred_until = $2 WHERE a.account_id = $1;
+	SELECT kb_notify_stages(ARRAY[$1], kb_now(), $5, 'deferral ' || max(d.deferral_no)) FROM deferral d WHERE d.account_id = $1;
+END;
+COMMENT ON FUNCTION kb_put_deferral(bigint, date, text, text, kb_stage) IS
+'Writes what kb_defer has checked, and tells of a stage that is another than before by it; the account is locked';
+
 CREATE FUNCTION kbilling.kb_defer(account_id bigint, until date, granted_by text, reason text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('until, granted_by, reason', until, granted_by, reason),
-		   kb_raise_if(granted_by = '' OR reason = '', '22023', 'a deferral says who granted it, and why'),
-		   kb_lock_account(account_id),
-		   kb_raise_if(NOT isfinite(until), '22008', 'until must be finite'),
-		   kb_raise_if(until < kb_today(account_id), '22008',
-					   'a deferral cannot end in the past', format('Today is %s.', to_char(kb_today(account_id), 'YYYY-MM-DD')));
-	INSERT INTO deferral (account_id, deferral_no, granted_at, deferred_until, granted_by, reason)
-	SELECT kb_defer.account_id, coalesce(max(d.deferral_no), 0) + 1, kb_now(), kb_defer.until, kb_defer.granted_by, kb_defer.reason
-	FROM deferral d WHERE d.account_id = kb_defer.account_id;
-	UPDATE account a SET deferred_until = kb_defer.until WHERE a.account_id = kb_defer.account_id;
-	SELECT kb_notify_stages(ARRAY[a.account_id], kb_now(),
-								   kb_stage(a.debt_since, before.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day),
-								   'deferral ' || this.deferral_no)
-	FROM account a
-	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
-	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
-	CROSS JOIN LATERAL (SELECT max(f.deferral_no) AS deferral_no FROM deferral f WHERE f.account_id = a.account_id) this
-	LEFT JOIN deferral before ON before.account_id = a.account_id AND before.deferral_no = this.deferral_no - 1
-	WHERE a.account_id = kb_defer.account_id;
+	SELECT kb_require_not_null('until, granted_by, reason', until, granted_by, reason);
+	SELECT CASE WHEN granted_by = '' OR reason = '' THEN kb_raise('22023', 'a deferral says who granted it, and why') END;
+	SELECT kb_lock_account(account_id);
+	SELECT CASE
+		WHEN NOT isfinite(until)
+			THEN kb_raise('22008', 'until must be finite')
+		WHEN until < kb_today(account_id)
+			THEN kb_raise('22008', 'a deferral cannot end in the past', format('Today is %s.', to_char(kb_today(account_id), 'YYYY-MM-DD')))
+		END;
+	SELECT kb_put_deferral(x.account_id, until, granted_by, reason, x.stage)
+	FROM kb_stage_changes(ARRAY[kb_defer.account_id], kb_now()) x;
 END;
 COMMENT ON FUNCTION kb_defer(bigint, date, text, text) IS
-'Until the end of the local date the stage is at most grace (S4); a later call replaces an earlier one. KB001, KB010; 22008 for a date in the past or at infinity';
+'Keeps the stage at most at grace until the end of a local date (S4). A later call replaces an earlier one. '
+'Errors: KB001, KB010; 22008 for a date that is in the past, or infinite';

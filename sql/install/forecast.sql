@@ -14,7 +14,8 @@ RETURN (
 		AND kb_account_date(greatest(v.active_at, a.created_at), a.time_zone) + p.inactive_days <= a.delete_on
 );
 COMMENT ON FUNCTION kb_closes_on(bigint) IS
-'The day on which the account will be deleted if nobody logs in and nothing is paid; NULL if it is not closing, or what has been since keeps it (D4)';
+'The day on which the account will be deleted if nobody logs in and nothing is paid. NULL if it is not closing, or '
+'if something has happened since that will cancel the closure (D4)';
 
 -- Each month is charged when it has ended, and nothing is paid; with paced, usage goes on as it does, and so does the account.
 CREATE FUNCTION kbilling_internal.kb_charges_ahead(account_id bigint, through date, paced boolean)
@@ -26,8 +27,7 @@ BEGIN ATOMIC
 			   THEN coalesce(m.debt_since, min(m.effective_on) FILTER (WHERE m.balance < 0) OVER (ORDER BY m.period)) END
 	FROM (SELECT g.period, b.total, a.debt_since,
 				 a.balance - sum(b.total) OVER (ORDER BY g.period) AS balance,
-				 CASE p.debt_counts_from WHEN 'due_date' THEN greatest(g.last_day + 1, kb_month_first_day(d.today))
-				 ELSE greatest(g.last_day + 1, d.today) END AS effective_on
+				 kb_charge_effective_on(greatest(g.last_day + 1, d.today), p.debt_counts_from) AS effective_on
 		  FROM account a
 		  CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today,
 									 kb_month_first_day(a.charged_through + 1) AS oldest) d
@@ -41,17 +41,20 @@ BEGIN ATOMIC
 			AND ($3 OR (g.last_day >= kb_closes_on(a.account_id)) IS NOT TRUE)) m;
 END;
 COMMENT ON FUNCTION kb_charges_ahead(bigint, date, boolean) IS
-'The months of an account that are not charged yet and end by a day: what each will come to, when it takes effect, and the balance and debt after it if nothing is paid';
+'The months of an account that are not charged yet and end by a day: what each will come to, when the charge takes '
+'effect, and the balance and debt after it if nothing is paid';
 
 CREATE FUNCTION kbilling_internal.kb_standing(account_id bigint, at timestamptz)
 	RETURNS TABLE (balance kb_money, debt_since date, deferred_until date, today date,
 				   remind_day integer, restrict_day integer, block_day integer, delete_on date, deleted boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kb_raise_if($2 IS NULL, '22004', 'at must not be null'),
-		   kb_raise_if(NOT isfinite($2) OR $2 > kb_now() + interval '100 years', '22008',
-					   'at must be finite, and at most 100 years ahead'),
-		   kb_require_account($1);
+	SELECT kb_require_not_null('at', $2);
+	SELECT CASE
+		WHEN NOT isfinite($2) OR $2 > kb_now() + interval '100 years'
+			THEN kb_raise('22008', 'at must be finite, and at most 100 years ahead')
+		END;
+	SELECT kb_require_account($1);
 	SELECT CASE WHEN d.is_past THEN coalesce(past.balance_after, zero.amount) ELSE coalesce(ahead.balance, a.balance) END,
 		   CASE WHEN d.is_past THEN past.debt_since ELSE coalesce(ahead.debt_since, a.debt_since) END,
 		   CASE WHEN d.is_past THEN granted.deferred_until ELSE a.deferred_until END,
@@ -84,44 +87,54 @@ BEGIN ATOMIC
 	WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_standing(bigint, timestamptz) IS
-'What an account''s stage is made of, at any moment: in the past by the journal, ahead if nothing is paid (S6). KB001; 22008 for an infinite moment or one more than 100 years ahead';
+'The values from which an account''s stage follows, at any moment: in the past by the journal, ahead if nothing is '
+'paid (S6). '
+'Errors: KB001; 22008 for an infinite moment, or one more than 100 years ahead';
 
 CREATE FUNCTION kbilling.kb_balance(account_id bigint, at timestamptz) RETURNS kb_money
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 RETURN (SELECT s.balance FROM kb_standing($1, $2) s);
 COMMENT ON FUNCTION kb_balance(bigint, timestamptz) IS
-'The balance at a moment: in the past by the journal, ahead if nothing is paid and the months that end are charged (S6); KB001, 22008';
+'The balance at a moment (S6): in the past by the journal; ahead if nothing is paid, and each month is charged when '
+'it has ended. '
+'Errors: KB001, 22008';
 
 CREATE FUNCTION kbilling.kb_access_stage(account_id bigint, at timestamptz) RETURNS kb_stage
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 RETURN (SELECT kb_stage(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day)
 		FROM kb_standing($1, $2) s);
 COMMENT ON FUNCTION kb_access_stage(bigint, timestamptz) IS
-'The account''s stage at a moment: in the past by the journal, ahead if nothing is paid (S6); KB001, 22008';
+'The account''s stage at a moment (S6): in the past by the journal; ahead if nothing is paid. '
+'Errors: KB001, 22008';
 
 CREATE FUNCTION kbilling.kb_access(account_id bigint, role kb_role, at timestamptz) RETURNS kb_access_decision
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_raise_if($2 IS NULL, '22004', 'role must not be null');
+	SELECT kb_require_not_null('role', $2);
 	SELECT ROW(x.stage, kb_access_for(x.stage, $2, s.deleted),
 			   kb_amount_due(s.balance),
 			   kb_stage(s.debt_since, s.deferred_until, n.next_on, s.remind_day, s.restrict_day, s.block_day),
 			   n.next_on, s.delete_on)::kb_access_decision
 	FROM kb_standing($1, $3) s
-	CROSS JOIN LATERAL (SELECT kb_stage(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day) AS stage) x
-	CROSS JOIN LATERAL (SELECT kb_next_stage_on(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day) AS next_on) n;
+	CROSS JOIN LATERAL (SELECT kb_stage(s.debt_since, s.deferred_until, s.today,
+										s.remind_day, s.restrict_day, s.block_day) AS stage) x
+	CROSS JOIN LATERAL (SELECT kb_next_stage_on(s.debt_since, s.deferred_until, s.today,
+												s.remind_day, s.restrict_day, s.block_day) AS next_on) n;
 END;
 COMMENT ON FUNCTION kb_access(bigint, kb_role, timestamptz) IS
-'What a member of the role may do at a moment, in the past or ahead (S3, S6); KB001, 22008';
+'What a member with the role may do at a moment, in the past or ahead (S3, S6). Errors: KB001, 22008';
 
 CREATE FUNCTION kbilling.kb_forecast(account_id bigint, months integer)
 	RETURNS TABLE (period date, charge kb_money, charged_on date, balance kb_money, stage kb_stage)
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_account($1),
-		   kb_require_not_null('months', $2),
-		   kb_raise_if($2 NOT BETWEEN 1 AND 1200, '22023', 'months must be from 1 to 1200', format('It is %s.', $2),
-					   'Give how many months to look ahead, the running one included.');
+	SELECT kb_require_account($1);
+	SELECT kb_require_not_null('months', $2);
+	SELECT CASE
+		WHEN $2 NOT BETWEEN 1 AND 1200
+			THEN kb_raise('22023', 'months must be from 1 to 1200', format('It is %s.', $2),
+						  'Give how many months to look ahead, the running one included.')
+		END;
 	SELECT m.period, m.total, m.effective_on, m.balance,
 		   kb_stage(m.debt_since, a.deferred_until, s.day, p.remind_day, p.restrict_day, p.block_day)
 	FROM account a
@@ -134,7 +147,10 @@ BEGIN ATOMIC
 	ORDER BY m.period;
 END;
 COMMENT ON FUNCTION kb_forecast(bigint, integer) IS
-'The months that are due, the running one and those after it, so many in all from the running one on: what each will be charged, on which day that takes effect, and the balance and stage then, if nothing is paid and usage goes on as in the running month and the one before. KB001; 22023 for less than 1 month or more than 1200';
+'A row for each month that is still to be charged: those that are due, the running one and those after it; "months" '
+'counts from the running one on. Each row shows the charge, the day on which it takes effect, and the balance and '
+'stage then, if nothing is paid and usage goes on as in the running month and the one before. '
+'Errors: KB001; 22023 for fewer than 1 month, or more than 1200';
 
 CREATE FUNCTION kbilling.kb_amount_for(account_id bigint, months integer) RETURNS kb_money
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -145,4 +161,6 @@ BEGIN ATOMIC
 					(SELECT a.balance - a.balance FROM account a WHERE a.account_id = $1));
 END;
 COMMENT ON FUNCTION kb_amount_for(bigint, integer) IS
-'What to pay now so that the balance lasts for the running month and those after it, so many in all, by kb_forecast; a bonus comes on top. Zero if it does already. KB001, 22023';
+'What to pay now so that the balance lasts for so many months, the running one among them, by kb_forecast; zero if '
+'it lasts already. A bonus on the payment is not counted. '
+'Errors: KB001, 22023';

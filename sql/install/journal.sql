@@ -4,7 +4,7 @@
 
 CREATE TYPE kbilling.kb_entry_kind AS ENUM
 	('topup', 'bonus', 'charge', 'refund', 'chargeback', 'adjustment', 'writeoff', 'reversal');
-COMMENT ON TYPE kb_entry_kind IS 'What moved a balance (J6)';
+COMMENT ON TYPE kb_entry_kind IS 'What an entry is: why it moved the balance (J6)';
 
 CREATE TYPE kbilling.kb_payment_method AS ENUM ('card', 'google_pay', 'apple_pay', 'bank_transfer', 'manual');
 COMMENT ON TYPE kb_payment_method IS 'How a top-up was paid (T2)';
@@ -33,24 +33,29 @@ CREATE TABLE kbilling.entry (
 	UNIQUE (account_id, key)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.entry', '');
-COMMENT ON TABLE entry IS 'The journal: append-only (J1), written by the journal''s functions alone (J2)';
+COMMENT ON TABLE entry IS 'The journal: append-only (J1), and written by the journal''s own functions alone (J2)';
 COMMENT ON COLUMN entry.account_id IS 'The account';
 COMMENT ON COLUMN entry.seq IS 'Runs 1, 2, 3, ... within the account (J2)';
 COMMENT ON COLUMN entry.posted_at IS 'When it was written';
-COMMENT ON COLUMN entry.amount IS 'What it moved the balance by';
+COMMENT ON COLUMN entry.amount IS 'By how much it moved the balance';
 COMMENT ON COLUMN entry.balance_after IS 'The balance after it';
 COMMENT ON COLUMN entry.bonus_after IS 'Unspent bonus after it';
-COMMENT ON COLUMN entry.ref_seq IS 'The entry it belongs to: a bonus''s top-up, what a chargeback or a reversal takes back';
+COMMENT ON COLUMN entry.ref_seq IS
+'The entry that it belongs to or takes back: a bonus belongs to a top-up, a chargeback or a reversal takes an entry '
+'back';
 COMMENT ON COLUMN entry.effective_on IS 'Local date on which it takes effect (C5)';
-COMMENT ON COLUMN entry.debt_since IS 'Since when there is a debt after it (S1); NULL if there is none';
+COMMENT ON COLUMN entry.debt_since IS 'First day of the debt after it (S1); NULL if there is none';
 COMMENT ON COLUMN entry.period IS 'The month of a charge, by its first day';
 COMMENT ON COLUMN entry.kind IS 'What it is (J6)';
 COMMENT ON COLUMN entry.method IS 'How a top-up was paid';
-COMMENT ON COLUMN entry.key IS 'The reference under which it is posted once (J3); keys that begin with "kb:" are kbilling''s own';
-COMMENT ON COLUMN entry.member IS 'The member who topped up, where one is known';
-COMMENT ON COLUMN entry.memo IS 'Why, in words';
+COMMENT ON COLUMN entry.key IS
+'The reference under which it is posted once (J3). Keys that begin with "kb:" are kbilling''s own';
+COMMENT ON COLUMN entry.member IS 'The member who topped up, if one is known';
+COMMENT ON COLUMN entry.memo IS 'The reason, in words';
 COMMENT ON COLUMN entry.hash IS 'SHA-256 over the entry and the hash before it (J5)';
-COMMENT ON COLUMN entry.lines IS 'A charge''s breakdown (C7), see kbilling.charge_line; a reversed charge''s with opposite amounts';
+COMMENT ON COLUMN entry.lines IS
+'How a charge is made up (C7), see kbilling.charge_line; in the reversal of a charge, the same lines with opposite '
+'amounts';
 
 -- J1, J2: statement-level, so that they cost nothing per row, and for each row where that costs nothing
 -- either, as a statement on a table's parent fires no other; ALWAYS, so that session_replication_role does
@@ -58,7 +63,7 @@ COMMENT ON COLUMN entry.lines IS 'A charge''s breakdown (C7), see kbilling.charg
 CREATE FUNCTION kbilling_internal.kb_refuse_rewrite() RETURNS trigger
 	LANGUAGE c
 	AS 'MODULE_PATHNAME', 'kb_refuse_rewrite';
-COMMENT ON FUNCTION kb_refuse_rewrite() IS 'Trigger: raises KB007 unless the journal itself is writing';
+COMMENT ON FUNCTION kb_refuse_rewrite() IS 'Trigger function: raises KB007 unless the journal itself is writing';
 
 CREATE TRIGGER entry_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON entry
 	FOR EACH STATEMENT EXECUTE FUNCTION kb_refuse_rewrite();
@@ -83,10 +88,11 @@ CREATE FUNCTION kbilling_internal.kb_refuse_drop() RETURNS event_trigger
 	LANGUAGE c SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_refuse_drop';
 COMMENT ON FUNCTION kb_refuse_drop() IS
-'Event trigger: refuses to drop the extension, its schema or its owner''s objects while the journal has entries, unless kbilling.allow_drop is on';
+'Event trigger function: refuses to drop the extension, its schema or its owner''s objects while the journal has '
+'entries, unless kbilling.allow_drop is on (J7)';
 
 CREATE EVENT TRIGGER kbilling_refuse_drop ON ddl_command_start
 	WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA', 'DROP OWNED')
 	EXECUTE FUNCTION kb_refuse_drop();
 ALTER EVENT TRIGGER kbilling_refuse_drop ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER kbilling_refuse_drop IS 'Keeps the journal from being lost by a slip (J7)';
+COMMENT ON EVENT TRIGGER kbilling_refuse_drop IS 'Keeps the journal from being dropped by mistake (J7)';

@@ -6,12 +6,15 @@
 -- One pass over the accounts, and one over the switched-on services; groups are few, so prices are reckoned once for each, not once for
 -- each account.  Without JIT: compiling would cost more than it saves.
 CREATE FUNCTION kbilling_internal.kb_metrics() RETURNS TABLE (name text, labels jsonb, value numeric, type text, help text)
-	LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET jit = off
+	LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET jit = off
+	SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	WITH terms AS NOT MATERIALIZED (	-- every account on its local date
-		SELECT a.account_id, a.state, a.balance, a.unspent_bonus, a.debt_since, a.deferred_until, d.today, coalesce(h.tariff, a.tariff) AS tariff
+		SELECT a.account_id, a.state, a.balance, a.unspent_bonus, a.debt_since, a.deferred_until, d.today,
+			   coalesce(h.tariff, a.tariff) AS tariff
 		FROM account a
 		CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
+		-- what kb_tariff_on says, joined: looked up for each account, all of this takes a fifth longer
 		LEFT JOIN tariff_history h
 			ON a.tariff_from > d.today AND h.account_id = a.account_id AND h.from_date <= d.today AND h.to_date > d.today
 	), standing AS MATERIALIZED (
@@ -57,10 +60,12 @@ BEGIN ATOMIC
 			  LEFT JOIN standing s USING (age, currency)
 			  GROUP BY age, c.currency, c.minor_units) d
 		CROSS JOIN LATERAL (VALUES
-			('kbilling_debt', jsonb_build_object('age', d.age, 'currency', d.currency), round(d.debt / 10 ^ d.minor_units::numeric, d.minor_units)),
+			('kbilling_debt', jsonb_build_object('age', d.age, 'currency', d.currency),
+			 round(d.debt / 10 ^ d.minor_units::numeric, d.minor_units)),
 			('kbilling_debtors', jsonb_build_object('age', d.age, 'currency', d.currency), d.debtors)) x (name, labels, value)
 		UNION ALL
-		SELECT 'kbilling_balance', jsonb_build_object('currency', b.currency, 'part', x.part), round(x.value / 10 ^ b.minor_units::numeric, b.minor_units)
+		SELECT 'kbilling_balance', jsonb_build_object('currency', b.currency, 'part', x.part),
+			   round(x.value / 10 ^ b.minor_units::numeric, b.minor_units)
 		FROM (SELECT c.currency, c.minor_units, coalesce(sum(s.prepaid), 0) AS prepaid, coalesce(sum(s.bonus), 0) AS bonus
 			  FROM currency c LEFT JOIN standing s USING (currency)
 			  GROUP BY c.currency, c.minor_units) b
@@ -113,14 +118,22 @@ BEGIN ATOMIC
 	ORDER BY m.name, s.labels;
 END;
 COMMENT ON FUNCTION kb_metrics() IS
-'What kbilling.metrics shows, with the owner''s rights: sums alone, so that a role that monitors needs to read nothing else';
+'What kbilling.metrics shows. It reads with the owner''s rights and returns sums alone, so that a role that monitors '
+'needs no other right';
 
 CREATE VIEW kbilling.metrics WITH (security_invoker) AS
 	SELECT name, labels, value, type, help FROM kb_metrics();
 COMMENT ON VIEW metrics IS
-'Numbers for monitoring, as Prometheus names them. Debts, debtors and balances count accounts of every state, so that they agree with the ledger: what customers have less what they owe is kbilling_balance - kbilling_debt. kbilling_mrr is what the accounts that are charged (active, closing; blocked ones too) would owe for a whole month of base fees and recurring services on the terms of their local date: the tariff, prices and switched-on quantities of today, each line rounded, no usage, and no bonus taken off. A series is there, at zero, for every state and stage, and for every currency and tariff of kbilling.tariff';
+'Numbers for monitoring, as Prometheus names them. Debts, debtors and balances count accounts of every state, so '
+'that they agree with the ledger: kbilling_balance - kbilling_debt is what customers have, less what they owe. '
+'kbilling_mrr is what the accounts that are charged (active or closing, even if blocked) would owe for a whole month '
+'on the terms of their local date: base fees and recurring services, by today''s tariff, prices and quantities, each '
+'line rounded, without usage and before any bonus. There is a series for every state and stage, and for every '
+'currency and tariff of kbilling.tariff, even if it is zero';
 COMMENT ON COLUMN metrics.name IS 'Name of the metric; amounts are in the currency''s major unit';
-COMMENT ON COLUMN metrics.labels IS 'Its labels: state and stage; age (in days, the first day is 1) and currency; currency and tariff; currency and part (paid, bonus); status of notices (waiting, leased, paused, parked)';
+COMMENT ON COLUMN metrics.labels IS
+'Its labels: "state" and "stage"; "age" (in days, the first day is 1) and "currency"; "currency" and "tariff"; '
+'"currency" and "part" (paid, bonus); "status" of notices (waiting, leased, paused, parked)';
 COMMENT ON COLUMN metrics.value IS 'The number; never NULL';
-COMMENT ON COLUMN metrics.type IS 'gauge or counter';
+COMMENT ON COLUMN metrics.type IS '"gauge" or "counter"';
 COMMENT ON COLUMN metrics.help IS 'What it counts';

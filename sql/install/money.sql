@@ -5,7 +5,9 @@ CREATE TYPE kbilling.kb_money;
 CREATE FUNCTION kbilling_internal.kb_money_in(cstring) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_in(cstring) IS
-	'Reads 19.00 USD or USD 19; error 22P02 on anything else and on decimals that the currency does not have, 22023 on an unknown currency, 22003 out of range (M1, M2)';
+	'Reads 19.00 USD or USD 19 (M1, M2). '
+	'Errors: 22P02 for anything else, and for decimals that the currency does not have; 22023 for an unknown '
+	'currency; 22003 out of range';
 
 CREATE FUNCTION kbilling_internal.kb_money_out(kb_money) RETURNS cstring
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -15,7 +17,8 @@ COMMENT ON FUNCTION kb_money_out(kb_money) IS
 CREATE FUNCTION kbilling_internal.kb_money_recv(internal) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_recv(internal) IS
-	'Receives the ISO 4217 number (int16) and the count of minor units (int64); error 22P03 on an unknown currency, 22003 out of range (M1)';
+	'Receives the ISO 4217 number (int16) and the count of minor units (int64) (M1). '
+	'Errors: 22P03 for an unknown currency, 22003 out of range';
 
 CREATE FUNCTION kbilling_internal.kb_money_send(kb_money) RETURNS bytea
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -30,19 +33,21 @@ CREATE TYPE kbilling.kb_money (
 	LIKE = bigint
 );
 COMMENT ON TYPE kb_money IS
-	'Exact amount in one ISO 4217 currency, as a count of its minor units within +-(2^53 - 1) (M1)';
+	'An exact amount in one currency of ISO 4217: a count of its minor units, within +-(2^53 - 1) (M1)';
 
 -- Parts
 
 CREATE FUNCTION kbilling.kb_money(amount numeric, currency text) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money(numeric, text) IS
-	'The amount, in major units, as money; error 22023 if the currency is unknown or has fewer decimals than the amount needs, 22003 out of range, NaN or infinite (M1, M2)';
+	'An amount in major units, as money (M1, M2). '
+	'Errors: 22023 if the currency is unknown, or has fewer decimals than the amount needs; 22003 if it is out of '
+	'range, NaN or infinite';
 
 CREATE FUNCTION kbilling.kb_amount(amount kb_money) RETURNS numeric
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_amount(kb_money) IS
-	'The amount in major units, with the currency''s decimals';
+	'The amount in major units, with the decimals of its currency';
 
 CREATE FUNCTION kbilling.kb_currency(amount kb_money) RETURNS text
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -57,41 +62,43 @@ COMMENT ON FUNCTION kb_minor(kb_money) IS
 CREATE FUNCTION kbilling_internal.kb_max_minor() RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION kb_max_minor() IS
-	'The highest count of minor units that an amount can have (M1)';
+	'The greatest count of minor units that an amount can have (M1)';
 
 CREATE FUNCTION kbilling.kb_minor_units(currency text) RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_minor_units(text) IS
-	'Decimals of the currency by ISO 4217: 2 for USD, 0 for JPY; NULL for a code that counts no money, such as XAU; error 22023 if unknown';
+	'Decimals of the currency by ISO 4217: 2 for USD, 0 for JPY; NULL for a code that does not count money, such as '
+	'XAU. '
+	'Errors: 22023 for an unknown code';
 
 CREATE CAST (kb_money AS numeric) WITH FUNCTION kb_amount(kb_money);
 COMMENT ON CAST (kb_money AS numeric) IS
-	'The amount in major units; explicit only, as it drops the currency';
+	'The amount in major units; only explicit, as it loses the currency';
 
 -- Arithmetic
 
 CREATE FUNCTION kbilling_internal.kb_money_add(kb_money, kb_money) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_add(kb_money, kb_money) IS
-	'Sum of two amounts; error KB002 in two currencies, 22003 out of range (M3)';
+	'Sum of two amounts (M3). Errors: KB002 for two currencies, 22003 out of range';
 
 CREATE OPERATOR kbilling.+ (
 	FUNCTION = kb_money_add, LEFTARG = kb_money, RIGHTARG = kb_money,
 	COMMUTATOR = OPERATOR(kbilling.+)
 );
 COMMENT ON OPERATOR kbilling.+ (kbilling.kb_money, kbilling.kb_money) IS
-	'Sum of two amounts; error KB002 in two currencies, 22003 out of range (M3)';
+	'Sum of two amounts (M3). Errors: KB002 for two currencies, 22003 out of range';
 
 CREATE FUNCTION kbilling_internal.kb_money_sub(kb_money, kb_money) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_sub(kb_money, kb_money) IS
-	'Difference of two amounts; error KB002 in two currencies, 22003 out of range (M3)';
+	'Difference of two amounts (M3). Errors: KB002 for two currencies, 22003 out of range';
 
 CREATE OPERATOR kbilling.- (
 	FUNCTION = kb_money_sub, LEFTARG = kb_money, RIGHTARG = kb_money
 );
 COMMENT ON OPERATOR kbilling.- (kbilling.kb_money, kbilling.kb_money) IS
-	'Difference of two amounts; error KB002 in two currencies, 22003 out of range (M3)';
+	'Difference of two amounts (M3). Errors: KB002 for two currencies, 22003 out of range';
 
 CREATE FUNCTION kbilling_internal.kb_money_neg(kb_money) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -107,48 +114,54 @@ COMMENT ON OPERATOR kbilling.- (NONE, kbilling.kb_money) IS
 CREATE FUNCTION kbilling_internal.kb_money_mul_numeric(kb_money, numeric) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_mul_numeric(kb_money, numeric) IS
-	'Amount times number, rounded half away from zero to the minor unit; error 22003 out of range, NaN or infinite (M3, M4)';
+	'The amount times the number, rounded half away from zero to the minor unit (M3, M4). '
+	'Errors: 22003 if it is out of range, NaN or infinite';
 
 CREATE OPERATOR kbilling.* (
 	FUNCTION = kb_money_mul_numeric, LEFTARG = kb_money, RIGHTARG = numeric,
 	COMMUTATOR = OPERATOR(kbilling.*)
 );
 COMMENT ON OPERATOR kbilling.* (kbilling.kb_money, numeric) IS
-	'Amount times number, rounded half away from zero to the minor unit; error 22003 out of range, NaN or infinite (M3, M4)';
+	'The amount times the number, rounded half away from zero to the minor unit (M3, M4). '
+	'Errors: 22003 if it is out of range, NaN or infinite';
 
 CREATE FUNCTION kbilling_internal.numeric_mul_kb_money(numeric, kb_money) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION numeric_mul_kb_money(numeric, kb_money) IS
-	'Number times amount, rounded half away from zero to the minor unit; error 22003 out of range, NaN or infinite (M3, M4)';
+	'The number times the amount, rounded half away from zero to the minor unit (M3, M4). '
+	'Errors: 22003 if it is out of range, NaN or infinite';
 
 CREATE OPERATOR kbilling.* (
 	FUNCTION = numeric_mul_kb_money, LEFTARG = numeric, RIGHTARG = kb_money,
 	COMMUTATOR = OPERATOR(kbilling.*)
 );
 COMMENT ON OPERATOR kbilling.* (numeric, kbilling.kb_money) IS
-	'Number times amount, rounded half away from zero to the minor unit; error 22003 out of range, NaN or infinite (M3, M4)';
+	'The number times the amount, rounded half away from zero to the minor unit (M3, M4). '
+	'Errors: 22003 if it is out of range, NaN or infinite';
 
 CREATE FUNCTION kbilling_internal.kb_money_div_numeric(kb_money, numeric) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_div_numeric(kb_money, numeric) IS
-	'Amount by number, rounded half away from zero to the minor unit; error 22012 by zero, 22003 out of range, NaN or infinite (M3, M4)';
+	'The amount divided by the number, rounded half away from zero to the minor unit (M3, M4). '
+	'Errors: 22012 for a division by zero; 22003 if it is out of range, NaN or infinite';
 
 CREATE OPERATOR kbilling./ (
 	FUNCTION = kb_money_div_numeric, LEFTARG = kb_money, RIGHTARG = numeric
 );
 COMMENT ON OPERATOR kbilling./ (kbilling.kb_money, numeric) IS
-	'Amount by number, rounded half away from zero to the minor unit; error 22012 by zero, 22003 out of range, NaN or infinite (M3, M4)';
+	'The amount divided by the number, rounded half away from zero to the minor unit (M3, M4). '
+	'Errors: 22012 for a division by zero; 22003 if it is out of range, NaN or infinite';
 
 CREATE FUNCTION kbilling_internal.kb_money_div(kb_money, kb_money) RETURNS numeric
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_div(kb_money, kb_money) IS
-	'Ratio of two amounts; error KB002 in two currencies, 22012 by zero (M3)';
+	'Ratio of two amounts (M3). Errors: KB002 for two currencies, 22012 for a division by zero';
 
 CREATE OPERATOR kbilling./ (
 	FUNCTION = kb_money_div, LEFTARG = kb_money, RIGHTARG = kb_money
 );
 COMMENT ON OPERATOR kbilling./ (kbilling.kb_money, kbilling.kb_money) IS
-	'Ratio of two amounts; error KB002 in two currencies, 22012 by zero (M3)';
+	'Ratio of two amounts (M3). Errors: KB002 for two currencies, 22012 for a division by zero';
 
 CREATE FUNCTION kbilling.abs(kb_money) RETURNS kb_money
 	AS 'MODULE_PATHNAME', 'kb_money_abs' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -162,7 +175,7 @@ COMMENT ON FUNCTION abs(kb_money) IS
 CREATE FUNCTION kbilling_internal.kb_money_eq(kb_money, kb_money) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_eq(kb_money, kb_money) IS
-	'Are currency and amount the same? (M3)';
+	'True if both the currency and the amount are the same (M3)';
 
 CREATE OPERATOR kbilling.= (
 	FUNCTION = kb_money_eq, LEFTARG = kb_money, RIGHTARG = kb_money,
@@ -170,12 +183,12 @@ CREATE OPERATOR kbilling.= (
 	RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES
 );
 COMMENT ON OPERATOR kbilling.= (kbilling.kb_money, kbilling.kb_money) IS
-	'Are currency and amount the same? (M3)';
+	'True if both the currency and the amount are the same (M3)';
 
 CREATE FUNCTION kbilling_internal.kb_money_ne(kb_money, kb_money) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_ne(kb_money, kb_money) IS
-	'Do currency or amount differ? (M3)';
+	'True if the currency or the amount differs (M3)';
 
 CREATE OPERATOR kbilling.<> (
 	FUNCTION = kb_money_ne, LEFTARG = kb_money, RIGHTARG = kb_money,
@@ -183,12 +196,12 @@ CREATE OPERATOR kbilling.<> (
 	RESTRICT = neqsel, JOIN = neqjoinsel
 );
 COMMENT ON OPERATOR kbilling.<> (kbilling.kb_money, kbilling.kb_money) IS
-	'Do currency or amount differ? (M3)';
+	'True if the currency or the amount differs (M3)';
 
 CREATE FUNCTION kbilling_internal.kb_money_lt(kb_money, kb_money) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_lt(kb_money, kb_money) IS
-	'Is the first one less, by currency, then amount? (M3)';
+	'Compares the currency first, then the amount (M3)';
 
 CREATE OPERATOR kbilling.< (
 	FUNCTION = kb_money_lt, LEFTARG = kb_money, RIGHTARG = kb_money,
@@ -196,12 +209,12 @@ CREATE OPERATOR kbilling.< (
 	RESTRICT = scalarltsel, JOIN = scalarltjoinsel
 );
 COMMENT ON OPERATOR kbilling.< (kbilling.kb_money, kbilling.kb_money) IS
-	'Is the first one less, by currency, then amount? (M3)';
+	'Compares the currency first, then the amount (M3)';
 
 CREATE FUNCTION kbilling_internal.kb_money_le(kb_money, kb_money) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_le(kb_money, kb_money) IS
-	'Is the first one less or equal, by currency, then amount? (M3)';
+	'Compares the currency first, then the amount (M3)';
 
 CREATE OPERATOR kbilling.<= (
 	FUNCTION = kb_money_le, LEFTARG = kb_money, RIGHTARG = kb_money,
@@ -209,12 +222,12 @@ CREATE OPERATOR kbilling.<= (
 	RESTRICT = scalarlesel, JOIN = scalarlejoinsel
 );
 COMMENT ON OPERATOR kbilling.<= (kbilling.kb_money, kbilling.kb_money) IS
-	'Is the first one less or equal, by currency, then amount? (M3)';
+	'Compares the currency first, then the amount (M3)';
 
 CREATE FUNCTION kbilling_internal.kb_money_gt(kb_money, kb_money) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_gt(kb_money, kb_money) IS
-	'Is the first one greater, by currency, then amount? (M3)';
+	'Compares the currency first, then the amount (M3)';
 
 CREATE OPERATOR kbilling.> (
 	FUNCTION = kb_money_gt, LEFTARG = kb_money, RIGHTARG = kb_money,
@@ -222,12 +235,12 @@ CREATE OPERATOR kbilling.> (
 	RESTRICT = scalargtsel, JOIN = scalargtjoinsel
 );
 COMMENT ON OPERATOR kbilling.> (kbilling.kb_money, kbilling.kb_money) IS
-	'Is the first one greater, by currency, then amount? (M3)';
+	'Compares the currency first, then the amount (M3)';
 
 CREATE FUNCTION kbilling_internal.kb_money_ge(kb_money, kb_money) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_ge(kb_money, kb_money) IS
-	'Is the first one greater or equal, by currency, then amount? (M3)';
+	'Compares the currency first, then the amount (M3)';
 
 CREATE OPERATOR kbilling.>= (
 	FUNCTION = kb_money_ge, LEFTARG = kb_money, RIGHTARG = kb_money,
@@ -235,12 +248,12 @@ CREATE OPERATOR kbilling.>= (
 	RESTRICT = scalargesel, JOIN = scalargejoinsel
 );
 COMMENT ON OPERATOR kbilling.>= (kbilling.kb_money, kbilling.kb_money) IS
-	'Is the first one greater or equal, by currency, then amount? (M3)';
+	'Compares the currency first, then the amount (M3)';
 
 CREATE FUNCTION kbilling_internal.kb_money_eq_numeric(kb_money, numeric) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_eq_numeric(kb_money, numeric) IS
-	'Is the amount, in major units of whatever currency, equal? NaN is above all. (M3)';
+	'Compares the amount in major units, whatever its currency, with the number; NaN is above all amounts (M3)';
 
 CREATE OPERATOR kbilling.= (
 	FUNCTION = kb_money_eq_numeric, LEFTARG = kb_money, RIGHTARG = numeric,
@@ -248,12 +261,12 @@ CREATE OPERATOR kbilling.= (
 	RESTRICT = eqsel, JOIN = eqjoinsel
 );
 COMMENT ON OPERATOR kbilling.= (kbilling.kb_money, numeric) IS
-	'Is the amount, in major units of whatever currency, equal? NaN is above all. (M3)';
+	'Compares the amount in major units, whatever its currency, with the number; NaN is above all amounts (M3)';
 
 CREATE FUNCTION kbilling_internal.kb_money_ne_numeric(kb_money, numeric) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_ne_numeric(kb_money, numeric) IS
-	'Is the amount, in major units of whatever currency, not equal? NaN is above all. (M3)';
+	'Compares the amount in major units, whatever its currency, with the number; NaN is above all amounts (M3)';
 
 CREATE OPERATOR kbilling.<> (
 	FUNCTION = kb_money_ne_numeric, LEFTARG = kb_money, RIGHTARG = numeric,
@@ -261,12 +274,12 @@ CREATE OPERATOR kbilling.<> (
 	RESTRICT = neqsel, JOIN = neqjoinsel
 );
 COMMENT ON OPERATOR kbilling.<> (kbilling.kb_money, numeric) IS
-	'Is the amount, in major units of whatever currency, not equal? NaN is above all. (M3)';
+	'Compares the amount in major units, whatever its currency, with the number; NaN is above all amounts (M3)';
 
 CREATE FUNCTION kbilling_internal.kb_money_lt_numeric(kb_money, numeric) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_lt_numeric(kb_money, numeric) IS
-	'Is the amount, in major units of whatever currency, less? NaN is above all. (M3)';
+	'Compares the amount in major units, whatever its currency, with the number; NaN is above all amounts (M3)';
 
 CREATE OPERATOR kbilling.< (
 	FUNCTION = kb_money_lt_numeric, LEFTARG = kb_money, RIGHTARG = numeric,
@@ -274,12 +287,12 @@ CREATE OPERATOR kbilling.< (
 	RESTRICT = scalarltsel, JOIN = scalarltjoinsel
 );
 COMMENT ON OPERATOR kbilling.< (kbilling.kb_money, numeric) IS
-	'Is the amount, in major units of whatever currency, less? NaN is above all. (M3)';
+	'Compares the amount in major units, whatever its currency, with the number; NaN is above all amounts (M3)';
 
 CREATE FUNCTION kbilling_internal.kb_money_le_numeric(kb_money, numeric) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_le_numeric(kb_money, numeric) IS
-	'Is the amount, in major units of whatever currency, less or equal? NaN is above all. (M3)';
+	'Compares the amount in major units, whatever its currency, with the number; NaN is above all amounts (M3)';
 
 CREATE OPERATOR kbilling.<= (
 	FUNCTION = kb_money_le_numeric, LEFTARG = kb_money, RIGHTARG = numeric,
@@ -287,12 +300,12 @@ CREATE OPERATOR kbilling.<= (
 	RESTRICT = scalarlesel, JOIN = scalarlejoinsel
 );
 COMMENT ON OPERATOR kbilling.<= (kbilling.kb_money, numeric) IS
-	'Is the amount, in major units of whatever currency, less or equal? NaN is above all. (M3)';
+	'Compares the amount in major units, whatever its currency, with the number; NaN is above all amounts (M3)';
 
 CREATE FUNCTION kbilling_internal.kb_money_gt_numeric(kb_money, numeric) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_gt_numeric(kb_money, numeric) IS
-	'Is the amount, in major units of whatever currency, greater? NaN is above all. (M3)';
+	'Compares the amount in major units, whatever its currency, with the number; NaN is above all amounts (M3)';
 
 CREATE OPERATOR kbilling.> (
 	FUNCTION = kb_money_gt_numeric, LEFTARG = kb_money, RIGHTARG = numeric,
@@ -300,12 +313,12 @@ CREATE OPERATOR kbilling.> (
 	RESTRICT = scalargtsel, JOIN = scalargtjoinsel
 );
 COMMENT ON OPERATOR kbilling.> (kbilling.kb_money, numeric) IS
-	'Is the amount, in major units of whatever currency, greater? NaN is above all. (M3)';
+	'Compares the amount in major units, whatever its currency, with the number; NaN is above all amounts (M3)';
 
 CREATE FUNCTION kbilling_internal.kb_money_ge_numeric(kb_money, numeric) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_ge_numeric(kb_money, numeric) IS
-	'Is the amount, in major units of whatever currency, greater or equal? NaN is above all. (M3)';
+	'Compares the amount in major units, whatever its currency, with the number; NaN is above all amounts (M3)';
 
 CREATE OPERATOR kbilling.>= (
 	FUNCTION = kb_money_ge_numeric, LEFTARG = kb_money, RIGHTARG = numeric,
@@ -313,12 +326,12 @@ CREATE OPERATOR kbilling.>= (
 	RESTRICT = scalargesel, JOIN = scalargejoinsel
 );
 COMMENT ON OPERATOR kbilling.>= (kbilling.kb_money, numeric) IS
-	'Is the amount, in major units of whatever currency, greater or equal? NaN is above all. (M3)';
+	'Compares the amount in major units, whatever its currency, with the number; NaN is above all amounts (M3)';
 
 CREATE FUNCTION kbilling_internal.numeric_eq_kb_money(numeric, kb_money) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION numeric_eq_kb_money(numeric, kb_money) IS
-	'Is the number equal, against the amount in major units of whatever currency? NaN is above all. (M3)';
+	'Compares the number with the amount in major units, whatever its currency; NaN is above all amounts (M3)';
 
 CREATE OPERATOR kbilling.= (
 	FUNCTION = numeric_eq_kb_money, LEFTARG = numeric, RIGHTARG = kb_money,
@@ -326,12 +339,12 @@ CREATE OPERATOR kbilling.= (
 	RESTRICT = eqsel, JOIN = eqjoinsel
 );
 COMMENT ON OPERATOR kbilling.= (numeric, kbilling.kb_money) IS
-	'Is the number equal, against the amount in major units of whatever currency? NaN is above all. (M3)';
+	'Compares the number with the amount in major units, whatever its currency; NaN is above all amounts (M3)';
 
 CREATE FUNCTION kbilling_internal.numeric_ne_kb_money(numeric, kb_money) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION numeric_ne_kb_money(numeric, kb_money) IS
-	'Is the number not equal, against the amount in major units of whatever currency? NaN is above all. (M3)';
+	'Compares the number with the amount in major units, whatever its currency; NaN is above all amounts (M3)';
 
 CREATE OPERATOR kbilling.<> (
 	FUNCTION = numeric_ne_kb_money, LEFTARG = numeric, RIGHTARG = kb_money,
@@ -339,12 +352,12 @@ CREATE OPERATOR kbilling.<> (
 	RESTRICT = neqsel, JOIN = neqjoinsel
 );
 COMMENT ON OPERATOR kbilling.<> (numeric, kbilling.kb_money) IS
-	'Is the number not equal, against the amount in major units of whatever currency? NaN is above all. (M3)';
+	'Compares the number with the amount in major units, whatever its currency; NaN is above all amounts (M3)';
 
 CREATE FUNCTION kbilling_internal.numeric_lt_kb_money(numeric, kb_money) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION numeric_lt_kb_money(numeric, kb_money) IS
-	'Is the number less, against the amount in major units of whatever currency? NaN is above all. (M3)';
+	'Compares the number with the amount in major units, whatever its currency; NaN is above all amounts (M3)';
 
 CREATE OPERATOR kbilling.< (
 	FUNCTION = numeric_lt_kb_money, LEFTARG = numeric, RIGHTARG = kb_money,
@@ -352,12 +365,12 @@ CREATE OPERATOR kbilling.< (
 	RESTRICT = scalarltsel, JOIN = scalarltjoinsel
 );
 COMMENT ON OPERATOR kbilling.< (numeric, kbilling.kb_money) IS
-	'Is the number less, against the amount in major units of whatever currency? NaN is above all. (M3)';
+	'Compares the number with the amount in major units, whatever its currency; NaN is above all amounts (M3)';
 
 CREATE FUNCTION kbilling_internal.numeric_le_kb_money(numeric, kb_money) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION numeric_le_kb_money(numeric, kb_money) IS
-	'Is the number less or equal, against the amount in major units of whatever currency? NaN is above all. (M3)';
+	'Compares the number with the amount in major units, whatever its currency; NaN is above all amounts (M3)';
 
 CREATE OPERATOR kbilling.<= (
 	FUNCTION = numeric_le_kb_money, LEFTARG = numeric, RIGHTARG = kb_money,
@@ -365,12 +378,12 @@ CREATE OPERATOR kbilling.<= (
 	RESTRICT = scalarlesel, JOIN = scalarlejoinsel
 );
 COMMENT ON OPERATOR kbilling.<= (numeric, kbilling.kb_money) IS
-	'Is the number less or equal, against the amount in major units of whatever currency? NaN is above all. (M3)';
+	'Compares the number with the amount in major units, whatever its currency; NaN is above all amounts (M3)';
 
 CREATE FUNCTION kbilling_internal.numeric_gt_kb_money(numeric, kb_money) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION numeric_gt_kb_money(numeric, kb_money) IS
-	'Is the number greater, against the amount in major units of whatever currency? NaN is above all. (M3)';
+	'Compares the number with the amount in major units, whatever its currency; NaN is above all amounts (M3)';
 
 CREATE OPERATOR kbilling.> (
 	FUNCTION = numeric_gt_kb_money, LEFTARG = numeric, RIGHTARG = kb_money,
@@ -378,12 +391,12 @@ CREATE OPERATOR kbilling.> (
 	RESTRICT = scalargtsel, JOIN = scalargtjoinsel
 );
 COMMENT ON OPERATOR kbilling.> (numeric, kbilling.kb_money) IS
-	'Is the number greater, against the amount in major units of whatever currency? NaN is above all. (M3)';
+	'Compares the number with the amount in major units, whatever its currency; NaN is above all amounts (M3)';
 
 CREATE FUNCTION kbilling_internal.numeric_ge_kb_money(numeric, kb_money) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION numeric_ge_kb_money(numeric, kb_money) IS
-	'Is the number greater or equal, against the amount in major units of whatever currency? NaN is above all. (M3)';
+	'Compares the number with the amount in major units, whatever its currency; NaN is above all amounts (M3)';
 
 CREATE OPERATOR kbilling.>= (
 	FUNCTION = numeric_ge_kb_money, LEFTARG = numeric, RIGHTARG = kb_money,
@@ -391,17 +404,17 @@ CREATE OPERATOR kbilling.>= (
 	RESTRICT = scalargesel, JOIN = scalargejoinsel
 );
 COMMENT ON OPERATOR kbilling.>= (numeric, kbilling.kb_money) IS
-	'Is the number greater or equal, against the amount in major units of whatever currency? NaN is above all. (M3)';
+	'Compares the number with the amount in major units, whatever its currency; NaN is above all amounts (M3)';
 
 CREATE FUNCTION kbilling_internal.kb_money_cmp(kb_money, kb_money) RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_cmp(kb_money, kb_money) IS
-	'-1, 0 or 1: order by currency, then amount (M3)';
+	'-1, 0 or 1: compares the currency first, then the amount (M3)';
 
 CREATE FUNCTION kbilling_internal.kb_money_sortsupport(internal) RETURNS void
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_sortsupport(internal) IS
-	'Fast path of sorting';
+	'Support function for fast sorting';
 
 CREATE FUNCTION kbilling_internal.kb_money_hash(kb_money) RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
@@ -413,6 +426,7 @@ CREATE FUNCTION kbilling_internal.kb_money_hash_extended(kb_money, bigint) RETUR
 COMMENT ON FUNCTION kb_money_hash_extended(kb_money, bigint) IS
 	'Hash of currency and amount, with a seed';
 
+-- Not for our own functions and views, which order by kb_minor(): pg_upgrade makes operator classes after functions.
 CREATE OPERATOR CLASS kbilling.kb_money_ops
 	DEFAULT FOR TYPE kb_money USING btree AS
 		OPERATOR 1 kbilling.<,
@@ -440,47 +454,47 @@ COMMENT ON OPERATOR CLASS kbilling.kb_money_ops USING hash IS
 CREATE FUNCTION kbilling_internal.kb_money_accum(internal, kb_money) RETURNS internal
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_accum(internal, kb_money) IS
-	'Step of sum() and avg(); error KB002 on a second currency (M3)';
+	'Transition function of sum and avg (M3). Errors: KB002 for a second currency';
 
 CREATE FUNCTION kbilling_internal.kb_money_accum_inv(internal, kb_money) RETURNS internal
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_accum_inv(internal, kb_money) IS
-	'Step back of sum() and avg(), for a window that moves';
+	'Inverse transition function of sum and avg, for moving windows';
 
 CREATE FUNCTION kbilling_internal.kb_money_combine(internal, internal) RETURNS internal
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_combine(internal, internal) IS
-	'Joins the states of two workers; error KB002 on a second currency (M3)';
+	'Combines the states of two workers (M3). Errors: KB002 for a second currency';
 
 CREATE FUNCTION kbilling_internal.kb_money_serialize(internal) RETURNS bytea
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_serialize(internal) IS
-	'State of sum() and avg(), from a worker';
+	'Writes the state of sum and avg, to pass it between workers';
 
 CREATE FUNCTION kbilling_internal.kb_money_deserialize(bytea, internal) RETURNS internal
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_deserialize(bytea, internal) IS
-	'State of sum() and avg(), from a worker';
+	'Reads the state of sum and avg that another worker wrote';
 
 CREATE FUNCTION kbilling_internal.kb_money_sum(internal) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_sum(internal) IS
-	'End of sum(); error 22003 out of range (M1)';
+	'Final function of sum (M1). Errors: 22003 out of range';
 
 CREATE FUNCTION kbilling_internal.kb_money_avg(internal) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_avg(internal) IS
-	'End of avg(), rounded half away from zero to the minor unit (M4)';
+	'Final function of avg, rounded half away from zero to the minor unit (M4)';
 
 CREATE FUNCTION kbilling_internal.kb_money_smaller(kb_money, kb_money) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_smaller(kb_money, kb_money) IS
-	'The smaller amount; error KB002 in two currencies (M3)';
+	'The smaller amount (M3). Errors: KB002 for two currencies';
 
 CREATE FUNCTION kbilling_internal.kb_money_larger(kb_money, kb_money) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_larger(kb_money, kb_money) IS
-	'The larger amount; error KB002 in two currencies (M3)';
+	'The larger amount (M3). Errors: KB002 for two currencies';
 
 CREATE AGGREGATE kbilling.sum(kb_money) (
 	SFUNC = kb_money_accum, STYPE = internal, SSPACE = 48,
@@ -492,7 +506,8 @@ CREATE AGGREGATE kbilling.sum(kb_money) (
 	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE sum(kb_money) IS
-	'Sum of the amounts that are not NULL, NULL if there is none; error KB002 in two currencies, 22003 out of range (M3)';
+	'Sum of the amounts that are not NULL; NULL if there is none (M3). '
+	'Errors: KB002 for two currencies, 22003 out of range';
 
 CREATE AGGREGATE kbilling.avg(kb_money) (
 	SFUNC = kb_money_accum, STYPE = internal, SSPACE = 48,
@@ -504,18 +519,22 @@ CREATE AGGREGATE kbilling.avg(kb_money) (
 	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE avg(kb_money) IS
-	'Mean of the amounts that are not NULL, rounded half away from zero to the minor unit, NULL if there is none; error KB002 in two currencies (M3, M4)';
+	'Mean of the amounts that are not NULL, rounded half away from zero to the minor unit; NULL if there is none '
+	'(M3, M4). '
+	'Errors: KB002 for two currencies';
 
 CREATE AGGREGATE kbilling.min(kb_money) (
 	SFUNC = kb_money_smaller, STYPE = kb_money,
 	COMBINEFUNC = kb_money_smaller, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE min(kb_money) IS
-	'Smallest of the amounts that are not NULL, NULL if there is none; error KB002 in two currencies (M3)';
+	'Smallest of the amounts that are not NULL; NULL if there is none (M3). '
+	'Errors: KB002 for two currencies';
 
 CREATE AGGREGATE kbilling.max(kb_money) (
 	SFUNC = kb_money_larger, STYPE = kb_money,
 	COMBINEFUNC = kb_money_larger, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE max(kb_money) IS
-	'Largest of the amounts that are not NULL, NULL if there is none; error KB002 in two currencies (M3)';
+	'Largest of the amounts that are not NULL; NULL if there is none (M3). '
+	'Errors: KB002 for two currencies';

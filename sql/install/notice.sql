@@ -2,12 +2,6 @@
  * Notices: what is written because of a stage, and how workers empty the outbox (N2, N4).
  */
 
-CREATE INDEX notice_exhausted ON notice (due_at) WHERE due_at IS NOT NULL AND tries >= 10;
-COMMENT ON INDEX notice_exhausted IS 'Finds what is to be parked without a look at the queue';
-
-CREATE INDEX notice_parked ON notice (parked_at) WHERE parked_at IS NOT NULL;
-COMMENT ON INDEX notice_parked IS 'Finds what was given up';
-
 -- What an account's stage is on a local date, and what it was just before: the sweep comes on the day of the change, or later.
 CREATE FUNCTION kbilling_internal.kb_stage_changes(account_ids bigint[], at timestamptz)
 	RETURNS TABLE (account_id bigint, balance kb_money, debt_since date, deferred_until date, today date,
@@ -17,10 +11,12 @@ BEGIN ATOMIC
 	SELECT a.account_id, a.balance, a.debt_since, a.deferred_until, d.today,
 		   kb_stage(a.debt_since, a.deferred_until, b.day, o.remind_day, o.restrict_day, o.block_day),
 		   s.stage, least(n.next_on, t.next_on),
-		   concat_ws(' ', s.stage, 'since', to_char(a.debt_since, 'YYYY-MM-DD'), 'by', p.policy, 'deferred until ' || to_char(a.deferred_until, 'YYYY-MM-DD')),
+		   concat_ws(' ', s.stage, 'since', to_char(a.debt_since, 'YYYY-MM-DD'), 'by', p.policy,
+					 'deferred until ' || to_char(a.deferred_until, 'YYYY-MM-DD')),
 		   jsonb_build_object(
 			   'balance', a.balance, 'amount_due', kb_amount_due(a.balance), 'next_stage_on', n.next_on,
-			   'next_stage', coalesce(kb_stage(a.debt_since, a.deferred_until, n.next_on, p.remind_day, p.restrict_day, p.block_day)::text, 'none'))
+			   'next_stage', coalesce(kb_stage(a.debt_since, a.deferred_until, n.next_on,
+											   p.remind_day, p.restrict_day, p.block_day)::text, 'none'))
 		   || CASE s.stage
 			   WHEN 'remind' THEN jsonb_build_object('day', d.today - a.debt_since + 1, 'days', coalesce(n.next_on - d.today, 0))
 			   ELSE jsonb_build_object('stage', s.stage)
@@ -29,8 +25,10 @@ BEGIN ATOMIC
 	JOIN account a ON a.account_id = i.account_id
 	CROSS JOIN LATERAL (SELECT kb_account_date($2, a.time_zone) AS today) d
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
-	CROSS JOIN LATERAL (SELECT kb_stage(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS stage) s
-	CROSS JOIN LATERAL (SELECT kb_next_stage_on(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS next_on) n
+	CROSS JOIN LATERAL (SELECT kb_stage(a.debt_since, a.deferred_until, d.today,
+										p.remind_day, p.restrict_day, p.block_day) AS stage) s
+	CROSS JOIN LATERAL (SELECT kb_next_stage_on(a.debt_since, a.deferred_until, d.today,
+												p.remind_day, p.restrict_day, p.block_day) AS next_on) n
 	-- the day before may have had another policy, and a day to come may have
 	CROSS JOIN LATERAL (SELECT least(a.stage_check_on, d.today) - 1 AS day) b
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, coalesce(b.day, d.today)) o
@@ -39,7 +37,8 @@ BEGIN ATOMIC
 	WHERE a.state IN ('active', 'closing');
 END;
 COMMENT ON FUNCTION kb_stage_changes(bigint[], timestamptz) IS
-'For accounts that are not deleted: the stage at the moment, the one before it, and the facts of a notice that says so';
+'For accounts that are not deleted: the stage at the moment, the stage before it, and the facts for a notice of the '
+'change';
 
 -- Without a stage before: what time, or another policy, has done by itself.  The way into grace is told by what made the debt.
 CREATE FUNCTION kbilling_internal.kb_notify_stages(account_ids bigint[], at timestamptz, stage_before kb_stage = NULL, occasion text = NULL)
@@ -48,7 +47,8 @@ CREATE FUNCTION kbilling_internal.kb_notify_stages(account_ids bigint[], at time
 BEGIN ATOMIC
 	WITH news AS (
 		SELECT x.account_id, x.balance, x.debt_since, x.deferred_until, x.today, x.next_on, coalesce($4, x.occasion) AS occasion,
-			   k.kind, x.facts || CASE x.stage WHEN 'remind' THEN '{}' ELSE jsonb_build_object('stage_before', coalesce($3, x.stage_before)) END AS facts,
+			   k.kind, x.facts || CASE x.stage WHEN 'remind' THEN '{}'
+				   ELSE jsonb_build_object('stage_before', coalesce($3, x.stage_before)) END AS facts,
 			   x.stage <> coalesce($3, x.stage_before) AND ($3 IS NOT NULL OR NOT (x.stage_before = 'ok' AND x.stage = 'grace'))
 			   AND NOT EXISTS (SELECT FROM notice n
 							   WHERE n.account_id = x.account_id AND n.kind = k.kind AND n.occasion = coalesce($4, x.occasion)) AS is_new
@@ -57,7 +57,8 @@ BEGIN ATOMIC
 	), looked AS (
 		UPDATE account a
 		-- what time has changed, and is not told of here, the sweep still tells
-		SET stage_check_on = CASE WHEN $3 IS NOT NULL AND NOT x.is_new AND a.stage_check_on <= x.today THEN a.stage_check_on ELSE x.next_on END,
+		SET stage_check_on = CASE WHEN $3 IS NOT NULL AND NOT x.is_new AND a.stage_check_on <= x.today THEN a.stage_check_on
+				ELSE x.next_on END,
 			last_notice_no = a.last_notice_no + x.is_new::integer
 		FROM news x
 		WHERE a.account_id = x.account_id AND a.state IN ('active', 'closing')
@@ -73,7 +74,8 @@ BEGIN ATOMIC
 	SELECT kb_wake(count(*)) FROM written;
 END;
 COMMENT ON FUNCTION kb_notify_stages(bigint[], timestamptz, kb_stage, text) IS
-'Writes a notice for each of the accounts whose stage has changed by itself, or from the one given, and notes when it will change next; how many were written (N3, N5)';
+'Writes a notice for each of the accounts whose stage has changed, by itself or from the one that is given, and '
+'returns how many (N3, N5). It also sets the day on which the stage will change next';
 
 CREATE FUNCTION kbilling_internal.kb_notice_facts(notice notice) RETURNS jsonb
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -94,7 +96,8 @@ RETURN jsonb_build_object('account_id', ($1).account_id) || coalesce(($1).facts,
 	CROSS JOIN LATERAL (SELECT e.amount - e.amount AS zero) z
 	WHERE e.account_id = ($1).account_id AND e.seq = ($1).occasion::bigint), '{}');
 COMMENT ON FUNCTION kb_notice_facts(notice) IS
-'What a notice''s text is made of: the facts in its row, or those of the entry that it is about, as they were then; kbilling.notice_kind lists them';
+'The facts for a notice''s text: those in its row, or those of its entry as they were then; kbilling.notice_kind '
+'lists them';
 
 CREATE FUNCTION kbilling_internal.kb_recipients(account_id bigint, kind kb_notice_kind) RETURNS jsonb
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -104,10 +107,11 @@ RETURN (
 	FROM account a
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
 	JOIN member m ON m.account_id = a.account_id
-	WHERE a.account_id = $1 AND m.email <> ''
+	WHERE a.account_id = $1 AND m.email IS NOT NULL
 		AND (m.role = 'owner' OR m.role = 'admin' AND $2 IN ('stage_changed', 'payment_reminder')));
 COMMENT ON FUNCTION kb_recipients(bigint, kb_notice_kind) IS
-'Who gets a notice: owners, and admins where it asks to pay or says what they may do; those with an email, as an array of member, email and language';
+'Who gets a notice, as an array of member, email and language: owners with an email, and also admins if it asks to '
+'pay or says what they may do';
 
 -- What is few is looked up by its key: the planner takes a limit that it does not know for a tenth of the queue.
 CREATE FUNCTION kbilling.kb_take_notices(max integer, lease interval)
@@ -116,21 +120,25 @@ CREATE FUNCTION kbilling.kb_take_notices(max integer, lease interval)
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 BEGIN ATOMIC
-	SELECT kb_require_not_null('max, lease', max, lease),
-		   kb_raise_if(max NOT BETWEEN 1 AND 1000, '22023', 'max must be from 1 to 1000', format('It is %s.', max)),
-		   -- a month less its days is an interval of no fixed length
-		   kb_raise_if(kb_now() + lease <= kb_now() OR kb_now() + lease > kb_now() + interval '1 day', '22023', 'a lease lasts up to a day', format('It is %s.', lease),
-					   'Give the time that delivering so many notices takes at most.');
-	-- taken ten times, and never heard of again
+	SELECT kb_require_not_null('max, lease', max, lease);
+	SELECT CASE
+		WHEN max NOT BETWEEN 1 AND 1000
+			THEN kb_raise('22023', 'max must be from 1 to 1000', format('It is %s.', max))
+		-- a month less its days is an interval of no fixed length
+		WHEN kb_now() + lease <= kb_now() OR kb_now() + lease > kb_now() + interval '1 day'
+			THEN kb_raise('22023', 'a lease lasts up to a day', format('It is %s.', lease),
+						  'Give the time that delivering so many notices takes at most.')
+		END;
+	-- taken as often as may be, and never heard of again
 	UPDATE notice n
 	SET due_at = NULL, parked_at = kb_now(), last_error = coalesce(n.last_error, 'the last lease ran out')
 	FROM (SELECT x.account_id, x.notice_no FROM notice x
-		  WHERE x.due_at <= kb_now() AND x.tries >= 10
+		  WHERE x.due_at <= kb_now() AND x.tries >= kb_max_tries()
 		  FOR UPDATE SKIP LOCKED) over
 	WHERE n.account_id = over.account_id AND n.notice_no = over.notice_no;
 	WITH due AS MATERIALIZED (
 		SELECT x.account_id, x.notice_no FROM notice x
-		WHERE x.due_at <= kb_now() AND x.tries < 10
+		WHERE x.due_at <= kb_now() AND x.tries < kb_max_tries()
 		ORDER BY x.due_at, x.account_id, x.notice_no LIMIT kb_take_notices.max
 		FOR UPDATE SKIP LOCKED
 	), taken AS (
@@ -146,15 +154,21 @@ BEGIN ATOMIC
 	ORDER BY (t.n).written_at, (t.n).account_id, (t.n).notice_no;
 END;
 COMMENT ON FUNCTION kb_take_notices(integer, interval) IS
-'Gives a worker up to max (1 to 1000) of the notices that are due, the longest due first, for the time of the lease; no other worker gets them until it ends (N2). Commit, deliver, then kb_ack_notice or kb_fail_notice. recipients is an array of member, email and language; empty where nobody has an address, and for account_purged, which the application reads. 22023 for another max or a lease that is not up to a day';
+'Gives a worker up to "max" (1 to 1000) of the notices that are due, those that have waited longest first, under a '
+'lease of at most a day: until it ends, no other worker gets them (N2). The worker commits, delivers them, and calls '
+'kb_ack_notice or kb_fail_notice for each. "recipients" is an array of member, email and language. It is empty if '
+'nobody has an email, and for "account_purged", which is for the application. '
+'Errors: 22023 if "max" or the lease is out of range';
 
 CREATE FUNCTION kbilling_internal.kb_require_notice(account_id bigint, notice_no bigint) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kb_require_not_null('account_id, notice_no', $1, $2),
-		   kb_raise_if(NOT EXISTS (SELECT FROM notice n WHERE n.account_id = $1 AND n.notice_no = $2),
-					   '22023', format('account %s has no notice %s', $1, $2), NULL,
-					   'Pass the account_id and notice_no that kb_take_notices gave.');
+	SELECT kb_require_not_null('account_id, notice_no', $1, $2);
+	SELECT CASE
+		WHEN NOT EXISTS (SELECT FROM notice n WHERE n.account_id = $1 AND n.notice_no = $2)
+			THEN kb_raise('22023', format('account %s has no notice %s', $1, $2), NULL,
+						  'Pass the account_id and notice_no that kb_take_notices gave.')
+		END;
 END;
 COMMENT ON FUNCTION kb_require_notice(bigint, bigint) IS 'Raises 22023 if there is no such notice';
 
@@ -170,15 +184,17 @@ BEGIN ATOMIC
 	SELECT EXISTS (SELECT FROM delivered);
 END;
 COMMENT ON FUNCTION kb_ack_notice(bigint, bigint) IS
-'Says that a notice is delivered, also if its lease has run out; false if it was before. 22023 if there is no such notice';
+'Notes that a notice was delivered, even if its lease has ended; false if that was noted before. '
+'Errors: 22023 if there is no such notice';
 
 CREATE FUNCTION kbilling.kb_fail_notice(account_id bigint, notice_no bigint, error text, tries integer = NULL) RETURNS timestamptz
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_notice($1, $2), kb_require_not_null('error', error);
+	SELECT kb_require_notice($1, $2);
+	SELECT kb_require_not_null('error', error);
 	UPDATE notice n
-	SET due_at = CASE WHEN n.tries < 10 THEN kb_now() + interval '1 minute' * 2 ^ (n.tries - 1) END,
-		parked_at = CASE WHEN n.tries >= 10 THEN kb_now() END,
+	SET due_at = CASE WHEN n.tries < kb_max_tries() THEN kb_now() + interval '1 minute' * 2 ^ (n.tries - 1) END,
+		parked_at = CASE WHEN n.tries >= kb_max_tries() THEN kb_now() END,
 		leased_until = NULL,
 		-- cut, digits may become a card number that they were not before
 		last_error = CASE WHEN kb_has_card_number(error) OR kb_has_card_number(left(error, 500))
@@ -188,7 +204,10 @@ BEGIN ATOMIC
 	SELECT n.due_at FROM notice n WHERE n.account_id = $1 AND n.notice_no = $2;
 END;
 COMMENT ON FUNCTION kb_fail_notice(bigint, bigint, text, integer) IS
-'Says that a notice could not be delivered, and why; gives when it is due again: after 1, 2, 4, ... 256 minutes; NULL after the tenth try, when it is parked (N2), or if it is delivered or parked already. tries is what kb_take_notices gave: a worker whose lease has run out then leaves alone what another one has. 22023 if there is no such notice';
+'Notes that a notice could not be delivered, and why, and returns when it is due again: after 1, 2, 4, ... 256 '
+'minutes. NULL if it is parked, as it is after the tenth try (N2), or delivered. With "tries" as kb_take_notices '
+'gave it, a worker whose lease has ended does not disturb the worker that has the notice now. '
+'Errors: 22023 if there is no such notice';
 
 CREATE FUNCTION kbilling.kb_retry_notice(account_id bigint, notice_no bigint) RETURNS boolean
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -202,11 +221,13 @@ BEGIN ATOMIC
 	SELECT kb_wake(count(*)) > 0 FROM again;
 END;
 COMMENT ON FUNCTION kb_retry_notice(bigint, bigint) IS
-'Puts a parked notice back into the queue, with all its tries; false if it is not parked. 22023 if there is no such notice';
+'Puts a parked notice back into the queue, for ten tries more; false if it is not parked. '
+'Errors: 22023 if there is no such notice';
 
 CREATE TYPE kbilling.kb_notice_text AS (language text, subject text, body text);
 COMMENT ON TYPE kb_notice_text IS 'A notice in words';
-COMMENT ON COLUMN kb_notice_text.language IS 'The language that it is in: the one asked for, if there are texts in it';
+COMMENT ON COLUMN kb_notice_text.language IS
+'The language of the text: the one that was asked for, if there is a text in it';
 COMMENT ON COLUMN kb_notice_text.subject IS 'One line';
 COMMENT ON COLUMN kb_notice_text.body IS 'Plain text';
 
@@ -214,7 +235,8 @@ CREATE FUNCTION kbilling.kb_render_notice(account_id bigint, notice_no bigint, l
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_require_notice($1, $2);
-	SELECT ROW(t.language, kb_format_message(t.subject, t.language, f.facts), kb_format_message(t.body, t.language, f.facts))::kb_notice_text
+	SELECT ROW(t.language, kb_format_message(t.subject, t.language, f.facts),
+			   kb_format_message(t.body, t.language, f.facts))::kb_notice_text
 	FROM notice n
 	JOIN account a ON a.account_id = n.account_id
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
@@ -224,7 +246,9 @@ BEGIN ATOMIC
 	WHERE n.account_id = $1 AND n.notice_no = $2;
 END;
 COMMENT ON FUNCTION kb_render_notice(bigint, bigint, text) IS
-'A notice in words (N4), in the language given, else that of its first recipient, else the policy''s; in English where there are no texts in it. 22023 if there is no such notice';
+'The text of a notice (N4) in the given language, else in that of its first recipient, else in that of the policy; '
+'in English if there is no text in that language. '
+'Errors: 22023 if there is no such notice';
 
 CREATE VIEW kbilling.notice_queue WITH (security_invoker) AS
 	SELECT n.account_id, n.notice_no, n.kind,
@@ -236,12 +260,13 @@ CREATE VIEW kbilling.notice_queue WITH (security_invoker) AS
 		   END AS status, n.written_at, n.due_at, n.tries, n.last_error
 	FROM notice n
 	WHERE n.due_at IS NOT NULL OR n.parked_at IS NOT NULL;
-COMMENT ON VIEW notice_queue IS 'Notices that are not delivered';
+COMMENT ON VIEW notice_queue IS 'The notices that are not delivered yet';
 COMMENT ON COLUMN notice_queue.account_id IS 'The account';
-COMMENT ON COLUMN notice_queue.notice_no IS 'Number of the notice within it';
-COMMENT ON COLUMN notice_queue.kind IS 'What it says';
-COMMENT ON COLUMN notice_queue.status IS 'waiting; leased to a worker; paused after a try that failed; parked after ten';
+COMMENT ON COLUMN notice_queue.notice_no IS 'Number of the notice within the account';
+COMMENT ON COLUMN notice_queue.kind IS 'What it is about';
+COMMENT ON COLUMN notice_queue.status IS
+'"waiting"; "leased" to a worker; "paused" after a failed try; "parked" after ten';
 COMMENT ON COLUMN notice_queue.written_at IS 'When it was written';
 COMMENT ON COLUMN notice_queue.due_at IS 'When a worker may take it';
-COMMENT ON COLUMN notice_queue.tries IS 'How often it was taken';
+COMMENT ON COLUMN notice_queue.tries IS 'How many times a worker has taken it';
 COMMENT ON COLUMN notice_queue.last_error IS 'Why it could not be delivered';

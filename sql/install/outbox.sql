@@ -11,10 +11,17 @@ CREATE TYPE kbilling.kb_notice_kind AS ENUM (
 );
 COMMENT ON TYPE kb_notice_kind IS 'What a notice is about (N5)';
 
+-- It is in the index notice_exhausted, which another number here would want built anew.
+CREATE FUNCTION kbilling_internal.kb_max_tries() RETURNS integer
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 10;
+COMMENT ON FUNCTION kb_max_tries() IS 'How often a worker may take a notice before it is parked (N2)';
+
 CREATE FUNCTION kbilling_internal.kb_wake(notices bigint) RETURNS bigint
 	LANGUAGE c VOLATILE
 	AS 'MODULE_PATHNAME', 'kb_wake';
-COMMENT ON FUNCTION kb_wake(bigint) IS 'NOTIFY kbilling, if there are any notices (N1); gives their number back';
+COMMENT ON FUNCTION kb_wake(bigint) IS
+'Sends NOTIFY kbilling if the number of notices is above zero (N1); returns that number';
 
 -- No foreign key to account, and the number comes from its row: as with entries.
 CREATE TABLE kbilling.notice (
@@ -38,19 +45,27 @@ CREATE TABLE kbilling.notice (
 SELECT pg_catalog.pg_extension_config_dump('kbilling.notice', '');
 COMMENT ON TABLE notice IS 'Messages that someone must get, delivered or not (N1 to N3)';
 COMMENT ON COLUMN notice.account_id IS 'The account';
-COMMENT ON COLUMN notice.notice_no IS 'Rises within the account; numbers may be left out';
+COMMENT ON COLUMN notice.notice_no IS 'Rises within the account, with gaps';
 COMMENT ON COLUMN notice.written_at IS 'When it was written';
-COMMENT ON COLUMN notice.due_at IS 'When a worker may take it, the next time; NULL when it is delivered or parked, or the account was purged before';
-COMMENT ON COLUMN notice.leased_until IS 'Until when the worker that has it last taken may take its time (N2)';
-COMMENT ON COLUMN notice.delivered_at IS 'When a worker said that it is delivered';
-COMMENT ON COLUMN notice.parked_at IS 'When it was given up (N2)';
-COMMENT ON COLUMN notice.tries IS 'How often it was taken';
-COMMENT ON COLUMN notice.kind IS 'What it says (N5)';
-COMMENT ON COLUMN notice.stage_before IS 'Of a top-up: the stage before it';
-COMMENT ON COLUMN notice.stage IS 'Of a top-up or charge: the stage after it, as it was when it was written';
-COMMENT ON COLUMN notice.occasion IS 'What it is about, so that it is said once (N3): an entry''s seq, a closure''s step_no, a change of stage';
+COMMENT ON COLUMN notice.due_at IS
+'When a worker may take it next; NULL once it is delivered or parked, and if the account was purged before that';
+COMMENT ON COLUMN notice.leased_until IS 'When the lease of the worker that took it last ends (N2)';
+COMMENT ON COLUMN notice.delivered_at IS 'When a worker noted that it was delivered';
+COMMENT ON COLUMN notice.parked_at IS 'When it was parked (N2)';
+COMMENT ON COLUMN notice.tries IS 'How many times a worker has taken it';
+COMMENT ON COLUMN notice.kind IS 'What it is about (N5)';
+COMMENT ON COLUMN notice.stage_before IS 'For a top-up: the stage before it';
+COMMENT ON COLUMN notice.stage IS 'For a top-up or a charge: the stage after it, when it was written';
+COMMENT ON COLUMN notice.occasion IS
+'What it is about, so that nothing is said twice (N3): the number of an entry or of a closure''s step, or a change '
+'of stage';
 COMMENT ON COLUMN notice.last_error IS 'Why it could not be delivered, in the worker''s words';
-COMMENT ON COLUMN notice.facts IS 'What its text is made of; NULL where the journal has it (kb_notice_facts)';
+COMMENT ON COLUMN notice.facts IS 'The facts for its text; NULL if they are in the journal';
 
 CREATE INDEX notice_due ON notice (due_at, account_id, notice_no) WHERE due_at IS NOT NULL;
-COMMENT ON INDEX notice_due IS 'The queue';
+COMMENT ON INDEX notice_due IS 'Finds the notices that are due, in their order';
+CREATE INDEX notice_exhausted ON notice (due_at) WHERE due_at IS NOT NULL AND tries >= kb_max_tries();
+COMMENT ON INDEX notice_exhausted IS 'Finds the notices that are to be parked, without reading the queue';
+
+CREATE INDEX notice_parked ON notice (parked_at) WHERE parked_at IS NOT NULL;
+COMMENT ON INDEX notice_parked IS 'Finds the parked notices';

@@ -19,14 +19,15 @@ CREATE TABLE kbilling.payment (
 	UNIQUE (account_id, settled_seq)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.payment', '');
-COMMENT ON TABLE payment IS 'Payments that were begun with kb_begin_topup; no payment data is in them (T4)';
+COMMENT ON TABLE payment IS 'Payments that were begun with kb_begin_topup, without any payment data (T4)';
 COMMENT ON COLUMN payment.account_id IS 'The account';
 COMMENT ON COLUMN payment.payment_id IS 'Runs 1, 2, 3, ... within the account';
 COMMENT ON COLUMN payment.amount IS 'What is to be paid';
-COMMENT ON COLUMN payment.bonus IS 'The bonus that it would have earned when it was begun; what it earns is decided when it is credited';
+COMMENT ON COLUMN payment.bonus IS
+'The bonus that it would have earned when it was begun; the bonus that it earns is computed when it is credited';
 COMMENT ON COLUMN payment.begun_at IS 'When it was begun';
-COMMENT ON COLUMN payment.expires_at IS 'How long it is waited for; one that is confirmed later is credited all the same';
-COMMENT ON COLUMN payment.failed_at IS 'When the provider said that it failed';
+COMMENT ON COLUMN payment.expires_at IS 'When it expires; if it is confirmed later, it is credited all the same';
+COMMENT ON COLUMN payment.failed_at IS 'When the provider reported that it failed';
 COMMENT ON COLUMN payment.settled_at IS 'When it was credited';
 COMMENT ON COLUMN payment.settled_seq IS 'The top-up''s entry';
 COMMENT ON COLUMN payment.method IS 'How it is paid';
@@ -34,7 +35,7 @@ COMMENT ON COLUMN payment.member IS 'Who began it';
 COMMENT ON COLUMN payment.failure IS 'Why it failed, in the provider''s words';
 
 CREATE TYPE kbilling.kb_payment_status AS ENUM ('pending', 'expired', 'failed', 'settled');
-COMMENT ON TYPE kb_payment_status IS 'Where a payment stands';
+COMMENT ON TYPE kb_payment_status IS 'What has become of a payment';
 
 CREATE VIEW kbilling.payment_status WITH (security_invoker) AS
 	SELECT p.account_id, p.payment_id, p.amount, p.bonus, p.method, p.member, p.begun_at, p.expires_at,
@@ -45,16 +46,16 @@ CREATE VIEW kbilling.payment_status WITH (security_invoker) AS
 			   ELSE 'pending'
 		   END::kb_payment_status AS status, p.settled_seq, p.failure
 	FROM payment p;
-COMMENT ON VIEW payment_status IS 'Payments that were begun, and where they stand now';
+COMMENT ON VIEW payment_status IS 'The payments that were begun, and what has become of each';
 COMMENT ON COLUMN payment_status.account_id IS 'The account';
-COMMENT ON COLUMN payment_status.payment_id IS 'Number of the payment within the account';
+COMMENT ON COLUMN payment_status.payment_id IS 'Runs 1, 2, 3, ... within the account';
 COMMENT ON COLUMN payment_status.amount IS 'What is to be paid';
 COMMENT ON COLUMN payment_status.bonus IS 'The bonus that it would have earned when it was begun';
 COMMENT ON COLUMN payment_status.method IS 'How it is paid';
 COMMENT ON COLUMN payment_status.member IS 'Who began it';
 COMMENT ON COLUMN payment_status.begun_at IS 'When it was begun';
-COMMENT ON COLUMN payment_status.expires_at IS 'How long it is waited for';
-COMMENT ON COLUMN payment_status.status IS 'pending, expired, failed or settled';
+COMMENT ON COLUMN payment_status.expires_at IS 'When it expires; if it is confirmed later, it is credited all the same';
+COMMENT ON COLUMN payment_status.status IS '"pending", "expired", "failed" or "settled"';
 COMMENT ON COLUMN payment_status.settled_seq IS 'The top-up''s entry, once it is settled';
 COMMENT ON COLUMN payment_status.failure IS 'Why it failed';
 
@@ -63,32 +64,40 @@ CREATE TYPE kbilling.kb_payment_offer AS (
 	bonus      kb_money,
 	expires_at timestamptz
 );
-COMMENT ON TYPE kb_payment_offer IS 'A payment that was begun';
-COMMENT ON COLUMN kb_payment_offer.payment_id IS 'To be passed on to kb_apply_topup by the provider''s webhook';
+COMMENT ON TYPE kb_payment_offer IS 'A payment that kb_begin_topup has begun';
+COMMENT ON COLUMN kb_payment_offer.payment_id IS
+'Number of the payment; the provider''s webhook passes it on to kb_apply_topup';
 COMMENT ON COLUMN kb_payment_offer.bonus IS 'The bonus that it would earn now';
-COMMENT ON COLUMN kb_payment_offer.expires_at IS 'How long it is waited for';
+COMMENT ON COLUMN kb_payment_offer.expires_at IS 'When it expires';
 
 CREATE FUNCTION kbilling.kb_begin_topup(account_id bigint, member text, amount kb_money, method kb_payment_method)
 	RETURNS kb_payment_offer
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_begin_topup';
 COMMENT ON FUNCTION kb_begin_topup(bigint, text, kb_money, kb_payment_method) IS
-'Begins a payment by a member, at any stage (T1); gives its number, and the bonus that it would earn (T5). KB001, KB010; KB002 for another currency; KB004 if the member is no owner or admin; KB005 for an amount that is not above zero';
+'Begins a payment by a member, at any stage (T1), and returns its number and the bonus that it would earn (T5). '
+'Errors: KB001, KB010; KB002 for another currency; KB004 if the member is no owner or admin; KB005 for an amount '
+'that is not above zero';
 
 CREATE FUNCTION kbilling.kb_fail_topup(account_id bigint, payment_id bigint, failure text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('payment_id, failure', payment_id, failure), kb_lock_account(account_id);
-	SELECT kb_raise_if(count(*) = 0, '22023', format('account %s has no payment %s', $1, $2), NULL,
-					   'A payment is begun with kb_begin_topup.'),
-		   kb_raise_if(bool_or(p.settled_at IS NOT NULL), 'KB006', format('payment %s of account %s is settled', $2, $1),
-					   'It has been credited.', 'Take it back with kb_chargeback.')
+	SELECT kb_require_not_null('payment_id, failure', payment_id, failure);
+	SELECT kb_lock_account(account_id);
+	SELECT CASE
+		WHEN count(*) = 0
+			THEN kb_raise('22023', format('account %s has no payment %s', $1, $2), NULL, 'A payment is begun with kb_begin_topup.')
+		WHEN bool_or(p.settled_at IS NOT NULL)
+			THEN kb_raise('KB006', format('payment %s of account %s is settled', $2, $1), 'It has been credited.',
+						  'Take it back with kb_chargeback.')
+		END
 	FROM payment p WHERE p.account_id = kb_fail_topup.account_id AND p.payment_id = kb_fail_topup.payment_id;
 	UPDATE payment p SET failed_at = coalesce(p.failed_at, kb_now()), failure = kb_fail_topup.failure
 	WHERE p.account_id = kb_fail_topup.account_id AND p.payment_id = kb_fail_topup.payment_id;
 END;
 COMMENT ON FUNCTION kb_fail_topup(bigint, bigint, text) IS
-'Notes that a payment failed, and why; one that is confirmed all the same is credited. KB001, KB010; KB006 if it is settled; 22023 if there is no such payment';
+'Notes that a payment failed, and why. If it is confirmed after that, it is credited all the same. '
+'Errors: KB001, KB010; KB006 if it is settled; 22023 if there is no such payment';
 
 CREATE FUNCTION kbilling.kb_topup_offers(account_id bigint)
 	RETURNS TABLE (amount kb_money, bonus kb_money)
@@ -103,7 +112,7 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.today) t
 	CROSS JOIN LATERAL (
 		SELECT x.due AS amount, d.zero AS bonus WHERE x.due > 0
-		UNION
+		UNION ALL
 		SELECT x.due + b.min_amount, kb_bonus(b.min_amount, b.percent)
 		FROM bonus_tier b
 		WHERE b.tariff = t.tariff AND b.from_date <= d.today AND b.to_date > d.today AND b.percent > 0 AND b.min_amount > 0
@@ -114,7 +123,9 @@ BEGIN ATOMIC
 							WHERE l.tariff = b.tariff AND l.min_amount = b.min_amount AND l.from_date > b.from_date
 								AND l.from_date <= d.today AND l.to_date > d.today)) o
 	WHERE a.account_id = $1 AND a.state IN ('active', 'closing')
-	ORDER BY o.amount, o.bonus;
+	ORDER BY kb_minor(o.amount), kb_minor(o.bonus);
 END;
 COMMENT ON FUNCTION kb_topup_offers(bigint) IS
-'Amounts to offer: what is due, and what reaches each bonus tier beyond it, with the bonus (T5), lowest first; none for a deleted account. KB001';
+'Amounts to offer for a top-up, the lowest first, each with its bonus (T5): what is due, and what reaches each bonus '
+'tier beyond that. There is none for a deleted account. '
+'Errors: KB001';

@@ -9,38 +9,41 @@ CREATE FUNCTION kbilling_internal.kb_refuse_change() RETURNS trigger
 	LANGUAGE c
 	AS 'MODULE_PATHNAME', 'kb_refuse_change';
 COMMENT ON FUNCTION kb_refuse_change() IS
-'Trigger of built-in rows: raises 55000, with the trigger''s argument as hint';
+'Trigger function for built-in rows: raises 55000, with the trigger''s argument as the hint';
 
 CREATE TABLE kbilling.policy (
 	policy           kb_text PRIMARY KEY CHECK (policy <> ''),
-	remind_day       integer NOT NULL DEFAULT 4,
-	restrict_day     integer NOT NULL DEFAULT 7,
-	block_day        integer NOT NULL DEFAULT 10,
+	remind_day       integer NOT NULL DEFAULT kb_standard_day('remind'),
+	restrict_day     integer NOT NULL DEFAULT kb_standard_day('restrict'),
+	block_day        integer NOT NULL DEFAULT kb_standard_day('blocked'),
 	min_age_days     integer NOT NULL DEFAULT 40 CHECK (min_age_days BETWEEN 0 AND 36500),
 	inactive_days    integer NOT NULL DEFAULT 30 CHECK (inactive_days BETWEEN 0 AND 36500),
 	notice_days      integer NOT NULL DEFAULT 10 CHECK (notice_days BETWEEN 1 AND 36500),
 	reminder_days    integer[] NOT NULL DEFAULT '{3,1}' CHECK (coalesce(0 < ALL (reminder_days), false)),
 	restore_days     integer NOT NULL DEFAULT 20 CHECK (restore_days BETWEEN 1 AND 36500),
 	language         kb_text NOT NULL DEFAULT 'en' CHECK (kb_is_language(language)),
-	debt_counts_from text NOT NULL DEFAULT 'due_date' CHECK (debt_counts_from IN ('due_date', 'posting_date')),
+	debt_counts_from kb_debt_date NOT NULL DEFAULT 'due_date',
 	metadata         kb_json NOT NULL DEFAULT '{}',
 	payment_hours    integer NOT NULL DEFAULT 24 CHECK (payment_hours >= 1),
 	CHECK (1 <= remind_day AND remind_day <= restrict_day AND restrict_day <= block_day)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.policy', $$WHERE policy <> 'standard'$$);
-COMMENT ON TABLE policy IS 'The numbers of the rules; "standard" is built in, a service that wants others adds a row of its own';
-COMMENT ON COLUMN policy.policy IS 'Name, to which a tariff refers';
+COMMENT ON TABLE policy IS
+'The numbers of the rules. "standard" is built in; a service that wants other numbers adds a row of its own';
+COMMENT ON COLUMN policy.policy IS 'Name, by which a tariff refers to it';
 COMMENT ON COLUMN policy.remind_day IS 'Day of a debt on which stage remind begins (S2)';
 COMMENT ON COLUMN policy.restrict_day IS 'Day of a debt on which stage restrict begins (S2)';
 COMMENT ON COLUMN policy.block_day IS 'Day of a debt on which stage blocked begins (S2)';
-COMMENT ON COLUMN policy.min_age_days IS 'An account may be closed when it is older than so many days (D1)';
+COMMENT ON COLUMN policy.min_age_days IS 'An account may be closed when it was created more than so many days ago (D1)';
 COMMENT ON COLUMN policy.inactive_days IS 'An account may be closed when nobody has logged in for so many days (D1)';
 COMMENT ON COLUMN policy.notice_days IS 'Days from the notice of a closure to the deletion (D2)';
-COMMENT ON COLUMN policy.reminder_days IS 'Days before the deletion on which the owner is reminded (D2)';
-COMMENT ON COLUMN policy.language IS 'The language of notices to members who have none of their own, such as "uk"';
+COMMENT ON COLUMN policy.reminder_days IS 'How many days before the deletion the owner is reminded (D2)';
+COMMENT ON COLUMN policy.language IS 'Language of notices to members who have none of their own, such as "uk"';
 COMMENT ON COLUMN policy.restore_days IS 'Days after the deletion in which support can restore the account (D5)';
-COMMENT ON COLUMN policy.payment_hours IS 'Hours for which a payment that was begun is waited for';
-COMMENT ON COLUMN policy.debt_counts_from IS 'When a charge takes effect: due_date, the 1st of the month in which it is posted, or posting_date, the day of posting (C5)';
+COMMENT ON COLUMN policy.payment_hours IS 'Hours after which a payment that was begun expires';
+COMMENT ON COLUMN policy.debt_counts_from IS
+'When a charge takes effect (C5): "due_date", on the 1st of the month in which it is posted; "posting_date", on the '
+'day of posting';
 COMMENT ON COLUMN policy.metadata IS 'For the application''s own use';
 
 INSERT INTO policy (policy) VALUES ('standard');
@@ -56,4 +59,4 @@ CREATE FUNCTION kbilling.kb_access_stage(debt_since date, today date, policy pol
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN kb_stage(debt_since, NULL, today, (policy).remind_day, (policy).restrict_day, (policy).block_day);
 COMMENT ON FUNCTION kb_access_stage(date, date, policy) IS
-'Stage of a debt by a row of kbilling.policy (S2); no debt (NULL) is ok';
+'Stage of a debt by a row of kbilling.policy (S2); "ok" without a debt (NULL)';

@@ -2,32 +2,48 @@
  * The rules of a posting, over values: bonus, debt, and the hash of an entry.
  */
 
+CREATE TYPE kbilling.kb_debt_date AS ENUM ('due_date', 'posting_date');
+COMMENT ON TYPE kb_debt_date IS
+'The day on which a charge takes effect (C5): due_date, the 1st of the month in which it is posted; posting_date, the day of posting';
+
+CREATE FUNCTION kbilling_internal.kb_charge_effective_on(posted_on date, debt_counts_from kb_debt_date) RETURNS date
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE debt_counts_from WHEN 'due_date' THEN kb_month_first_day(posted_on) ELSE posted_on END;
+COMMENT ON FUNCTION kb_charge_effective_on(date, kb_debt_date) IS
+'The day on which a charge that is posted on a day takes effect (C5)';
+
 CREATE FUNCTION kbilling_internal.kb_bonus_after(bonus kb_money, delta kb_money, balance_after kb_money)
 	RETURNS kb_money
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_bonus_after';
 COMMENT ON FUNCTION kb_bonus_after(kb_money, kb_money, kb_money) IS
-'bonus + delta, kept between nothing and what is on the balance: bonus is spent first (T6)';
+'The unspent bonus after an entry: bonus + delta, but at least zero, and at most the balance, as bonus is spent '
+'first (T6)';
 
 CREATE FUNCTION kbilling_internal.kb_debt_since(before date, balance_after kb_money, effective_on date) RETURNS date
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_debt_since';
 COMMENT ON FUNCTION kb_debt_since(date, kb_money, date) IS
-'Since when there is a debt after an entry (S1): what it was before, or the day on which the entry takes effect; NULL if there is none';
+'The day since which there is a debt after an entry (S1): the one before it, or the day on which the entry takes '
+'effect; NULL if there is no debt';
 
 CREATE FUNCTION kbilling_internal.kb_stage_check_on(check_on date, debt_before date, debt_since date, deferred_until date,
-													tariff_from date, today date, remind_day integer, restrict_day integer, block_day integer)
+													tariff_from date, today date,
+													remind_day integer, restrict_day integer, block_day integer)
 	RETURNS date
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_stage_check_on';
 COMMENT ON FUNCTION kb_stage_check_on(date, date, date, date, date, date, integer, integer, integer) IS
-'When the sweep looks at an account''s stage after an entry (N5): the day on which it changes by itself, or tomorrow while another tariff is to come; a day that has come stays while the debt does. NULL without a debt, or if the stage will not change';
+'The day on which the sweep is to look at an account''s stage after an entry (N5): when it changes by itself, or '
+'tomorrow while another tariff is to come. A day that has come stays as long as the debt does. NULL without a debt, '
+'or if the stage will not change';
 
 CREATE FUNCTION kbilling_internal.kb_closure_check_on(check_on date, balance_after kb_money, effective_on date) RETURNS date
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_closure_check_on';
 COMMENT ON FUNCTION kb_closure_check_on(date, kb_money, date) IS
-'When the sweep looks after an entry whether the account may be closed (D1): as before, or on the day on which an entry that leaves nothing on the balance takes effect';
+'The day on which the sweep is to look after an entry whether the account may be closed (D1): the one before it, or, '
+'if the entry leaves nothing on the balance, the day on which it takes effect';
 
 CREATE FUNCTION kbilling_internal.kb_amount_due(balance kb_money) RETURNS kb_money
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -42,5 +58,6 @@ CREATE FUNCTION kbilling_internal.kb_entry_hash(
 	RETURNS bytea
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 50
 	AS 'MODULE_PATHNAME', 'kb_entry_hash';
-COMMENT ON FUNCTION kb_entry_hash(bytea, bigint, bigint, text, kb_money, kb_money, kb_money, date, date, timestamptz, text, date, text, bigint, text, text, jsonb) IS
+COMMENT ON FUNCTION kb_entry_hash(bytea, bigint, bigint, text, kb_money, kb_money, kb_money, date, date, timestamptz, text, date, text,
+								  bigint, text, text, jsonb) IS
 'SHA-256 of an entry and the hash before it (J5); docs/reference.md says over which bytes';

@@ -5,22 +5,22 @@ CREATE TYPE kbilling.kb_price;
 CREATE FUNCTION kbilling_internal.kb_price_in(cstring) RETURNS kb_price
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_price_in(cstring) IS
-	'Reads a price (P); error 22P02 points at the character, 22003 if a number is too large';
+	'Reads a price (P). Errors: 22P02, which points at the character; 22003 if a number is too large';
 
 CREATE FUNCTION kbilling_internal.kb_price_out(kb_price) RETURNS cstring
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_price_out(kb_price) IS
-	'Writes a price, with the decimals it was given, so that reading it gives the same value (P)';
+	'Writes a price with the decimals that it was given, so that reading it gives the same value (P)';
 
 CREATE FUNCTION kbilling_internal.kb_price_recv(internal) RETURNS kb_price
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_price_recv(internal) IS
-	'Reads the binary form: a version byte, 1, then the text; refuses what kb_price_in refuses';
+	'Reads the binary form: a version byte, which is 1, then the text. Errors: as kb_price_in';
 
 CREATE FUNCTION kbilling_internal.kb_price_send(kb_price) RETURNS bytea
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_price_send(kb_price) IS
-	'Writes the binary form: a version byte, 1, then the text';
+	'Writes the binary form: a version byte, which is 1, then the text';
 
 CREATE TYPE kbilling.kb_price (
 	INPUT = kb_price_in,
@@ -30,17 +30,22 @@ CREATE TYPE kbilling.kb_price (
 	STORAGE = main
 );
 COMMENT ON TYPE kb_price IS
-	'A price (P). 19.00: flat, for the period. 0.05 each: per unit. 5.00 per 100: per started package. graduated 0.10 to 100, 0.08 to 1000, 0.05: each unit at the price of its own tier. volume 0.10 to 100, 0.08 to 1000, 0.05: all units at the price of the tier that the total reaches. A tier may add a flat fee: 0.10 + 2.00 to 100. 2.5% + 0.30: percentage of a monetary quantity, and a fee per event. free 50, min 5.00 and max 100.00 may follow all but the flat one';
+	'A price as it is written in a price list (P). "19.00" is flat, for the whole period. "0.05 each" is for each '
+	'unit, and "5.00 per 100" for each started package of 100. With "graduated 0.10 to 100, 0.08 to 1000, 0.05" each '
+	'unit costs the price of its own tier; with "volume 0.10 to 100, 0.08 to 1000, 0.05" all units cost the price of '
+	'the tier that the total reaches. A tier may add a flat fee, as in "0.10 + 2.00 to 100". "2.5% + 0.30" is a '
+	'percentage of a monetary quantity, and a fee for each event. All but the flat one may be followed by "free 50", '
+	'"min 5.00" and "max 100.00"';
 
 CREATE FUNCTION kbilling_internal.kb_price_eq(kb_price, kb_price) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
 COMMENT ON FUNCTION kb_price_eq(kb_price, kb_price) IS
-	'Whether two prices have the same terms; 19.0 equals 19.00 (P)';
+	'True if two prices have the same terms; 19.0 equals 19.00 (P)';
 
 CREATE FUNCTION kbilling_internal.kb_price_ne(kb_price, kb_price) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
 COMMENT ON FUNCTION kb_price_ne(kb_price, kb_price) IS
-	'Whether two prices have different terms (P)';
+	'True if two prices have different terms (P)';
 
 CREATE FUNCTION kbilling_internal.kb_price_hash(kb_price) RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
@@ -63,7 +68,7 @@ CREATE OPERATOR kbilling.= (
 	HASHES
 );
 COMMENT ON OPERATOR kbilling.= (kbilling.kb_price, kbilling.kb_price) IS
-	'Same terms; 19.0 equals 19.00 (P)';
+	'True if two prices have the same terms; 19.0 equals 19.00 (P)';
 
 CREATE OPERATOR kbilling.<> (
 	LEFTARG = kb_price,
@@ -75,7 +80,7 @@ CREATE OPERATOR kbilling.<> (
 	JOIN = neqjoinsel
 );
 COMMENT ON OPERATOR kbilling.<> (kbilling.kb_price, kbilling.kb_price) IS
-	'Different terms (P)';
+	'True if two prices have different terms (P)';
 
 -- Prices have no order: which of two is the lower depends on the quantity.
 CREATE OPERATOR CLASS kbilling.kb_price_hash_ops DEFAULT FOR TYPE kb_price USING hash AS
@@ -89,21 +94,30 @@ CREATE FUNCTION kbilling.kb_rate(price kb_price, quantity numeric, currency text
 	RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_rate(kb_price, numeric, text, bigint) IS
-	'Amount of a line for a full period, rounded once (P, M4); events is what a fee per event counts; a quantity below zero counts as zero; error 22003 on NaN, infinity, overflow and events below zero, 22023 on an unknown currency';
+	'What a quantity costs in a full period, rounded once (P, M4). A quantity below zero counts as zero. A fee for '
+	'each event is multiplied by "events". '
+	'Errors: 22003 for NaN, infinity, overflow, and a number of events below zero; 22023 for an unknown currency';
 
 CREATE FUNCTION kbilling_internal.kb_require_price_range(price kb_price, currency text) RETURNS void
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_require_price_range(kb_price, text) IS
-	'Raises 22003 if an amount in the price is more than a kb_money of the currency can say, 22023 on an unknown currency (M1)';
+	'Raises 22003 if an amount in the price is more than a kb_money of the currency can hold, 22023 for an unknown '
+	'currency (M1)';
 
 CREATE FUNCTION kbilling.kb_rate_days(price kb_price, quantity numeric, currency text, days integer, days_in_period integer)
 	RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_rate_days(kb_price, numeric, text, integer, integer) IS
-	'Amount of a line of one event x days / days_in_period, its min and max split with it, rounded once (C3, M4); errors as kb_rate, and 22023 if the days are not a part of the period';
+	'What a quantity of one event costs for some days of a period, rounded once (C3, M4): the price, with its '
+	'minimum and maximum, times "days" / "days_in_period". '
+	'Errors: as kb_rate, and 22023 if the days are not a part of the period';
 
 CREATE FUNCTION kbilling.kb_explain_price(price kb_price, quantity numeric, currency text, events bigint DEFAULT 1)
 	RETURNS TABLE (what text, from_units numeric, to_units numeric, units numeric, unit_price numeric, flat_fee numeric, amount numeric)
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 4;
 COMMENT ON FUNCTION kb_explain_price(kb_price, numeric, text, bigint) IS
-	'What an amount is made of, a row for each step (P, M4): flat price, free units, units, packages of n, tier n, percentage, fee per event, minimum, maximum, rounding. amount is units x unit_price + flat_fee, exact; their sum is what kb_rate gives. to_units is where a step ends, NULL if it does not; what does not apply is NULL. Errors as kb_rate';
+	'How the amount of kb_rate is made up, a row for each step (P, M4): flat price, free units, units, packages of '
+	'n, tier n, percentage, fee per event, minimum, maximum, rounding. The exact amount of a step is "units" x '
+	'"unit_price" + "flat_fee"; together they are what kb_rate returns. "to_units" is where a step ends, or NULL if '
+	'it has no end. What does not apply to a step is NULL. '
+	'Errors: as kb_rate';

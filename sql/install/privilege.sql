@@ -5,22 +5,27 @@
 -- The rights that kb_grant gives, by what a role is granted as; whatever only computes is for everyone.
 CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 	WITH routine (granted_as, names) AS (
-		VALUES ('app', '{kb_create_account,kb_add_member,kb_set_role,kb_remove_member,kb_login,kb_act_as,kb_set_tariff,kb_switch_on,kb_switch_off,
+		VALUES ('app', '{kb_create_account,kb_add_member,kb_set_role,kb_remove_member,kb_login,kb_act_as,
+						kb_set_tariff,kb_switch_on,kb_switch_off,
 						kb_record_usage,kb_record_usage_batch,kb_meter,kb_guard,kb_begin_topup,kb_apply_topup,kb_fail_topup,kb_topup_offers,
 						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_portal,
 						kb_set_contact,kb_cancel_closure,kb_take_notices,kb_ack_notice,kb_fail_notice,kb_render_notice}'::text[]),
-			   ('support', '{kb_add_member,kb_set_role,kb_remove_member,kb_set_tariff,kb_switch_on,kb_switch_off,kb_apply_topup,kb_fail_topup,kb_topup_offers,
+			   ('support', '{kb_add_member,kb_set_role,kb_remove_member,kb_set_tariff,kb_switch_on,kb_switch_off,
+						kb_apply_topup,kb_fail_topup,kb_topup_offers,
 						kb_set_contact,kb_schedule_closure,kb_restore_account,kb_retry_notice,kb_render_notice,
 						kb_defer,kb_refund,kb_chargeback,kb_adjust,kb_write_off,kb_reverse,
 						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_portal,kb_verify,kb_metrics}'),
 			   ('operator', '{kb_create_tariff,kb_create_service,kb_set_price,kb_set_bonus,kb_set_template,kb_drop_template,kb_month_charge,
-						kb_sweep,kb_sweep_begin,kb_sweep_step,kb_sweep_end,kb_schedule,kb_unschedule,kb_retry_notice,kb_sweep_status,kb_metrics,kb_verify,kb_check}'),
-			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,kb_sweep_status,kb_metrics,kb_verify,kb_check}')
+						kb_sweep,kb_sweep_begin,kb_sweep_step,kb_sweep_end,kb_schedule,kb_unschedule,kb_retry_notice,
+						kb_sweep_status,kb_metrics,kb_verify,kb_check}'),
+			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,
+						kb_sweep_status,kb_metrics,kb_verify,kb_check}')
 	), relation (granted_as, privilege, names) AS (
 		VALUES ('app', 'SELECT', '{tariff,service,price,bonus_tier}'::text[]),
 			   ('support', 'SELECT', NULL),
 			   ('operator', 'SELECT', '{policy,tariff,service,price,bonus_tier,notice_kind,standard_template,notice_template,
-						sweep_run,sweep_failure,sweep_progress,notice_queue,notice,closure_step,purge_table,purge_order,metrics,role_right}'),
+						sweep_run,sweep_failure,sweep_progress,notice_queue,notice,closure_step,purge_table,purge_order,
+						metrics,role_right}'),
 			   ('operator', 'INSERT', '{policy}'),
 			   ('operator', 'UPDATE', '{policy}'),
 			   ('operator', 'DELETE', '{policy}'),
@@ -28,28 +33,33 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 	)
 	SELECT r.granted_as, 'EXECUTE' AS privilege, 'ROUTINE' AS kind, p.oid::regprocedure::text AS object
 	FROM routine r JOIN pg_proc p ON p.proname = ANY (r.names)
-	WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND (p.prosecdef OR p.prokind = 'p' OR p.proname IN ('kb_guard', 'kb_schedule', 'kb_unschedule'))
+	WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace)
+		AND (p.prosecdef OR p.prokind = 'p' OR p.proname IN ('kb_guard', 'kb_schedule', 'kb_unschedule'))
 	UNION ALL
 	SELECT r.granted_as, r.privilege, 'TABLE', c.oid::regclass::text
 	FROM relation r JOIN pg_class c ON r.names IS NULL OR c.relname = ANY (r.names)
 	WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'v');
 COMMENT ON VIEW kbilling.role_right IS 'What kb_grant gives: a row for each right';
-COMMENT ON COLUMN kbilling.role_right.granted_as IS 'app, support, operator or auditor';
-COMMENT ON COLUMN kbilling.role_right.privilege IS 'EXECUTE, SELECT, INSERT, UPDATE or DELETE';
-COMMENT ON COLUMN kbilling.role_right.kind IS 'ROUTINE or TABLE, as GRANT calls it; a view is a TABLE';
+COMMENT ON COLUMN kbilling.role_right.granted_as IS '"app", "support", "operator" or "auditor"';
+COMMENT ON COLUMN kbilling.role_right.privilege IS '"EXECUTE", "SELECT", "INSERT", "UPDATE" or "DELETE"';
+COMMENT ON COLUMN kbilling.role_right.kind IS '"ROUTINE" or "TABLE", as GRANT calls it; a view is a "TABLE"';
 COMMENT ON COLUMN kbilling.role_right.object IS 'The function, procedure, table or view';
 
 CREATE FUNCTION kbilling.kb_grant(role regrole, rights text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_grant';
 COMMENT ON FUNCTION kbilling.kb_grant(regrole, text) IS
-'Gives a role the rights of an app, support, operator or auditor (kbilling.role_right); again after an upgrade, for what has come. For the owner of the extension. 22023 for anything else';
+'Gives a role the rights "app", "support", "operator" or "auditor", as kbilling.role_right lists them. Call it again '
+'after an upgrade, for what has been added. Only for the owner of the extension. '
+'Errors: 22023 for any other rights';
 
 CREATE FUNCTION kbilling.kb_revoke(role regrole, rights text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_revoke';
 COMMENT ON FUNCTION kbilling.kb_revoke(regrole, text) IS
-'Takes those rights back, but for what the role has as something else too, of which it must have all. For the owner of the extension. 22023 for anything else';
+'Takes back rights that kb_grant gave, except what is also part of other rights that the role has in full. Only for '
+'the owner of the extension. '
+'Errors: 22023 for any other rights';
 
 -- A function is closed until it is listed here, or in role_right: one that is added to the script needs nothing to be safe.
 REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA kbilling, kbilling_internal FROM PUBLIC;
@@ -67,10 +77,12 @@ GRANT EXECUTE ON ROUTINE
 	kb_price_in, kb_price_out, kb_price_recv, kb_price_send, kb_price_eq, kb_price_ne, kb_price_hash, kb_price_hash_extended,
 	kb_rate, kb_rate_days, kb_explain_price, kb_require_price_range,
 	kb_has_card_number(text), kb_has_card_number(jsonb), kb_refuse_card_number(text), kb_refuse_card_number(jsonb),
-	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_utf8, kb_format_message,
-	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_stage, kb_next_stage_on, kb_access_for, kb_next_reminder,
-	kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on, kb_closure_check_on, kb_amount_due, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
-	kb_usage_period, kb_usage_value, kb_usage_is_priced, kb_lines_total, kb_raise_if, kb_require_not_null
+	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_is_email,
+	kb_utf8, kb_format_message,
+	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_standard_day, kb_stage, kb_next_stage_on, kb_access_for,
+	kb_next_reminder, kb_charge_effective_on, kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on, kb_closure_check_on,
+	kb_amount_due, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
+	kb_usage_period, kb_usage_value, kb_usage_is_priced, kb_lines_total, kb_max_tries, kb_raise, kb_require_not_null
 	TO PUBLIC;
 
 -- What is of the caller's own transaction.

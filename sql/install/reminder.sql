@@ -7,4 +7,6 @@ CREATE FUNCTION kbilling_internal.kb_next_reminder(scheduled_on date, delete_on 
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_next_reminder';
 COMMENT ON FUNCTION kb_next_reminder(date, date, date, integer[], integer) IS
-'What is to be done about a closure today (D2, D7), if the smallest of the reminders given so far is reminded (NULL: none): the reminder to give now, the day of the deletion, moved if the last reminder comes too late for it, and when to look again; next_on is NULL when the deletion is due';
+'What is to be done about a closure today (D2, D7), where "reminded" is the smallest of the reminders that were '
+'given (NULL: none). It returns the reminder to give now; the day of the deletion, moved if the last reminder comes '
+'too late for it; and the day to look again ("next_on"), NULL if the deletion is due';

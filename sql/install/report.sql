@@ -9,7 +9,8 @@ CREATE VIEW kbilling.charge_line WITH (security_invoker) AS
 	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(e.lines) AS (service text, what text, "from" date, "to" date,
 		days integer, days_in_month integer, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint,
 		unit_price text, amount kb_money)) WITH ORDINALITY
-		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events, unit_price, amount, line_no)
+		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events,
+			  unit_price, amount, line_no)
 	WHERE e.kind = 'charge';
 COMMENT ON VIEW charge_line IS 'One row for each line of each charge, as it was posted (C7)';
 COMMENT ON COLUMN charge_line.account_id IS 'The account';
@@ -17,17 +18,21 @@ COMMENT ON COLUMN charge_line.seq IS 'The charge''s entry';
 COMMENT ON COLUMN charge_line.period IS 'The month, by its first day';
 COMMENT ON COLUMN charge_line.line_no IS 'Runs 1, 2, 3, ... within the charge';
 COMMENT ON COLUMN charge_line.service IS 'What was priced; "base" for the base fee';
-COMMENT ON COLUMN charge_line.what IS 'What kind of line it is: base fee, recurring service, usage, or late usage of an earlier month (U3)';
+COMMENT ON COLUMN charge_line.what IS
+'The kind of line: base fee, recurring service, usage, or late usage of an earlier month (U3)';
 COMMENT ON COLUMN charge_line.from_date IS 'First day charged';
 COMMENT ON COLUMN charge_line.to_date IS 'Last day charged';
 COMMENT ON COLUMN charge_line.days IS 'Days charged; NULL for usage';
 COMMENT ON COLUMN charge_line.days_in_month IS 'Days that the whole price is for; NULL for usage';
 COMMENT ON COLUMN charge_line.quantity IS 'Units';
-COMMENT ON COLUMN charge_line.events IS 'How many events the usage was of, less corrections; NULL for what is charged by day';
-COMMENT ON COLUMN charge_line.billed_quantity IS 'For late usage: the units of its month that were billed before; the amount is what all together cost more';
-COMMENT ON COLUMN charge_line.billed_events IS 'The same of events';
-COMMENT ON COLUMN charge_line.unit_price IS 'The price then, as a kb_price is written';
-COMMENT ON COLUMN charge_line.amount IS 'What it came to, rounded once (M4)';
+COMMENT ON COLUMN charge_line.events IS
+'How many events the usage is made of, less corrections; NULL for what is charged by day';
+COMMENT ON COLUMN charge_line.billed_quantity IS
+'For late usage: how many units of its month were billed before. The amount is what all units cost, less what those '
+'cost';
+COMMENT ON COLUMN charge_line.billed_events IS 'For late usage: how many events of its month were billed before';
+COMMENT ON COLUMN charge_line.unit_price IS 'The price at that time, as a kb_price is written';
+COMMENT ON COLUMN charge_line.amount IS 'The amount, rounded once (M4)';
 
 CREATE VIEW kbilling.payment_history WITH (security_invoker) AS
 	SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, e.amount, e.balance_after, e.bonus_after,
@@ -40,16 +45,16 @@ COMMENT ON COLUMN payment_history.seq IS 'Number of the entry';
 COMMENT ON COLUMN payment_history.posted_at IS 'When it was posted';
 COMMENT ON COLUMN payment_history.effective_on IS 'Local date on which it takes effect';
 COMMENT ON COLUMN payment_history.kind IS 'What it is';
-COMMENT ON COLUMN payment_history.amount IS 'What it moved the balance by';
+COMMENT ON COLUMN payment_history.amount IS 'By how much it moved the balance';
 COMMENT ON COLUMN payment_history.balance_after IS 'The balance after it';
 COMMENT ON COLUMN payment_history.bonus_after IS 'Unspent bonus after it';
 COMMENT ON COLUMN payment_history.method IS 'How a top-up was paid';
 COMMENT ON COLUMN payment_history.period IS 'The month of a charge';
 COMMENT ON COLUMN payment_history.reference IS 'The caller''s reference; NULL for charges and bonuses';
-COMMENT ON COLUMN payment_history.ref_seq IS 'The entry it belongs to or takes back';
-COMMENT ON COLUMN payment_history.member IS 'The member who topped up, where one is known';
-COMMENT ON COLUMN payment_history.memo IS 'Why';
-COMMENT ON COLUMN payment_history.lines IS 'A charge''s breakdown (C7)';
+COMMENT ON COLUMN payment_history.ref_seq IS 'The entry that it belongs to or takes back';
+COMMENT ON COLUMN payment_history.member IS 'The member who topped up, if one is known';
+COMMENT ON COLUMN payment_history.memo IS 'The reason';
+COMMENT ON COLUMN payment_history.lines IS 'How a charge is made up (C7)';
 
 -- J4.  A credit to the customer is a debit of its contra account, and the other way round.
 CREATE VIEW kbilling.general_ledger WITH (security_invoker) AS
@@ -79,16 +84,18 @@ CREATE VIEW kbilling.general_ledger WITH (security_invoker) AS
 		   CASE WHEN credit < 0 THEN - credit END AS debit,
 		   CASE WHEN credit >= 0 THEN credit END AS credit
 	FROM leg;
-COMMENT ON VIEW general_ledger IS 'The journal as double entry: each entry''s leg at the customers and its contra legs (J4)';
+COMMENT ON VIEW general_ledger IS
+'The journal as double entry (J4): for each entry, its leg at the customers and its contra legs';
 COMMENT ON COLUMN general_ledger.account_id IS 'The account';
 COMMENT ON COLUMN general_ledger.seq IS 'The entry';
 COMMENT ON COLUMN general_ledger.posted_at IS 'When it was posted';
 COMMENT ON COLUMN general_ledger.effective_on IS 'Local date on which it takes effect';
 COMMENT ON COLUMN general_ledger.kind IS 'What the entry is';
-COMMENT ON COLUMN general_ledger.ledger_account IS 'customers, cash, promotions, refunds, adjustments, bad debt, or revenue by service';
+COMMENT ON COLUMN general_ledger.ledger_account IS
+'"customers", "cash", "promotions", "refunds", "adjustments", "bad debt", or revenue by service';
 COMMENT ON COLUMN general_ledger.currency IS 'ISO 4217 code';
-COMMENT ON COLUMN general_ledger.debit IS 'Debit, or NULL';
-COMMENT ON COLUMN general_ledger.credit IS 'Credit, or NULL';
+COMMENT ON COLUMN general_ledger.debit IS 'The amount, if it is a debit';
+COMMENT ON COLUMN general_ledger.credit IS 'The amount, if it is a credit';
 
 CREATE VIEW kbilling.trial_balance WITH (security_invoker) AS
 	SELECT currency, ledger_account,
@@ -98,7 +105,7 @@ CREATE VIEW kbilling.trial_balance WITH (security_invoker) AS
 		   - coalesce(sum(credit), kb_money(0, currency)) AS balance
 	FROM general_ledger
 	GROUP BY currency, ledger_account;
-COMMENT ON VIEW trial_balance IS 'Sums of the general ledger; the balances of a currency add up to zero (J4)';
+COMMENT ON VIEW trial_balance IS 'Sums of the general ledger; the balances of each currency add up to zero (J4)';
 COMMENT ON COLUMN trial_balance.currency IS 'ISO 4217 code';
 COMMENT ON COLUMN trial_balance.ledger_account IS 'As in kbilling.general_ledger';
 COMMENT ON COLUMN trial_balance.debit IS 'Sum of the debits';
@@ -111,11 +118,13 @@ CREATE FUNCTION kbilling_internal.kb_lines_total(lines jsonb, currency text) RET
 BEGIN ATOMIC
 	SELECT CASE WHEN bool_and(l.is_amount) THEN sum(CASE WHEN l.is_amount THEN kb_minor(l.amount::kb_money) END) END
 	FROM (SELECT x.line->>'amount' AS amount,
-				 coalesce(x.line->>'amount' ~ format('^-?[0-9]{1,15}%s %s$', '\.[0-9]{' || nullif(kb_minor_units($2), 0) || '}', $2), false) AS is_amount
+				 coalesce(x.line->>'amount' ~ format('^-?[0-9]{1,15}%s %s$', '\.[0-9]{' || nullif(kb_minor_units($2), 0) || '}', $2),
+						  false) AS is_amount
 		  FROM jsonb_array_elements(CASE jsonb_typeof($1) WHEN 'array' THEN $1 ELSE '[]' END) x (line)) l;
 END;
 COMMENT ON FUNCTION kb_lines_total(jsonb, text) IS
-'Sum of the amounts of a charge''s lines in minor units; NULL if there is none, or one is no amount in the currency';
+'Sum of the amounts of a charge''s lines, in minor units; NULL if there is no line, or one of them is not an amount '
+'in the currency';
 
 -- Every entry beside the one before it, with what it should be.
 CREATE VIEW kbilling_internal.entry_check WITH (security_invoker) AS
@@ -150,7 +159,7 @@ CREATE VIEW kbilling_internal.entry_check WITH (security_invoker) AS
 				 lag(x.hash) OVER w AS previous_hash
 		  FROM entry x
 		  WINDOW w AS (PARTITION BY x.account_id ORDER BY x.seq)) e;
-COMMENT ON VIEW entry_check IS 'Every entry, and what is wrong with it (J2, J5); NULL is the good answer';
+COMMENT ON VIEW entry_check IS 'Every entry, and what is wrong with it (J2, J5); NULL if all is well';
 COMMENT ON COLUMN entry_check.account_id IS 'The account';
 COMMENT ON COLUMN entry_check.seq IS 'The entry';
 COMMENT ON COLUMN entry_check.problem IS 'The rule that is broken, and how';
@@ -166,9 +175,11 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 			   WHEN kb_minor(a.balance) <> coalesce(e.total, 0)
 				   THEN format('J2: the balance is %s, the sum of the entries %s minor units', a.balance, coalesce(e.total, 0))
 			   WHEN a.unspent_bonus <> coalesce(l.bonus_after, a.balance - a.balance)
-				   THEN format('T6: unspent bonus is %s, after the last entry %s', a.unspent_bonus, coalesce(l.bonus_after::text, 'nothing'))
+				   THEN format('T6: unspent bonus is %s, after the last entry %s', a.unspent_bonus,
+							   coalesce(l.bonus_after::text, 'nothing'))
 			   WHEN a.debt_since IS DISTINCT FROM l.debt_since
-				   THEN format('S1: debt counts since %s, after the last entry since %s', coalesce(a.debt_since::text, 'never'), coalesce(l.debt_since::text, 'never'))
+				   THEN format('S1: debt counts since %s, after the last entry since %s', coalesce(a.debt_since::text, 'never'),
+							   coalesce(l.debt_since::text, 'never'))
 			   WHEN a.last_hash IS DISTINCT FROM l.hash
 				   THEN 'J5: the account''s hash is not that of the last entry'
 			   WHEN a.currency <> (SELECT t.currency FROM tariff t WHERE t.tariff = a.tariff)
@@ -183,14 +194,17 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 			   WHEN a.deferred_until IS DISTINCT FROM (SELECT f.deferred_until FROM deferral f
 													   WHERE f.account_id = a.account_id ORDER BY f.deferral_no DESC LIMIT 1)
 				   THEN format('S4: deferred until %s, which is not the last deferral', coalesce(a.deferred_until::text, 'never'))
-			   WHEN a.state IS DISTINCT FROM CASE c.step WHEN 'scheduled' THEN 'closing' WHEN 'reminded' THEN 'closing' WHEN 'deleted' THEN 'deleted'
-														 WHEN 'purged' THEN 'purged' ELSE 'active' END::kb_account_state
+			   WHEN a.state IS DISTINCT FROM
+					CASE c.step WHEN 'scheduled' THEN 'closing' WHEN 'reminded' THEN 'closing' WHEN 'deleted' THEN 'deleted'
+						WHEN 'purged' THEN 'purged' ELSE 'active' END::kb_account_state
 				   THEN format('D2: the account is %s, its last step is %s', a.state, coalesce(c.step::text, 'none'))
 			   WHEN a.delete_on IS DISTINCT FROM CASE WHEN c.step IN ('scheduled', 'reminded', 'deleted', 'purged') THEN c.delete_on END
-				   THEN format('D2: it is to be deleted on %s, by its last step on %s', coalesce(a.delete_on::text, 'no day'), coalesce(c.delete_on::text, 'no day'))
+				   THEN format('D2: it is to be deleted on %s, by its last step on %s', coalesce(a.delete_on::text, 'no day'),
+							   coalesce(c.delete_on::text, 'no day'))
 			   WHEN a.closure_check_on IS NULL AND a.state <> 'purged' AND (a.balance <= 0 OR a.state <> 'active')
 				   THEN format('D1: no sweep looks at it, though its state is %s and its balance %s', a.state, a.balance)
-			   WHEN a.closure_check_on IS DISTINCT FROM c.purge_on AND a.state = 'deleted' OR a.closure_check_on > a.delete_on AND a.state = 'closing'
+			   WHEN a.closure_check_on IS DISTINCT FROM c.purge_on AND a.state = 'deleted'
+					OR a.closure_check_on > a.delete_on AND a.state = 'closing'
 				   THEN format('D6: the account is %s, and no sweep looks at it before %s', a.state, a.closure_check_on)
 			   WHEN a.state = 'purged' AND (m.members > 0 OR EXISTS (SELECT FROM usage_event u WHERE u.account_id = a.account_id))
 				   THEN 'D6: the account is purged, but has members or usage'
@@ -207,14 +221,16 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 			   FROM member x GROUP BY x.account_id) m ON m.account_id = a.account_id
 	LEFT JOIN (SELECT DISTINCT ON (x.account_id) x.account_id, x.step, x.delete_on, x.purge_on FROM closure_step x
 			   ORDER BY x.account_id, x.step_no DESC) c ON c.account_id = a.account_id
-	LEFT JOIN (SELECT x.account_id, max(x.notice_no) AS last_notice_no FROM notice x GROUP BY x.account_id) n ON n.account_id = a.account_id;
-COMMENT ON VIEW account_check IS 'Every account, and what is wrong between its row and its journal; NULL is the good answer';
+	LEFT JOIN (SELECT x.account_id, max(x.notice_no) AS last_notice_no
+			   FROM notice x GROUP BY x.account_id) n ON n.account_id = a.account_id;
+COMMENT ON VIEW account_check IS
+'Every account, and what is wrong between its row and its journal; NULL if all is well';
 COMMENT ON COLUMN account_check.account_id IS 'The account';
 COMMENT ON COLUMN account_check.seq IS 'Its last entry';
 COMMENT ON COLUMN account_check.problem IS 'The rule that is broken, and how';
 
 -- Every total of usage beside its events; "unique" beside its values, whose events are another row's.
-CREATE VIEW kbilling.usage_check WITH (security_invoker) AS
+CREATE VIEW kbilling_internal.usage_check WITH (security_invoker) AS
 	WITH event AS (
 		SELECT e.account_id, e.period, e.service, sum(e.events) AS events, sum(e.quantity) AS quantity
 		FROM usage_event e GROUP BY e.account_id, e.period, e.service
@@ -241,12 +257,15 @@ CREATE VIEW kbilling.usage_check WITH (security_invoker) AS
 			   WHEN is_mixed
 				   THEN format('U2: usage of "%s" in %s is aggregated in two ways', service, period)
 			   WHEN recorded_events IS DISTINCT FROM total_events
-				   THEN format('U5: usage of "%s" in %s has %s events, its total counts %s', service, period, recorded_events, total_events)
+				   THEN format('U5: usage of "%s" in %s has %s events, its total counts %s', service, period,
+							   coalesce(recorded_events::text, 'no'), coalesce(total_events::text, 'none'))
 			   WHEN recorded_quantity IS DISTINCT FROM total_quantity
 				   THEN format('U5: usage of "%s" in %s is %s, its total says %s', service, period, recorded_quantity, total_quantity)
 		   END AS problem
 	FROM recorded;
-COMMENT ON VIEW usage_check IS 'Every month of a metered service of an account, and what is wrong between its events and its total (U2, U5); NULL is the good answer';
+COMMENT ON VIEW usage_check IS
+'Every month of a metered service of an account, and what is wrong between its events and its total (U2, U5); NULL '
+'if all is well';
 COMMENT ON COLUMN usage_check.account_id IS 'The account';
 COMMENT ON COLUMN usage_check.period IS 'The month, by its first day';
 COMMENT ON COLUMN usage_check.service IS 'The metered service';
@@ -265,7 +284,9 @@ BEGIN ATOMIC
 	ORDER BY p.step, p.seq LIMIT 1;
 END;
 COMMENT ON FUNCTION kb_verify(bigint) IS
-'Recomputes the account''s chain and names the first entry that does not fit (J5); no row is the good answer. KB001 for an unknown account';
+'Computes the account''s chain of hashes anew, and names the first entry that does not fit (J5); no row if all is '
+'well. '
+'Errors: KB001';
 
 CREATE FUNCTION kbilling.kb_check() RETURNS TABLE (account_id bigint, seq bigint, problem text)
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -328,4 +349,4 @@ BEGIN ATOMIC
 	WHERE i.inhrelid IN ('kbilling.entry'::regclass, 'kbilling.account'::regclass);
 END;
 COMMENT ON FUNCTION kb_check() IS
-'Everything that is wrong in the books, one row each; no row is the good answer. Reads the whole journal';
+'Everything that is wrong in the books, a row for each problem; no row if all is well. It reads the whole journal';

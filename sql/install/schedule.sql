@@ -8,10 +8,14 @@ CREATE FUNCTION kbilling.kb_schedule(schedule text = '3 * * * *') RETURNS bigint
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_schedule';
 COMMENT ON FUNCTION kb_schedule(text) IS
-'Has pg_cron call kb_sweep as the caller, hourly or by another schedule of pg_cron''s; called again it changes the one job. Returns the job''s id (W2). 55000 with what to do if pg_cron is not loaded, or not set up in this database; 42501 if another role has scheduled it, but for superusers';
+'Has pg_cron call kb_sweep as the caller, each hour or by another schedule, and returns the number of the job (W2). '
+'Called again, it changes that job. '
+'Errors: 55000 if pg_cron is not loaded, or not set up in this database; the hint says what to do. 42501 if another '
+'role has scheduled it, unless the caller is a superuser';
 
 CREATE FUNCTION kbilling.kb_unschedule() RETURNS boolean
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_unschedule';
 COMMENT ON FUNCTION kb_unschedule() IS
-'Takes away what kb_schedule made; true if it was there (W2). 55000 and 42501 as with kb_schedule';
+'Removes the job that kb_schedule has made; false if there was none (W2). '
+'Errors: 55000 and 42501, as kb_schedule';

@@ -17,7 +17,8 @@ BEGIN ATOMIC
 	WHERE m.account_id = kb_login.account_id AND m.member = kb_login.member;
 END;
 COMMENT ON FUNCTION kb_login(bigint, text) IS
-'What the member may do now (S3); a login that is let in, with any access but denied, counts as activity (D7). KB001; KB004 for an unknown member';
+'What the member may do now (S3). A login counts as activity unless access is "denied" (D7). '
+'Errors: KB001; KB004 for an unknown member';
 
 /*
  * Enforcement in the application's own tables: the member that a transaction
@@ -28,17 +29,20 @@ CREATE FUNCTION kbilling.kb_act_as(account_id bigint, member text) RETURNS void
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_act_as';
 COMMENT ON FUNCTION kb_act_as(bigint, text) IS
-'Makes the member the one that the transaction acts for, until it ends or a savepoint before it is rolled back to (E4). KB001; KB004 for an unknown member';
+'From here on the transaction acts for the member, until it ends, or is rolled back to a savepoint before this call '
+'(E4). '
+'Errors: KB001; KB004 for an unknown member';
 
 
 CREATE FUNCTION kbilling.kb_acting_account() RETURNS bigint
 	LANGUAGE c STABLE PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'kb_acting_account';
-COMMENT ON FUNCTION kb_acting_account() IS 'The account of the member that the transaction acts for; NULL if kb_act_as has named none';
+COMMENT ON FUNCTION kb_acting_account() IS
+'The account of the member for whom the transaction acts; NULL if it acts for nobody';
 
 
 CREATE FUNCTION kbilling.kb_acting_member() RETURNS text
 	LANGUAGE c STABLE PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'kb_acting_member';
-COMMENT ON FUNCTION kb_acting_member() IS 'The member that the transaction acts for; NULL if kb_act_as has named none';
+COMMENT ON FUNCTION kb_acting_member() IS 'The member for whom the transaction acts; NULL if it acts for nobody';
 

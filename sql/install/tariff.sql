@@ -14,7 +14,7 @@ SELECT pg_catalog.pg_extension_config_dump('kbilling.tariff_history', '');
 COMMENT ON TABLE tariff_history IS 'Tariffs that an account had before the one in its row; written by kb_set_tariff';
 COMMENT ON COLUMN tariff_history.account_id IS 'The account';
 COMMENT ON COLUMN tariff_history.from_date IS 'First day of the tariff';
-COMMENT ON COLUMN tariff_history.to_date IS 'The day after its last';
+COMMENT ON COLUMN tariff_history.to_date IS 'The day after its last day';
 COMMENT ON COLUMN tariff_history.tariff IS 'The tariff';
 
 CREATE VIEW kbilling_internal.account_tariff WITH (security_invoker) AS
@@ -26,7 +26,7 @@ CREATE VIEW kbilling_internal.account_tariff WITH (security_invoker) AS
 COMMENT ON VIEW account_tariff IS 'Every account''s tariffs by date';
 COMMENT ON COLUMN account_tariff.account_id IS 'The account';
 COMMENT ON COLUMN account_tariff.from_date IS 'First day of the tariff';
-COMMENT ON COLUMN account_tariff.to_date IS 'The day after its last';
+COMMENT ON COLUMN account_tariff.to_date IS 'The day after its last day';
 COMMENT ON COLUMN account_tariff.tariff IS 'The tariff';
 
 -- These take what they need of the account's row, so as not to read that again.
@@ -38,10 +38,11 @@ BEGIN ATOMIC
 					   WHERE h.account_id = $1 AND h.from_date <= $4 AND h.to_date > $4), $2) END;
 END;
 COMMENT ON FUNCTION kb_tariff_on(bigint, text, date, date) IS
-'The tariff that the account, with this tariff in its row, has on the day; before its first day that one';
+'The tariff that an account has on a day; the second and third argument are the columns of its row. Before the '
+'account''s first day it is that row''s tariff';
 
 CREATE FUNCTION kbilling_internal.kb_policy_on(account_id bigint, tariff text, tariff_from date, day date)
-	RETURNS TABLE (remind_day integer, restrict_day integer, block_day integer, debt_counts_from text,
+	RETURNS TABLE (remind_day integer, restrict_day integer, block_day integer, debt_counts_from kb_debt_date,
 				   min_age_days integer, inactive_days integer, notice_days integer, reminder_days integer[], restore_days integer,
 				   policy text, language text)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
@@ -53,4 +54,4 @@ BEGIN ATOMIC
 	JOIN policy p ON p.policy = t.policy;
 END;
 COMMENT ON FUNCTION kb_policy_on(bigint, text, date, date) IS
-'The policy of the tariff that the account has on the day; before its first day that of its tariff';
+'The policy that holds for an account on a day: that of the tariff which kb_tariff_on finds';

@@ -10,18 +10,33 @@
 CREATE VIEW kbilling.notice_kind WITH (security_invoker) AS
 	SELECT k.kind::kb_notice_kind AS kind, k.example::jsonb AS example
 	FROM (VALUES
-		('topup_received', '{"account_id": 7, "amount": "50.00 USD", "bonus": "5.00 USD", "balance": "36.00 USD", "amount_due": "0.00 USD", "has_bonus": true, "in_debt": false,
-			"stage_before": "restrict", "stage": "ok"}'),
-		('charge_posted', '{"account_id": 7, "month": "2026-11", "amount": "19.00 USD", "is_credit": false, "credit": "0.00 USD", "balance": "-4.50 USD", "amount_due": "4.50 USD",
-			"in_debt": true, "stage": "grace"}'),
-		('stage_changed', '{"account_id": 7, "stage_before": "remind", "stage": "restrict", "amount_due": "4.50 USD", "balance": "-4.50 USD", "next_stage": "blocked",
-			"next_stage_on": "2026-12-10"}'),
-		('payment_reminder', '{"account_id": 7, "amount_due": "4.50 USD", "balance": "-4.50 USD", "day": 5, "next_stage": "restrict", "next_stage_on": "2026-12-07", "days": 2}'),
-		('closure_scheduled', '{"account_id": 7, "delete_on": "2026-12-26", "days": 10, "amount_due": "4.50 USD", "in_debt": true, "stage": "blocked", "restore_days": 20}'),
-		('closure_reminder', '{"account_id": 7, "delete_on": "2026-12-26", "days": 3, "amount_due": "4.50 USD", "in_debt": true, "stage": "blocked"}'),
-		('closure_cancelled', '{"account_id": 7, "why": "member", "delete_on": "2026-12-26", "amount_due": "4.50 USD", "in_debt": true, "stage": "blocked"}'),
-		('account_deleted', '{"account_id": 7, "deleted_on": "2026-12-26", "purge_on": "2027-01-15", "restore_until": "2027-01-14", "days": 20, "amount_due": "4.50 USD", "in_debt": true}'),
-		('account_restored', '{"account_id": 7, "restored_on": "2027-01-05", "balance": "-4.50 USD", "amount_due": "4.50 USD", "in_debt": true, "stage": "blocked"}'),
+		('topup_received',
+			'{"account_id": 7, "amount": "50.00 USD", "bonus": "5.00 USD", "balance": "36.00 USD", "amount_due": "0.00 USD",
+			"has_bonus": true, "in_debt": false, "stage_before": "restrict", "stage": "ok"}'),
+		('charge_posted',
+			'{"account_id": 7, "month": "2026-11", "amount": "19.00 USD", "is_credit": false, "credit": "0.00 USD",
+			"balance": "-4.50 USD", "amount_due": "4.50 USD", "in_debt": true, "stage": "grace"}'),
+		('stage_changed',
+			'{"account_id": 7, "stage_before": "remind", "stage": "restrict", "amount_due": "4.50 USD", "balance": "-4.50 USD",
+			"next_stage": "blocked", "next_stage_on": "2026-12-10"}'),
+		('payment_reminder',
+			'{"account_id": 7, "amount_due": "4.50 USD", "balance": "-4.50 USD", "day": 5, "next_stage": "restrict",
+			"next_stage_on": "2026-12-07", "days": 2}'),
+		('closure_scheduled',
+			'{"account_id": 7, "delete_on": "2026-12-26", "days": 10, "amount_due": "4.50 USD", "in_debt": true,
+			"stage": "blocked", "restore_days": 20}'),
+		('closure_reminder',
+			'{"account_id": 7, "delete_on": "2026-12-26", "days": 3, "amount_due": "4.50 USD", "in_debt": true,
+			"stage": "blocked"}'),
+		('closure_cancelled',
+			'{"account_id": 7, "why": "member", "delete_on": "2026-12-26", "amount_due": "4.50 USD", "in_debt": true,
+			"stage": "blocked"}'),
+		('account_deleted',
+			'{"account_id": 7, "deleted_on": "2026-12-26", "purge_on": "2027-01-15", "restore_until": "2027-01-14", "days": 20,
+			"amount_due": "4.50 USD", "in_debt": true}'),
+		('account_restored',
+			'{"account_id": 7, "restored_on": "2027-01-05", "balance": "-4.50 USD", "amount_due": "4.50 USD", "in_debt": true,
+			"stage": "blocked"}'),
 		('account_purged', '{"account_id": 7, "purged_on": "2027-01-15"}')
 	) AS k (kind, example);
 COMMENT ON VIEW notice_kind IS 'The kinds of notices, each with the facts that its texts can use';
@@ -282,9 +297,10 @@ kb_utf8('Дані кабінету №{account_id, number, ::group-off} стер
 	) AS t (kind, language, subject, body)
 	-- what the database's encoding cannot hold is left out
 	WHERE t.subject IS NOT NULL AND t.body IS NOT NULL;
-COMMENT ON VIEW standard_template IS 'The built-in texts of notices, in English and, where the database''s encoding can hold it, in Ukrainian (N4)';
+COMMENT ON VIEW standard_template IS
+'The built-in texts of notices, in English and, where the database''s encoding can hold it, in Ukrainian (N4)';
 COMMENT ON COLUMN standard_template.kind IS 'The kind of notice';
-COMMENT ON COLUMN standard_template.language IS 'en or uk';
+COMMENT ON COLUMN standard_template.language IS '"en" or "uk"';
 COMMENT ON COLUMN standard_template.subject IS 'Pattern of the subject, one line';
 COMMENT ON COLUMN standard_template.body IS 'Pattern of the text';
 
@@ -297,10 +313,13 @@ CREATE TABLE kbilling.notice_template (
 	PRIMARY KEY (policy, kind, language)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.notice_template', '');
-COMMENT ON TABLE notice_template IS 'A service''s own texts of notices, which come before the built-in ones; written by kb_set_template';
-COMMENT ON COLUMN notice_template.policy IS 'For accounts whose tariff has this policy; those of "standard" are for every policy that has none';
+COMMENT ON TABLE notice_template IS
+'A service''s own texts of notices, which come before the built-in ones; written by kb_set_template';
+COMMENT ON COLUMN notice_template.policy IS
+'The text is for accounts whose tariff has this policy. One of "standard" is also for policies without a text of '
+'their own';
 COMMENT ON COLUMN notice_template.kind IS 'The kind of notice';
-COMMENT ON COLUMN notice_template.language IS 'Tag of BCP 47, in small letters';
+COMMENT ON COLUMN notice_template.language IS 'Language tag of BCP 47, in lower case';
 COMMENT ON COLUMN notice_template.subject IS 'Pattern of the subject, one line';
 COMMENT ON COLUMN notice_template.body IS 'Pattern of the text';
 
@@ -319,39 +338,52 @@ BEGIN ATOMIC
 	LIMIT 1;
 END;
 COMMENT ON FUNCTION kb_template(text, kb_notice_kind, text) IS
-'The text in force, and its language: the policy''s own, the own of policy "standard", or the built-in, each in the language or in its first part (uk for uk-UA); else the same in English';
+'The text in force, and its language: the policy''s own text, that of the policy "standard", or the built-in one, '
+'each in the language or in its first part ("uk" for "uk-UA"); if there is none, the same in English';
 
 CREATE FUNCTION kbilling.kb_set_template(kind kb_notice_kind, language text, subject text, body text, policy text = 'standard')
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('kind, language, subject, body, policy', kind, language, subject, body, policy),
-		   kb_raise_if(NOT EXISTS (SELECT FROM policy p WHERE p.policy = kb_set_template.policy),
-					   '22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.'),
-		   kb_raise_if(subject !~ '\S' OR body !~ '\S', '22023', 'a notice must have a subject and a text', NULL,
-					   'Take an own text away with kb_drop_template.'),
-		   kb_raise_if(subject ~ '[\n\r]', '22023', 'the subject of a notice must be one line');
+	SELECT kb_require_not_null('kind, language, subject, body, policy', kind, language, subject, body, policy);
+	SELECT CASE
+		WHEN NOT EXISTS (SELECT FROM policy p WHERE p.policy = kb_set_template.policy)
+			THEN kb_raise('22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.')
+		WHEN subject !~ '\S' OR body !~ '\S'
+			THEN kb_raise('22023', 'a notice must have a subject and a text', NULL, 'Take an own text away with kb_drop_template.')
+		WHEN subject ~ '[\n\r]'
+			THEN kb_raise('22023', 'the subject of a notice must be one line')
+		END;
 	-- A slip is found now, not when the notice is due.
-	SELECT kb_format_message(kb_set_template.subject, kb_set_template.language, k.example),
-		   kb_format_message(kb_set_template.body, kb_set_template.language, k.example)
+	SELECT kb_format_message(kb_set_template.subject, kb_set_template.language, k.example)
+	FROM notice_kind k WHERE k.kind = kb_set_template.kind;
+	SELECT kb_format_message(kb_set_template.body, kb_set_template.language, k.example)
 	FROM notice_kind k WHERE k.kind = kb_set_template.kind;
 	INSERT INTO notice_template (policy, kind, language, subject, body)
 	VALUES (kb_set_template.policy, kb_set_template.kind, lower(kb_set_template.language), kb_set_template.subject, kb_set_template.body)
 	ON CONFLICT ON CONSTRAINT notice_template_pkey DO UPDATE SET subject = excluded.subject, body = excluded.body;
 END;
 COMMENT ON FUNCTION kb_set_template(kb_notice_kind, text, text, text, text) IS
-'Sets a service''s own text of a kind of notice in a language, for the accounts of a policy; 22023 for an unknown policy, a blank subject or text, a subject of two lines, or a pattern that is wrong or has what notice_kind does not show';
+'Sets a service''s own text for a kind of notice in a language, for the accounts of a policy. '
+'Errors: 22023 for an unknown policy, a blank subject or text, a subject of two lines, a syntax error in a pattern, '
+'and a fact that kbilling.notice_kind does not show';
 
 CREATE FUNCTION kbilling.kb_drop_template(kind kb_notice_kind, language text, policy text = 'standard')
 	RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('kind, language, policy', kind, language, policy),
-		   kb_raise_if(NOT EXISTS (SELECT FROM notice_template t
-								   WHERE (t.policy, t.kind, t.language) = (kb_drop_template.policy, kb_drop_template.kind, lower(kb_drop_template.language))),
-					   '22023', format('policy "%s" has no own text of %s in "%s"', policy, kind, language), NULL, 'Own texts are in kbilling.notice_template.');
+	SELECT kb_require_not_null('kind, language, policy', kind, language, policy);
+	SELECT CASE
+		WHEN NOT EXISTS (SELECT FROM notice_template t
+						 WHERE (t.policy, t.kind, t.language)
+							 = (kb_drop_template.policy, kb_drop_template.kind, lower(kb_drop_template.language)))
+			THEN kb_raise('22023', format('policy "%s" has no own text of %s in "%s"', policy, kind, language), NULL,
+						  'Own texts are in kbilling.notice_template.')
+		END;
 	DELETE FROM notice_template t
 	WHERE (t.policy, t.kind, t.language) = (kb_drop_template.policy, kb_drop_template.kind, lower(kb_drop_template.language));
 END;
 COMMENT ON FUNCTION kb_drop_template(kb_notice_kind, text, text) IS
-'Takes a service''s own text away, so that the next in kb_template''s order holds; 22023 if there is none';
+'Drops a service''s own text for a kind of notice in a language, so that the text of the policy "standard" or the '
+'built-in one holds again. '
+'Errors: 22023 if there is none';

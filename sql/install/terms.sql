@@ -5,10 +5,12 @@
 CREATE FUNCTION kbilling_internal.kb_put_tariff(account_id bigint, tariff text, from_date date, stage_before kb_stage) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	SELECT kb_require_open(account_id, from_date),
-		   kb_raise_if(t.currency <> a.currency, 'KB002',
-					   format('tariff "%s" is in %s, account %s in %s', t.tariff, t.currency, a.account_id, a.currency),
-					   'An account keeps its currency.', 'Choose a tariff in that currency.')
+	SELECT kb_require_open(account_id, from_date);
+	SELECT CASE
+		WHEN t.currency <> a.currency
+			THEN kb_raise('KB002', format('tariff "%s" is in %s, account %s in %s', t.tariff, t.currency, a.account_id, a.currency),
+						  'An account keeps its currency.', 'Choose a tariff in that currency.')
+		END
 	FROM account a, tariff t
 	WHERE a.account_id = kb_put_tariff.account_id AND t.tariff = kb_put_tariff.tariff;
 	-- The tariff so far ends there; what was to come after it is dropped.
@@ -26,17 +28,22 @@ BEGIN ATOMIC
 	SELECT kb_notify_stages(ARRAY[a.account_id], kb_now(), kb_put_tariff.stage_before, 'terms ' || a.terms_version)
 	FROM account a WHERE a.account_id = kb_put_tariff.account_id;
 END;
-COMMENT ON FUNCTION kb_put_tariff(bigint, text, date, kb_stage) IS 'Writes what kb_set_tariff has resolved, and tells of a stage that is another than before by it; the account is locked';
+COMMENT ON FUNCTION kb_put_tariff(bigint, text, date, kb_stage) IS
+'Writes what kb_set_tariff has resolved, and a notice if that makes the stage another than before. The account is '
+'locked';
 
 CREATE FUNCTION kbilling.kb_set_tariff(account_id bigint, tariff text, from_date date = NULL) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_lock_account(account_id), kb_require_tariff(tariff);
+	SELECT kb_lock_account(account_id);
+	SELECT kb_require_tariff(tariff);
 	SELECT kb_put_tariff(s.account_id, kb_set_tariff.tariff, coalesce(kb_set_tariff.from_date, kb_today(s.account_id)), s.stage)
 	FROM account_status s WHERE s.account_id = kb_set_tariff.account_id;
 END;
 COMMENT ON FUNCTION kb_set_tariff(bigint, text, date) IS
-'Puts the account on a tariff of its currency from a local date on (NULL: today) and drops later switches. What it has no price for is not billed. KB001, KB010, KB012, KB002; KB009 if the day is charged already';
+'Puts the account on another tariff of its currency, from a local date on (NULL: today). Changes of tariff that were '
+'to come after that date are dropped. Services for which the tariff has no price are not billed. '
+'Errors: KB001, KB010, KB012, KB002; KB009 if the day has been charged';
 
 CREATE TABLE kbilling.subscription (
 	account_id bigint NOT NULL REFERENCES account,
@@ -48,21 +55,24 @@ CREATE TABLE kbilling.subscription (
 	CHECK (from_date < to_date)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.subscription', '');
-COMMENT ON TABLE subscription IS 'When a recurring service was on; written by kb_switch_on and kb_switch_off';
+COMMENT ON TABLE subscription IS
+'The days on which recurring services were on; written by kb_switch_on and kb_switch_off';
 COMMENT ON COLUMN subscription.account_id IS 'The account';
 COMMENT ON COLUMN subscription.service IS 'The recurring service';
-COMMENT ON COLUMN subscription.from_date IS 'First day on';
-COMMENT ON COLUMN subscription.to_date IS 'First day off again';
+COMMENT ON COLUMN subscription.from_date IS 'First day on which it is on';
+COMMENT ON COLUMN subscription.to_date IS 'First day on which it is off again';
 COMMENT ON COLUMN subscription.quantity IS 'How many units are on';
 
 CREATE FUNCTION kbilling_internal.kb_put_subscription(account_id bigint, service text, quantity numeric, from_date date) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	SELECT kb_require_open(account_id, from_date),
-		   kb_raise_if(s.kind <> 'recurring' OR s.service = 'base', '22023',
-					   format('service "%s" cannot be switched', s.service),
-					   CASE s.service WHEN 'base' THEN 'The base fee is always due.'
-					   ELSE 'A metered service is billed by its usage.' END)
+	SELECT kb_require_open(account_id, from_date);
+	SELECT CASE
+		WHEN s.kind <> 'recurring' OR s.service = 'base'
+			THEN kb_raise('22023', format('service "%s" cannot be switched', s.service),
+						  CASE s.service WHEN 'base' THEN 'The base fee is always due.'
+						  ELSE 'A metered service is billed by its usage.' END)
+		END
 	FROM service s WHERE s.service = kb_put_subscription.service;
 	DELETE FROM subscription u
 	WHERE u.account_id = kb_put_subscription.account_id AND u.service = kb_put_subscription.service
@@ -77,27 +87,39 @@ BEGIN ATOMIC
 	WHERE a.account_id = kb_put_subscription.account_id;
 END;
 COMMENT ON FUNCTION kb_put_subscription(bigint, text, numeric, date) IS
-'Writes what kb_switch_on and kb_switch_off (quantity 0) have resolved; the account is locked';
+'Writes what kb_switch_on and kb_switch_off (quantity 0) have resolved. The account is locked';
 
 CREATE FUNCTION kbilling.kb_switch_on(account_id bigint, service text, quantity numeric = 1, from_date date = NULL) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('quantity', quantity), kb_lock_account(account_id), kb_require_service(service),
-		   kb_raise_if(NOT (quantity > 0 AND quantity < 'infinity'), '22003', 'quantity must be finite and above zero',
-					   format('It is %s.', quantity), 'Use kb_switch_off to switch a service off.');
+	SELECT kb_require_not_null('quantity', quantity);
+	SELECT kb_lock_account(account_id);
+	SELECT kb_require_service(service);
+	SELECT CASE
+		WHEN NOT (quantity > 0 AND quantity < 'infinity')
+			THEN kb_raise('22003', 'quantity must be finite and above zero', format('It is %s.', quantity),
+						  'Use kb_switch_off to switch a service off.')
+		END;
 	SELECT kb_put_subscription(account_id, service, quantity, coalesce(from_date, kb_today(account_id)));
 	SELECT kb_require_price(t.tariff, service, d.day, quantity)
-	FROM (SELECT coalesce(kb_switch_on.from_date, kb_today($1)) AS day) d
-	JOIN account_tariff t ON t.account_id = $1 AND t.from_date <= d.day AND t.to_date > d.day;
+	FROM account a
+	CROSS JOIN LATERAL (SELECT coalesce(kb_switch_on.from_date, kb_account_date(kb_now(), a.time_zone)) AS day) d
+	CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.day) t
+	WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_switch_on(bigint, text, numeric, date) IS
-'Switches a recurring service on, or changes its quantity, from a local date on (NULL: today), and drops later switches. KB001, KB010; KB012 for an unknown service or one without a price in the account''s tariff; KB009 if the day is charged already; 22003 for a quantity that is not finite and above zero';
+'Switches a recurring service on, or changes its quantity, from a local date on (NULL: today). What was to come for '
+'the service after that date is dropped. '
+'Errors: KB001, KB010; KB012 for an unknown service, or one without a price in the account''s tariff; KB009 if the '
+'day has been charged; 22003 for a quantity that is not finite and above zero';
 
 CREATE FUNCTION kbilling.kb_switch_off(account_id bigint, service text, from_date date = NULL) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_lock_account(account_id), kb_require_service(service);
+	SELECT kb_lock_account(account_id);
+	SELECT kb_require_service(service);
 	SELECT kb_put_subscription(account_id, service, 0, coalesce(from_date, kb_today(account_id)));
 END;
 COMMENT ON FUNCTION kb_switch_off(bigint, text, date) IS
-'Switches a recurring service off from a local date on (NULL: today), which is the first day not charged. KB001, KB010, KB012; KB009 if the day is charged already';
+'Switches a recurring service off from a local date on (NULL: today): the first day that is not charged. '
+'Errors: KB001, KB010, KB012; KB009 if the day has been charged';

@@ -12,15 +12,15 @@ CREATE TYPE kbilling.kb_topup_result AS (
 	stage_after  kb_stage,
 	replayed     boolean
 );
-COMMENT ON TYPE kb_topup_result IS 'What kb_apply_topup did';
+COMMENT ON TYPE kb_topup_result IS 'What kb_apply_topup has done';
 COMMENT ON COLUMN kb_topup_result.entry_seq IS 'The top-up''s entry';
 COMMENT ON COLUMN kb_topup_result.bonus_seq IS 'The bonus''s entry; NULL if it earned none';
-COMMENT ON COLUMN kb_topup_result.credited IS 'The money paid in';
+COMMENT ON COLUMN kb_topup_result.credited IS 'The money that was paid in';
 COMMENT ON COLUMN kb_topup_result.bonus IS 'The bonus on top of it, zero or more';
 COMMENT ON COLUMN kb_topup_result.balance IS 'The balance after both';
-COMMENT ON COLUMN kb_topup_result.stage_before IS 'The stage before it';
-COMMENT ON COLUMN kb_topup_result.stage_after IS 'The stage after it';
-COMMENT ON COLUMN kb_topup_result.replayed IS 'True if the reference had been credited before: nothing was changed';
+COMMENT ON COLUMN kb_topup_result.stage_before IS 'The stage before the top-up';
+COMMENT ON COLUMN kb_topup_result.stage_after IS 'The stage after the top-up';
+COMMENT ON COLUMN kb_topup_result.replayed IS 'True if the reference was credited before; then nothing has changed';
 
 CREATE FUNCTION kbilling.kb_apply_topup(account_id bigint, amount kb_money, method kb_payment_method,
 										reference text, member text = NULL, payment_id bigint = NULL)
@@ -28,4 +28,6 @@ CREATE FUNCTION kbilling.kb_apply_topup(account_id bigint, amount kb_money, meth
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_apply_topup';
 COMMENT ON FUNCTION kb_apply_topup(bigint, kb_money, kb_payment_method, text, text, bigint) IS
-'Credits a confirmed payment and its bonus, once for each reference (T2, T3, T5). KB001, KB010; KB002 for another currency; KB004 if the member is no owner or admin (T1); KB005 for an amount that is not above zero; KB006 if the reference stands for something else';
+'Credits a confirmed payment, and the bonus that it earns, once for each reference (T2, T3, T5). '
+'Errors: KB001, KB010; KB002 for another currency; KB004 if the member is no owner or admin (T1); KB005 for an '
+'amount that is not above zero; KB006 if the reference stands for something else';

@@ -27,27 +27,35 @@ CREATE TABLE kbilling.usage_event (
 	PRIMARY KEY (account_id, service, key, revision)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_event', '');
-COMMENT ON TABLE usage_event IS 'What was used (U1); written by kb_record_usage, kb_record_usage_batch and kb_meter';
+COMMENT ON TABLE usage_event IS 'Usage events (U1); written by kb_record_usage, kb_record_usage_batch and kb_meter';
 COMMENT ON COLUMN usage_event.account_id IS 'The account';
 COMMENT ON COLUMN usage_event.at IS 'When it was used';
-COMMENT ON COLUMN usage_event.recorded_at IS 'When it was recorded, by the machine''s clock, and in which order: of those that come together, a microsecond apart';
+COMMENT ON COLUMN usage_event.recorded_at IS
+'When it was recorded, by the machine''s clock. Events that are recorded together are a microsecond apart, in their '
+'order';
 COMMENT ON COLUMN usage_event.period IS 'The month of its time, by its first day, in the account''s time zone';
-COMMENT ON COLUMN usage_event.revision IS '0; odd: takes the event of the same key back, when its metered row was changed or deleted; even: counts again';
-COMMENT ON COLUMN usage_event.is_level IS 'Whether the service aggregates by max or last, so that corrections look at its events again';
-COMMENT ON COLUMN usage_event.events IS '1; -1 for a correction; of metered rows without a key, how many are taken together';
+COMMENT ON COLUMN usage_event.revision IS
+'0 when the key comes first. An odd number takes the event back, as its metered row was changed or deleted; an even '
+'one counts it again';
+COMMENT ON COLUMN usage_event.is_level IS
+'True if the service aggregates by "max" or "last": then a correction has to look at the events again';
+COMMENT ON COLUMN usage_event.events IS
+'1, or -1 for a correction. For metered rows without a key, how many of them the event stands for';
 COMMENT ON COLUMN usage_event.service IS 'The metered service';
-COMMENT ON COLUMN usage_event.key IS 'Counts once for each account and service (U1); those that begin with "kb:" are of metered rows without a key';
+COMMENT ON COLUMN usage_event.key IS
+'Counts once for each account and service (U1). Keys that begin with "kb:" are those of metered rows without a key';
 COMMENT ON COLUMN usage_event.quantity IS 'Units; below zero for a correction';
-COMMENT ON COLUMN usage_event.value IS 'What is counted once in a month, for the aggregation "unique" (U2)';
-COMMENT ON COLUMN usage_event.metered_table IS 'The table, with its schema, whose row has the key; NULL if it was recorded by a call, or without a key';
-COMMENT ON COLUMN usage_event.properties IS 'Whatever the application says of it';
+COMMENT ON COLUMN usage_event.value IS 'The value that counts once in a month, for the aggregation "unique" (U2)';
+COMMENT ON COLUMN usage_event.metered_table IS
+'The table, with its schema, whose row has the key; NULL if the event was recorded by a call, or has no key';
+COMMENT ON COLUMN usage_event.properties IS 'The application''s own notes on the event';
 
 
 CREATE INDEX usage_level ON usage_event (account_id, service, period) WHERE is_level;
 COMMENT ON INDEX usage_level IS 'Finds the events of a month whose highest or last quantity has been corrected';
 
 CREATE INDEX usage_level_correction ON usage_event (account_id, service, period) WHERE is_level AND events < 0;
-COMMENT ON INDEX usage_level_correction IS 'Tells whether it has';
+COMMENT ON INDEX usage_level_correction IS 'Tells whether a month has such a correction';
 
 
 CREATE TABLE kbilling.usage_total (
@@ -60,30 +68,34 @@ CREATE TABLE kbilling.usage_total (
 	last_at         timestamptz,
 	last_recorded_at timestamptz,
 	service         kb_text NOT NULL,
-	aggregation     text NOT NULL,
+	aggregation     kb_aggregation NOT NULL,
 	quantity        numeric,
 	billed_quantity numeric NOT NULL DEFAULT 0,
 	PRIMARY KEY (account_id, period, service, slot)
 ) WITH (fillfactor = 70);
 SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_total', '');
-COMMENT ON TABLE usage_total IS 'Totals of usage_event by month, in slots (U5)';
+COMMENT ON TABLE usage_total IS 'Totals of kbilling.usage_event by month, in slots (U5)';
 COMMENT ON COLUMN usage_total.account_id IS 'The account';
 COMMENT ON COLUMN usage_total.period IS 'The month of the events'' time, by its first day';
-COMMENT ON COLUMN usage_total.slot IS 'Sessions write to different ones; together they are the total';
-COMMENT ON COLUMN usage_total.settled IS 'Whether all of it is billed';
-COMMENT ON COLUMN usage_total.events IS 'How many events, less corrections';
-COMMENT ON COLUMN usage_total.billed_events IS 'How many of them are billed';
+COMMENT ON COLUMN usage_total.slot IS 'Number of the slot. Sessions write to different ones; the total is their sum';
+COMMENT ON COLUMN usage_total.settled IS 'True if all of it has been billed';
+COMMENT ON COLUMN usage_total.events IS 'How many events there are, less corrections';
+COMMENT ON COLUMN usage_total.billed_events IS 'How many of them have been billed';
 COMMENT ON COLUMN usage_total.last_at IS 'Time of the last event, for the aggregation "last"';
-COMMENT ON COLUMN usage_total.last_recorded_at IS 'When that was recorded: of two at one time, the later recorded is the last';
+COMMENT ON COLUMN usage_total.last_recorded_at IS
+'When that event was recorded: of two events of the same time, the later recorded is the last';
 COMMENT ON COLUMN usage_total.service IS 'The metered service';
 COMMENT ON COLUMN usage_total.aggregation IS 'How the events become the quantity (U2)';
-COMMENT ON COLUMN usage_total.quantity IS 'This slot''s part of the quantity; for "max" and "last" without corrections, and NULL if it has only those';
-COMMENT ON COLUMN usage_total.billed_quantity IS 'The part of it that is billed; for "max" and "last" that of the whole month';
+COMMENT ON COLUMN usage_total.quantity IS
+'This slot''s part of the quantity. For "max" and "last" it leaves corrections out, and is NULL if the slot has '
+'nothing else';
+COMMENT ON COLUMN usage_total.billed_quantity IS
+'The part of the quantity that has been billed; for "max" and "last", that of the whole month';
 
 -- settled changes only with a charge and with what comes after it, so that counting stays a heap-only update.
 
 CREATE INDEX usage_unbilled ON usage_total (account_id, period) WHERE NOT settled;
-COMMENT ON INDEX usage_unbilled IS 'Finds what is to bill among all months';
+COMMENT ON INDEX usage_unbilled IS 'Finds what is still to be billed, of whatever month';
 
 
 CREATE TABLE kbilling.usage_value (
@@ -99,8 +111,10 @@ SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_value', '');
 COMMENT ON TABLE usage_value IS 'The distinct values of a month, for the aggregation "unique" (U2)';
 COMMENT ON COLUMN usage_value.account_id IS 'The account';
 COMMENT ON COLUMN usage_value.period IS 'The month, by its first day';
-COMMENT ON COLUMN usage_value.events IS 'How many events have it, less corrections; it counts while that is above zero';
-COMMENT ON COLUMN usage_value.change IS 'By how much the last statement that wrote it changed the count of values';
+COMMENT ON COLUMN usage_value.events IS
+'How many events have the value, less corrections; it counts while that is above zero';
+COMMENT ON COLUMN usage_value.change IS
+'By how much the statement that wrote the row last changed the number of values';
 COMMENT ON COLUMN usage_value.service IS 'The metered service';
 COMMENT ON COLUMN usage_value.value IS 'The value';
 
@@ -111,7 +125,9 @@ CREATE TABLE kbilling.skipped_month (
 	PRIMARY KEY (account_id, period)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.skipped_month', '');
-COMMENT ON TABLE skipped_month IS 'Months that ended while an account was deleted: they are never charged, nor is what was used in them, whenever it is recorded or taken back (D5)';
+COMMENT ON TABLE skipped_month IS
+'Months that ended while an account was deleted. They are never charged, nor is their usage, whenever it is recorded '
+'or taken back (D5)';
 COMMENT ON COLUMN skipped_month.account_id IS 'The account';
 COMMENT ON COLUMN skipped_month.period IS 'The month, by its first day';
 
@@ -125,19 +141,21 @@ BEGIN ATOMIC
 	WHERE e.account_id = $1 AND e.service = $2 AND e.key = $3
 	ORDER BY e.revision DESC LIMIT 1;
 END;
-COMMENT ON FUNCTION kb_last_revision(bigint, text, text) IS 'The last that was recorded under a key; no row if nothing was';
+COMMENT ON FUNCTION kb_last_revision(bigint, text, text) IS
+'The last event that was recorded under a key; no row if there is none';
 
 -- What recording calls for each event, and for each total.
 
 -- The aggregations "max" and "last", whose slots do not add up.
 
 -- A correction takes back the event of its quantity at its very time; if there is none, the latest of that quantity.
-CREATE FUNCTION kbilling_internal.kb_level_of_events(account_id bigint, period date, service text, aggregation text)
+CREATE FUNCTION kbilling_internal.kb_level_of_events(account_id bigint, period date, service text, aggregation kb_aggregation)
 	RETURNS TABLE (quantity numeric, at timestamptz, recorded_at timestamptz)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	WITH correction AS MATERIALIZED (
-		SELECT abs(c.quantity) AS quantity, c.at, - sum(c.events) AS events, - sum(sum(c.events)) OVER (PARTITION BY abs(c.quantity)) AS all_events
+		SELECT abs(c.quantity) AS quantity, c.at, - sum(c.events) AS events,
+			   - sum(sum(c.events)) OVER (PARTITION BY abs(c.quantity)) AS all_events
 		FROM usage_event c
 		WHERE c.account_id = $1 AND c.service = $3 AND c.period = $2 AND c.is_level AND c.events < 0
 		GROUP BY abs(c.quantity), c.at
@@ -163,12 +181,14 @@ BEGIN ATOMIC
 	ORDER BY CASE $4 WHEN 'max' THEN l.quantity END DESC, l.at DESC, l.recorded_at DESC
 	LIMIT 1;
 END;
-COMMENT ON FUNCTION kb_level_of_events(bigint, date, text, text) IS
-'The month''s quantity of a service that aggregates by max or last, from its events, less those that are taken back; no row if none is left';
+COMMENT ON FUNCTION kb_level_of_events(bigint, date, text, kb_aggregation) IS
+'A month''s quantity of a service that aggregates by "max" or "last", from its events without those that were taken '
+'back; no row if none is left';
 
 -- What slots hold does not know of corrections: where there are any, the events are looked at again.  So no session needs to wait for
 -- another's, and none overlooks it.
-CREATE FUNCTION kbilling_internal.kb_usage_level(account_id bigint, period date, service text, aggregation text) RETURNS numeric
+CREATE FUNCTION kbilling_internal.kb_usage_level(account_id bigint, period date, service text, aggregation kb_aggregation)
+	RETURNS numeric
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT coalesce(CASE
@@ -182,8 +202,8 @@ BEGIN ATOMIC
 			  ORDER BY t.last_at DESC, t.last_recorded_at DESC LIMIT 1)
 		END, 0);
 END;
-COMMENT ON FUNCTION kb_usage_level(bigint, date, text, text) IS
-'The month''s quantity of a service that aggregates by max or last; zero if there is none';
+COMMENT ON FUNCTION kb_usage_level(bigint, date, text, kb_aggregation) IS
+'A month''s quantity of a service that aggregates by "max" or "last"; zero if there is none';
 
 -- from_period and to_period are the first and the last month to look at.  What was all taken back was not used, and what comes late
 -- without adding anything to a highest, last or distinct quantity is no usage either.
@@ -191,7 +211,8 @@ CREATE FUNCTION kbilling_internal.kb_unbilled_usage(account_id bigint, from_peri
 	RETURNS TABLE (period date, service text, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-	SELECT u.period, u.service, u.quantity - u.billed_quantity, (u.events - u.billed_events)::bigint, u.billed_quantity, u.billed_events::bigint
+	SELECT u.period, u.service, u.quantity - u.billed_quantity, (u.events - u.billed_events)::bigint,
+		   u.billed_quantity, u.billed_events::bigint
 	FROM (SELECT t.period, t.service, t.aggregation, sum(t.events) AS events, sum(t.billed_events) AS billed_events,
 				 CASE WHEN t.aggregation IN ('max', 'last') THEN kb_usage_level($1, t.period, t.service, t.aggregation)
 					 ELSE sum(t.quantity) END AS quantity,
@@ -208,7 +229,8 @@ BEGIN ATOMIC
 	WHERE u.quantity <> u.billed_quantity OR u.events <> u.billed_events AND (u.period = $3 OR u.aggregation = 'sum');
 END;
 COMMENT ON FUNCTION kb_unbilled_usage(bigint, date, date) IS
-'What an account used in the months and has not been billed for, by month and service, and what it has been billed for';
+'What an account has used in the months and has not been billed for, by month and service, with what it has been '
+'billed for';
 
 -- The pace is that of the running month and the one before, together; a highest, last or distinct count stays as it is, or was in the
 -- month before if there is none yet.
@@ -228,7 +250,8 @@ BEGIN ATOMIC
 		SELECT u.service, u.aggregation IN ('sum', 'count') AS adds_up, sum(u.quantity) AS quantity, sum(u.events) AS events,
 			   coalesce(max(u.quantity) FILTER (WHERE u.is_running), 0) AS so_far,
 			   (array_agg(u.quantity ORDER BY u.is_running DESC))[1] AS level,
-			   coalesce(max(u.events) FILTER (WHERE u.is_running), 0) AS events_so_far, (array_agg(u.events ORDER BY u.is_running DESC))[1] AS level_events
+			   coalesce(max(u.events) FILTER (WHERE u.is_running), 0) AS events_so_far,
+			   (array_agg(u.events ORDER BY u.is_running DESC))[1] AS level_events
 		FROM used u GROUP BY u.service, u.aggregation
 	), ahead AS (
 		SELECT $4 - greatest(m.before, kb_account_date(a.created_at, a.time_zone)) + 1 AS days_past,
@@ -248,7 +271,7 @@ BEGIN ATOMIC
 	GROUP BY u.period, u.service;
 END;
 COMMENT ON FUNCTION kb_paced_usage(bigint, date, date, date) IS
-'As kb_unbilled_usage, with what to_period adds to it if usage goes on as it does today';
+'The same as kb_unbilled_usage, with what "to_period" adds to it if usage goes on as it does today';
 
 CREATE FUNCTION kbilling.kb_record_usage(account_id bigint, service text, quantity numeric, key text,
 										 at timestamptz = NULL, properties jsonb = NULL)
@@ -256,4 +279,8 @@ CREATE FUNCTION kbilling.kb_record_usage(account_id bigint, service text, quanti
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_record_usage';
 COMMENT ON FUNCTION kb_record_usage(bigint, text, numeric, text, timestamptz, jsonb) IS
-'Records usage of a metered service, at a moment (NULL: now); true if it counts, false if the account has the key for the service already (U1). A quantity below zero takes back what was recorded, of the month of its time. KB001, KB010; KB012 for an unknown service or one without a price; 22003 for a quantity that is not finite or too large; 22008 for more than an hour ahead or before the account''s first day; 22023 for a service that is not metered, or a wrong key';
+'Records usage of a metered service, at a moment (NULL: now). True if it counts, false if the account has had the '
+'key for the service before (U1). A quantity below zero takes usage back, from the month of the moment. '
+'Errors: KB001, KB010; KB012 for an unknown service, or one without a price; 22003 for a quantity that is not '
+'finite, or too large; 22008 for a moment more than an hour ahead, or before the account''s first day; 22023 for a '
+'service that is not metered, or a key that makes no sense';

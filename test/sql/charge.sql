@@ -460,8 +460,8 @@ CREATE TEMP TABLE billed AS
 			kb_unbilled_usage(a.account_id, '-infinity', 'infinity') AS u) AS l
 	GROUP BY 1, 2, 3;
 INSERT INTO used
-	SELECT t.account_id, t.period, t.service, coalesce(kb_usage_level(t.account_id, t.period, t.service, t.service), 0)
-	FROM usage_total AS t WHERE t.service IN ('max', 'last') GROUP BY 1, 2, 3;
+	SELECT t.account_id, t.period, t.service, coalesce(kb_usage_level(t.account_id, t.period, t.service, t.aggregation), 0)
+	FROM usage_total AS t WHERE t.service IN ('max', 'last') GROUP BY 1, 2, 3, t.aggregation;
 SELECT cmp_ok((SELECT count(*) FROM charge_line WHERE what = 'late usage'), '>', 500::bigint, 'U3: some hundred lines of late usage');
 DELETE FROM used WHERE quantity = 0;
 DELETE FROM billed WHERE quantity = 0;

@@ -111,7 +111,7 @@ RESET ROLE;
 
 -- What kb_grant gives, and docs/reference.md says
 
-\set rights `sed -n '/^## Rights/,/^## Functions/p' docs/reference.md`
+\set rights `sed -n '/^### What kb_grant gives/,/^## /p' docs/reference.md`
 CREATE ROLE kbilling_privilege_app;
 CREATE ROLE kbilling_privilege_support;
 CREATE ROLE kbilling_privilege_operator;

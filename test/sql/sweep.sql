@@ -87,7 +87,7 @@ SELECT is((SELECT array_agg(more ORDER BY n) FROM step WHERE n > 9), '{f}', 'W1:
 SELECT is((SELECT outcome FROM last_run), 'running', 'W3: until it is closed');
 
 CALL kb_sweep();
-SELECT results_eq('SELECT outcome FROM sweep_run ORDER BY run_id DESC LIMIT 2', $$VALUES ('finished'), ('interrupted')$$,
+SELECT results_eq('SELECT outcome FROM sweep_run ORDER BY run_id DESC LIMIT 2', $$VALUES ('finished'::kb_sweep_outcome), ('interrupted')$$,
 	'W1: the next run marks one that was interrupted');
 SELECT throws_ok(format('SELECT kb_sweep_step(%s)', :run), '22023', NULL, 'W1: which cannot go on');
 SELECT throws_ok('SELECT kb_sweep_step(NULL)', '22004', NULL, 'W1: which run?');

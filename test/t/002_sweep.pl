@@ -219,13 +219,19 @@ for my $how ('terminate', 'cancel')
 
 # A lock that is not to be had in time is one account's trouble.
 {
-	my $holder = hold_up('lock_timeout');
+	my $other = $held + 4;
+	my @holders = (hold_up('lock_timeout'), hold_up('lock_timeout', qq{
+		INSERT INTO kbilling.notice (account_id, notice_no, written_at, kind, occasion)
+		SELECT account_id, last_notice_no + 1, now(), 'stage_changed', 'never' FROM kbilling.account WHERE account_id = $other}));
+	my $pid = ask('lock_timeout', q{SELECT l.pid FROM pg_locks l JOIN kbilling.account a ON l.transactionid = a.xmax AND l.granted WHERE a.account_id = } . $held);
 	ask('lock_timeout', 'CALL kbilling.kb_sweep()');
-	is(ask('lock_timeout', 'SELECT account_id, state FROM kbilling.sweep_failure'),
-		"$held|55P03", 'lock_timeout: W3: the account is reported');
+	is(ask('lock_timeout', 'SELECT account_id, state, message FROM kbilling.sweep_failure ORDER BY account_id'),
+		"$held|55P03|account $held was locked by process $pid (holder) for more than 2s\n"
+			. "$other|55P03|something of account $other was locked by another transaction: canceling statement due to lock timeout",
+		'lock_timeout: W3: each account is reported, and what held it up');
 	is(ask('lock_timeout', 'SELECT outcome, periods_charged, accounts_failed FROM kbilling.sweep_run'),
-		'finished|' . ($periods - 2) . '|1', 'lock_timeout: W3: and held up nothing but its own months');
-	finish($holder);
+		'finished|' . ($periods - 4) . '|2', 'lock_timeout: W3: and held up nothing but its own months');
+	finish($_) for @holders;
 	ask('lock_timeout', 'CALL kbilling.kb_sweep()');
 	is(books('lock_timeout'), $right, 'lock_timeout: C4: the next run leads to the same books');
 }

@@ -6,6 +6,10 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+use FindBin;
+use lib $FindBin::RealBin;
+use Busy qw(make_busy contents lasting_contents $go_on);
+
 my $node = PostgreSQL::Test::Cluster->new('dump');
 $node->init;
 $node->start;
@@ -16,101 +20,16 @@ sub ask
 	return $node->safe_psql($database, $query);
 }
 
-# Half a year of a service: two currencies, all stages, every kind of entry, terms
-# of all sorts, sweeps that finished, failed an account and were interrupted; and
-# what a DBA has built on it.
-$node->safe_psql('postgres', 'CREATE DATABASE busy');
-ask('busy', q{
-	CREATE EXTENSION kbilling;
-	SET search_path = kbilling, kbilling_internal, public;
-	SET kbilling.clock = '2025-06-10 09:00+00';
-	INSERT INTO policy (policy, remind_day, restrict_day, block_day, debt_counts_from, metadata)
-		VALUES ('strict', 2, 3, 6, 'posting_date', '{"for": "resellers"}');
-	SELECT kb_create_tariff('start', 'USD', 'Start'), kb_create_tariff('reseller', 'USD', policy => 'strict'),
-		kb_create_tariff('lviv', 'UAH', 'Старт');
-	SELECT kb_create_service('seat', 'recurring', 'seat'), kb_create_service('orders', 'metered', 'order', 'count');
-	SELECT kb_set_price('start', 'base', '19.00'), kb_set_price('start', 'base', '21.00', '2025-08-16'),
-		kb_set_price('start', 'orders', 'graduated 0.10 to 5, 0.05'), kb_set_price('reseller', 'orders', '2.5% + 0.30'),
-		kb_set_price('lviv', 'orders', '1 each'),
-		kb_set_price('start', 'seat', '5.00 each free 1'), kb_set_price('reseller', 'base', '99', prorate => false),
-		kb_set_price('reseller', 'seat', '4'), kb_set_price('lviv', 'base', '800.00'), kb_set_price('lviv', 'seat', '200 per 2 min 250');
-	SELECT kb_set_bonus('start', '100 USD', 10), kb_set_bonus('start', '20 USD', 2.5, to_date => '2025-09-01'),
-		kb_set_bonus('lviv', '1000 UAH', 5);
-	SELECT kb_set_template('charge_posted', 'uk', 'Рахунок за {month}', '{amount}'),
-		kb_set_template('charge_posted', 'en', 'Bill for {month}', '{amount}', 'strict');
-	SELECT kb_create_account('owner', ('{lviv,start,reseller}'::text[])[1 + n % 3], email => 'owner@example.org',
-		time_zone => ('{Europe/Kyiv,Asia/Tokyo}'::text[])[1 + n % 2]) FROM generate_series(1, 120) AS n;
-	SELECT kb_create_account('owner', 'start', 1000, created_at => '2025-01-31 12:00+00');
-	SELECT kb_add_member(account_id, 'anna', 'admin'), kb_add_member(account_id, 'ivan', 'employee') FROM account WHERE account_id % 4 = 0;
-	SELECT kb_apply_topup(account_id, kb_money((account_id * 3)::numeric, currency), 'card', 'pay-1', 'owner') FROM account
-		WHERE account_id % 3 > 0;
-	SELECT kb_apply_topup(3, '2000 UAH', 'bank_transfer', 'pay-1'), kb_apply_topup(1, '100 USD', 'google_pay', 'pay-2');
-	SELECT kb_switch_on(account_id, 'seat', 1 + account_id % 3, '2025-06-21') FROM account WHERE account_id % 5 = 0;
-	SELECT kb_record_usage(account_id, 'orders', 1, 'order-' || n, properties => '{"from": "web"}') FROM account,
-		generate_series(1, 8) n WHERE account_id % 7 = 0;
-	CALL kb_sweep();
-	SET kbilling.clock = '2025-08-20 09:00+00';
-	SELECT kb_set_tariff(account_id, 'reseller', '2025-07-11') FROM account WHERE tariff = 'start' AND account_id % 10 = 1;
-	SELECT kb_set_tariff(1000, 'reseller', '2025-12-01');
-	SELECT kb_switch_off(account_id, 'seat', '2025-08-02') FROM account WHERE account_id % 10 = 0;
-});
-# A charge that is too large for a kb_money is passed over.
-ask('busy', q{
-	SET search_path = kbilling, kbilling_internal; SET kbilling.clock = '2025-08-20 10:00+00';
-	SELECT kb_switch_on(16, 'seat', 1e13, '2025-07-21'), kb_adjust(16, '-80000000000000 USD', 'deep-1', 'so deep that no charge fits');
-	CALL kb_sweep();
-	SELECT kb_switch_off(16, 'seat', '2025-07-21'), kb_adjust(16, '80000000000000 USD', 'deep-2', 'undone'),
-		kb_adjust(2, '-0.01 USD', 'cent-1', 'a cent too much');
-	SELECT kb_refund(94, '10 USD', 'back-1', 'asked for'), kb_chargeback(5, 'pay-1', 'lost-1'), kb_write_off(12, 'gone', 'nobody answers');
-	SELECT kb_reverse(7, seq, 'wrong-1', 'wrong month') FROM entry WHERE account_id = 7 AND kind = 'charge' AND period = '2025-06-01';
-	SELECT kb_record_usage(account_id, 'orders', 1, 'late-order', '2025-06-12 09:00+00'),
-		kb_record_usage(account_id, 'orders', -1, 'cancelled') FROM account WHERE account_id % 14 = 0;
-	SELECT kb_defer(9, '2025-08-31', 'support', 'holiday'), kb_defer(9, '2025-09-15', 'support', 'longer'),
-		kb_defer(24, '2025-08-20', 'support', 'today');
-	SET kbilling.clock = '2025-09-01 12:00+00';
-	SELECT kb_sweep_begin();
-	SELECT kb_sweep_step(3, 50), kb_sweep_step(3, 50);
-});
-ask('busy', q{
-	CREATE ROLE teller;
-	GRANT EXECUTE ON FUNCTION kbilling.kb_apply_topup TO teller;
-	GRANT SELECT ON kbilling.account TO teller;
-	CREATE TABLE public.shop (account_id bigint PRIMARY KEY REFERENCES kbilling.account, fee kbilling.kb_money, price kbilling.kb_price);
-	INSERT INTO public.shop SELECT account_id, balance, '0.10 each min 1.00' FROM kbilling.account;
-	CREATE INDEX ON public.shop (fee);
-	CREATE TABLE public.sale (account_id bigint, sale_no bigint PRIMARY KEY);
-	CREATE TRIGGER meter AFTER INSERT ON public.sale REFERENCING NEW TABLE AS added
-		FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('orders', 'account_id', '', 'sale_no');
-	INSERT INTO public.sale SELECT 1 + n % 120, n FROM generate_series(1, 500) n;
-	SELECT kbilling.kb_register_purge('public.sale', 'account_id');
-	CREATE VIEW public.debtors AS SELECT account_id, stage, amount_due FROM kbilling.account_status WHERE stage <> 'ok';
-});
+make_busy($node);
 is(ask('busy', q{
 	SELECT count(DISTINCT kind), count(DISTINCT kbilling.kb_currency(amount)) FROM kbilling.entry;
-	SELECT string_agg(DISTINCT outcome, ',' ORDER BY outcome), sum(accounts_failed) FROM kbilling.sweep_run;
+	SELECT string_agg(DISTINCT outcome::text, ',' ORDER BY outcome::text), sum(accounts_failed) FROM kbilling.sweep_run;
 	SELECT count(*) > 0 FROM kbilling.tariff_history;
-	SELECT (SELECT count(*) FROM kbilling.closure_step) > 20, (SELECT count(DISTINCT kind) FROM kbilling.notice) > 3,
-		(SELECT count(*) FROM kbilling.purge_order WHERE "table" IS NOT NULL);
+	SELECT (SELECT count(*) FROM kbilling.closure_step) > 20, (SELECT count(DISTINCT kind) FROM kbilling.notice) > 3, (SELECT count(*) FROM kbilling.purge_order WHERE "table" IS NOT NULL);
 	SET kbilling.clock = '2025-09-05 12:00+00';
 	SELECT string_agg(DISTINCT stage::text, ',' ORDER BY stage::text) FROM kbilling.account_status}),
 	"8|2\nfinished,running|1\nt\nt|t|1\nblocked,grace,ok,remind,restrict", 'the database has been busy')
 	or diag(ask('busy', 'SELECT * FROM kbilling.sweep_failure'));
-
-# Everything in every table and sequence of the extension, as text.
-sub contents
-{
-	my ($database) = @_;
-	my %contents;
-	for my $name (split /\n/, ask($database, q{
-		SELECT c.oid::regclass FROM pg_class c
-		WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'S')}))
-	{
-		my $columns = $name =~ /_seq$/ ? 'last_value, is_called' : '*';
-		$contents{$name} = ask($database,
-			"SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM (SELECT $columns FROM $name) t");
-	}
-	return \%contents;
-}
 
 # A dump as text, less the key that newer versions of pg_dump draw for each.
 sub dump_text
@@ -121,11 +40,10 @@ sub dump_text
 	return join "\n", grep { !/^\\(un)?restrict / } split /\n/, $stdout;
 }
 
-my $before = contents('busy');
+my $before = contents($node, 'busy');
 cmp_ok(scalar keys %$before, '>=', 14, 'all tables and sequences are looked at');
 is(ask('busy', q{SELECT string_agg(c.oid::regclass::text, ',') FROM pg_class c
-	WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'S')
-		AND NOT c.oid = ANY
+	WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'S') AND NOT c.oid = ANY
 		((SELECT extconfig FROM pg_extension WHERE extname = 'kbilling')::oid[])}), '', 'and pg_dump is told of all of them');
 is(ask('busy', 'SELECT * FROM kbilling.kb_check()'), '', 'the books are right');
 
@@ -133,56 +51,34 @@ my $file = $node->basedir . '/busy';
 my $text = dump_text('busy');
 $node->safe_psql('postgres', "CREATE DATABASE $_") for qw(plain custom);
 append_to_file("$file.sql", $text);
-$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('plain'), '-f', "$file.sql" ],
-	'a plain dump is restored by psql');
+$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('plain'), '-f', "$file.sql" ], 'a plain dump is restored by psql');
 $node->command_ok([ 'pg_dump', '-Fc', '-f', "$file.dump", $node->connstr('busy') ], 'pg_dump -Fc');
 # pg_dump keeps the tables of an extension in the order that their foreign keys
 # need, but does not write down why: --jobs must leave the data section alone.
-$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('custom'), @$_, "$file.dump" ],
-	"a custom dump is restored by pg_restore @$_")
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('custom'), @$_, "$file.dump" ], "a custom dump is restored by pg_restore @$_")
 	for [ '--section=pre-data', '--section=data' ], [ '--section=post-data', '--jobs=2' ];
 
-# The same acts in the old database and a new one.
-my $go_on = q{
-	SET kbilling.clock = '2025-09-05 12:00+00';
-	SET search_path = kbilling;
-	CALL kb_sweep();
-	SELECT kb_apply_topup(4, '30 USD', 'card', 'pay-3', 'anna'), kb_apply_topup(4, '12 USD', 'card', 'pay-1', 'owner');
-	SELECT kb_reverse(1000, 1, 'wrong-2', 'after the restore');
-	SELECT kb_create_account('new', 'lviv');
-	SELECT kb_record_usage(7, 'orders', 1, 'order-1'), kb_record_usage(7, 'orders', 1, 'order-9');
-	INSERT INTO public.sale VALUES (7, 501);
-	SELECT * FROM current_usage ORDER BY 1, 2;
-	SELECT run_id, outcome, periods_due, periods_charged FROM sweep_run ORDER BY 1;
-	SELECT * FROM account_status ORDER BY 1;
-	SELECT * FROM trial_balance ORDER BY 1, 2;
-	SELECT * FROM public.debtors ORDER BY 1;
-	SELECT * FROM kb_check()};
 my %went_on;
 
 for my $database ('plain', 'custom')
 {
-	is_deeply(contents($database), $before, "$database: every row of every table is the same");
+	is_deeply(contents($node, $database), $before, "$database: every row of every table is the same");
 	ok(dump_text($database) eq $text, "$database: a second dump is the same as the first");
 	is(ask($database, 'SELECT * FROM kbilling.kb_check()'), '', "$database: the books are right");
 	is(ask($database, q{
 		SELECT count(*) FROM kbilling.policy WHERE policy = 'standard';
 		SELECT count(*) FROM kbilling.service WHERE service = 'base'}), "1\n1", "$database: what is built in is there once");
 	is(ask($database, q{
-		SELECT string_agg(DISTINCT tgenabled::text, '') FROM pg_trigger WHERE NOT tgisinternal
-			AND tgfoid = 'kbilling_internal.kb_refuse_rewrite'::regproc;
+		SELECT string_agg(DISTINCT tgenabled::text, '') FROM pg_trigger WHERE NOT tgisinternal AND tgfoid = 'kbilling_internal.kb_refuse_rewrite'::regproc;
 		SELECT evtenabled FROM pg_event_trigger}), "A\nA", "$database: J1, J7: the guards stand");
 	my (undef, undef, $error) = $node->psql($database, 'SET session_replication_role = replica; UPDATE kbilling.entry SET memo = memo');
 	like($error, qr/UPDATE on kbilling.entry is refused/, "$database: J1: and hold");
 	is(ask($database, q{
 		SELECT string_agg(p.proname || ':' || has_function_privilege('teller', p.oid, 'EXECUTE') || ':'
 			|| has_function_privilege('public', p.oid, 'EXECUTE'), ' ' ORDER BY p.proname)
-		FROM pg_proc p WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace)
-			AND p.proname IN ('kb_apply_topup', 'kb_refund', 'kb_stage')}),
+		FROM pg_proc p WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND p.proname IN ('kb_apply_topup', 'kb_refund', 'kb_stage')}),
 		'kb_apply_topup:true:false kb_refund:false:false kb_stage:true:true', "$database: grants are as they were");
-	is(ask($database, q{SET search_path = kbilling;
-		SELECT count(*) FROM public.shop s JOIN kbilling.account a
-			ON a.account_id = s.account_id AND a.balance = s.fee AND s.price = '0.1 each min 1'::kbilling.kb_price}),
+	is(ask($database, "SET search_path = kbilling; SELECT count(*) FROM public.shop s JOIN kbilling.account a ON a.account_id = s.account_id AND a.balance = s.fee AND s.price = '0.1 each min 1'::kbilling.kb_price"),
 		121, "$database: what refers to accounts, money and prices came along");
 	$went_on{$database} = ask($database, $go_on);
 }
@@ -193,17 +89,7 @@ is($went_on{custom}, $went_on, 'custom: the same');
 like($went_on, qr/^3\|interrupted\|.*\n4\|finished\|/m, 'W3: the run that was under way is interrupted, the next one goes on');
 like($went_on, qr/^121$/m, 'a new account gets the next number');
 
-# A run and an event note the machine's own time, and which slot of a total a
-# session writes to is the server's choice, so that alone differs.
-my ($after, @restored) = map {
-	my $contents = contents($_);
-	delete @$contents{ 'kbilling.sweep_run', 'kbilling.usage_event', 'kbilling.usage_total' };
-	$contents->{'usage, all slots'} = ask($_, q{
-		SELECT account_id, period, service, aggregation, sum(quantity), sum(billed_quantity), sum(events), sum(billed_events),
-			bool_and(settled), max(last_at), max(last_recorded_at)
-		FROM kbilling.usage_total GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3});
-	$contents
-} qw(busy plain custom);
+my ($after, @restored) = map { lasting_contents($node, $_) } qw(busy plain custom);
 is_deeply($restored[0], $after, 'plain: and in the end every row is the same again');
 is_deeply($restored[1], $after, 'custom: the same');
 
