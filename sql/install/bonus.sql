@@ -30,12 +30,13 @@ BEGIN ATOMIC
 	SELECT kb_require_tariff(tariff);
 	SELECT CASE
 		WHEN min_amount < 0 OR percent NOT BETWEEN 0 AND 1000
-			THEN kb_raise('22023', format('a bonus of %s %% from %s makes no sense', percent, min_amount), NULL,
-						  'min_amount is zero or more, percent 0 to 1000.')
+			THEN kb_raise('22023', format('a bonus of %s %% from %s is not possible', percent, min_amount), NULL,
+						  'min_amount must be zero or more, and percent from 0 to 1000.')
 		WHEN from_date >= to_date
 			THEN kb_raise('22008', 'to_date must be after from_date')
 		WHEN t.currency <> kb_currency(min_amount)
-			THEN kb_raise('KB002', format('tariff "%s" is in %s, the bonus tier in %s', t.tariff, t.currency, kb_currency(min_amount)),
+			THEN kb_raise('KB002', format('tariff "%s" is in %s, but the bonus tier is in %s',
+										  t.tariff, t.currency, kb_currency(min_amount)),
 						  'A tariff has one currency.', 'Give min_amount in it.')
 		END
 	FROM tariff t WHERE t.tariff = kb_set_bonus.tariff;

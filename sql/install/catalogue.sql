@@ -148,7 +148,7 @@ BEGIN ATOMIC
 	SELECT kb_require_not_null('price, from_date, prorate', price, from_date, prorate);
 	SELECT kb_require_tariff(tariff);
 	SELECT kb_require_service(service);
-	SELECT CASE WHEN from_date = 'infinity' THEN kb_raise('22008', 'a price must begin some day') END;
+	SELECT CASE WHEN from_date = 'infinity' THEN kb_raise('22008', 'a price cannot begin at infinity') END;
 	-- A price that is beyond a kb_money is refused here, not on the 1st.
 	SELECT kb_require_price_range(price, t.currency) FROM tariff t WHERE t.tariff = kb_set_price.tariff;
 	-- Two that set prices of one tariff take turns.
@@ -176,7 +176,7 @@ BEGIN ATOMIC
 	SELECT CASE
 		WHEN count(kb_rate(p.price, $4, t.currency)) = 0
 			THEN kb_raise('KB012', format('tariff "%s" has no price for service "%s"', $1, $2),
-						  format('It has none on %s, nor later.', to_char($3, 'YYYY-MM-DD')), 'Set one with kb_set_price.')
+						  format('It has none on %s or later.', to_char($3, 'YYYY-MM-DD')), 'Set one with kb_set_price.')
 		END
 	FROM tariff t
 	LEFT JOIN price p ON p.tariff = t.tariff AND p.service = $2 AND p.to_date > $3
