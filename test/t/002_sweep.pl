@@ -223,7 +223,8 @@ for my $how ('terminate', 'cancel')
 	my @holders = (hold_up('lock_timeout'), hold_up('lock_timeout', qq{
 		INSERT INTO kbilling.notice (account_id, notice_no, written_at, kind, occasion)
 		SELECT account_id, last_notice_no + 1, now(), 'stage_changed', 'never' FROM kbilling.account WHERE account_id = $other}));
-	my $pid = ask('lock_timeout', q{SELECT l.pid FROM pg_locks l JOIN kbilling.account a ON l.transactionid = a.xmax AND l.granted WHERE a.account_id = } . $held);
+	my $pid = ask('lock_timeout', q{SELECT l.pid FROM pg_locks l JOIN kbilling.account a
+		ON l.transactionid = a.xmax AND l.granted WHERE a.account_id = } . $held);
 	ask('lock_timeout', 'CALL kbilling.kb_sweep()');
 	is(ask('lock_timeout', 'SELECT account_id, state, message FROM kbilling.sweep_failure ORDER BY account_id'),
 		"$held|55P03|account $held was locked by process $pid (holder) for more than 2s\n"
