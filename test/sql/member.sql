@@ -74,8 +74,8 @@ SELECT is(pg_temp.error_of(call), expected, 'the error of ' || call) FROM (VALUE
 	('SELECT kb_remove_member(1, ''own'')', 'KB004 account 1 must keep an owner | "own" is the only one. | Make another member owner first, with kb_set_role.'),
 	('SELECT kb_set_role(1, ''own'', ''admin'')', 'KB004 account 1 must keep an owner | "own" is the only one. | Make another member owner first, with kb_set_role.'),
 	('SELECT kb_add_member(1, ''adm'', ''owner'')', '23505 "adm" is a member of account 1 already | The role is admin. | Give another role with kb_set_role, another address with kb_set_contact.'),
-	('SELECT kb_remove_member(1, ''x'')', 'KB004 "x" is no member of account 1 | kbilling.member has no such row. | Add the member with kb_add_member.'),
-	('SELECT kb_login(1, ''x'')', 'KB004 "x" is no member of account 1 | kbilling.member has no such row. | Add the member with kb_add_member.'),
+	('SELECT kb_remove_member(1, ''x'')', 'KB004 "x" is not a member of account 1 | kbilling.member has no such row. | Add the member with kb_add_member.'),
+	('SELECT kb_login(1, ''x'')', 'KB004 "x" is not a member of account 1 | kbilling.member has no such row. | Add the member with kb_add_member.'),
 	('SELECT kb_login(404, ''x'')', 'KB001 account 404 does not exist | kbilling.account has no such row. | Create it with kb_create_account.')
 ) AS t (call, expected);
 SELECT is(pg_temp.members(2), 'own owner', 'other accounts are not touched');

@@ -55,7 +55,7 @@ SELECT is((SELECT string_agg(format('%s: %s', account_id, ids), ', ' ORDER BY ac
 	'1: {1,2}, 2: {1,2}, 3: {1,2}, 4: {1,2}, 5: {1,2}, 6: {1,2}', 'T1: numbers run within the account, and what is refused takes none');
 SELECT is((SELECT count(*) FROM entry WHERE kind <> 'adjustment'), 0::bigint, 'T2: what is only begun is not on the balance');
 SELECT is(pg_temp.error_of(call), expected, 'T1: ' || call) FROM (VALUES
-	('SELECT kb_begin_topup(5, ''emp'', ''10 USD'', ''card'')', 'KB004 member "emp" may not top up account 5 | Only an owner or admin of the account tops up (T1). | Have an owner or admin pay. What the provider reports by itself, kb_apply_topup credits without a member.'),
+	('SELECT kb_begin_topup(5, ''emp'', ''10 USD'', ''card'')', 'KB004 member "emp" may not top up account 5 | Only an owner or admin of the account can top it up (T1). | Have an owner or admin pay. What the provider reports by itself, kb_apply_topup credits without a member.'),
 	('SELECT kb_begin_topup(404, ''own'', ''10 USD'', ''card'')', 'KB001 account 404 does not exist | kbilling.account has no such row. | Create it with kb_create_account.'),
 	('SELECT kb_begin_topup(1, ''own'', ''0 USD'', ''card'')', 'KB005 a top-up must be above zero | The amount is 0.00 USD. | Use kb_refund to pay money back.')
 ) AS t (call, expected);
