@@ -101,7 +101,7 @@ refuse_access(int64 account_id, const Actor *actor, const Decision *decision)
 				(errcode(ERRCODE_KB_ACCESS_DENIED),
 				 errmsg("%s account %lld", who, (long long) account_id),
 				 errdetail("The account is deleted (D5)."),
-				 errhint("Support can restore a deleted account for some days.")));
+				 errhint(RESTORE_HINT)));
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_ACCESS_DENIED),
 			 errmsg("%s account %lld", who, (long long) account_id),

@@ -141,7 +141,7 @@ lock_table(const SPITupleTable *tables, uint64 row)
 						quote_qualified_identifier(schema, name),
 						quote_identifier(text_of(tables, row, TABLE_ACCOUNT_COLUMN))),
 				 errdetail("No account is purged while rows of it might be left behind (D6)."),
-				 errhint("Take it back with kb_unregister_purge, and register the table by its new name, if it has one.")));
+				 errhint("Take the table off the list with kb_unregister_purge, and register it by its new name, if it has one.")));
 	return owner;
 }
 
@@ -176,7 +176,7 @@ refuse_rows(const char *rows, Datum account_ids)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("rows are left in a table that is registered for the purge"),
 				 errdetail("They are rows of %s. A trigger or rule has kept them, or put them there again.", rows),
-				 errhint("Let the table's rows be deleted, or take it back with kb_unregister_purge.")));
+				 errhint("Let the table's rows be deleted, or take the table off the list with kb_unregister_purge.")));
 }
 
 /*

@@ -502,7 +502,9 @@ kb_sweep(PG_FUNCTION_ARGS)
 				 errhint("CALL it on its own, from a session in autocommit mode.")));
 	if (RecoveryInProgress())
 	{
-		ereport(NOTICE, (errmsg("a standby has nothing to sweep")));
+		ereport(NOTICE,
+				(errmsg("the sweep does not run on a standby"),
+				 errdetail("It runs on the primary.")));
 		PG_RETURN_VOID();
 	}
 	if (LockAcquire(&lock, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)

@@ -156,7 +156,8 @@ kb_apply_topup(PG_FUNCTION_ARGS)
 	if (seq == 0)
 		seq = replay_topup(&account, &posting, &row);
 	else if (!PG_ARGISNULL(ARG_MEMBER))
-		member_require_payer(account.account_id, posting.member);
+		member_require_payer(account.account_id, posting.member,
+							 "Leave member out for a payment that the provider reports by itself.");
 	if (has_payment)
 		payment_settle(&account, PG_GETARG_INT64(ARG_PAYMENT_ID), seq);
 

@@ -30,7 +30,7 @@ BEGIN ATOMIC
 	SELECT kb_require_tariff(tariff);
 	SELECT CASE
 		WHEN min_amount < 0 OR percent NOT BETWEEN 0 AND 1000
-			THEN kb_raise('22023', format('a bonus of %s %% from %s makes no sense', percent, min_amount), NULL,
+			THEN kb_raise('22023', format('a bonus of %s %% from %s is out of range', percent, min_amount), NULL,
 						  'min_amount is zero or more, percent 0 to 1000.')
 		WHEN from_date >= to_date
 			THEN kb_raise('22008', 'to_date must be after from_date')

@@ -229,7 +229,7 @@ BEGIN ATOMIC
 						THEN format('It was created %s days ago, and must be older than %s days.',
 									t.today - t.created_on, t.min_age_days) END,
 					CASE WHEN t.today - t.active_on < t.inactive_days
-						THEN format('It was in use %s days ago, and must be idle for %s days.', t.today - t.active_on, t.inactive_days) END,
+						THEN format('It was last used %s days ago, and must be idle for %s days.', t.today - t.active_on, t.inactive_days) END,
 					CASE WHEN a.balance > 0
 						THEN format('Its balance is %s, and must be zero or less.', a.balance) END),
 				CASE WHEN t.may_close_on > t.today
