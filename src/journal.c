@@ -80,7 +80,7 @@ enum
 	LOCK_TARIFF_FROM, LOCK_IS_DELETED, LOCK_IS_CLOSING, LOCK_LAST_NOTICE_NO
 };
 
-/* Nothing is posted to a deleted account (KB010) */
+/* D5: nothing is posted to a deleted account (KB010) */
 static void
 refuse_deleted(int64 account_id)
 {
@@ -201,7 +201,7 @@ stage_days(LockedAccount *account)
 	return &account->stage_days;
 }
 
-/* The stage at the moment of the posting; debt_since is missing if there is no debt */
+/* The stage at the moment of the posting; debt_since is that of its debt, if any */
 static Stage
 stage_of(LockedAccount *account, OptionalDate debt_since)
 {
@@ -475,7 +475,7 @@ journal_post(LockedAccount *account, const Posting *postings, int n)
 	return true;
 }
 
-/* The member may differ: the provider's webhook does not know who paid. */
+/* The member does not count as content: the provider's webhook does not know who paid. */
 static SavedPlan replay_plan = {
 	.sql = "SELECT e.seq, e.kind = $3::kb_entry_kind AND e.amount = $4"
 	"       AND e.method IS NOT DISTINCT FROM $5::kb_payment_method"

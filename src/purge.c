@@ -2,9 +2,9 @@
  * purge.c
  *		The purge of deleted accounts: the application's rows, then kbilling's own.
  *
- * Rows of registered tables are deleted in the way in which PostgreSQL maintains a
- * table: with the rights of its owner, in a restricted operation, and with settings
- * that end with it, so that a trigger on the table gains nothing.
+ * Rows of registered tables are deleted as PostgreSQL does maintenance: with the
+ * rights of the table's owner, in a restricted operation, and with settings that end
+ * with it, so that a trigger on the table gains nothing.
  */
 #include "postgres.h"
 
@@ -53,7 +53,7 @@ static SavedPlan mark_plan = {
 };
 
 static SavedPlan tables_plan = {
-	.sql = "SELECT o.schema_name::text, o.table_name::text, o.account_column::text, o.\"table\" IS NOT NULL"
+	.sql = "SELECT o.schema_name::text, o.table_name::text, o.account_column::text, o.relation IS NOT NULL"
 	"  FROM purge_order o ORDER BY o.position"
 };
 
@@ -87,8 +87,8 @@ text_of(const SPITupleTable *table, uint64 row, int column)
 }
 
 /*
- * Delete rows.  An error that a trigger raises is put down to the account, even if it
- * claims to be the server's, which would end the sweep.
+ * Delete rows.  An error of a trigger fails only its account, even if it claims to be an
+ * error of the server, which would end the sweep.
  */
 static void
 delete_rows(const char *rows, Datum account_ids)
@@ -115,7 +115,7 @@ delete_rows(const char *rows, Datum account_ids)
 	PG_END_TRY();
 }
 
-/* Lock a registered table, and return its owner; looked up anew, as triggers on other tables may have replaced it */
+/* Lock a registered table, and return its owner; looked up now: a trigger on another table may have replaced it */
 static Oid
 lock_table(const SPITupleTable *tables, uint64 row)
 {
@@ -186,7 +186,7 @@ refuse_rows(const char *rows, Datum account_ids)
 static void
 empty_tables(const SPITupleTable *tables, uint64 n, ArrayType *account_ids)
 {
-	/* nothing is deferred to the commit, which runs with other rights */
+	/* nothing is deferred to the commit, when other rights apply */
 	if (n > 0 && SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not set constraints");
 	deconstruct_array(account_ids, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &emptied, NULL, &num_emptied);

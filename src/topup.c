@@ -107,6 +107,7 @@ post_topup(LockedAccount *account, const Posting *topup, Row *row)
 	row_set_enum(row, TOPUP_STAGE_BEFORE, stage_label(stage_before));
 	row_set_enum(row, TOPUP_STAGE_AFTER, stage_label(journal_stage(account)));
 	row_set(row, TOPUP_REPLAYED, BoolGetDatum(false));
+	/* D4 */
 	if (account->is_closing && money_minor(account->balance) > 0)
 		closure_cancel_for_topup(account, topup->member);
 	return seq;

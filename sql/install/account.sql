@@ -132,7 +132,7 @@ COMMENT ON TABLE activity IS
 'When an account was last used (D1, D7). An account without a row has had no login; its creation counts instead';
 COMMENT ON COLUMN activity.account_id IS 'The account';
 COMMENT ON COLUMN activity.active_at IS
-'The last login. It is written at most once an hour, so that it may be up to an hour too early';
+'The last activity (D1). Logins are noted at most once an hour, so it may be up to an hour too early';
 
 CREATE FUNCTION kbilling_internal.kb_no_account(account_id bigint, like_type anyelement) RETURNS anyelement
 	LANGUAGE c STABLE PARALLEL SAFE
@@ -237,7 +237,7 @@ BEGIN ATOMIC
 	FROM account a WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_require_open(bigint, date) IS
-'Raises KB009 if the day is in a period that has been charged, 22008 if it is infinite';
+'Raises KB009 if the day is in a period that has been charged, or before the first day (C4), 22008 if it is infinite';
 
 CREATE FUNCTION kbilling_internal.kb_today(account_id bigint) RETURNS date
 	LANGUAGE sql STABLE PARALLEL SAFE

@@ -19,7 +19,7 @@ COMMENT ON COLUMN bonus_tier.min_amount IS
 COMMENT ON COLUMN bonus_tier.from_date IS 'First day on which the tier holds';
 COMMENT ON COLUMN bonus_tier.to_date IS 'The day after the last on which it holds';
 COMMENT ON COLUMN bonus_tier.percent IS
-'How many percent of that part are the bonus, from 0 to 1000. At 0, a top-up that reaches the tier earns none';
+'The bonus, in percent of that part, from 0 to 1000. At 0, a top-up that reaches the tier earns none';
 
 CREATE FUNCTION kbilling.kb_set_bonus(tariff text, min_amount kb_money, percent numeric,
 									  from_date date = '-infinity', to_date date = 'infinity')
