@@ -44,7 +44,7 @@ CREATE FUNCTION kbilling.kb_defer(account_id bigint, until date, granted_by text
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_require_not_null('until, granted_by, reason', until, granted_by, reason);
-	SELECT CASE WHEN granted_by = '' OR reason = '' THEN kb_raise('22023', 'a deferral says who granted it, and why') END;
+	SELECT CASE WHEN granted_by = '' OR reason = '' THEN kb_raise('22023', 'granted_by and reason must not be empty') END;
 	SELECT kb_lock_account(account_id);
 	SELECT CASE
 		WHEN NOT isfinite(until)

@@ -69,7 +69,7 @@ BEGIN ATOMIC
 	SELECT kb_require_open(account_id, from_date);
 	SELECT CASE
 		WHEN s.kind <> 'recurring' OR s.service = 'base'
-			THEN kb_raise('22023', format('service "%s" cannot be switched', s.service),
+			THEN kb_raise('22023', format('service "%s" cannot be switched on or off', s.service),
 						  CASE s.service WHEN 'base' THEN 'The base fee is always due.'
 						  ELSE 'A metered service is billed by its usage.' END)
 		END
