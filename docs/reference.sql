@@ -140,8 +140,8 @@ SELECT '# Reference
 
 Everything here is in the schema `kbilling`. The page is made from the comments in the catalog, which psql shows too:
 `\df+ kbilling.*`, `\dT+ kbilling.*`, `\d+ kbilling.account`. A letter with a number, such as [T5](rules.md#T5), is a
-[rule](rules.md); a code such as KB001 is the SQLSTATE of an [error](#errors). An argument that is named with `=` can be left out.
-What all this is made of is in the schema `kbilling_internal`, which is not to be called; [architecture.md](architecture.md) is the way in.
+[rule](rules.md); a code such as KB001 is the SQLSTATE of an [error](#errors). An argument that is shown with `=` can be left out.
+What all this is made of is in the schema `kbilling_internal`, which is not to be called; [architecture.md](architecture.md) introduces it.
 
 | subject | functions | types, operators, tables and views |
 | --- | --- | --- |
@@ -180,9 +180,13 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 | 22003 | beyond ±(2^53 − 1) minor units; NaN; infinity; a fact of a notice that has more than 64 digits |
 | 22004 | null where a value is needed |
 | 22008 | an infinite date, or one in the future or past where there must be none |
+| 22012 | an amount is divided by zero |
 | 22023 | a value that makes no sense there |
 | 22P02 | a text that is not a `kb_money`, or not a `kb_price` |
+| 22P05 | a notice''s text has a character that the database''s encoding does not have |
+| 25001 | `kb_sweep` is called inside a transaction block |
 | 39P01 | `kb_meter` is attached to a table in a way in which it does not work |
+| 42501 | a right that the caller does not have; or the sweep''s job in pg_cron is another role''s |
 | 42809 | what is to be registered for the purge is not a table of an application |
 | 42P01 | a table that is registered for the purge is gone |
 | 42703, 42804 | a column named in a trigger''s arguments, or to `kb_register_purge`, is not there, or of a type that does not fit |

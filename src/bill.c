@@ -206,7 +206,7 @@ rate_total(const Bill *bill, const BillPart *part, Numeric quantity, int64 event
 }
 
 /*
- * What usage costs: all usage of its month, less what was billed of it before.  So
+ * U3: what usage costs: all usage of its month, less what was billed of it before.  So
  * tiers, free units and bounds are those of the whole month, whether usage comes in
  * time or late, and what is taken back is given back.
  */

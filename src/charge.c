@@ -19,7 +19,8 @@
 
 /*
  * What journal_post does for one account, for a set of accounts: the functions of
- * posting.h have the rules.  All is computed from the columns of the row that is
+ * posting.h name the rules they follow.  A period is charged once, whoever comes first
+ * (C4): the update looks at charged_through again.  All is computed from the columns of the row that is
  * updated: if another transaction has changed them meanwhile, it is computed again
  * from the new ones, whereas what kb_charges has read stays as it was.  OFFSET 0 keeps
  * each value from being computed wherever it is used.
@@ -51,12 +52,13 @@ static SavedPlan post_plan = {
 	"                     effective_on, posted_at, key, period, lines, hash)"
 	"  SELECT account_id, last_seq, 'charge', - total, balance, unspent_bonus, debt_since,"
 	"         effective_on, $2, key, period, lines, last_hash"
+	/* C8 */
 	"    FROM posted WHERE entries = 1"
 	"), notified AS ("
 	"  INSERT INTO notice (account_id, notice_no, written_at, due_at, kind, occasion, stage)"
 	"  SELECT account_id, last_notice_no, $2, $2, 'charge_posted', last_seq::text, stage FROM posted WHERE entries = 1"
 	"), settled AS ("
-	/* what the bill has read is billed; what was added to a total meanwhile is left for the next bill */
+	/* U3: what the bill has read is billed; what was added to a total meanwhile is left for the next bill */
 	"  UPDATE usage_total t"
 	"     SET billed_quantity = CASE WHEN s.aggregation IN ('max', 'last')"
 	"             THEN kb_usage_level(s.account_id, s.period, s.service, s.aggregation) ELSE s.quantity END,"

@@ -301,13 +301,14 @@ make_reversal(const LockedAccount *account, int64 entry_seq, Posting *posting)
 	if (plan_execute(&reversed_plan, values, NULL, false) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("account %lld has no entry %lld", (long long) account->account_id, (long long) entry_seq)));
+				 errmsg("account %lld has no entry %lld", (long long) account->account_id, (long long) entry_seq),
+				 errhint("Take seq from kbilling.payment_history.")));
 	if (plan_bool(REVERSED_IS_REVERSAL))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("entry %lld of account %lld is a reversal itself",
 						(long long) entry_seq, (long long) account->account_id),
-				 errhint("Use kb_adjust to correct it.")));
+				 errhint("Put a wrong reversal right with kb_adjust.")));
 	posting->kind = "reversal";
 	posting->ref_seq = entry_seq;
 	posting->amount = plan_money(REVERSED_AMOUNT);

@@ -19,7 +19,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-/* U4: clocks may differ by so much */
+/* U4: no clock is off by more */
 #define MAX_AHEAD		USECS_PER_HOUR
 
 /* So that a line can be read */
@@ -33,9 +33,9 @@ enum
 	ARG_CREATED_AT, ARG_TIME_ZONE, ARG_DELETED, ARG_KIND, ARG_LACKS_VALUE
 };
 
-/* Say which event is wrong; callers of the SQL function may pass any source */
-static int
-errdetail_event(FunctionCallInfo fcinfo)
+/* Which event is wrong, as a sentence; NULL if there is nothing to tell.  Callers of the SQL function may pass any source. */
+static char *
+event_sentence(FunctionCallInfo fcinfo)
 {
 	char	   *source = PG_ARGISNULL(ARG_SOURCE) ? "" : arg_cstring(fcinfo, ARG_SOURCE);
 	char	   *key = arg_cstring(fcinfo, ARG_KEY);
@@ -43,12 +43,21 @@ errdetail_event(FunctionCallInfo fcinfo)
 	long long	n = PG_GETARG_INT64(ARG_N);
 
 	if (strcmp(source, SOURCE_BATCH) == 0)
-		return errdetail("It is event %lld of the batch%s.", n, with_key);
+		return psprintf("It is event %lld of the batch%s.", n, with_key);
 	if (strcmp(source, SOURCE_ROWS) == 0)
-		return errdetail("It is a row of a metered table%s.", with_key);
+		return psprintf("It is a row of a metered table%s.", with_key);
 	if (strcmp(source, SOURCE_TOGETHER) == 0)
-		return errdetail("Rows of a metered table without keys are counted together.");
-	return key ? errdetail("The event has the key \"%s\".", card_hidden(key)) : 0;
+		return pstrdup("Rows of a metered table without keys are counted together.");
+	return key ? psprintf("The event has the key \"%s\".", card_hidden(key)) : NULL;
+}
+
+/* The same as an error's detail */
+static int
+errdetail_event(FunctionCallInfo fcinfo)
+{
+	char	   *sentence = event_sentence(fcinfo);
+
+	return sentence ? errdetail_internal("%s", sentence) : 0;
 }
 
 /* The account must be there, and alive */
@@ -68,7 +77,7 @@ check_event_account(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_KB_ACCOUNT_DELETED),
 				 errmsg("account %lld is deleted", account_id),
 				 errdetail_event(fcinfo),
-				 errhint("Support can restore a deleted account for some days.")));
+				 errhint(RESTORE_HINT)));
 }
 
 /* The service must be a metered one */
@@ -136,19 +145,25 @@ check_ahead(FunctionCallInfo fcinfo)
 				 errhint("Record it once it has been used (U4).")));
 }
 
-/* Usage is of the account's first day, or later */
+/* Usage is not before the account's first day */
 static void
 check_begun(FunctionCallInfo fcinfo, DateADT day, pg_tz *zone)
 {
 	TimestampTz created_at = PG_GETARG_TIMESTAMPTZ(ARG_CREATED_AT);
+	DateADT		first_day;
+	char	   *event;
 
-	if (PG_GETARG_TIMESTAMPTZ(ARG_AT) >= created_at || day >= local_date(created_at, zone))
+	if (PG_GETARG_TIMESTAMPTZ(ARG_AT) >= created_at)
 		return;
+	first_day = local_date(created_at, zone);
+	if (day >= first_day)
+		return;
+	event = event_sentence(fcinfo);
 	ereport(ERROR,
 			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 			 errmsg("account %lld had not begun on %s", (long long) PG_GETARG_INT64(ARG_ACCOUNT_ID),
 					date_to_cstring(day)),
-			 errdetail_event(fcinfo),
+			 errdetail("The account's first day is %s.%s%s", date_to_cstring(first_day), event ? " " : "", event ? event : ""),
 			 errhint("Usage counts from the account's first day on.")));
 }
 
@@ -166,8 +181,8 @@ check_value(FunctionCallInfo fcinfo)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("usage of service \"%s\" lacks the property that is counted", service),
 			 errdetail_event(fcinfo),
-			 errhint("It counts distinct values of the property that is named like the service's unit, or else of the only property: "
-					 "a text, number or boolean of at most %d bytes.", MAX_VALUE_LENGTH)));
+			 errhint("Pass one property, or one named as the service's unit: a text, number or boolean of at most %d bytes.",
+					 MAX_VALUE_LENGTH)));
 }
 
 /*

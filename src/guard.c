@@ -37,7 +37,7 @@
 	"EXECUTE FUNCTION kbilling.kb_guard('account column'); " \
 	"or for each kind of statement AFTER, REFERENCING NEW TABLE AS added or OLD TABLE AS removed (UPDATE: both), FOR EACH STATEMENT."
 
-/* The trigger's arguments; the second, a fixed word, says that a member is needed. */
+/* The trigger's arguments; the second, 'member', says that one is required. */
 enum
 {
 	ARG_ACCOUNT, ARG_MEMBER, MAX_ARGS
@@ -58,7 +58,7 @@ typedef struct Decision
 	OptionalDate debt_since;
 } Decision;
 
-/* A member's access follows from the role (S3).  Without a member it is an employee's, which everyone has. */
+/* A member's access follows from the role (S3); without a member it is an employee's. */
 static SavedPlan decision_plan = {
 	.sql = "SELECT x.access::text, x.access IN ('full', 'full_with_reminder'), s.stage::text,"
 	"       s.state IN ('deleted', 'purged'), s.amount_due, s.debt_since, m.role IS NOT NULL"
@@ -101,7 +101,7 @@ refuse_access(int64 account_id, const Actor *actor, const Decision *decision)
 				(errcode(ERRCODE_KB_ACCESS_DENIED),
 				 errmsg("%s account %lld", who, (long long) account_id),
 				 errdetail("The account is deleted (D5)."),
-				 errhint("Support can restore a deleted account for some days.")));
+				 errhint(RESTORE_HINT)));
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_ACCESS_DENIED),
 			 errmsg("%s account %lld", who, (long long) account_id),
@@ -328,14 +328,14 @@ kb_may_use(PG_FUNCTION_ARGS)
 /* What a statement has found out about the acting member. */
 typedef struct Sight
 {
-	uint64		actor;			/* its number */
-	TimestampTz statement;		/* its start, as PL/pgSQL keeps this longer */
-	CommandId	command;		/* in which it was found out */
-	SubTransactionId subxact;	/* likewise */
-	bool		may_use;
+	uint64		actor;			/* number of the acting member */
+	TimestampTz statement;		/* start of the statement: PL/pgSQL keeps this struct longer */
+	CommandId	command;		/* the command in which it was found out */
+	SubTransactionId subxact;	/* the subtransaction in which it was found out */
+	bool		may_use;		/* what was found out */
 } Sight;
 
-/* kb_can_use(account_id) */
+/* E2: kb_can_use(account_id) */
 PG_FUNCTION_INFO_V1(kb_can_use);
 Datum
 kb_can_use(PG_FUNCTION_ARGS)

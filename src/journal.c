@@ -80,7 +80,7 @@ enum
 	LOCK_TARIFF_FROM, LOCK_IS_DELETED, LOCK_IS_CLOSING, LOCK_LAST_NOTICE_NO
 };
 
-/* Nothing is posted to a deleted account (KB010) */
+/* D5: nothing is posted to a deleted account (KB010) */
 static void
 refuse_deleted(int64 account_id)
 {
@@ -88,7 +88,7 @@ refuse_deleted(int64 account_id)
 			(errcode(ERRCODE_KB_ACCOUNT_DELETED),
 			 errmsg("account %lld is deleted", (long long) account_id),
 			 errdetail("Nothing is posted to a deleted account."),
-			 errhint("Support can restore a deleted account for some days.")));
+			 errhint(RESTORE_HINT)));
 }
 
 /* Copy the hash of the last entry out of the row */
@@ -105,7 +105,7 @@ read_last_hash(LockedAccount *account)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("the last hash of account %lld is damaged", (long long) account->account_id),
-				 errhint("Call kb_verify to see what is wrong in its journal.")));
+				 errhint("kb_verify says what is wrong.")));
 	memcpy(account->last_hash, VARDATA_ANY(hash), PG_SHA256_DIGEST_LENGTH);
 }
 
@@ -201,7 +201,7 @@ stage_days(LockedAccount *account)
 	return &account->stage_days;
 }
 
-/* The stage at the moment of the posting; debt_since is missing if there is no debt */
+/* The stage at the moment of the posting; debt_since is that of its debt, if any */
 static Stage
 stage_of(LockedAccount *account, OptionalDate debt_since)
 {
@@ -238,12 +238,14 @@ journal_key(const text *key, const char *name)
 	if (str[0] == '\0' || strlen(str) > MAX_KEY_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a %s must have 1 to %d bytes", name, MAX_KEY_LENGTH)));
+				 errmsg("%s must have 1 to %d bytes", name, MAX_KEY_LENGTH),
+				 errdetail("It has %zu.", strlen(str))));
 	if (strncmp(str, OWN_KEY_PREFIX, strlen(OWN_KEY_PREFIX)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a %s must not begin with \"%s\"", name, OWN_KEY_PREFIX),
-				 errdetail("Such keys are kbilling's own.")));
+				 errmsg("%s must not begin with \"%s\"", name, OWN_KEY_PREFIX),
+				 errdetail("Such keys are kbilling's own."),
+				 errhint("Choose a %s that begins otherwise.", name)));
 	return str;
 }
 
@@ -473,7 +475,7 @@ journal_post(LockedAccount *account, const Posting *postings, int n)
 	return true;
 }
 
-/* The member may differ: the provider's webhook does not know who paid. */
+/* The member does not count as content: the provider's webhook does not know who paid. */
 static SavedPlan replay_plan = {
 	.sql = "SELECT e.seq, e.kind = $3::kb_entry_kind AND e.amount = $4"
 	"       AND e.method IS NOT DISTINCT FROM $5::kb_payment_method"
@@ -509,31 +511,45 @@ journal_replayed(const LockedAccount *account, const Posting *posting)
 	return plan_int64(REPLAY_SEQ);
 }
 
+/* What to do instead of a rewrite of the table; NULL if there is nothing */
+static const char *
+rewrite_hint(const char *table, bool is_update)
+{
+	if (strcmp(table, "deferral") == 0)
+		return "Call kb_defer again.";
+	if (strcmp(table, "closure_step") == 0)
+		return NULL;
+	return strcmp(table, "entry") == 0 || is_update ? "Put a mistake right with kb_reverse or kb_adjust." :
+		"Close an account with kb_schedule_closure.";
+}
+
 /* Trigger of the journal's tables (J1, J2) */
 PG_FUNCTION_INFO_V1(kb_refuse_rewrite);
 Datum
 kb_refuse_rewrite(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	const char *table;
+	const char *hint;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "kb_refuse_rewrite is a trigger function");
-	if (journal_is_writing && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
-		strcmp(RelationGetRelationName(trigger->tg_relation), "account") == 0)
+	table = RelationGetRelationName(trigger->tg_relation);
+	if (journal_is_writing && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && strcmp(table, "account") == 0)
 	{
 		/* for this statement only, not for one that a trigger runs after it */
 		journal_is_writing = false;
 		return PointerGetDatum(NULL);
 	}
 
+	hint = rewrite_hint(table, TRIGGER_FIRED_BY_UPDATE(trigger->tg_event));
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_JOURNAL_IS_IMMUTABLE),
 			 errmsg("%s on kbilling.%s is refused",
 					TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? "UPDATE" :
-					TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? "DELETE" : "TRUNCATE",
-					RelationGetRelationName(trigger->tg_relation)),
+					TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? "DELETE" : "TRUNCATE", table),
 			 errdetail("What is posted stays as it is, and a balance moves only with an entry (J1, J2)."),
-			 errhint("Put a mistake right with kb_reverse or kb_adjust.")));
+			 hint ? errhint("%s", hint) : 0));
 }
 
 static SavedPlan has_entries_plan = {.sql = "SELECT FROM entry LIMIT 1"};

@@ -67,7 +67,7 @@ static SavedPlan payer_plan = {
 };
 
 void
-member_require_payer(int64 account_id, const char *member)
+member_require_payer(int64 account_id, const char *member, const char *hint)
 {
 	Datum		values[] = {Int64GetDatum(account_id), CStringGetTextDatum(member)};
 
@@ -77,5 +77,5 @@ member_require_payer(int64 account_id, const char *member)
 			(errcode(ERRCODE_KB_ROLE_NOT_ALLOWED),
 			 errmsg("member \"%s\" may not top up account %lld", member, (long long) account_id),
 			 errdetail("Only an owner or admin of the account can top it up (T1)."),
-			 errhint("Have an owner or admin pay. What the provider reports by itself, kb_apply_topup credits without a member.")));
+			 errhint("%s", hint)));
 }

@@ -11,7 +11,7 @@
 /* KB001 if there is no such account, KB004 if it has no such member. */
 extern void member_require(int64 account_id, const char *member);
 
-/* T1: KB004 unless the member is an owner or admin of the account. */
-extern void member_require_payer(int64 account_id, const char *member);
+/* T1: KB004, with the hint, unless the member is an owner or admin of the account. */
+extern void member_require_payer(int64 account_id, const char *member, const char *hint);
 
 #endif

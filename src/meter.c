@@ -3,11 +3,11 @@
  *		kb_meter: rows of an application's table as usage (E3).
  *
  * A statement-level trigger, so that one statement records all rows.  An UPDATE
- * or DELETE takes back what was recorded for the old rows.  With a key column, that
- * is what was recorded under their keys, at the time at which it was used, which a
- * changed row keeps.  A key's revisions are even while it counts, and odd while it
- * is taken back.  Without a key column, it is the rows' quantities, as of now; the
- * rows of a statement are recorded together, as one event for each account.
+ * or DELETE takes back what was recorded for the old rows.  With a key column, by
+ * key and at the time of use, which a changed row keeps; without one, by quantity
+ * and as of now.  A key's revisions are even while it counts, and odd while it is
+ * taken back.  Rows without a key are recorded together, as one event for each
+ * account of a statement.
  */
 #include "postgres.h"
 
@@ -302,7 +302,7 @@ record_result(const Meter *meter, const char *source)
 	events_end(&set);
 }
 
-/* Rows whose usage an UPDATE left as it was are in both sets; these take what is in the first alone */
+/* What an UPDATE left unchanged, for usage, is in both sets: take what is only in the first. */
 static SavedPlan removed_plan[] = PLAN_PAIR(
 	.sql = "SELECT account_id, service, key, revision, at, quantity, events, value FROM old_row"
 	" EXCEPT ALL"
@@ -338,8 +338,8 @@ drop_unchanged(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 /*
  * What is recorded under the rows' keys, with the opposite sign.  A row without an
  * event is older than the trigger.  What was recorded by a call, or for a row of
- * another table, is not this row's; but if that table no longer exists, it has been
- * renamed.  Rows of a deleted account may be deleted.
+ * another table, is not this row's; a table that no longer exists counts as renamed.
+ * Rows of a deleted account may be deleted.
  */
 static SavedPlan take_back_plan[] = PLAN_PAIR(
 	.sql = "SELECT r.account_id, r.service, r.key, e.revision + 1, e.at, - e.quantity, - e.events, e.value"

@@ -360,6 +360,7 @@ money_to_numeric(Money m)
 	return int64_div_fast_to_numeric(money_minor(m), currency_exponent(currency));
 }
 
+/* M4: minor_from_numeric rounds */
 Money
 money_round_numeric(Numeric amount, uint16 currency)
 {

@@ -90,7 +90,7 @@ kb_begin_topup(PG_FUNCTION_ARGS)
 
 	journal_lock(PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time(), &account);
 	journal_check_currency(&account, posting.amount);
-	member_require_payer(account.account_id, posting.member);
+	member_require_payer(account.account_id, posting.member, "Ask an owner or admin of the account to pay.");
 	begin_payment(&account, &posting, &row);
 
 	SPI_finish();
@@ -130,7 +130,8 @@ payment_check(const LockedAccount *account, int64 payment_id, Posting *posting)
 	if (amount != posting->amount || strcmp(method, posting->method) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("payment %lld of account %lld does not match", (long long) payment_id, (long long) account->account_id),
+				 errmsg("what was confirmed is not payment %lld of account %lld", (long long) payment_id,
+						(long long) account->account_id),
 				 errdetail("It was begun as %s by %s, but %s by %s was confirmed.", money_to_cstring(amount), method,
 						   card_hidden(money_to_cstring(posting->amount)), posting->method),
 				 errhint("Leave payment_id out to credit what was paid.")));
@@ -139,7 +140,7 @@ payment_check(const LockedAccount *account, int64 payment_id, Posting *posting)
 				(errcode(ERRCODE_KB_KEY_REUSED),
 				 errmsg("payment %lld of account %lld is settled", (long long) payment_id, (long long) account->account_id),
 				 errdetail("Entry %lld has credited it under another reference.", (long long) plan_int64(PAYMENT_SETTLED_SEQ)),
-				 errhint("A payment is credited once; begin another one for a second.")));
+				 errhint("Leave payment_id out to credit a second payment.")));
 	if (posting->member == NULL)
 		posting->member = plan_cstring(PAYMENT_MEMBER);
 }

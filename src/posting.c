@@ -12,6 +12,7 @@
 #include "utf8.h"
 #include "utils/timestamp.h"
 
+/* T6 */
 Money
 posting_bonus_after(Money bonus, Money delta, Money balance_after)
 {

@@ -33,8 +33,8 @@ check_rights(const char *rights)
 	if (!plan_bool(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("there are no rights \"%s\" to grant", card_hidden(rights)),
-				 errhint("It is one of: %s.", plan_cstring(2))));
+				 errmsg("there are no rights \"%s\"", card_hidden(rights)),
+				 errhint("The rights are: %s.", plan_cstring(2))));
 }
 
 /*

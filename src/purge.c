@@ -2,9 +2,9 @@
  * purge.c
  *		The purge of deleted accounts: the application's rows, then kbilling's own.
  *
- * Rows of registered tables are deleted in the way in which PostgreSQL maintains a
- * table: with the rights of its owner, in a restricted operation, and with settings
- * that end with it, so that a trigger on the table gains nothing.
+ * Rows of registered tables are deleted as PostgreSQL does maintenance: with the
+ * rights of the table's owner, in a restricted operation, and with settings that end
+ * with it, so that a trigger on the table gains nothing.
  */
 #include "postgres.h"
 
@@ -53,7 +53,7 @@ static SavedPlan mark_plan = {
 };
 
 static SavedPlan tables_plan = {
-	.sql = "SELECT o.schema_name::text, o.table_name::text, o.account_column::text, o.\"table\" IS NOT NULL"
+	.sql = "SELECT o.schema_name::text, o.table_name::text, o.account_column::text, o.relation IS NOT NULL"
 	"  FROM purge_order o ORDER BY o.position"
 };
 
@@ -87,8 +87,8 @@ text_of(const SPITupleTable *table, uint64 row, int column)
 }
 
 /*
- * Delete rows.  An error that a trigger raises is put down to the account, even if it
- * claims to be the server's, which would end the sweep.
+ * Delete rows.  An error of a trigger fails only its account, even if it claims to be an
+ * error of the server, which would end the sweep.
  */
 static void
 delete_rows(const char *rows, Datum account_ids)
@@ -115,7 +115,7 @@ delete_rows(const char *rows, Datum account_ids)
 	PG_END_TRY();
 }
 
-/* Lock a registered table, and return its owner; looked up anew, as triggers on other tables may have replaced it */
+/* Lock a registered table, and return its owner; looked up now: a trigger on another table may have replaced it */
 static Oid
 lock_table(const SPITupleTable *tables, uint64 row)
 {
@@ -141,7 +141,7 @@ lock_table(const SPITupleTable *tables, uint64 row)
 						quote_qualified_identifier(schema, name),
 						quote_identifier(text_of(tables, row, TABLE_ACCOUNT_COLUMN))),
 				 errdetail("No account is purged while rows of it might be left behind (D6)."),
-				 errhint("Take it back with kb_unregister_purge, and register the table by its new name, if it has one.")));
+				 errhint("Take the table off the list with kb_unregister_purge, and register it by its new name, if it has one.")));
 	return owner;
 }
 
@@ -176,7 +176,7 @@ refuse_rows(const char *rows, Datum account_ids)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("rows are left in a table that is registered for the purge"),
 				 errdetail("They are rows of %s. A trigger or rule has kept them, or put them there again.", rows),
-				 errhint("Let the table's rows be deleted, or take it back with kb_unregister_purge.")));
+				 errhint("Let the table's rows be deleted, or take the table off the list with kb_unregister_purge.")));
 }
 
 /*
@@ -186,7 +186,7 @@ refuse_rows(const char *rows, Datum account_ids)
 static void
 empty_tables(const SPITupleTable *tables, uint64 n, ArrayType *account_ids)
 {
-	/* nothing is deferred to the commit, which runs with other rights */
+	/* nothing is deferred to the commit, when other rights apply */
 	if (n > 0 && SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not set constraints");
 	deconstruct_array(account_ids, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &emptied, NULL, &num_emptied);

@@ -157,7 +157,7 @@ add_tier(PriceParts *parts, const PriceTerms *terms, int i, Numeric from, Numeri
 }
 
 /*
- * Each unit in its own tier; a price without tiers counts as one tier without an end
+ * P: each unit in its own tier; a price without tiers counts as one tier without an end
  */
 static void
 walk_graduated(PriceParts *parts, const PriceTerms *terms, Numeric quantity, Numeric free_units)
@@ -182,7 +182,7 @@ walk_graduated(PriceParts *parts, const PriceTerms *terms, Numeric quantity, Num
 }
 
 /*
- * All units in the tier that the total reaches
+ * P: all units in the tier that the total reaches
  */
 static void
 walk_volume(PriceParts *parts, const PriceTerms *terms, Numeric quantity, Numeric free_units)

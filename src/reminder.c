@@ -1,6 +1,6 @@
 /*
  * reminder.c
- *		When the owner of a closing account is reminded (rules D2, D7): values in,
+ *		When the owners of a closing account are reminded (rules D2, D7): values in,
  *		value out.
  */
 #include "postgres.h"

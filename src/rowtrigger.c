@@ -70,7 +70,7 @@ trigger_refuse_type(const TriggerData *trigger, const TriggerColumn *column, con
 					SPI_fname(RelationGetDescr(relation), column->attnum), RelationGetRelationName(relation), what),
 			 errdetail("Trigger \"%s\" needs one, but it is of type %s.", trigger->tg_trigger->tgname,
 					   format_type_be(column->type)),
-			 errhint("See the order of the arguments in the trigger function's comment.")));
+			 errhint("See \\df+ kbilling.%s for the order of the arguments.", get_func_name(trigger->tg_trigger->tgfoid))));
 }
 
 void

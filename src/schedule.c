@@ -89,7 +89,7 @@ require_cron(const char *database, const char *instead)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("pg_cron is loaded, but has no extension in this database"),
 				 errdetail("Its extension has the table of jobs."),
-				 errhint("CREATE EXTENSION pg_cron")));
+				 errhint("Run CREATE EXTENSION pg_cron as a superuser.")));
 }
 
 /*

@@ -58,7 +58,7 @@ session_init(void)
 	RegisterSubXactCallback(end_subtransaction, NULL);
 }
 
-/* kb_act_as(account_id, member) */
+/* E4: kb_act_as(account_id, member) */
 PG_FUNCTION_INFO_V1(kb_act_as);
 Datum
 kb_act_as(PG_FUNCTION_ARGS)

@@ -252,7 +252,7 @@ static SavedPlan lock_failure_plan = {
 	.arg_types = {"bigint", "text"}
 };
 
-/* Note an account that was passed over; false if this run has noted it before */
+/* W3: note an account that was passed over; false if this run has noted it before */
 static bool
 report_failure(int64 run_id, int64 account_id, const ErrorData *error)
 {
@@ -271,7 +271,7 @@ report_failure(int64 run_id, int64 account_id, const ErrorData *error)
 }
 
 /*
- * Work on accounts; if one fails, halve them, so that it is found in few steps and
+ * W3: work on accounts; if one fails, halve them, so that it is found in few steps and
  * holds up no other.  A locked account costs its time-out at each step, so then they
  * are taken one by one.
  */
@@ -502,7 +502,9 @@ kb_sweep(PG_FUNCTION_ARGS)
 				 errhint("CALL it on its own, from a session in autocommit mode.")));
 	if (RecoveryInProgress())
 	{
-		ereport(NOTICE, (errmsg("a standby has nothing to sweep")));
+		ereport(NOTICE,
+				(errmsg("the sweep does not run on a standby"),
+				 errdetail("It runs on the primary.")));
 		PG_RETURN_VOID();
 	}
 	if (LockAcquire(&lock, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)

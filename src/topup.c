@@ -107,6 +107,7 @@ post_topup(LockedAccount *account, const Posting *topup, Row *row)
 	row_set_enum(row, TOPUP_STAGE_BEFORE, stage_label(stage_before));
 	row_set_enum(row, TOPUP_STAGE_AFTER, stage_label(journal_stage(account)));
 	row_set(row, TOPUP_REPLAYED, BoolGetDatum(false));
+	/* D4 */
 	if (account->is_closing && money_minor(account->balance) > 0)
 		closure_cancel_for_topup(account, topup->member);
 	return seq;
@@ -156,7 +157,8 @@ kb_apply_topup(PG_FUNCTION_ARGS)
 	if (seq == 0)
 		seq = replay_topup(&account, &posting, &row);
 	else if (!PG_ARGISNULL(ARG_MEMBER))
-		member_require_payer(account.account_id, posting.member);
+		member_require_payer(account.account_id, posting.member,
+							 "Leave member out for a payment that the provider reports by itself.");
 	if (has_payment)
 		payment_settle(&account, PG_GETARG_INT64(ARG_PAYMENT_ID), seq);
 

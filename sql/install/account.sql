@@ -132,7 +132,7 @@ COMMENT ON TABLE activity IS
 'When an account was last used (D1, D7). An account without a row has had no login; its creation counts instead';
 COMMENT ON COLUMN activity.account_id IS 'The account';
 COMMENT ON COLUMN activity.active_at IS
-'The last login. It is written at most once an hour, so that it may be up to an hour too early';
+'The last activity (D1). Logins are noted at most once an hour, so it may be up to an hour too early';
 
 CREATE FUNCTION kbilling_internal.kb_no_account(account_id bigint, like_type anyelement) RETURNS anyelement
 	LANGUAGE c STABLE PARALLEL SAFE
@@ -157,7 +157,7 @@ BEGIN ATOMIC
 	SELECT CASE
 		WHEN a.state IN ('deleted', 'purged')
 			THEN kb_raise('KB010', format('account %s is deleted', $1), 'Nothing about a deleted account is changed.',
-						  'Support can restore a deleted account for some days.')
+						  'Support can restore it with kb_restore_account until the day before its purge.')
 		END
 	FROM account a WHERE a.account_id = $1;
 END;
@@ -176,13 +176,13 @@ BEGIN ATOMIC
 		WHEN owner IS NULL OR owner = ''
 			THEN kb_raise('22004', 'owner must not be null or empty')
 		WHEN NOT isfinite(created_at) OR created_at < '1970-01-01 00:00+00'
-			THEN kb_raise('22008', 'created_at must be a moment since 1970', format('It is %s.', created_at))
+			THEN kb_raise('22008', 'created_at must be in 1970 or later', format('It is %s.', created_at))
 		WHEN created_at > kb_now()
 			THEN kb_raise('22008', 'an account cannot be created in the future', format('created_at is %s.', created_at))
 		WHEN account_id <= 0
 			THEN kb_raise('22023', 'account_id must be above zero')
 		WHEN EXISTS (SELECT FROM account a WHERE a.account_id = kb_create_account.account_id)
-			THEN kb_raise('23505', format('account %s exists already', account_id))
+			THEN kb_raise('23505', format('account %s exists already', account_id), NULL, 'Leave account_id out to get a free number.')
 		END;
 	WITH RECURSIVE pick(id) AS (
 		-- a number that the application has brought itself is passed over; looked up
@@ -237,7 +237,7 @@ BEGIN ATOMIC
 	FROM account a WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_require_open(bigint, date) IS
-'Raises KB009 if the day is in a period that has been charged, 22008 if it is infinite';
+'Raises KB009 if the day is in a period that has been charged, or before the first day (C4), 22008 if it is infinite';
 
 CREATE FUNCTION kbilling_internal.kb_today(account_id bigint) RETURNS date
 	LANGUAGE sql STABLE PARALLEL SAFE

@@ -19,7 +19,7 @@ COMMENT ON COLUMN bonus_tier.min_amount IS
 COMMENT ON COLUMN bonus_tier.from_date IS 'First day on which the tier holds';
 COMMENT ON COLUMN bonus_tier.to_date IS 'The day after the last on which it holds';
 COMMENT ON COLUMN bonus_tier.percent IS
-'How many percent of that part are the bonus, from 0 to 1000. At 0, a top-up that reaches the tier earns none';
+'The bonus, in percent of that part, from 0 to 1000. At 0, a top-up that reaches the tier earns none';
 
 CREATE FUNCTION kbilling.kb_set_bonus(tariff text, min_amount kb_money, percent numeric,
 									  from_date date = '-infinity', to_date date = 'infinity')
@@ -30,8 +30,8 @@ BEGIN ATOMIC
 	SELECT kb_require_tariff(tariff);
 	SELECT CASE
 		WHEN min_amount < 0 OR percent NOT BETWEEN 0 AND 1000
-			THEN kb_raise('22023', format('a bonus of %s %% from %s is not possible', percent, min_amount), NULL,
-						  'min_amount must be zero or more, and percent from 0 to 1000.')
+			THEN kb_raise('22023', format('a bonus of %s %% from %s is out of range', percent, min_amount), NULL,
+						  'min_amount is zero or more, percent 0 to 1000.')
 		WHEN from_date >= to_date
 			THEN kb_raise('22008', 'to_date must be after from_date')
 		WHEN t.currency <> kb_currency(min_amount)

@@ -105,7 +105,8 @@ BEGIN ATOMIC
 	SELECT kb_require_not_null('tariff, currency, policy', tariff, currency, policy);
 	SELECT CASE
 		WHEN kb_minor_units(currency) IS NULL
-			THEN kb_raise('22023', format('%s is not a currency of payment', upper(currency)))
+			THEN kb_raise('22023', format('%s is not a currency of payment', upper(currency)),
+						  'ISO 4217 gives it no minor unit to count in.', 'Use the code of a currency, such as USD.')
 		WHEN NOT EXISTS (SELECT FROM policy p WHERE p.policy = kb_create_tariff.policy)
 			THEN kb_raise('22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.')
 		END;
@@ -148,7 +149,10 @@ BEGIN ATOMIC
 	SELECT kb_require_not_null('price, from_date, prorate', price, from_date, prorate);
 	SELECT kb_require_tariff(tariff);
 	SELECT kb_require_service(service);
-	SELECT CASE WHEN from_date = 'infinity' THEN kb_raise('22008', 'a price cannot begin at infinity') END;
+	SELECT CASE
+		WHEN from_date = 'infinity'
+			THEN kb_raise('22008', 'from_date must not be infinity', NULL, 'Leave it out for a price that has always held.')
+		END;
 	-- A price that is beyond a kb_money is refused here, not on the 1st.
 	SELECT kb_require_price_range(price, t.currency) FROM tariff t WHERE t.tariff = kb_set_price.tariff;
 	-- Two that set prices of one tariff take turns.

@@ -64,7 +64,7 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
 	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, a.charged_through + 1, d.last_day,
 		'-infinity', NULL) b
-	WHERE a.state IN ('active', 'closing') AND d.last_day < d.today;
+	WHERE a.state IN ('active', 'closing') AND d.last_day < d.today;	-- D5, C1
 END;
 COMMENT ON FUNCTION kb_charges(bigint[], timestamptz) IS
 'The charge of each account''s oldest period that is not charged, if that has ended by the moment in the account''s '

@@ -229,7 +229,7 @@ BEGIN ATOMIC
 						THEN format('It was created %s days ago, and must be older than %s days.',
 									t.today - t.created_on, t.min_age_days) END,
 					CASE WHEN t.today - t.active_on < t.inactive_days
-						THEN format('It was used %s days ago, and must have been idle for %s days.',
+						THEN format('It was last used %s days ago, and must be idle for %s days.',
 									t.today - t.active_on, t.inactive_days) END,
 					CASE WHEN a.balance > 0
 						THEN format('Its balance is %s, and must be zero or less.', a.balance) END),
@@ -245,7 +245,7 @@ BEGIN ATOMIC
 	SELECT a.delete_on FROM account a WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_schedule_closure(bigint, text, text) IS
-'Schedules the closure of an unused account, writes a notice to the owner, and returns the day of the deletion (D1, '
+'Schedules the closure of an unused account, writes a notice to the owners, and returns the day of the deletion (D1, '
 'D2). For an account that is closing already, it returns that day and changes nothing. '
 'Errors: KB001, KB010; KB011, whose detail names each condition that is not met';
 

@@ -86,7 +86,8 @@ BEGIN ATOMIC
 	SELECT kb_require_email(email);
 	SELECT CASE
 		WHEN NOT kb_is_language(language)
-			THEN kb_raise('22023', format('"%s" is not a language', language), NULL, 'Give a tag such as "en", "uk" or "pt-BR".')
+			THEN kb_raise('22023', format('"%s" is not a language', language),
+						  'A language is named by a tag of BCP 47, of at most 35 characters.', 'Write "en", "uk" or "uk-UA".')
 		END;
 	UPDATE member m SET email = kb_set_contact.email, language = kb_set_contact.language
 	WHERE m.account_id = kb_set_contact.account_id AND m.member = kb_set_contact.member;

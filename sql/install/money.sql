@@ -67,7 +67,7 @@ COMMENT ON FUNCTION kb_max_minor() IS
 CREATE FUNCTION kbilling.kb_minor_units(currency text) RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_minor_units(text) IS
-	'Decimals of the currency by ISO 4217: 2 for USD, 0 for JPY; NULL for a code that does not count money, such as '
+	'Decimals of the currency by ISO 4217: 2 for USD, 0 for JPY; NULL for a code without minor units, such as '
 	'XAU. '
 	'Errors: 22023 for an unknown code';
 

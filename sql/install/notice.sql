@@ -127,7 +127,7 @@ BEGIN ATOMIC
 			THEN kb_raise('22023', 'max must be from 1 to 1000', format('It is %s.', max))
 		-- a month less its days is an interval of no fixed length
 		WHEN kb_now() + lease <= kb_now() OR kb_now() + lease > kb_now() + interval '1 day'
-			THEN kb_raise('22023', 'a lease must be above zero and at most a day', format('It is %s.', lease),
+			THEN kb_raise('22023', 'lease must be above zero, and at most a day', format('It is %s.', lease),
 						  'Give the time that delivering so many notices takes at most.')
 		END;
 	-- taken as often as it may be, and the last lease has run out without an answer

@@ -40,7 +40,7 @@ CREATE TABLE kbilling.notice (
 	last_error   kb_text,
 	facts        jsonb,
 	PRIMARY KEY (account_id, notice_no),
-	UNIQUE (account_id, kind, occasion)
+	UNIQUE (account_id, kind, occasion)	-- N3
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.notice', '');
 COMMENT ON TABLE notice IS 'Messages that someone must get, delivered or not (N1 to N3)';

@@ -35,9 +35,9 @@ COMMENT ON COLUMN policy.remind_day IS 'Day of a debt on which stage remind begi
 COMMENT ON COLUMN policy.restrict_day IS 'Day of a debt on which stage restrict begins (S2)';
 COMMENT ON COLUMN policy.block_day IS 'Day of a debt on which stage blocked begins (S2)';
 COMMENT ON COLUMN policy.min_age_days IS 'An account may be closed when it was created more than so many days ago (D1)';
-COMMENT ON COLUMN policy.inactive_days IS 'An account may be closed when nobody has logged in for so many days (D1)';
+COMMENT ON COLUMN policy.inactive_days IS 'An account may be closed when it has not been used for so many days (D1)';
 COMMENT ON COLUMN policy.notice_days IS 'Days from the notice of a closure to the deletion (D2)';
-COMMENT ON COLUMN policy.reminder_days IS 'How many days before the deletion the owner is reminded (D2)';
+COMMENT ON COLUMN policy.reminder_days IS 'How many days before the deletion the owners are reminded (D2)';
 COMMENT ON COLUMN policy.language IS 'Language of notices to members who have none of their own, such as "uk"';
 COMMENT ON COLUMN policy.restore_days IS 'Days after the deletion in which support can restore the account (D5)';
 COMMENT ON COLUMN policy.payment_hours IS 'Hours after which a payment that was begun expires';

@@ -34,8 +34,8 @@ COMMENT ON TYPE kb_price IS
 	'unit, and "5.00 per 100" for each started package of 100. With "graduated 0.10 to 100, 0.08 to 1000, 0.05" each '
 	'unit costs the price of its own tier; with "volume 0.10 to 100, 0.08 to 1000, 0.05" all units cost the price of '
 	'the tier that the total reaches. A tier may add a flat fee, as in "0.10 + 2.00 to 100". "2.5% + 0.30" is a '
-	'percentage of a monetary quantity, and a fee for each event. All but the flat one may be followed by "free 50", '
-	'"min 5.00" and "max 100.00"';
+	'percentage of a monetary quantity, and a fee for each event. All forms but the flat one may be followed by '
+	'"free 50", "min 5.00" and "max 100.00"';
 
 CREATE FUNCTION kbilling_internal.kb_price_eq(kb_price, kb_price) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
@@ -108,7 +108,7 @@ CREATE FUNCTION kbilling.kb_rate_days(price kb_price, quantity numeric, currency
 	RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_rate_days(kb_price, numeric, text, integer, integer) IS
-	'What a quantity of one event costs for some days of a period, rounded once (C3, M4): the price, with its '
+	'What a quantity, as one event, costs for some days of a period, rounded once (C3, M4): the price, with its '
 	'minimum and maximum, times "days" / "days_in_period". '
 	'Errors: as kb_rate, and 22023 if the days are not a part of the period';
 

@@ -68,7 +68,7 @@ COMMENT ON FUNCTION kb_unregister_purge(text) IS
 -- A table that refers to another reaches more tables than that one, and so comes first.
 
 CREATE VIEW kbilling.purge_order WITH (security_invoker) AS
-	WITH RECURSIVE reference (from_table, to_table) AS (	-- so do its partitions and children
+	WITH RECURSIVE reference (from_table, to_table) AS (	-- a table refers to what its partitions and children do
 		SELECT c.conrelid, c.confrelid FROM pg_constraint c WHERE c.contype = 'f'
 		UNION
 		SELECT i.inhparent, i.inhrelid FROM pg_inherits i
@@ -77,7 +77,7 @@ CREATE VIEW kbilling.purge_order WITH (security_invoker) AS
 		UNION
 		SELECT r.from_table, f.to_table FROM reached r JOIN reference f ON f.from_table = r.to_table
 	)
-	SELECT t.schema_name, t.table_name, t.account_column, c.oid::regclass AS "table", c.relowner::regrole AS owner,
+	SELECT t.schema_name, t.table_name, t.account_column, c.oid::regclass AS relation, c.relowner::regrole AS owner,
 		   row_number() OVER (ORDER BY (SELECT count(*) FROM reached r WHERE r.from_table = c.oid) DESC,
 									   t.schema_name, t.table_name, t.account_column) AS position
 	FROM purge_table t
@@ -89,7 +89,7 @@ COMMENT ON VIEW purge_order IS
 COMMENT ON COLUMN purge_order.schema_name IS 'The table''s schema';
 COMMENT ON COLUMN purge_order.table_name IS 'The table';
 COMMENT ON COLUMN purge_order.account_column IS 'The column with the account''s number';
-COMMENT ON COLUMN purge_order."table" IS
+COMMENT ON COLUMN purge_order.relation IS
 'The table; NULL if it or its column is gone: then purges fail until it is unregistered';
 COMMENT ON COLUMN purge_order.owner IS 'The role with whose rights its rows are deleted';
 COMMENT ON COLUMN purge_order.position IS 'Its place in the order';

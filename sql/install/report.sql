@@ -307,7 +307,7 @@ BEGIN ATOMIC
 	WHERE NOT EXISTS (SELECT FROM notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
 	UNION ALL
 	SELECT NULL, NULL, format('D6: table %I.%I is registered for the purge, but is gone', o.schema_name, o.table_name) FROM purge_order o
-	WHERE o."table" IS NULL
+	WHERE o.relation IS NULL
 	UNION ALL
 	SELECT u.account_id, NULL, u.problem FROM usage_check u WHERE u.problem IS NOT NULL
 	UNION ALL

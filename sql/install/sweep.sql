@@ -36,7 +36,7 @@ COMMENT ON COLUMN sweep_run.as_of IS 'The moment for which it looks what is due 
 COMMENT ON COLUMN sweep_run.outcome IS '"running", "finished", or "interrupted": then the next run goes on';
 COMMENT ON COLUMN sweep_run.periods_due IS 'How many periods there were to charge when it started';
 COMMENT ON COLUMN sweep_run.periods_charged IS 'Periods charged so far';
-COMMENT ON COLUMN sweep_run.entries_posted IS 'How many of those charges came to more than zero (C8)';
+COMMENT ON COLUMN sweep_run.entries_posted IS 'How many of those charges did not come to zero (C8)';
 COMMENT ON COLUMN sweep_run.closure_steps IS 'Steps of closures taken so far, purges among them';
 COMMENT ON COLUMN sweep_run.notices_written IS 'Notices written so far, of stages that changed with time';
 COMMENT ON COLUMN sweep_run.accounts_failed IS 'Accounts that were passed over; kbilling.sweep_failure says why';
@@ -215,7 +215,7 @@ COMMENT ON COLUMN sweep_progress.as_of IS 'The moment for which it looks what is
 COMMENT ON COLUMN sweep_progress.duration IS 'How long it took, or has taken so far';
 COMMENT ON COLUMN sweep_progress.periods_due IS 'How many periods there were to charge when it started';
 COMMENT ON COLUMN sweep_progress.periods_charged IS 'Periods charged so far';
-COMMENT ON COLUMN sweep_progress.entries_posted IS 'How many of those charges came to more than zero';
+COMMENT ON COLUMN sweep_progress.entries_posted IS 'How many of those charges did not come to zero (C8)';
 COMMENT ON COLUMN sweep_progress.closure_steps IS 'Steps of closures taken so far';
 COMMENT ON COLUMN sweep_progress.notices_written IS 'Notices written so far, of stages that changed with time';
 COMMENT ON COLUMN sweep_progress.accounts_failed IS 'Accounts that were passed over; kbilling.sweep_failure says why';

@@ -77,7 +77,7 @@ SELECT pg_temp.clock('2026-02-10 23:59+00'), kb_apply_topup(1, '5.00 USD', 'card
 \g /dev/null
 SELECT is(pg_temp.refusal('SELECT kb_schedule_closure(1, ''support'')'),
 	'KB011 It was created 40 days ago, and must be older than 40 days. '
-		'It was used 29 days ago, and must have been idle for 30 days. Its balance is 5.00 USD, and must be zero or less.',
+		'It was last used 29 days ago, and must be idle for 30 days. Its balance is 5.00 USD, and must be zero or less.',
 	'D1: the error names each condition that is not met');
 SELECT throws_ok('SELECT kb_schedule_closure(1, ''support'')', 'KB011', 'account 1 may not be closed', 'D1: and the account');
 SELECT is(pg_temp.refusal('SELECT kb_schedule_closure(2, ''support'')'),
@@ -118,7 +118,7 @@ SELECT is(pg_temp.story(1), '02-11 scheduled for 02-21 by support; 02-11 cancell
 SELECT is(pg_temp.notices(1), '02-11 closure_scheduled; 02-11 closure_cancelled', 'N5: and a notice');
 SELECT is((kb_access(1, 'owner')).delete_on, NULL, 'D4: the date is gone');
 SELECT is(pg_temp.refusal('SELECT kb_schedule_closure(1, ''support'')'),
-	'KB011 It was used 0 days ago, and must have been idle for 30 days.', 'D4: who cancels uses the account');
+	'KB011 It was last used 0 days ago, and must be idle for 30 days.', 'D4: who cancels uses the account');
 SELECT kb_schedule_closure(3, 'support'), kb_adjust(3, '-7.00 USD', 'f', 'a fee'), kb_apply_topup(3, '7.00 USD', 'card', 'a', 'ann')
 \g /dev/null
 SELECT is(state, 'closing', 'D4: a top-up to zero does not cancel') FROM account WHERE account_id = 3;
@@ -197,7 +197,7 @@ SELECT is((SELECT string_agg(to_char(period, 'MM'), ' ') FROM entry WHERE accoun
 SELECT is((SELECT array_agg(member) FROM member WHERE account_id = 11), '{ann}', 'D5: as it was');
 SELECT is(balance::text, '-30.00 USD', 'D5: with its debt') FROM account WHERE account_id = 11;
 SELECT is(pg_temp.refusal('SELECT kb_schedule_closure(11, ''support'')'),
-	'KB011 It was used 0 days ago, and must have been idle for 30 days.', 'D5: restoring counts as activity');
+	'KB011 It was last used 0 days ago, and must be idle for 30 days.', 'D5: restoring counts as activity');
 CALL pg_temp.sweep_days('2026-05-11', '2026-06-08');
 SELECT is((SELECT string_agg(format('%s %s', to_char(period, 'MM'), amount), ', ' ORDER BY seq) FROM entry
 	WHERE account_id = 11), '03 -30.00 USD, 05 -30.00 USD',

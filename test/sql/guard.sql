@@ -230,9 +230,9 @@ FROM unnest('{before_row,after_row,by_statement}'::text[]) AS tab, (VALUES
 		'| Its stage is "restrict": 5.00 USD is due since 2026-11-12; access is "payment_only" (S3). '
 		'| An owner or admin can top up at any time (T1); paying 5.00 USD restores full access.'),
 	(7, 7, 'own', 'KB003 member "own" may not write for account 7 | The account is deleted (D5). '
-		'| Support can restore a deleted account for some days.'),
+		'| Support can restore it with kb_restore_account until the day before its purge.'),
 	(7, NULL, NULL, 'KB003 nothing may be written for account 7 | The account is deleted (D5). '
-		'| Support can restore a deleted account for some days.'),
+		'| Support can restore it with kb_restore_account until the day before its purge.'),
 	(2, 1, 'own', 'KB003 member "own" of account 1 may not write for account 2 '
 		'| The transaction acts for that member (E4). | Call kb_act_as for a member of the account to be written for.'),
 	(404, NULL, NULL, 'KB001 account 404 does not exist | kbilling.account has no such row. | Create it with kb_create_account.')

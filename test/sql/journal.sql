@@ -1,6 +1,7 @@
 BEGIN;
 SET LOCAL search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
+\ir ../include/error.sql
 
 -- Runs a command and undoes it: its SQLSTATE, 00000 if it went well
 CREATE FUNCTION pg_temp.undone(command text, role text = NULL) RETURNS text LANGUAGE plpgsql AS $$
@@ -143,6 +144,13 @@ SELECT throws_ok(rewrite, 'KB007', NULL, 'J1, J2: refused to a superuser: ' || r
 SET LOCAL session_replication_role = replica;
 SELECT throws_ok(rewrite, 'KB007', NULL, 'J1, J2: and without ordinary triggers: ' || rewrite) FROM pg_temp.rewrites() AS rewrite;
 SET LOCAL session_replication_role = origin;
+SELECT is((pg_temp.raised(rewrite)).hint, hint, 'J1, J2: what to do instead: ' || rewrite) FROM (VALUES
+	('DELETE FROM entry', 'Put a mistake right with kb_reverse or kb_adjust.'),
+	('UPDATE account SET last_seq = 0', 'Put a mistake right with kb_reverse or kb_adjust.'),
+	('DELETE FROM account', 'Close an account with kb_schedule_closure.'),
+	('DELETE FROM deferral', 'Call kb_defer again.'),
+	('DELETE FROM closure_step', '')
+) AS t (rewrite, hint);
 SELECT lives_ok('UPDATE account SET metadata = ''{"crm": 5}'' WHERE account_id = 2', 'J2: what is no part of the ledger may change');
 SELECT lives_ok('SELECT kb_adjust(2, ''-1 JPY'', ''adjust-1'', ''after a refusal'')', 'J2: the ledger itself goes on');
 SELECT is((SELECT balance::text FROM account WHERE account_id = 2), '3999 JPY', 'J2: and moves the balance');

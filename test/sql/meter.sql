@@ -463,7 +463,7 @@ FROM (VALUES
 		'22004 column "key" must not be null | Trigger "wrong" on table "wrong" passes the row to kb_meter.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty'', ''key''',
 		'INSERT INTO public.wrong (acc, qty, key) VALUES (65, 1, '''')',
-		'22023 a key must have 1 to 255 bytes'),
+		'22023 key must have 1 to 255 bytes | It has 0.'),
 	('AFTER INSERT ON public.wrong REFERENCING NEW TABLE AS n FOR EACH STATEMENT', '''sum'', ''acc'', ''qty'', ''key''',
 		'INSERT INTO public.wrong (acc, qty, key) VALUES (65, 1, ''4111 1111 1111 1111'')',
 		'KB008 value holds what looks like a payment card number '

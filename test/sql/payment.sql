@@ -55,9 +55,11 @@ SELECT is((SELECT string_agg(format('%s: %s', account_id, ids), ', ' ORDER BY ac
 	'1: {1,2}, 2: {1,2}, 3: {1,2}, 4: {1,2}, 5: {1,2}, 6: {1,2}', 'T1: numbers run within the account, and what is refused takes none');
 SELECT is((SELECT count(*) FROM entry WHERE kind <> 'adjustment'), 0::bigint, 'T2: what is only begun is not on the balance');
 SELECT is(pg_temp.error_of(call), expected, 'T1: ' || call) FROM (VALUES
-	('SELECT kb_begin_topup(5, ''emp'', ''10 USD'', ''card'')',
-		'KB004 member "emp" may not top up account 5 | Only an owner or admin of the account can top it up (T1). '
-		'| Have an owner or admin pay. What the provider reports by itself, kb_apply_topup credits without a member.'),
+	('SELECT kb_begin_topup(5, ''emp'', ''10 USD'', ''card'')', 'KB004 member "emp" may not top up account 5 '
+		'| Only an owner or admin of the account can top it up (T1). | Ask an owner or admin of the account to pay.'),
+	('SELECT kb_apply_topup(5, ''10 USD'', ''card'', ''x'', ''emp'')', 'KB004 member "emp" may not top up account 5 '
+		'| Only an owner or admin of the account can top it up (T1). '
+		'| Leave member out for a payment that the provider reports by itself.'),
 	('SELECT kb_begin_topup(404, ''own'', ''10 USD'', ''card'')',
 		'KB001 account 404 does not exist | kbilling.account has no such row. | Create it with kb_create_account.'),
 	('SELECT kb_begin_topup(1, ''own'', ''0 USD'', ''card'')',
@@ -282,11 +284,11 @@ SELECT is(pg_temp.error_of(call), expected, 'T3: ' || call) FROM (VALUES
 		'22023 account 20 has no payment 404 | Payments are numbered within their account. '
 		'| Pass the payment_id that kb_begin_topup gave for this account.'),
 	('SELECT kb_apply_topup(20, ''90 USD'', ''manual'', ''x'', payment_id => 5)',
-		'22023 payment 5 of account 20 does not match | It was begun as 100.00 USD by card, '
+		'22023 what was confirmed is not payment 5 of account 20 | It was begun as 100.00 USD by card, '
 		'but 90.00 USD by manual was confirmed. | Leave payment_id out to credit what was paid.'),
 	('SELECT kb_apply_topup(20, ''100 USD'', ''card'', ''x'', payment_id => 1)',
 		'KB006 payment 1 of account 20 is settled | Entry 1 has credited it under another reference. '
-		'| A payment is credited once; begin another one for a second.'),
+		'| Leave payment_id out to credit a second payment.'),
 	('SELECT kb_apply_topup(20, ''100 USD'', ''card'', ''late'', payment_id => 5)',
 		'KB006 the reference of entry 1 of account 20 has settled another payment | It cannot settle payment 5 as well. '
 		'| A reference stands for one payment.'),

@@ -74,10 +74,10 @@ FROM (VALUES ('x'), (repeat('y', 255)), (repeat('я', 127) || 'z')) AS t (key);
 SELECT is(pg_temp.error_with_detail(format('SELECT kb_record_usage(1, ''sum'', 1, %L)', key)), error,
 	format('U1: key %s is refused', left(key, 9)))
 FROM (VALUES
-	('', '22023 a key must have 1 to 255 bytes'),
-	(repeat('z', 256), '22023 a key must have 1 to 255 bytes'),
-	(repeat('я', 128), '22023 a key must have 1 to 255 bytes'),
-	('kb:1', '22023 a key must not begin with "kb:" | Such keys are kbilling''s own.')
+	('', '22023 key must have 1 to 255 bytes | It has 0.'),
+	(repeat('z', 256), '22023 key must have 1 to 255 bytes | It has 256.'),
+	(repeat('я', 128), '22023 key must have 1 to 255 bytes | It has 256.'),
+	('kb:1', '22023 key must not begin with "kb:" | Such keys are kbilling''s own.')
 ) AS t (key, error);
 
 -- U2: events are "quantity@day/value"; one by one, as one batch, each from a session of its own
@@ -334,8 +334,10 @@ FROM (VALUES
 	('infinity', '22008 the time of usage must be finite | The event has the key "infinity".'),
 	('-infinity', '22008 the time of usage must be finite | The event has the key "-infinity".'),
 	('2026-09-01 00:00+00', ''),
-	('2026-08-31 23:59:59+00', '22008 account 4 had not begun on 2026-08-31 | The event has the key "2026-08-31 23:59:59+00".'),
-	('4713-01-01 00:00+00 BC', '22008 account 4 had not begun on 4713-01-01 BC | The event has the key "4713-01-01 00:00+00 BC".')
+	('2026-08-31 23:59:59+00', '22008 account 4 had not begun on 2026-08-31 '
+		'| The account''s first day is 2026-09-01. The event has the key "2026-08-31 23:59:59+00".'),
+	('4713-01-01 00:00+00 BC', '22008 account 4 had not begun on 4713-01-01 BC '
+		'| The account''s first day is 2026-09-01. The event has the key "4713-01-01 00:00+00 BC".')
 ) AS t (at, error);
 SELECT is(pg_temp.error_with_detail(format('SELECT kb_record_usage(%s)', args)), error, format('U4: (%s)', left(args, 60)))
 FROM (VALUES
@@ -657,9 +659,9 @@ SELECT is(pg_temp.batch(events), result, 'U1: batch ' || left(events, 150)) FROM
 		'22003 quantity must be finite, but is NaN | It is event 1 of the batch, with key "a".'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":7}]',
 		'22023 "key" of event 1 of the batch must be a text | event 1 of the batch'),
-	('[{"account_id":9,"service":"sum","quantity":1,"key":""}]', '22023 a key must have 1 to 255 bytes | event 1 of the batch'),
+	('[{"account_id":9,"service":"sum","quantity":1,"key":""}]', '22023 key must have 1 to 255 bytes | It has 0. | event 1 of the batch'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":"kb:1"}]',
-		'22023 a key must not begin with "kb:" | Such keys are kbilling''s own. | event 1 of the batch'),
+		'22023 key must not begin with "kb:" | Such keys are kbilling''s own. | event 1 of the batch'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":"a","at":7}]',
 		'22023 "at" of event 1 of the batch must be a text | event 1 of the batch'),
 	('[{"account_id":9,"service":"sum","quantity":1,"key":"a","at":"2026-11-05 09:00"}]',

@@ -48,7 +48,7 @@ for my $to (sort { $a <=> $b } keys %bin_of)
 	next unless $installed;
 
 	ok(run_log([
-			'pg_upgrade', '--no-sync', '-d', $old->data_dir, '-D', $new->data_dir, '-b', $bin, '-B', $bin_of{$to},
+			"$bin_of{$to}/pg_upgrade", '--no-sync', '-d', $old->data_dir, '-D', $new->data_dir, '-b', $bin, '-B', $bin_of{$to},
 			'-s', $new->host, '-p', $old->port, '-P', $new->port ]), "$name: pg_upgrade")
 		or die map { grep /error:/, split /^/, slurp_file($_) } glob $new->data_dir . '/pg_upgrade_output.d/*/log/pg_upgrade_dump_*.log';
 	$new->start;
