@@ -34,7 +34,8 @@ RETURN replace(lower(regexp_replace(heading, '[^\w -]', '', 'g')), ' ', '-');
 WITH heading (title, parts, says) AS (
 	-- The page's order. A part that stands nowhere here gets a heading of its own after these.
 	VALUES
-	('Money', '{money}'::text[], 'Exact amounts, each in its currency. Their operators are found only if `kbilling` is on the `search_path`.'),
+	('Money', '{money}'::text[],
+		'Exact amounts, each in its currency. Their operators are found only if `kbilling` is on the `search_path`.'),
 	('Price', '{price}', 'Prices as a person writes them in a price list, and what a quantity costs.'),
 	('Catalogue', '{catalogue,bonus}', 'The price list: tariffs, services, their prices by date, and bonus tiers.'),
 	('Account', '{account}', 'The paying customers.'),
@@ -195,8 +196,8 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 
 ## Hash of an entry
 
-SHA-256 over the 32 bytes of the hash before (nothing for the first entry) and these fields of the entry, in this order: account_id, seq, kind,
-amount, balance_after, bonus_after, debt_since, effective_on, posted_at, key, period, method, ref_seq, member, memo, lines.
+SHA-256 over the 32 bytes of the hash before (nothing for the first entry) and these fields of the entry, in this order: account_id, seq,
+kind, amount, balance_after, bonus_after, debt_since, effective_on, posted_at, key, period, method, ref_seq, member, memo, lines.
 Each is led by its length in 4 bytes; NULL is the length 0xFFFFFFFF alone.
 A number is 8 bytes in network order. A date is the number of days since 2000-01-01, and a moment that of microseconds (UTC).
 Any other field is its text in UTF-8.'

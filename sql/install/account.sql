@@ -96,7 +96,7 @@ CREATE FUNCTION kbilling_internal.kb_require_email(address text) RETURNS void
 BEGIN ATOMIC
 	SELECT CASE
 		WHEN NOT kb_is_email(address)
-			THEN kb_raise('22023', format('"%s" is no e-mail address', address),
+			THEN kb_raise('22023', format('"%s" is not an e-mail address', address),
 						  'It has one @ with something on both sides, no blanks or control characters, and at most 254 bytes.',
 						  'Give one address, such as anna@example.org, or NULL for a member who gets no notices.')
 		END;
@@ -228,11 +228,11 @@ BEGIN ATOMIC
 		WHEN from_date < kb_account_date(a.created_at, a.time_zone)
 			THEN kb_raise('KB009', format('account %s begins on %s', a.account_id,
 										  to_char(kb_account_date(a.created_at, a.time_zone), 'YYYY-MM-DD')),
-						  'Nothing can hold before its first day.', 'Let it begin that day, or later.')
+						  'Nothing can begin before its first day.', 'Give that day or a later one.')
 		WHEN a.charged_through >= from_date
 			THEN kb_raise('KB009', format('account %s is charged through %s', a.account_id, to_char(a.charged_through, 'YYYY-MM-DD')),
 						  format('A change from %s on would alter what is charged already.', to_char(from_date, 'YYYY-MM-DD')),
-						  'Let it begin later, and put what was charged right with kb_adjust.')
+						  'Give a later day, and correct what was charged with kb_adjust.')
 		END
 	FROM account a WHERE a.account_id = $1;
 END;

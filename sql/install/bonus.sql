@@ -35,7 +35,8 @@ BEGIN ATOMIC
 		WHEN from_date >= to_date
 			THEN kb_raise('22008', 'to_date must be after from_date')
 		WHEN t.currency <> kb_currency(min_amount)
-			THEN kb_raise('KB002', format('tariff "%s" is in %s, the bonus tier in %s', t.tariff, t.currency, kb_currency(min_amount)),
+			THEN kb_raise('KB002', format('tariff "%s" is in %s, but the bonus tier is in %s',
+										  t.tariff, t.currency, kb_currency(min_amount)),
 						  'A tariff has one currency.', 'Give min_amount in it.')
 		END
 	FROM tariff t WHERE t.tariff = kb_set_bonus.tariff;

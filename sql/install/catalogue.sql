@@ -180,7 +180,7 @@ BEGIN ATOMIC
 	SELECT CASE
 		WHEN count(kb_rate(p.price, $4, t.currency)) = 0
 			THEN kb_raise('KB012', format('tariff "%s" has no price for service "%s"', $1, $2),
-						  format('It has none on %s, nor later.', to_char($3, 'YYYY-MM-DD')), 'Set one with kb_set_price.')
+						  format('It has none on %s or later.', to_char($3, 'YYYY-MM-DD')), 'Set one with kb_set_price.')
 		END
 	FROM tariff t
 	LEFT JOIN price p ON p.tariff = t.tariff AND p.service = $2 AND p.to_date > $3

@@ -2,11 +2,11 @@
  * The month charge: what is due, and the running month.
  */
 
--- One row for each part in which nothing changes: what the account had, on which tariff, at which price; and for usage, which the
--- month's last day prices, one for each month that it is of.  usage_from is the first such month, paced_on NULL, or a day whose pace
--- goes on.
--- It takes what it needs of the account's row, so as not to read that again (with account_tariff, which does, it takes 7 % longer); as a
--- whole row it would be built anew for each field.
+-- A row for each part in which nothing changes: what the account had, on which tariff, at which price.  Usage is
+-- priced by the month's last day; it has a row for each month in which it was used, from usage_from on.  If paced_on is
+-- a day, usage goes on at its pace.
+-- The arguments are what is needed of the account's row, so that it is not read again (account_tariff reads it, which
+-- takes 7 % longer); as a whole row it would be built anew for each field.
 CREATE FUNCTION kbilling_internal.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date,
 											  first_day date, last_day date, usage_from date, paced_on date)
 	RETURNS TABLE (total kb_money, lines jsonb)
@@ -102,7 +102,7 @@ CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
 	FROM account a
 	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
 	CROSS JOIN LATERAL (SELECT kb_month_first_day(d.today) AS period) m
-	-- what comes late is for the month that is charged next
+	-- late usage belongs to the month that is charged next
 	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, greatest(m.period, a.charged_through + 1), d.today,
 		CASE WHEN a.charged_through + 1 < m.period THEN m.period ELSE '-infinity' END, NULL) b
 	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(b.lines) AS (service text, what text, "from" date, "to" date,

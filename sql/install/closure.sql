@@ -1,8 +1,8 @@
 /*
  * The closure of unused accounts: notice, reminders, deletion, restore (rules D).
  *
- * Where an account is on the way stands in its row, and when the sweep has to
- * look at it next; how it came there, in kbilling.closure_step.
+ * The account's row says how far the closure is, and when the sweep has to look at
+ * it next; kbilling.closure_step has the steps that led there.
  */
 
 CREATE TYPE kbilling.kb_closure_step AS ENUM ('scheduled', 'reminded', 'cancelled', 'deleted', 'restored', 'purged');
@@ -79,7 +79,7 @@ COMMENT ON FUNCTION kb_closure_terms(bigint[], timestamptz) IS
 'closure ("may_close_on"), whether all months that have ended are charged, and, for a closing account, what '
 'kb_next_reminder returns';
 
--- A step's notice has its number, so that those without one are told of.
+-- A step's notice has its number, so that this writes the notices of steps that have none.
 CREATE FUNCTION kbilling_internal.kb_notify_closures(account_ids bigint[], at timestamptz) RETURNS bigint
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
@@ -153,7 +153,7 @@ END;
 COMMENT ON FUNCTION kb_put_cancellations(bigint[], timestamptz, text, text) IS
 'Cancels the closures of those accounts that are closing';
 
--- It is looked at each day, as the policy may be another one by then.
+-- A closing account is looked at each day, as its policy may have changed.
 CREATE FUNCTION kbilling_internal.kb_put_reminders(account_ids bigint[], at timestamptz) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
@@ -169,7 +169,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_put_reminders(bigint[], timestamptz) IS 'Gives the reminders that are due (D2, D7)';
 
--- A login writes to activity; so of the two that meet on the day, one waits, and then sees what the other has done.
+-- A login writes to activity too; so when it meets the deletion, one of them waits and sees what the other has done.
 CREATE FUNCTION kbilling_internal.kb_put_deletions(account_ids bigint[], at timestamptz) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
@@ -179,7 +179,7 @@ BEGIN ATOMIC
 	WHERE a.state = 'closing' AND t.deletion_on IS NOT NULL AND t.next_on IS NULL
 	ORDER BY t.account_id
 	ON CONFLICT (account_id) DO UPDATE SET active_at = v.active_at;
-	-- an account whose months could not all be charged waits for the next sweep
+	-- an account with a month still to be charged waits for the next sweep
 	WITH step AS (
 		UPDATE account a
 		SET state = 'deleted', delete_on = t.today, closure_check_on = t.today + t.restore_days, last_notice_no = a.last_notice_no + 1
@@ -205,8 +205,8 @@ BEGIN ATOMIC
 	SELECT kb_put_deletions($1, $2);
 	SELECT kb_put_reminders($1, $2);
 	SELECT kb_put_closures($1, $2, 'sweep', NULL);
-	-- those that are used, or have money, for now; coalesce, so that they are not looked for in the index on that column, which may
-	-- have been empty when statistics were made
+	-- accounts that are in use, or have money, for now; coalesce keeps the planner from the index on that column,
+	-- which may have been empty when statistics were made
 	UPDATE account a
 	SET closure_check_on = CASE WHEN a.balance <= 0 THEN greatest(t.may_close_on, t.today + 1) END
 	FROM kb_closure_terms($1, $2) t
@@ -234,7 +234,7 @@ BEGIN ATOMIC
 					CASE WHEN a.balance > 0
 						THEN format('Its balance is %s, and must be zero or less.', a.balance) END),
 				CASE WHEN t.may_close_on > t.today
-					THEN format('It may be closed from %s on, if nobody logs in and nothing is on the balance then (D1).',
+					THEN format('It may be closed from %s on, if nobody logs in and its balance is zero or less then (D1).',
 								to_char(t.may_close_on, 'YYYY-MM-DD'))
 					ELSE 'Pay the balance back with kb_refund first, or take it off with kb_adjust (D1).' END)
 		END
@@ -258,13 +258,14 @@ BEGIN ATOMIC
 	SELECT CASE
 		WHEN m.role = 'employee'
 			THEN kb_raise('KB004', format('member "%s" may not cancel the closure of account %s', $2, $1),
-						  'Only an owner or admin does so (D4).', 'Ask an owner or admin, or log in: the closure is not carried out then.')
+						  'Only an owner or admin can cancel it (D4).',
+						  'Ask an owner or admin, or log in: an account that is used is not deleted.')
 		WHEN a.state <> 'closing'
 			THEN kb_raise('55000', format('account %s is not closing', $1), format('It is %s.', a.state), 'There is nothing to cancel.')
 		END
 	FROM account a JOIN member m ON m.account_id = a.account_id AND m.member = $2
 	WHERE a.account_id = $1;
-	-- who cancels uses the account; else the next sweep would begin anew
+	-- whoever cancels uses the account; otherwise the next sweep would schedule the closure again
 	INSERT INTO activity (account_id, active_at) VALUES ($1, kb_now())
 	ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at;
 	SELECT kb_put_cancellations(ARRAY[$1], kb_now(), $2, 'member');

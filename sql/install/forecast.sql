@@ -17,7 +17,8 @@ COMMENT ON FUNCTION kb_closes_on(bigint) IS
 'The day on which the account will be deleted if nobody logs in and nothing is paid. NULL if it is not closing, or '
 'if something has happened since that will cancel the closure (D4)';
 
--- Each month is charged when it has ended, and nothing is paid; with paced, usage goes on as it does, and so does the account.
+-- Each month is charged when it has ended, and nothing is paid.  With paced, usage goes on at its pace, and the
+-- account is not closed.
 CREATE FUNCTION kbilling_internal.kb_charges_ahead(account_id bigint, through date, paced boolean)
 	RETURNS TABLE (period date, total kb_money, effective_on date, balance kb_money, debt_since date)
 	LANGUAGE sql STABLE PARALLEL SAFE

@@ -8,7 +8,8 @@ CREATE FUNCTION kbilling_internal.kb_may_use() RETURNS boolean
 COMMENT ON FUNCTION kb_may_use() IS
 'True if the member for whom the transaction acts may use the account now. Part of kb_can_use';
 
--- With its caller's rights, as those of the owner would be taken on for each row; what it has to look up, kb_may_use does, once.
+-- With its caller's rights, as switching to the owner's would cost for each row; kb_may_use has these, and is called
+-- once.
 
 CREATE FUNCTION kbilling_internal.kb_can_use_support(internal) RETURNS internal
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

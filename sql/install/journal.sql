@@ -57,9 +57,8 @@ COMMENT ON COLUMN entry.lines IS
 'How a charge is made up (C7), see kbilling.charge_line; in the reversal of a charge, the same lines with opposite '
 'amounts';
 
--- J1, J2: statement-level, so that they cost nothing per row, and for each row where that costs nothing
--- either, as a statement on a table's parent fires no other; ALWAYS, so that session_replication_role does
--- not lift them.
+-- J1, J2: statement-level, so that they cost nothing for each row; and row-level too, where no posting pays for that,
+-- because a statement on a parent table fires only these.  ALWAYS, so that session_replication_role does not lift them.
 CREATE FUNCTION kbilling_internal.kb_refuse_rewrite() RETURNS trigger
 	LANGUAGE c
 	AS 'MODULE_PATHNAME', 'kb_refuse_rewrite';

@@ -35,7 +35,8 @@ CREATE FUNCTION kbilling_internal.kb_require_member(account_id bigint, member te
 COMMENT ON FUNCTION kb_require_member(bigint, text) IS
 'Raises KB001 if there is no such account, KB004 if it has no such member';
 
--- An account has an owner at all times: notices go to one.  They are locked, so that of two that see the other as owner still one fails.
+-- An account has an owner at all times, to whom notices go.  Owners are locked, so that two who leave at once do not
+-- count on each other.
 CREATE FUNCTION kbilling_internal.kb_keep_owner(account_id bigint, member text) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
@@ -54,7 +55,7 @@ CREATE FUNCTION kbilling.kb_set_role(account_id bigint, member text, role kb_rol
 BEGIN ATOMIC
 	SELECT kb_require_not_null('member, role', member, role);
 	SELECT kb_lock_account(account_id);
-	-- apart from the lock, so that they see what was done meanwhile
+	-- in statements after the lock, so that they see what was done while it was waited for
 	SELECT kb_require_member(account_id, member);
 	SELECT kb_keep_owner(account_id, member) WHERE role <> 'owner';
 	UPDATE member m SET role = kb_set_role.role

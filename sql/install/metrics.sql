@@ -2,7 +2,7 @@
  * Numbers for monitoring: sums over the accounts, and how the sweep is doing.
  */
 
--- With the owner's rights, so that who watches the sums need not read the accounts.
+-- With the owner's rights, so that a role that watches the sums need not be able to read the accounts.
 -- One pass over the accounts, and one over the switched-on services; groups are few, so prices are reckoned once for each, not once for
 -- each account.  Without JIT: compiling would cost more than it saves.
 CREATE FUNCTION kbilling_internal.kb_metrics() RETURNS TABLE (name text, labels jsonb, value numeric, type text, help text)

@@ -169,8 +169,8 @@ COMMENT ON FUNCTION abs(kb_money) IS
 	'The amount without its sign';
 
 -- Order: currency first, by ISO 4217 number, then amount (M3).  Against a number,
--- the amount alone counts; that is another order, so it has no place in the
--- operator classes and its = neither hashes nor merges.
+-- only the amount counts; as that is another order, it is not in the operator
+-- classes, and its = neither hashes nor merges.
 
 CREATE FUNCTION kbilling_internal.kb_money_eq(kb_money, kb_money) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;

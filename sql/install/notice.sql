@@ -2,7 +2,7 @@
  * Notices: what is written because of a stage, and how workers empty the outbox (N2, N4).
  */
 
--- What an account's stage is on a local date, and what it was just before: the sweep comes on the day of the change, or later.
+-- An account's stage on its local date, and the one before the last change; the sweep comes on that day, or later.
 CREATE FUNCTION kbilling_internal.kb_stage_changes(account_ids bigint[], at timestamptz)
 	RETURNS TABLE (account_id bigint, balance kb_money, debt_since date, deferred_until date, today date,
 				   stage_before kb_stage, stage kb_stage, next_on date, occasion text, facts jsonb)
@@ -29,7 +29,7 @@ BEGIN ATOMIC
 										p.remind_day, p.restrict_day, p.block_day) AS stage) s
 	CROSS JOIN LATERAL (SELECT kb_next_stage_on(a.debt_since, a.deferred_until, d.today,
 												p.remind_day, p.restrict_day, p.block_day) AS next_on) n
-	-- the day before may have had another policy, and a day to come may have
+	-- the policy may have been another one the day before, or become another one
 	CROSS JOIN LATERAL (SELECT least(a.stage_check_on, d.today) - 1 AS day) b
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, coalesce(b.day, d.today)) o
 	CROSS JOIN LATERAL (SELECT CASE WHEN a.debt_since IS NOT NULL THEN min(x.from_date) END AS next_on FROM account_tariff x
@@ -40,7 +40,8 @@ COMMENT ON FUNCTION kb_stage_changes(bigint[], timestamptz) IS
 'For accounts that are not deleted: the stage at the moment, the stage before it, and the facts for a notice of the '
 'change';
 
--- Without a stage before: what time, or another policy, has done by itself.  The way into grace is told by what made the debt.
+-- Without stage_before: changes that time, or another policy, has made.  The change to grace is told by the notice
+-- of what made the debt.
 CREATE FUNCTION kbilling_internal.kb_notify_stages(account_ids bigint[], at timestamptz, stage_before kb_stage = NULL, occasion text = NULL)
 	RETURNS bigint
 	LANGUAGE sql VOLATILE
@@ -56,13 +57,13 @@ BEGIN ATOMIC
 		CROSS JOIN LATERAL (SELECT CASE x.stage WHEN 'remind' THEN 'payment_reminder' ELSE 'stage_changed' END::kb_notice_kind AS kind) k
 	), looked AS (
 		UPDATE account a
-		-- what time has changed, and is not told of here, the sweep still tells
+		-- a change by time that is not told here is left for the sweep to tell
 		SET stage_check_on = CASE WHEN $3 IS NOT NULL AND NOT x.is_new AND a.stage_check_on <= x.today THEN a.stage_check_on
 				ELSE x.next_on END,
 			last_notice_no = a.last_notice_no + x.is_new::integer
 		FROM news x
 		WHERE a.account_id = x.account_id AND a.state IN ('active', 'closing')
-			-- what was paid or deferred meanwhile is told by that, and the rest by the next sweep
+			-- what was paid or deferred meanwhile has a notice of its own, and the next sweep tells the rest
 			AND a.balance = x.balance
 			AND a.debt_since IS NOT DISTINCT FROM x.debt_since AND a.deferred_until IS NOT DISTINCT FROM x.deferred_until
 		RETURNING a.account_id, a.last_notice_no, x.kind, x.occasion, x.facts, x.is_new
@@ -113,7 +114,7 @@ COMMENT ON FUNCTION kb_recipients(bigint, kb_notice_kind) IS
 'Who gets a notice, as an array of member, email and language: owners with an email, and also admins if it asks to '
 'pay or says what they may do';
 
--- What is few is looked up by its key: the planner takes a limit that it does not know for a tenth of the queue.
+-- Few notices are looked up by their keys: the planner would take an unknown limit for a tenth of the queue.
 CREATE FUNCTION kbilling.kb_take_notices(max integer, lease interval)
 	RETURNS TABLE (account_id bigint, notice_no bigint, kind kb_notice_kind, written_at timestamptz, tries integer,
 				   leased_until timestamptz, facts jsonb, recipients jsonb)
@@ -129,7 +130,7 @@ BEGIN ATOMIC
 			THEN kb_raise('22023', 'lease must be above zero, and at most a day', format('It is %s.', lease),
 						  'Give the time that delivering so many notices takes at most.')
 		END;
-	-- taken as often as may be, and never heard of again
+	-- taken as often as it may be, and the last lease has run out without an answer
 	UPDATE notice n
 	SET due_at = NULL, parked_at = kb_now(), last_error = coalesce(n.last_error, 'the last lease ran out')
 	FROM (SELECT x.account_id, x.notice_no FROM notice x
@@ -196,7 +197,7 @@ BEGIN ATOMIC
 	SET due_at = CASE WHEN n.tries < kb_max_tries() THEN kb_now() + interval '1 minute' * 2 ^ (n.tries - 1) END,
 		parked_at = CASE WHEN n.tries >= kb_max_tries() THEN kb_now() END,
 		leased_until = NULL,
-		-- cut, digits may become a card number that they were not before
+		-- the cut may turn digits into a card number
 		last_error = CASE WHEN kb_has_card_number(error) OR kb_has_card_number(left(error, 500))
 						 THEN '(an error with a card number)' ELSE left(error, 500) END
 	WHERE n.account_id = $1 AND n.notice_no = $2 AND n.due_at IS NOT NULL AND n.tries > 0

@@ -1,8 +1,8 @@
 /*
  * The outbox: notices that wait for a worker, and the call that wakes one (N1).
  *
- * A notice of an entry is its number alone, as the journal keeps the facts; the
- * journal writes it with the entry.  The others bring their facts along.
+ * The journal writes an entry's notice with the entry; it stores only the entry's
+ * number, as the journal has the facts.  Other notices store their facts.
  */
 
 CREATE TYPE kbilling.kb_notice_kind AS ENUM (

@@ -3,7 +3,7 @@
  * rows of tables that the application has registered (D6).
  */
 
--- By name, as a restore must not hang on OIDs.
+-- By name, because a restore gives tables other OIDs.
 CREATE TABLE kbilling.purge_table (
 	schema_name    name NOT NULL,
 	table_name     name NOT NULL,
@@ -25,11 +25,11 @@ BEGIN ATOMIC
 	SELECT CASE
 		WHEN c.relkind NOT IN ('r', 'p') OR c.relpersistence = 't'
 			 OR c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace, 'pg_catalog'::regnamespace)
-			THEN kb_raise('42809', format('%s is no table of an application', $1), NULL, 'Register an ordinary or partitioned table.')
+			THEN kb_raise('42809', format('%s is not a table of an application', $1), NULL, 'Register an ordinary or partitioned table.')
 		WHEN a.attnum IS NULL
 			THEN kb_raise('42703', format('%s has no column "%s"', $1, $2), NULL, 'Name the column that holds the account''s number.')
 		WHEN a.atttypid NOT IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype)
-			THEN kb_raise('42804', format('column "%s" of %s is not of integers', $2, $1),
+			THEN kb_raise('42804', format('column "%s" of %s is not of an integer type', $2, $1),
 						  format('Its type is %s.', format_type(a.atttypid, a.atttypmod)),
 						  'Name the column that holds the account''s number.')
 		END
@@ -65,10 +65,10 @@ COMMENT ON FUNCTION kb_unregister_purge(text) IS
 'Undoes kb_register_purge. The table, which may be gone, is named with its schema. False if it is not registered. '
 'Only for the owner of the extension';
 
--- Those that refer to others reach more tables than these, so that they come first.
+-- A table that refers to another reaches more tables than that one, and so comes first.
 
 CREATE VIEW kbilling.purge_order WITH (security_invoker) AS
-	WITH RECURSIVE reference (from_table, to_table) AS (	-- what a table's partitions and children refer to, it does
+	WITH RECURSIVE reference (from_table, to_table) AS (	-- so do its partitions and children
 		SELECT c.conrelid, c.confrelid FROM pg_constraint c WHERE c.contype = 'f'
 		UNION
 		SELECT i.inhparent, i.inhrelid FROM pg_inherits i

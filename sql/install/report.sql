@@ -112,7 +112,7 @@ COMMENT ON COLUMN trial_balance.debit IS 'Sum of the debits';
 COMMENT ON COLUMN trial_balance.credit IS 'Sum of the credits';
 COMMENT ON COLUMN trial_balance.balance IS 'Debits less credits';
 
--- The sum of a charge's lines, or NULL if they are not as kb_bill writes them: a check must not fail on what it looks for.
+-- The sum of a charge's lines, or NULL if they are not as kb_bill writes them: a check must not fail on it.
 CREATE FUNCTION kbilling_internal.kb_lines_total(lines jsonb, currency text) RETURNS numeric
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -146,7 +146,7 @@ CREATE VIEW kbilling_internal.entry_check WITH (security_invoker) AS
 			   WHEN e.ref_seq < 1 OR e.ref_seq >= e.seq
 				   THEN format('J5: it refers to entry %s, which is not before it', e.ref_seq)
 			   WHEN octet_length(e.previous_hash) <> 32
-				   THEN 'J5: the hash before it is none'
+				   THEN 'J5: the hash before it is damaged'
 			   WHEN e.hash <> kb_entry_hash(e.previous_hash, e.account_id, e.seq, e.kind::text, e.amount, e.balance_after,
 					   e.bonus_after, e.debt_since, e.effective_on, e.posted_at, e.key, e.period, e.method::text,
 					   e.ref_seq, e.member, e.memo, e.lines)
@@ -188,7 +188,7 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 				   THEN format('C4: charged through %s', a.charged_through)
 			   WHEN a.charged_through NOT IN (kb_month_last_day(a.charged_through),
 											  kb_account_date(a.created_at, a.time_zone) - 1)
-				   THEN format('C4: charged through %s, which ends no month', a.charged_through)
+				   THEN format('C4: charged through %s, which is not the end of a month', a.charged_through)
 			   WHEN e.last_period > kb_month_first_day(a.charged_through)
 				   THEN format('C4: charged through %s, but there is a charge for %s', a.charged_through, e.last_period)
 			   WHEN a.deferred_until IS DISTINCT FROM (SELECT f.deferred_until FROM deferral f
@@ -211,7 +211,7 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 			   WHEN a.state <> 'purged' AND coalesce(m.owners, 0) = 0
 				   THEN 'D2: the account has no owner'
 			   WHEN a.last_notice_no < n.last_notice_no
-				   THEN format('N3: the account counts %s notices, there is number %s', a.last_notice_no, n.last_notice_no)
+				   THEN format('N3: the account counts %s notices, but there is a notice %s', a.last_notice_no, n.last_notice_no)
 		   END AS problem
 	FROM account a
 	LEFT JOIN (SELECT x.account_id, count(*) AS entries, sum(kb_minor(x.amount)) AS total, max(x.period) AS last_period

@@ -11,7 +11,8 @@ CREATE SCHEMA kbilling_internal;
 COMMENT ON SCHEMA kbilling_internal IS
 'What the functions, views and triggers of kbilling are made of; not to be called by others';
 
--- From here on, names in bodies and views are looked up in these, once, when they are made; what is made is named with its schema.
+-- Names in function bodies and views are looked up in these schemas when they are created; what is created is named
+-- with its schema.
 SET LOCAL search_path TO pg_catalog, kbilling, kbilling_internal, pg_temp;
 
 CREATE FUNCTION kbilling.kb_now() RETURNS timestamptz

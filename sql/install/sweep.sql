@@ -162,7 +162,7 @@ COMMENT ON FUNCTION kb_sweep_is_running() IS
 'True if a session holds the lock of this database''s sweep; NULL on a standby, where the lock cannot be seen. Part '
 'of kb_sweep_status';
 
--- A sweep that died leaves a row that says "running" and no lock; on a standby the row is all there is.
+-- A sweep that died leaves a row that says "running", but no lock; on a standby only the row can be seen.
 -- Without JIT: as kb_sweep_begin.
 CREATE FUNCTION kbilling.kb_sweep_status()
 	RETURNS TABLE (running boolean, interrupted boolean, run_id bigint, started_at timestamptz, finished_at timestamptz, duration interval,

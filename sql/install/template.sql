@@ -350,7 +350,7 @@ BEGIN ATOMIC
 		WHEN NOT EXISTS (SELECT FROM policy p WHERE p.policy = kb_set_template.policy)
 			THEN kb_raise('22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.')
 		WHEN subject !~ '\S' OR body !~ '\S'
-			THEN kb_raise('22023', 'a notice must have a subject and a text', NULL, 'Take an own text away with kb_drop_template.')
+			THEN kb_raise('22023', 'a notice must have a subject and a text', NULL, 'To drop a text of your own, call kb_drop_template.')
 		WHEN subject ~ '[\n\r]'
 			THEN kb_raise('22023', 'the subject of a notice must be one line')
 		END;

@@ -8,7 +8,7 @@ BEGIN ATOMIC
 	SELECT kb_require_open(account_id, from_date);
 	SELECT CASE
 		WHEN t.currency <> a.currency
-			THEN kb_raise('KB002', format('tariff "%s" is in %s, account %s in %s', t.tariff, t.currency, a.account_id, a.currency),
+			THEN kb_raise('KB002', format('tariff "%s" is in %s, but account %s is in %s', t.tariff, t.currency, a.account_id, a.currency),
 						  'An account keeps its currency.', 'Choose a tariff in that currency.')
 		END
 	FROM account a, tariff t

@@ -92,7 +92,7 @@ COMMENT ON COLUMN usage_total.quantity IS
 COMMENT ON COLUMN usage_total.billed_quantity IS
 'The part of the quantity that has been billed; for "max" and "last", that of the whole month';
 
--- settled changes only with a charge and with what comes after it, so that counting stays a heap-only update.
+-- settled changes only with a charge, and with the first event after it, so that counting stays a heap-only update.
 
 CREATE INDEX usage_unbilled ON usage_total (account_id, period) WHERE NOT settled;
 COMMENT ON INDEX usage_unbilled IS 'Finds what is still to be billed, of whatever month';
@@ -148,7 +148,7 @@ COMMENT ON FUNCTION kb_last_revision(bigint, text, text) IS
 
 -- The aggregations "max" and "last", whose slots do not add up.
 
--- A correction takes back the event of its quantity at its very time; if there is none, the latest of that quantity.
+-- A correction takes back the event of the same quantity and time; if there is none, the latest of the same quantity.
 CREATE FUNCTION kbilling_internal.kb_level_of_events(account_id bigint, period date, service text, aggregation kb_aggregation)
 	RETURNS TABLE (quantity numeric, at timestamptz, recorded_at timestamptz)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
@@ -185,8 +185,8 @@ COMMENT ON FUNCTION kb_level_of_events(bigint, date, text, kb_aggregation) IS
 'A month''s quantity of a service that aggregates by "max" or "last", from its events without those that were taken '
 'back; no row if none is left';
 
--- What slots hold does not know of corrections: where there are any, the events are looked at again.  So no session needs to wait for
--- another's, and none overlooks it.
+-- The slots ignore corrections: if there are any, the events are looked at again.  So no session has to wait for
+-- another one, and none overlooks a correction.
 CREATE FUNCTION kbilling_internal.kb_usage_level(account_id bigint, period date, service text, aggregation kb_aggregation)
 	RETURNS numeric
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -206,8 +206,8 @@ COMMENT ON FUNCTION kb_usage_level(bigint, date, text, kb_aggregation) IS
 'A month''s quantity of a service that aggregates by "max" or "last"; zero if there is none';
 
 -- What comes late is on the next bill, as a line of its own month (U3).  from_period and to_period are the first and the last month to
--- look at.  What was all taken back was not used, and what comes late without adding anything to a highest, last or distinct quantity
--- is no usage either.
+-- look at.  Usage that was taken back completely does not count, nor does late usage that adds nothing to a highest, last or
+-- distinct quantity.
 CREATE FUNCTION kbilling_internal.kb_unbilled_usage(account_id bigint, from_period date, to_period date)
 	RETURNS TABLE (period date, service text, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
@@ -233,8 +233,8 @@ COMMENT ON FUNCTION kb_unbilled_usage(bigint, date, date) IS
 'What an account has used in the months and has not been billed for, by month and service, with what it has been '
 'billed for';
 
--- The pace is that of the running month and the one before, together; a highest, last or distinct count stays as it is, or was in the
--- month before if there is none yet.
+-- The pace is that of the running month and the one before, together.  A highest, last or distinct quantity stays as
+-- it is; if there is none yet, as it was in the month before.
 CREATE FUNCTION kbilling_internal.kb_paced_usage(account_id bigint, from_period date, to_period date, today date)
 	RETURNS TABLE (period date, service text, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint)
 	LANGUAGE sql STABLE PARALLEL SAFE

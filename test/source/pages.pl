@@ -68,9 +68,11 @@ ok(!@lost, 'each link in a page leads somewhere') or diag(join "\n", @lost);
 
 my $meta = decode_json(do { local $/; open my $in, '<:raw', 'META.json' or die $!; <$in> });
 my ($version) = slurp('kbilling.control') =~ /^default_version = '(.*)'/m;
-is_deeply([ grep { !defined $meta->{$_} } qw(abstract license maintainer meta-spec name provides version) ], [], 'META.json has what is required');
+is_deeply([ grep { !defined $meta->{$_} } qw(abstract license maintainer meta-spec name provides version) ], [],
+	'META.json has what is required');
 is($meta->{'meta-spec'}{version}, '1.0.0', 'by the specification that it follows');
-is_deeply([ $meta->{version}, map { $_->{version} } values %{ $meta->{provides} } ], [ $version, $version ], 'the version of the control file');
+is_deeply([ $meta->{version}, map { $_->{version} } values %{ $meta->{provides} } ], [ $version, $version ],
+	'the version of the control file');
 is_deeply([ grep { !-e } map { @$_{qw(file docfile)} } values %{ $meta->{provides} } ], [], 'and names files that are there');
 
 done_testing();

@@ -10,10 +10,14 @@ my $columns = 140;
 my $tab = 4;
 
 # Where lines are looked at.
-my @places = qw(sql/install);
+my @places = qw(sql/install src test examples bench docs README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md);
 
 # What may be longer, and why: lines from the one to the other of a file.
 my %longer = (
+	# tables, a row for each function
+	'docs/reference.md' => [ qr/^# /, qr/^## Hash of an entry$/ ],
+	# one command of psql, which ends with its line
+	'test/sql/message.sql' => [ (qr/^\\set encoded `/) x 2 ],
 	# what customers read: a sentence stands on one line, as it is written out
 	'sql/install/template.sql' => [ qr/^CREATE VIEW kbilling\.standard_template /, qr/^\t\) AS t \(kind, language, subject, body\)$/ ]);
 

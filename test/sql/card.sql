@@ -429,7 +429,8 @@ FROM (VALUES
 	($$INSERT INTO policy (policy, language) VALUES ('x', '4111111111111111')$$),
 	($$INSERT INTO tariff (tariff, currency) VALUES ('x', '4111111111111111')$$)
 ) AS t (statement);
-SELECT is(pg_temp.repeated(format('SELECT kb_record_usage_batch(%L)', events), 'no error'), NULL, format('T4: the error does not repeat the number in a batch: %s', events))
+SELECT is(pg_temp.repeated(format('SELECT kb_record_usage_batch(%L)', events), 'no error'), NULL,
+	format('T4: the error does not repeat the number in a batch: %s', events))
 FROM (VALUES
 	('4111111111111111'),
 	('[4111111111111111]'),
@@ -447,14 +448,18 @@ FROM (VALUES
 	('[{"account_id": 1, "service": "calls", "quantity": 1, "key": "k", "at": "2026-11-11T11:41:41+4111111111111111"}]'),
 	('[{"account_id": 1, "service": "calls", "quantity": 1, "key": "k", "properties": 4111111111111111}]')
 ) AS t (events);
-SELECT is(pg_temp.repeated(format('CREATE TRIGGER taker %s; INSERT INTO taker (account_id, key) VALUES (1, %L)', trigger, '4111111111111111'), 'no error'), NULL,
+SELECT is(pg_temp.repeated(format('CREATE TRIGGER taker %s; INSERT INTO taker (account_id, key) VALUES (1, %L)', trigger,
+	'4111111111111111'), 'no error'), NULL,
 	format('T4: the error does not repeat the number: %s', trigger))
 FROM (VALUES
 	($$BEFORE INSERT ON taker FOR EACH ROW EXECUTE FUNCTION kb_guard('4111111111111111')$$),
 	($$BEFORE INSERT ON taker FOR EACH ROW EXECUTE FUNCTION kb_refuse_change('4111111111111111')$$),
-	($$AFTER INSERT ON taker REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION kb_meter('4111111111111111', 'account_id')$$),
-	($$AFTER INSERT ON taker REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION kb_meter('calls', '4111111111111111')$$),
-	($$AFTER INSERT ON taker REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION kb_meter('calls', 'account_id', '', 'key')$$)
+	($$AFTER INSERT ON taker REFERENCING NEW TABLE AS added
+		FOR EACH STATEMENT EXECUTE FUNCTION kb_meter('4111111111111111', 'account_id')$$),
+	($$AFTER INSERT ON taker REFERENCING NEW TABLE AS added
+		FOR EACH STATEMENT EXECUTE FUNCTION kb_meter('calls', '4111111111111111')$$),
+	($$AFTER INSERT ON taker REFERENCING NEW TABLE AS added
+		FOR EACH STATEMENT EXECUTE FUNCTION kb_meter('calls', 'account_id', '', 'key')$$)
 ) AS t (trigger);
 
 SELECT ok(kb_refuse_card_number('thanks'::text) AND kb_refuse_card_number('{"order": 17}'::jsonb), 'T4: other values are let through');

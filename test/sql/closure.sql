@@ -109,7 +109,7 @@ SELECT is((kb_access(2, 'owner')).access, 'full', 'D3: it works as before');
 SELECT kb_refund(1, '5.00 USD', 'r')
 \g /dev/null
 SELECT is(kb_schedule_closure(1, 'support'), '2026-02-21', 'D1: paid back, it may be closed');
-SELECT is(pg_temp.refusal('SELECT kb_cancel_closure(1, ''eve'')'), 'KB004 Only an owner or admin does so (D4).',
+SELECT is(pg_temp.refusal('SELECT kb_cancel_closure(1, ''eve'')'), 'KB004 Only an owner or admin can cancel it (D4).',
 	'D4: an employee does not cancel');
 SELECT is(pg_temp.refusal('SELECT kb_cancel_closure(1, ''nobody'')'), 'KB004 kbilling.member has no such row.', 'D4: nor does a stranger');
 SELECT is(pg_temp.refusal('SELECT kb_cancel_closure(1, ''bob'')'), 'done', 'D4: an admin does');

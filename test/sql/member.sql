@@ -71,12 +71,18 @@ END $$;
 SELECT is(format('%s: %s', saw.result, saw.members), format('%s: %s', step.result, step.members),
 	format('S3: %s: %s', call, why)) FROM step JOIN saw USING (n) ORDER BY n;
 SELECT is(pg_temp.error_of(call), expected, 'the error of ' || call) FROM (VALUES
-	('SELECT kb_remove_member(1, ''own'')', 'KB004 account 1 must keep an owner | "own" is the only one. | Make another member owner first, with kb_set_role.'),
-	('SELECT kb_set_role(1, ''own'', ''admin'')', 'KB004 account 1 must keep an owner | "own" is the only one. | Make another member owner first, with kb_set_role.'),
-	('SELECT kb_add_member(1, ''adm'', ''owner'')', '23505 "adm" is a member of account 1 already | The role is admin. | Give another role with kb_set_role, another address with kb_set_contact.'),
-	('SELECT kb_remove_member(1, ''x'')', 'KB004 "x" is not a member of account 1 | kbilling.member has no such row. | Add the member with kb_add_member.'),
-	('SELECT kb_login(1, ''x'')', 'KB004 "x" is not a member of account 1 | kbilling.member has no such row. | Add the member with kb_add_member.'),
-	('SELECT kb_login(404, ''x'')', 'KB001 account 404 does not exist | kbilling.account has no such row. | Create it with kb_create_account.')
+	('SELECT kb_remove_member(1, ''own'')', 'KB004 account 1 must keep an owner | "own" is the only one. '
+		'| Make another member owner first, with kb_set_role.'),
+	('SELECT kb_set_role(1, ''own'', ''admin'')', 'KB004 account 1 must keep an owner | "own" is the only one. '
+		'| Make another member owner first, with kb_set_role.'),
+	('SELECT kb_add_member(1, ''adm'', ''owner'')', '23505 "adm" is a member of account 1 already | The role is admin. '
+		'| Give another role with kb_set_role, another address with kb_set_contact.'),
+	('SELECT kb_remove_member(1, ''x'')', 'KB004 "x" is not a member of account 1 | kbilling.member has no such row. '
+		'| Add the member with kb_add_member.'),
+	('SELECT kb_login(1, ''x'')', 'KB004 "x" is not a member of account 1 | kbilling.member has no such row. '
+		'| Add the member with kb_add_member.'),
+	('SELECT kb_login(404, ''x'')', 'KB001 account 404 does not exist | kbilling.account has no such row. '
+		'| Create it with kb_create_account.')
 ) AS t (call, expected);
 SELECT is(pg_temp.members(2), 'own owner', 'other accounts are not touched');
 
@@ -87,9 +93,11 @@ CREATE TEMP TABLE address (address text, is_one boolean,
 	name text GENERATED ALWAYS AS (quote_literal(regexp_replace(left(address, 40), '[[:cntrl:]]', '?', 'g'))) STORED);
 INSERT INTO address VALUES
 	('anna@example.org', true), ('a@b', true), ('"o''hara"@example.org', true), ('анна@приклад.укр', true), ('a.b+tag/2@[192.0.2.1]', true),
-	(repeat('a', 250) || '@b.c', true), (repeat('a', 251) || '@b.c', false), (repeat('я', 125) || '@b.c', true), (repeat('я', 126) || '@b.c', false),
+	(repeat('a', 250) || '@b.c', true), (repeat('a', 251) || '@b.c', false), (repeat('я', 125) || '@b.c', true),
+	(repeat('я', 126) || '@b.c', false),
 	('not an address', false), ('anna', false), ('@example.org', false), ('anna@', false), ('@', false), ('', false), ('a@b@c', false),
-	('anna @example.org', false), (' anna@example.org', false), ('anna@example.org ', false), (E'anna@example.org\n', false), (E'anna\t@example.org', false),
+	('anna @example.org', false), (' anna@example.org', false), ('anna@example.org ', false),
+	(E'anna@example.org\n', false), (E'anna\t@example.org', false),
 	(E'a@example.org\nBcc: b', false), (E'a\u0001@example.org', false), (E'a\u007f@example.org', false), ('a@b.c, d@e.f', false);
 SELECT is(kbilling_internal.kb_is_email(a.address), a.is_one, format('an address or none: %s', a.name)) FROM address a;
 SELECT is(pg_temp.error_of(format(call, quote_literal(a.address))), CASE WHEN a.is_one THEN '' ELSE error END, format(call, a.name))
@@ -98,10 +106,12 @@ FROM address a, (VALUES
 	('SELECT kbilling.kb_set_contact(3, ''own'', %s)'),
 	('SELECT kbilling.kb_create_account(''own'', ''std'', email => %s)')
 ) AS c (call)
-CROSS JOIN LATERAL (SELECT format('22023 "%s" is no e-mail address | It has one @ with something on both sides, no blanks or control characters, and at most 254 bytes.'
+CROSS JOIN LATERAL (SELECT format('22023 "%s" is not an e-mail address | It has one @ with something on both sides, '
+	'no blanks or control characters, and at most 254 bytes.'
 	' | Give one address, such as anna@example.org, or NULL for a member who gets no notices.', a.address) AS error) e;
 SELECT throws_ok($$UPDATE member SET email = 'not an address'$$, '23514', NULL, 'nor is it written otherwise');
-SELECT throws_ok($$SELECT kb_add_member(3, 'x', 'admin', '4111 1111 1111 1111')$$, 'KB008', NULL, 'T4: what is no address is not repeated if it holds a card number');
+SELECT throws_ok($$SELECT kb_add_member(3, 'x', 'admin', '4111 1111 1111 1111')$$, 'KB008', NULL,
+	'T4: what is no address is not repeated if it holds a card number');
 
 -- S3: each day of a debt, each role. The debt begins on the 1st of December, and is paid on the 12th
 

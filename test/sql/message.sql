@@ -225,7 +225,8 @@ SELECT is(pg_temp.told(format('SELECT kb_utf8(%L)', bytes)), error, format('N4: 
 FROM (VALUES ('\320'::bytea, '22021 | invalid byte sequence for encoding "UTF8": 0xd0'),
 	('a\000b', '22021 | invalid byte sequence for encoding "UTF8": 0x00'),
 	(convert_to(repeat('ї', 524289), 'UTF8'),
-	 '54000 | the message is too long | A pattern has at most 32768 bytes, its facts 65536 as JSON, and what is filled in 65536.')) AS t (bytes, error);
+	 '54000 | the message is too long | A pattern has at most 32768 bytes, its facts 65536 as JSON, '
+		'and what is filled in 65536.')) AS t (bytes, error);
 
 -- Where a language writes numbers by rules, such as Roman ones, ICU would call itself without an end for those that the rules
 -- lack, and the server would crash

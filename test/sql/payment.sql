@@ -60,8 +60,10 @@ SELECT is(pg_temp.error_of(call), expected, 'T1: ' || call) FROM (VALUES
 	('SELECT kb_apply_topup(5, ''10 USD'', ''card'', ''x'', ''emp'')', 'KB004 member "emp" may not top up account 5 '
 		'| Only an owner or admin of the account can top it up (T1). '
 		'| Leave member out for a payment that the provider reports by itself.'),
-	('SELECT kb_begin_topup(404, ''own'', ''10 USD'', ''card'')', 'KB001 account 404 does not exist | kbilling.account has no such row. | Create it with kb_create_account.'),
-	('SELECT kb_begin_topup(1, ''own'', ''0 USD'', ''card'')', 'KB005 a top-up must be above zero | The amount is 0.00 USD. | Use kb_refund to pay money back.')
+	('SELECT kb_begin_topup(404, ''own'', ''10 USD'', ''card'')',
+		'KB001 account 404 does not exist | kbilling.account has no such row. | Create it with kb_create_account.'),
+	('SELECT kb_begin_topup(1, ''own'', ''0 USD'', ''card'')',
+		'KB005 a top-up must be above zero | The amount is 0.00 USD. | Use kb_refund to pay money back.')
 ) AS t (call, expected);
 SELECT is(pg_temp.result_of(call), expected, 'T1: ' || call) FROM (VALUES
 	('kb_begin_topup(1, ''own'', ''-1 USD'', ''card'')', 'KB005'),

@@ -9,7 +9,8 @@ SELECT is(p, ROW('standard', 4, 7, 10, 40, 30, 10, '{3,1}', 20, 'en', 'due_date'
 	'S2, D1, D2, D5, C5: the policy "standard" has the values of the rules')
 FROM policy p WHERE policy = 'standard';
 
-SELECT is(ARRAY(SELECT kbilling_internal.kb_standard_day(s) FROM unnest(enum_range(NULL::kb_stage)) s), '{NULL,1,4,7,10}', 'S2: which has the days of its stages from one place');
+SELECT is(ARRAY(SELECT kbilling_internal.kb_standard_day(s) FROM unnest(enum_range(NULL::kb_stage)) s), '{NULL,1,4,7,10}',
+	'S2: which has the days of its stages from one place');
 
 SELECT throws_ok(change, '55000', NULL, 'policy: a built-in row stays: ' || change)
 FROM (VALUES
@@ -85,13 +86,16 @@ FROM (VALUES
 SELECT is(pg_temp.error_of(format('SELECT kb_create_service(%s)', arguments)), error, format('service: (%s) says what there is', arguments))
 FROM (VALUES
 	('''x'', ''yearly''', '22023 there is no kind of service "yearly" | The kinds are: recurring, metered.'),
-	('''x'', ''recurring'', ''seat'', ''Seats''', '22023 there is no aggregation "Seats" | The aggregations are: sum, count, max, unique, last.'
+	('''x'', ''recurring'', ''seat'', ''Seats''', '22023 there is no aggregation "Seats" '
+		'| The aggregations are: sum, count, max, unique, last.'
 		' What customers call the service is another argument, name.')
 ) AS t (arguments, error);
 SELECT kb_create_service('chat', 'recurring', name => 'Чат'), kb_create_service('sms', 'metered', 'message', 'sum', 'Messages');
-SELECT is((SELECT string_agg(format('%s: %s', service, name), ', ' ORDER BY service) FROM service WHERE name IS NOT NULL), 'chat: Чат, sms: Messages',
+SELECT is((SELECT string_agg(format('%s: %s', service, name), ', ' ORDER BY service) FROM service WHERE name IS NOT NULL),
+	'chat: Чат, sms: Messages',
 	'service: what customers call it');
-SELECT col_type_is('kbilling', relation, attribute, 'kbilling', type, format('%s.%s: a closed set of words is an enum', relation, attribute))
+SELECT col_type_is('kbilling', relation, attribute, 'kbilling', type,
+	format('%s.%s: a closed set of words is an enum', relation, attribute))
 FROM (VALUES
 	('service', 'kind', 'kb_service_kind'), ('service', 'aggregation', 'kb_aggregation'), ('usage_total', 'aggregation', 'kb_aggregation'),
 	('policy', 'debt_counts_from', 'kb_debt_date'), ('sweep_run', 'outcome', 'kb_sweep_outcome'), ('sweep_run', 'phase', 'kb_sweep_phase')

@@ -70,13 +70,13 @@ CREATE TEMP TABLE mine (account_id bigint);
 
 SELECT throws_ok(format('SELECT kb_register_purge(%s)', args), state, message, 'D6: ' || message)
 FROM (VALUES
-	('''"my shop".customers'', ''account_id''', '42809', '"my shop".customers is no table of an application'),
-	('''mine'', ''account_id''', '42809', 'mine is no table of an application'),
-	('''kbilling.entry'', ''account_id''', '42809', 'entry is no table of an application'),
-	('''pg_catalog.pg_class'', ''oid''', '42809', 'pg_class is no table of an application'),
+	('''"my shop".customers'', ''account_id''', '42809', '"my shop".customers is not a table of an application'),
+	('''mine'', ''account_id''', '42809', 'mine is not a table of an application'),
+	('''kbilling.entry'', ''account_id''', '42809', 'entry is not a table of an application'),
+	('''pg_catalog.pg_class'', ''oid''', '42809', 'pg_class is not a table of an application'),
 	('''"my shop".customer'', ''account''', '42703', '"my shop".customer has no column "account"'),
 	('''"my shop".customer'', ''ctid''', '42703', '"my shop".customer has no column "ctid"'),
-	('''"my shop".customer'', ''name''', '42804', 'column "name" of "my shop".customer is not of integers'),
+	('''"my shop".customer'', ''name''', '42804', 'column "name" of "my shop".customer is not of an integer type'),
 	('NULL, ''name''', '22004', 'relation must not be null'),
 	('''"my shop".customer'', NULL', '22004', 'account_column must not be null')) AS t (args, state, message);
 SELECT kb_register_purge('"my shop".customer', 'account_id'), kb_register_purge('"my shop".customer', 'account_id'),

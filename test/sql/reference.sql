@@ -10,11 +10,13 @@ SELECT plan(3);
 
 CREATE TEMP TABLE written AS SELECT n, line FROM string_to_table(rtrim(:'written', E'\n'), E'\n') WITH ORDINALITY AS l (line, n);
 CREATE TEMP TABLE document AS SELECT n, line FROM string_to_table(rtrim(:'document', E'\n'), E'\n') WITH ORDINALITY AS l (line, n);
-SELECT results_eq('SELECT line FROM document ORDER BY n', 'SELECT line FROM written ORDER BY n', 'docs/reference.md is what make reference writes');
+SELECT results_eq('SELECT line FROM document ORDER BY n', 'SELECT line FROM written ORDER BY n',
+	'docs/reference.md is what make reference writes');
 SELECT is_empty($$
 	SELECT link[1] FROM document, regexp_matches(line, '\]\(#([^)]*)\)', 'g') AS link
 	EXCEPT SELECT id[1] FROM document, regexp_matches(line, '<a id="([^"]*)">', 'g') AS id
-	EXCEPT SELECT replace(lower(translate(line, '#`', '')), ' ', '-') FROM (SELECT regexp_replace(line, '^#+ ', '') AS line FROM document WHERE line ~ '^#') AS heading
+	EXCEPT SELECT replace(lower(translate(line, '#`', '')), ' ', '-') FROM (SELECT regexp_replace(line, '^#+ ', '') AS line
+		FROM document WHERE line ~ '^#') AS heading
 $$, 'what the page links to on itself is there');
 SELECT is_empty($$
 	SELECT s.state FROM string_to_table(coalesce(nullif($$ || quote_literal(:'raised') || $$, ''), 'none of errors.h'), ',') s (state)

@@ -158,17 +158,20 @@ FROM (VALUES
 	($$UPDATE entry SET lines = jsonb_set(lines, '{0,amount}', '"30.00 EUR"') WHERE account_id = 1 AND seq = 3$$, '(1,3,"C7: '),
 	($$UPDATE entry SET amount = '1 EUR' WHERE account_id = 1 AND seq = 4$$, '(1,4,"M3: '),
 	($$UPDATE entry SET balance_after = '90071992547409.91 USD' WHERE account_id = 1 AND seq = 4$$, '(1,5,"J2: '),
-	($$UPDATE entry SET hash = '\x00' WHERE account_id = 1 AND seq = 4$$, '(1,5,"J5: the hash before it is none'),
-	($$UPDATE account SET charged_through = '2026-11-15' WHERE account_id = 1$$, 'C4: charged through 2026-11-15, which ends no month'),
+	($$UPDATE entry SET hash = '\x00' WHERE account_id = 1 AND seq = 4$$, '(1,5,"J5: the hash before it is damaged'),
+	($$UPDATE account SET charged_through = '2026-11-15' WHERE account_id = 1$$,
+		'C4: charged through 2026-11-15, which is not the end of a month'),
 	($$UPDATE account SET time_zone = 'US/Gone' WHERE account_id = 1$$, 'W2: this server does not know the time zone ""US/Gone""'),
 	($$CREATE TABLE parent (amount kb_money NOT NULL); ALTER TABLE entry INHERIT parent$$, 'J1: entry has a parent, parent'),
 	($$ALTER EVENT TRIGGER kbilling_refuse_drop DISABLE$$, 'J7: event trigger'),
 	($$UPDATE subscription SET to_date = '2026-12-02' WHERE service = 'seat' AND quantity = 2$$,
 		'(1,,"C2: service ""seat"" is on twice on 2026-12-01'),
 	($$UPDATE tariff_history SET to_date = '2026-11-21' WHERE tariff = 'big'$$, '(3,,"C3: two tariffs on 2026-11-20'),
-	($$INSERT INTO usage_total (account_id, period, slot, events, service, aggregation, quantity) VALUES (1, '2026-12-01', 0, 3, 'calls', 'sum', 7)$$,
+	($$INSERT INTO usage_total (account_id, period, slot, events, service, aggregation, quantity)
+			VALUES (1, '2026-12-01', 0, 3, 'calls', 'sum', 7)$$,
 		'(1,,"U5: usage of ""calls"" in 2026-12-01 has no events, its total counts 3'),
-	($$INSERT INTO usage_event (account_id, at, period, is_level, events, service, key, quantity) VALUES (1, now(), '2026-12-01', false, 1, 'calls', 'k', 7)$$,
+	($$INSERT INTO usage_event (account_id, at, period, is_level, events, service, key, quantity)
+			VALUES (1, now(), '2026-12-01', false, 1, 'calls', 'k', 7)$$,
 		'(1,,"U5: usage of ""calls"" in 2026-12-01 has 1 events, its total counts none'),
 	($$UPDATE price SET to_date = 'infinity' WHERE service = 'base'$$, 'C3: tariff ""std"" has two prices for ""base"" on 2027-06-01')
 ) AS t (change, problem);

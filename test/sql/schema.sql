@@ -34,7 +34,8 @@ SELECT p.oid::regprocedure AS function, s.statement, (
 FROM pg_proc p
 CROSS JOIN LATERAL regexp_split_to_table(pg_get_function_sqlbody(p.oid), ';\n') s (statement)
 WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND p.prosqlbody IS NOT NULL;
-SELECT cmp_ok((SELECT count(*) FROM check_in_statement WHERE checks = 1), '>=', 80::bigint, 'statements that check or do one thing are found');
+SELECT cmp_ok((SELECT count(*) FROM check_in_statement WHERE checks = 1), '>=', 80::bigint,
+	'statements that check or do one thing are found');
 SELECT is_empty($$
 	SELECT function, statement FROM check_in_statement
 	WHERE checks > 1 OR statement ~ 'kb_raise\(' AND statement !~ '^\s*(BEGIN ATOMIC)?\s*(WITH .*)?SELECT\s+CASE\M'
@@ -57,7 +58,8 @@ BEGIN
 	FOR item IN SELECT p.oid::regprocedure::text AS name, pg_get_functiondef(p.oid) AS definition FROM pg_proc p
 		WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND p.prokind <> 'a'
 		UNION ALL
-		SELECT c.oid::regclass::text, format('CREATE OR REPLACE VIEW %s WITH (security_invoker) AS %s', c.oid::regclass, pg_get_viewdef(c.oid))
+		SELECT c.oid::regclass::text, format('CREATE OR REPLACE VIEW %s WITH (security_invoker) AS %s', c.oid::regclass,
+			pg_get_viewdef(c.oid))
 		FROM pg_class c WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind = 'v'
 	LOOP
 		BEGIN
@@ -70,7 +72,8 @@ BEGIN
 END $$;
 CREATE TEMP TABLE remade AS SELECT * FROM pg_temp.made_without_operator_classes() AS outcome;
 SELECT cmp_ok((SELECT count(*) FROM remade WHERE outcome = 'made'), '>=', 200::bigint, 'functions and views are made anew');
-SELECT is_empty($$ SELECT outcome FROM remade WHERE outcome <> 'made' $$, 'and none needs an operator class of kbilling''s types: pg_upgrade has these later');
+SELECT is_empty($$ SELECT outcome FROM remade WHERE outcome <> 'made' $$,
+	'and none needs an operator class of kbilling''s types: pg_upgrade has these later');
 
 SELECT finish();
 ROLLBACK;

@@ -120,7 +120,8 @@ ask('undisturbed', 'CALL kbilling.kb_sweep()');
 my $right = books('undisturbed');
 is(ask('undisturbed', 'SELECT outcome, periods_due, periods_charged, entries_posted FROM kbilling.sweep_run'),
 	"finished|$periods|$periods|$periods", 'W3: undisturbed, a run charges all that is due');
-is(ask('undisturbed', 'SELECT phase, closure_steps, notices_written, accounts_failed FROM kbilling.sweep_run'), 'closures|2800|0|0', 'W1: charges first, then closures');
+is(ask('undisturbed', 'SELECT phase, closure_steps, notices_written, accounts_failed FROM kbilling.sweep_run'),
+	'closures|2800|0|0', 'W1: charges first, then closures');
 is(ask('undisturbed', 'SELECT state, delete_on, count(*) FROM kbilling.account WHERE account_id > 3000 GROUP BY 1, 2 ORDER BY 1, 2'),
 	"closing|2025-12-06|100\nclosing|2025-12-13|100\ndeleted|2025-12-03|100\npurged|2025-10-30|100", 'D: each is a step further');
 is(ask('undisturbed', 'SELECT * FROM kbilling.kb_check()'), '', 'and the books are right');
@@ -152,7 +153,8 @@ sub resumed
 # In the midst of closures.
 {
 	my @psql = (hold_up('closures', 'SELECT FROM kbilling.account WHERE account_id = 3250 FOR UPDATE'), sweep_half('closures'));
-	is(ask('closures', 'SELECT s.running, p.phase, p.periods_charged, p.closure_steps FROM kbilling.kb_sweep_status() s, kbilling.sweep_progress p'), "t|closures|$periods|1800",
+	is(ask('closures', 'SELECT s.running, p.phase, p.periods_charged, p.closure_steps '
+		. 'FROM kbilling.kb_sweep_status() s, kbilling.sweep_progress p'), "t|closures|$periods|1800",
 		'closures: W3: how far it is can be seen from another session');
 	$node->stop('immediate');
 	finish($_) for @psql;
@@ -160,7 +162,8 @@ sub resumed
 	is(ask('closures', 'SELECT * FROM kbilling.kb_check()'), '', 'closures: half-way the books are right, too');
 	ask('closures', 'CALL kbilling.kb_sweep()');
 	is(books('closures'), $right, 'closures: W1: the next run leads to the same state');
-	is(ask('closures', 'SELECT outcome, periods_charged, closure_steps FROM kbilling.sweep_run ORDER BY run_id'), "interrupted|$periods|1800\nfinished|0|1000", 'closures: W3: and has counted');
+	is(ask('closures', 'SELECT outcome, periods_charged, closure_steps FROM kbilling.sweep_run ORDER BY run_id'),
+		"interrupted|$periods|1800\nfinished|0|1000", 'closures: W3: and has counted');
 }
 
 # The machine goes down.
@@ -183,7 +186,8 @@ for my $how ('terminate', 'cancel')
 	my $sweep = sweep_half($how);
 	ask($how, "SELECT $function(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'CALL%'");
 	finish($sweep);
-	like($sweep->{err}, $how eq 'cancel' ? qr/canceling statement due to user request/ : qr/terminating connection/, "$how: the caller is told");
+	like($sweep->{err}, $how eq 'cancel' ? qr/canceling statement due to user request/ : qr/terminating connection/,
+		"$how: the caller is told");
 	finish($holder);
 	stopped($how, $how);
 	ask($how, 'CALL kbilling.kb_sweep()');
@@ -219,7 +223,8 @@ for my $how ('terminate', 'cancel')
 	my @holders = (hold_up('lock_timeout'), hold_up('lock_timeout', qq{
 		INSERT INTO kbilling.notice (account_id, notice_no, written_at, kind, occasion)
 		SELECT account_id, last_notice_no + 1, now(), 'stage_changed', 'never' FROM kbilling.account WHERE account_id = $other}));
-	my $pid = ask('lock_timeout', q{SELECT l.pid FROM pg_locks l JOIN kbilling.account a ON l.transactionid = a.xmax AND l.granted WHERE a.account_id = } . $held);
+	my $pid = ask('lock_timeout', q{SELECT l.pid FROM pg_locks l JOIN kbilling.account a
+		ON l.transactionid = a.xmax AND l.granted WHERE a.account_id = } . $held);
 	ask('lock_timeout', 'CALL kbilling.kb_sweep()');
 	is(ask('lock_timeout', 'SELECT account_id, state, message FROM kbilling.sweep_failure ORDER BY account_id'),
 		"$held|55P03|account $held was locked by process $pid (holder) for more than 2s\n"
@@ -242,7 +247,8 @@ for my $how ('terminate', 'cancel')
 	is($app->{err}, '', 'crossing: the application gets through');
 	is($sweep->{err}, '', 'crossing: and the sweep to its end');
 	is(ask('crossing', q{
-		SELECT r.outcome, r.periods_charged = c.charges, r.accounts_failed = (SELECT count(*) FROM kbilling.sweep_failure WHERE state = '40P01')
+		SELECT r.outcome, r.periods_charged = c.charges, r.accounts_failed = (SELECT count(*) FROM kbilling.sweep_failure
+			WHERE state = '40P01')
 		FROM kbilling.sweep_run r, (SELECT count(*) AS charges FROM kbilling.entry WHERE kind = 'charge') c}),
 		'finished|t|t', 'crossing: W3: it has counted what it did');
 	ask('crossing', 'CALL kbilling.kb_sweep()');

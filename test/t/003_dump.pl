@@ -25,7 +25,8 @@ is(ask('busy', q{
 	SELECT count(DISTINCT kind), count(DISTINCT kbilling.kb_currency(amount)) FROM kbilling.entry;
 	SELECT string_agg(DISTINCT outcome::text, ',' ORDER BY outcome::text), sum(accounts_failed) FROM kbilling.sweep_run;
 	SELECT count(*) > 0 FROM kbilling.tariff_history;
-	SELECT (SELECT count(*) FROM kbilling.closure_step) > 20, (SELECT count(DISTINCT kind) FROM kbilling.notice) > 3, (SELECT count(*) FROM kbilling.purge_order WHERE relation IS NOT NULL);
+	SELECT (SELECT count(*) FROM kbilling.closure_step) > 20, (SELECT count(DISTINCT kind) FROM kbilling.notice) > 3,
+		(SELECT count(*) FROM kbilling.purge_order WHERE relation IS NOT NULL);
 	SET kbilling.clock = '2025-09-05 12:00+00';
 	SELECT string_agg(DISTINCT stage::text, ',' ORDER BY stage::text) FROM kbilling.account_status}),
 	"8|2\nfinished,running|1\nt\nt|t|1\nblocked,grace,ok,remind,restrict", 'the database has been busy')
@@ -43,7 +44,8 @@ sub dump_text
 my $before = contents($node, 'busy');
 cmp_ok(scalar keys %$before, '>=', 14, 'all tables and sequences are looked at');
 is(ask('busy', q{SELECT string_agg(c.oid::regclass::text, ',') FROM pg_class c
-	WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'S') AND NOT c.oid = ANY
+	WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'S')
+		AND NOT c.oid = ANY
 		((SELECT extconfig FROM pg_extension WHERE extname = 'kbilling')::oid[])}), '', 'and pg_dump is told of all of them');
 is(ask('busy', 'SELECT * FROM kbilling.kb_check()'), '', 'the books are right');
 
@@ -51,11 +53,13 @@ my $file = $node->basedir . '/busy';
 my $text = dump_text('busy');
 $node->safe_psql('postgres', "CREATE DATABASE $_") for qw(plain custom);
 append_to_file("$file.sql", $text);
-$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('plain'), '-f', "$file.sql" ], 'a plain dump is restored by psql');
+$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('plain'), '-f', "$file.sql" ],
+	'a plain dump is restored by psql');
 $node->command_ok([ 'pg_dump', '-Fc', '-f', "$file.dump", $node->connstr('busy') ], 'pg_dump -Fc');
 # pg_dump keeps the tables of an extension in the order that their foreign keys
 # need, but does not write down why: --jobs must leave the data section alone.
-$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('custom'), @$_, "$file.dump" ], "a custom dump is restored by pg_restore @$_")
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('custom'), @$_, "$file.dump" ],
+	"a custom dump is restored by pg_restore @$_")
 	for [ '--section=pre-data', '--section=data' ], [ '--section=post-data', '--jobs=2' ];
 
 my %went_on;
@@ -69,16 +73,21 @@ for my $database ('plain', 'custom')
 		SELECT count(*) FROM kbilling.policy WHERE policy = 'standard';
 		SELECT count(*) FROM kbilling.service WHERE service = 'base'}), "1\n1", "$database: what is built in is there once");
 	is(ask($database, q{
-		SELECT string_agg(DISTINCT tgenabled::text, '') FROM pg_trigger WHERE NOT tgisinternal AND tgfoid = 'kbilling_internal.kb_refuse_rewrite'::regproc;
+		SELECT string_agg(DISTINCT tgenabled::text, '') FROM pg_trigger WHERE NOT tgisinternal
+			AND tgfoid = 'kbilling_internal.kb_refuse_rewrite'::regproc;
 		SELECT evtenabled FROM pg_event_trigger}), "A\nA", "$database: J1, J7: the guards stand");
 	my (undef, undef, $error) = $node->psql($database, 'SET session_replication_role = replica; UPDATE kbilling.entry SET memo = memo');
 	like($error, qr/UPDATE on kbilling.entry is refused/, "$database: J1: and hold");
 	is(ask($database, q{
 		SELECT string_agg(p.proname || ':' || has_function_privilege('teller', p.oid, 'EXECUTE') || ':'
 			|| has_function_privilege('public', p.oid, 'EXECUTE'), ' ' ORDER BY p.proname)
-		FROM pg_proc p WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND p.proname IN ('kb_apply_topup', 'kb_refund', 'kb_stage')}),
+		FROM pg_proc p WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace)
+			AND p.proname IN ('kb_apply_topup', 'kb_refund', 'kb_stage')}),
 		'kb_apply_topup:true:false kb_refund:false:false kb_stage:true:true', "$database: grants are as they were");
-	is(ask($database, "SET search_path = kbilling; SELECT count(*) FROM public.shop s JOIN kbilling.account a ON a.account_id = s.account_id AND a.balance = s.fee AND s.price = '0.1 each min 1'::kbilling.kb_price"),
+	is(ask($database, q{
+		SET search_path = kbilling;
+		SELECT count(*) FROM public.shop s JOIN kbilling.account a ON a.account_id = s.account_id AND a.balance = s.fee
+			AND s.price = '0.1 each min 1'::kbilling.kb_price}),
 		121, "$database: what refers to accounts, money and prices came along");
 	$went_on{$database} = ask($database, $go_on);
 }

@@ -72,7 +72,8 @@ for my $call (
 # A run that nobody is at: on the primary its lock is missing, and on a standby, which sees no locks, the row is all there is.
 $primary->safe_psql('postgres', 'SELECT kbilling_internal.kb_sweep_begin()');
 $primary->wait_for_catchup($standby);
-is($_->[0]->safe_psql('postgres', 'SELECT running, interrupted FROM kbilling.kb_sweep_status()'), $_->[1], 'W3: what ' . $_->[0]->name . ' says of a run')
+is($_->[0]->safe_psql('postgres', 'SELECT running, interrupted FROM kbilling.kb_sweep_status()'), $_->[1],
+	'W3: what ' . $_->[0]->name . ' says of a run')
 	for [ $primary, 'f|t' ], [ $standby, 't|f' ];
 
 # Failover.

@@ -22,7 +22,8 @@ my $use = q{
 	SELECT kbilling.kb_apply_topup(1, '100 USD', 'card', 'pay-1');
 	SELECT kbilling.kb_month_charge(1);
 	SELECT kbilling.kb_month_charge(1, '2025-06-01');
-	SELECT kbilling.kb_refund(1, '3 USD', 'back-1'), kbilling.kb_adjust(1, '-1 USD', 'cent-1', 'test'), kbilling.kb_reverse(1, 5, 'undo-1', 'test');
+	SELECT kbilling.kb_refund(1, '3 USD', 'back-1'), kbilling.kb_adjust(1, '-1 USD', 'cent-1', 'test'),
+		kbilling.kb_reverse(1, 5, 'undo-1', 'test');
 	SELECT kbilling.kb_chargeback(1, 'pay-1', 'lost-1');
 	SELECT kbilling.kb_access(1, 'admin'), kbilling.kb_access_stage(1), kbilling.kb_balance(1);
 	SELECT kbilling_internal.kb_sweep_begin();
@@ -44,7 +45,8 @@ my $once = session($create . $use . $drop);
 like($once, qr/^1\|6\|reversal\|1\.00 USD\|/m, 'everything has been used');
 is(session($create . $use . $drop . $create . $use . $drop), "$once\n$once", 'created again, it works in the same session');
 is(session("BEGIN; $create $use ROLLBACK; $create $use $drop"), "$once\n$once", 'and after its creation was undone');
-is(session("$create $use BEGIN; $drop $create $use ROLLBACK; SELECT kbilling.kb_balance(1), (kbilling.kb_apply_topup(1, '9 USD', 'card', 'pay-9')).entry_seq; $drop"),
+is(session("$create $use BEGIN; $drop $create $use ROLLBACK;
+	SELECT kbilling.kb_balance(1), (kbilling.kb_apply_topup(1, '9 USD', 'card', 'pay-9')).entry_seq; $drop"),
 	"$once\n$once\n-55.00 USD|9", 'and after its drop was undone');
 
 # J7: a session that knows nothing of it must not lose the journal either.

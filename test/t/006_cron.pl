@@ -61,7 +61,8 @@ my @both = ('SELECT kbilling.kb_schedule()', 'SELECT kbilling.kb_unschedule()');
 # Not there yet.
 for my $call (@both)
 {
-	like(refusal($other, $call), qr/55000: pg_cron is not loaded\n.*\nshared_preload_libraries = 'pg_cron'\ncron\.database_name = 'other "shop''s"'\n/s,
+	like(refusal($other, $call),
+		qr/55000: pg_cron is not loaded\n.*\nshared_preload_libraries = 'pg_cron'\ncron\.database_name = 'other "shop''s"'\n/s,
 		"$call: not loaded: the two lines are said");
 	like(refusal($home, "SET cron.database_name = '$home'; $call"), qr/55000: pg_cron is not loaded/, "$call: a setting does not load it");
 }
@@ -87,7 +88,9 @@ is(ask($home, 'SELECT jobid FROM cron.job'), $id, 'its id is returned');
 is(ask($home, $both[0], as('nightly')), $id, 'scheduled again, it is the same');
 is(ask($home, q{SELECT kbilling.kb_schedule('* * * * *')}, as('nightly')), $id, 'by another schedule, too');
 is(jobs(), "kbilling sweep of $home|* * * * *|CALL kbilling.kb_sweep()|$home|nightly|t", 'and there is one');
-like(refusal($home, $_, as('daily')), qr/42501: the sweep is scheduled by another role\nDETAIL:  .*"nightly"/, "$_: another operator does not make a second, nor take it away")
+like(refusal($home, $_, as('daily')),
+	qr/42501: the sweep is scheduled by another role\nDETAIL:  .*"nightly"/,
+	"$_: another operator does not make a second, nor take it away")
 	for @both;
 my $charged = q{
 	SELECT charged_through = date_trunc('month', now(), 'UTC')::date - 1, last_seq FROM kbilling.account;
@@ -100,7 +103,8 @@ for my $call (@both)
 	like($error, qr/55000: pg_cron keeps its jobs in database "$home"\nDETAIL:/, "$call: from another database");
 	my ($hint) = $error =~ /^HINT:  (.*)$/m;
 	is($hint, $call eq $both[0]
-		? q{SELECT cron.schedule_in_database('kbilling sweep of other "shop''s"', '3 * * * *', 'CALL kbilling.kb_sweep()', 'other "shop''s"')}
+		? q{SELECT cron.schedule_in_database('kbilling sweep of other "shop''s"', '3 * * * *', }
+			. q{'CALL kbilling.kb_sweep()', 'other "shop''s"')}
 		: q{SELECT cron.unschedule('kbilling sweep of other "shop''s"')}, "$call: the hint is the statement");
 	ask($home, $hint);
 	is(ask($home, q{SELECT string_agg(database || schedule, ',') FROM cron.job WHERE jobname = 'kbilling sweep of other "shop''s"'}),
@@ -120,8 +124,10 @@ is(ask($home, 'SELECT count(*) FROM cron.job'), 2, 'and taken away by the same n
 # What pg_cron cannot read, and what must not be kept.
 like(refusal($home, q{SELECT kbilling.kb_schedule('now and then')}), qr/22023: invalid schedule/, 'no schedule');
 like(refusal($home, 'SELECT kbilling.kb_schedule(NULL)'), qr/22004: schedule must not be null/, 'a null schedule');
-like(refusal($home, q{SELECT kbilling.kb_schedule('4111 1111 1111 1111')}), qr/\AERROR:  KB008: (?!.*4111)/s, 'T4: a card number is refused, and not repeated');
-like(refusal($home, "BEGIN READ ONLY; $_"), qr/25006: cannot execute kb_(un)?schedule\(\)/, "$_: in a transaction that only reads") for @both;
+like(refusal($home, q{SELECT kbilling.kb_schedule('4111 1111 1111 1111')}),
+	qr/\AERROR:  KB008: (?!.*4111)/s, 'T4: a card number is refused, and not repeated');
+like(refusal($home, "BEGIN READ ONLY; $_"),
+	qr/25006: cannot execute kb_(un)?schedule\(\)/, "$_: in a transaction that only reads") for @both;
 
 # Each minute it runs.
 for my $database ($home, $other)
@@ -130,7 +136,8 @@ for my $database ($home, $other)
 	my $quoted = $database =~ s/'/''/gr;
 	ok($node->poll_query_until($home, qq{
 		SELECT count(*) > 0 FROM cron.job_run_details
-		WHERE status = 'succeeded' AND (database, username, command) = ('$quoted', '$role', 'CALL kbilling.kb_sweep()')}), "W2: it has run in $database, as $role");
+		WHERE status = 'succeeded' AND (database, username, command) = ('$quoted', '$role', 'CALL kbilling.kb_sweep()')}),
+			"W2: it has run in $database, as $role");
 	is(ask($database, $charged), "t|2\nfinished|2|2", "W2: and charged what was due in $database");
 }
 
@@ -139,7 +146,8 @@ is(ask($home, $both[0]), $id, 'a superuser changes the job');
 is(ask($home, "SELECT schedule, username FROM cron.job WHERE jobid = $id"), '3 * * * *|nightly', 'whose role stays');
 ask($home, "SELECT cron.alter_job($id, active := false)");
 ask($home, $both[0], as('nightly'));
-is(ask($home, "SELECT active, username FROM cron.job WHERE database = current_database()"), 't|nightly', 'one that was switched off runs again, and there is one');
+is(ask($home, "SELECT active, username FROM cron.job WHERE database = current_database()"), 't|nightly',
+	'one that was switched off runs again, and there is one');
 is(ask($home, 'SELECT kbilling.kb_unschedule()'), 't', 'a superuser takes it away');
 is(ask($home, 'SELECT kbilling.kb_unschedule()', as('nightly')), 'f', 'then there is none to take away');
 is(ask($home, "$both[0]; $both[1]; $both[1]", as('daily')) =~ s/^\d+\n//r, "t\nf", 'an operator takes away its own');

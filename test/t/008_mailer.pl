@@ -172,7 +172,8 @@ sub queue
 $node->safe_psql('postgres', $_) for 'CREATE ROLE mailer LOGIN', q{CREATE DATABASE base ENCODING 'UTF8' TEMPLATE template0};
 ask('base', q{
 	CREATE EXTENSION kbilling;
-	GRANT EXECUTE ON FUNCTION kbilling.kb_take_notices, kbilling.kb_render_notice, kbilling.kb_ack_notice, kbilling.kb_fail_notice TO mailer;
+	GRANT EXECUTE ON FUNCTION kbilling.kb_take_notices, kbilling.kb_render_notice, kbilling.kb_ack_notice,
+		kbilling.kb_fail_notice TO mailer;
 	SELECT kbilling.kb_create_tariff('start', 'USD'), kbilling.kb_set_price('start', 'base', '19.00')});
 my @databases = qw(texts refused parallel killed waiting);
 $node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE base") for @databases;
@@ -199,22 +200,26 @@ sub pay_in
 	ask('texts', q{
 		SELECT kbilling.kb_create_account('ann', 'start', 1, email => 'ann@texts.example');
 		SELECT kbilling.kb_create_account('olena', 'start', 2, email => 'olena@texts.example');
-		SELECT kbilling.kb_add_member(2, 'bohdan', 'admin', 'bohdan@texts.example'), kbilling.kb_add_member(2, 'eve', 'employee', 'eve@texts.example');
+		SELECT kbilling.kb_add_member(2, 'bohdan', 'admin', 'bohdan@texts.example'),
+			kbilling.kb_add_member(2, 'eve', 'employee', 'eve@texts.example');
 		SELECT kbilling.kb_create_account('nobody', 'start', 3);
 		UPDATE kbilling.member SET language = 'uk' WHERE member = 'olena';
 		SELECT kbilling.kb_apply_topup(id, '25 USD', 'card', 'pay-' || id) FROM unnest('{1,3}'::bigint[]) AS id;
 		-- beyond ASCII, whatever the texts are
-		UPDATE kbilling.notice SET facts = kbilling_internal.kb_notice_facts(notice) || '{"amount": "25.00 USD від Їжачка €"}' WHERE account_id = 1});
+		UPDATE kbilling.notice SET facts = kbilling_internal.kb_notice_facts(notice)
+			|| '{"amount": "25.00 USD від Їжачка €"}' WHERE account_id = 1});
 	my (@expected, @got);
 	for my $day (map { "($_ * interval '1 day' + timestamptz '2026-11-16 09:00+00')" } 0, 17, 19, 22, 25, 41, 48, 50, 51, 71)
 	{
 		set_clock('texts', ask('texts', "SELECT $day"));
 		ask('texts', 'CALL kbilling.kb_sweep()');
 		push @expected, map { decode_json($_) } split /\n/, ask('texts', q{
-			SELECT jsonb_build_object('notice', concat(n.account_id, '/', n.notice_no, ' ', n.kind), 'to', coalesce(r.email, 'application@texts.example'),
+			SELECT jsonb_build_object('notice', concat(n.account_id, '/', n.notice_no, ' ', n.kind), 'to',
+				coalesce(r.email, 'application@texts.example'),
 				'subject', t.subject, 'body', t.body)
 			FROM kbilling.notice n
-			LEFT JOIN LATERAL jsonb_to_recordset(kbilling_internal.kb_recipients(n.account_id, n.kind)) r (email text, language text) ON true
+			LEFT JOIN LATERAL jsonb_to_recordset(kbilling_internal.kb_recipients(n.account_id, n.kind)) r
+				(email text, language text) ON true
 			CROSS JOIN LATERAL kbilling.kb_render_notice(n.account_id, n.notice_no, r.language) t
 			WHERE n.due_at <= kbilling.kb_now()});
 		is(deliver('texts'), 0, "$day: the mailer ends well");
@@ -223,13 +228,15 @@ sub pay_in
 	my @mails = mails('texts.example');
 	my $in_order = sub { [ sort { "$a->{notice} $a->{to}" cmp "$b->{notice} $b->{to}" } @_ ] };
 	is_deeply($in_order->(map { {
-			notice => $_->{head}{'X-Kbilling-Notice'}, to => $_->{to}, subject => $_->{subject}, body => $_->{body} =~ s/\n*\z//r } } @mails),
+			notice => $_->{head}{'X-Kbilling-Notice'}, to => $_->{to}, subject => $_->{subject},
+			body => $_->{body} =~ s/\n*\z//r } } @mails),
 		$in_order->(map { { %$_, body => $_->{body} =~ s/\n*\z//r } } @expected),
 		'N2: each notice came once, to each who should have it, in the words of its language (N4)');
 
 	my %kinds = map { (split / /, $_->{head}{'X-Kbilling-Notice'})[1] => 1 } @mails;
 	ok($kinds{$_}, "there was a $_")
-		for qw(topup_received charge_posted stage_changed payment_reminder closure_scheduled closure_reminder account_deleted account_purged);
+		for qw(topup_received charge_posted stage_changed payment_reminder closure_scheduled closure_reminder
+			account_deleted account_purged);
 	is_deeply([ map { $_->{to} } grep { $_->{head}{'X-Kbilling-Notice'} =~ /account_purged/ } @mails ],
 		[ ('application@texts.example') x ask('texts', q{SELECT count(*) FROM kbilling.account WHERE state = 'purged'}) ],
 		'D6: the application learns of a purge');
@@ -251,16 +258,19 @@ sub pay_in
 {
 	touch('refuse');
 	set_clock('refused', '2026-11-16 09:00+00');
-	pay_in('refused', 'refuse@refused.example', 'eve@refused.example', 'two@refused.example', '', 'fine@refused.example', 'fine@київ.refused.example');
+	pay_in('refused', 'refuse@refused.example', 'eve@refused.example', 'two@refused.example', '', 'fine@refused.example',
+		'fine@київ.refused.example');
 	# what no function would take
 	ask('refused', q{
 		ALTER TABLE kbilling.member DROP CONSTRAINT member_email_check;
 		UPDATE kbilling.member SET email = E'eve@refused.example\nBcc: all@refused.example' WHERE account_id = 2;
 		UPDATE kbilling.member SET email = 'two@refused.example, three@refused.example' WHERE account_id = 3});
 	is(deliver('refused'), 0, 'the mailer ends well');
-	is(addresses('refused.example'), 'application@refused.example fine@refused.example fine@xn--b1alf1j.refused.example', 'the others get theirs');
+	is(addresses('refused.example'), 'application@refused.example fine@refused.example fine@xn--b1alf1j.refused.example',
+		'the others get theirs');
 	is(queue('refused'), "1|paused|1\n2|paused|1\n3|paused|1", 'the rest has failed');
-	like(ask('refused', 'SELECT last_error FROM kbilling.notice_queue WHERE account_id = 1'), qr/^owner: 550 5\.1\.1 nobody of that name$/, 'and why is said');
+	like(ask('refused', 'SELECT last_error FROM kbilling.notice_queue WHERE account_id = 1'),
+		qr/^owner: 550 5\.1\.1 nobody of that name$/, 'and why is said');
 	is(ask('refused', 'SELECT DISTINCT due_at - written_at FROM kbilling.notice_queue'), '00:01:00', 'it is tried again in a minute');
 	deliver('refused');
 	is(queue('refused'), "1|paused|1\n2|paused|1\n3|paused|1", 'and not before');
@@ -274,10 +284,12 @@ sub pay_in
 	set_clock('refused', '2026-12-16 09:00+00');
 	unlink "$box/refuse";
 	deliver('refused');
-	is(addresses('refused.example'), 'application@refused.example fine@refused.example fine@xn--b1alf1j.refused.example', 'and not tried again');
+	is(addresses('refused.example'), 'application@refused.example fine@refused.example fine@xn--b1alf1j.refused.example',
+		'and not tried again');
 	ask('refused', 'SELECT kbilling.kb_retry_notice(account_id, notice_no) FROM kbilling.notice_queue');
 	deliver('refused');
-	is(addresses('refused.example'), 'application@refused.example fine@refused.example fine@xn--b1alf1j.refused.example refuse@refused.example', 'until it is said that it should be');
+	is(addresses('refused.example'), 'application@refused.example fine@refused.example fine@xn--b1alf1j.refused.example '
+		. 'refuse@refused.example', 'until it is said that it should be');
 	is(queue('refused'), "2|paused|1\n3|paused|1", 'which helps where the cause is gone');
 }
 
@@ -312,7 +324,8 @@ sub pay_in
 	is(deliver('killed'), 0, 'when it has');
 	is(queue('killed'), '', 'the other delivers');
 	my @twice = map { $_->{head}{'Message-ID'} } grep { $_->{to} =~ /^hold/ } mails('killed.example');
-	is(addresses('killed.example'), 'hold@killed.example hold@killed.example ' . join(' ', map { "user$_\@killed.example" } 2 .. 5), 'N2: at least once');
+	is(addresses('killed.example'), 'hold@killed.example hold@killed.example '
+		. join(' ', map { "user$_\@killed.example" } 2 .. 5), 'N2: at least once');
 	is($twice[0], $twice[1], 'and what came twice says so');
 	unlink "$box/release";
 }
@@ -330,7 +343,8 @@ sub pay_in
 	ok(1, 'N1: a notice wakes a mailer that waits');
 
 	$pay->(2, 'both');
-	ok($node->poll_query_until('waiting', q{SELECT count(*) = 1 FROM kbilling.notice_queue WHERE status = 'paused' AND last_error LIKE 'later: 451%'}),
+	ok($node->poll_query_until('waiting', q{SELECT count(*) = 1 FROM kbilling.notice_queue WHERE status = 'paused'
+		AND last_error LIKE 'later: 451%'}),
 		'of two owners, one is put off');
 	ask('waiting', 'UPDATE kbilling.notice SET due_at = kbilling.kb_now() WHERE due_at IS NOT NULL; NOTIFY kbilling');
 	ok($node->poll_query_until('waiting', 'SELECT count(*) = 0 FROM kbilling.notice_queue'), 'and then gets it');
@@ -338,7 +352,8 @@ sub pay_in
 
 	$node->restart;
 	$pay->(1, 'restarted');
-	wait_for('a mail', sub { addresses('waiting.example') eq 'ann@waiting.example ann@waiting.example bob@waiting.example later@waiting.example' });
+	wait_for('a mail', sub { addresses('waiting.example')
+		eq 'ann@waiting.example ann@waiting.example bob@waiting.example later@waiting.example' });
 	ok(1, 'a mailer outlives a restart of the database');
 	$run->signal('TERM');
 	is(ended($run), 0, 'and ends by SIGTERM');
@@ -363,7 +378,8 @@ sub pay_in
 	$server->signal('TERM');
 	ended($server);
 	is(deliver('killed'), 0, 'without a mail server it ends well');
-	like(ask('killed', 'SELECT status, last_error FROM kbilling.notice_queue'), qr/^paused\|owner: ConnectionRefusedError: /, 'and the notice waits');
+	like(ask('killed', 'SELECT status, last_error FROM kbilling.notice_queue'),
+		qr/^paused\|owner: ConnectionRefusedError: /, 'and the notice waits');
 }
 
 $node->stop;

@@ -18,7 +18,8 @@ $old->safe_psql('postgres', q{
 	SET search_path = kbilling;
 	SET kbilling.clock = '2025-07-01 00:00+00';
 	INSERT INTO policy (policy, remind_day) VALUES ('early', 2);
-	SELECT kb_create_tariff('start', 'USD', policy => 'early'), kb_create_service('seat', 'recurring'), kb_create_service('orders', 'metered');
+	SELECT kb_create_tariff('start', 'USD', policy => 'early'), kb_create_service('seat', 'recurring'),
+		kb_create_service('orders', 'metered');
 	SELECT kb_set_price('start', 'base', '31'), kb_set_price('start', 'seat', '2 each'), kb_set_price('start', 'orders', '0.10 each');
 	SELECT kb_create_account('owner', 'start') FROM generate_series(1, 20);
 	SELECT kb_apply_topup(account_id, '40 USD', 'card', 'pay-1'), kb_switch_on(account_id, 'seat', 3) FROM account WHERE account_id % 2 = 0;
@@ -33,14 +34,16 @@ $new->safe_psql('postgres', q{
 	SET session_replication_role = replica;
 	DELETE FROM kbilling.service;
 	DELETE FROM kbilling.policy});
-$new->safe_psql('postgres', sprintf("CREATE SUBSCRIPTION kbilling CONNECTION '%s' PUBLICATION kbilling", $old->connstr . ' dbname=postgres'));
+$new->safe_psql('postgres', sprintf("CREATE SUBSCRIPTION kbilling CONNECTION '%s' PUBLICATION kbilling",
+	$old->connstr . ' dbname=postgres'));
 $new->wait_for_subscription_sync($old, 'kbilling');
 
 # The old server works on meanwhile: what is posted, charged, purged and changed goes over too.
 $old->safe_psql('postgres', q{
 	SET search_path = kbilling;
 	SET kbilling.clock = '2025-11-20 06:00+00';
-	SELECT kb_apply_topup(1, '400 USD', 'card', 'pay-1'), kb_defer(3, '2025-11-30', 'support', 'holiday'), kb_switch_off(2, 'seat'), kb_add_member(4, 'ann', 'admin');
+	SELECT kb_apply_topup(1, '400 USD', 'card', 'pay-1'), kb_defer(3, '2025-11-30', 'support', 'holiday'),
+		kb_switch_off(2, 'seat'), kb_add_member(4, 'ann', 'admin');
 	SELECT kb_set_price('start', 'base', '32', '2025-12-01'), kb_record_usage(6, 'orders', -5, 'cancelled', '2025-07-01 10:00+00');
 	CALL kb_sweep();
 	SET kbilling.clock = '2025-12-02 06:00+00';
@@ -56,7 +59,8 @@ $old->wait_for_catchup('kbilling');
 my %contents = map {
 	my $node = $_;
 	my %tables = map { $_ => $node->safe_psql('postgres', "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM $_ t") }
-		split /\n/, $node->safe_psql('postgres', "SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'kbilling'::regnamespace AND c.relkind = 'r'");
+		split /\n/, $node->safe_psql('postgres', q{
+			SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'kbilling'::regnamespace AND c.relkind = 'r'});
 	$node->name => \%tables
 } $old, $new;
 is($old->safe_psql('postgres', "SELECT count(DISTINCT step) FROM kbilling.closure_step WHERE step <> 'cancelled' AND step <> 'restored'"),
@@ -77,7 +81,8 @@ my $go_on = q{
 	SELECT kb_create_account('owner', 'start');
 	SELECT account_id, state, balance, stage, last_seq FROM account_status ORDER BY 1;
 	SELECT * FROM kb_check()};
-is($new->safe_psql('postgres', $go_on), $old->safe_psql('postgres', $go_on), 'sweep, top-ups and new accounts go on there as they would have here');
+is($new->safe_psql('postgres', $go_on), $old->safe_psql('postgres', $go_on),
+	'sweep, top-ups and new accounts go on there as they would have here');
 my (undef, undef, $error) = $new->psql('postgres', q{UPDATE kbilling.entry SET memo = 'other'});
 like($error, qr/UPDATE on kbilling.entry is refused/, 'J1: the guards hold there');
 (undef, undef, $error) = $new->psql('postgres', q{UPDATE kbilling.policy SET remind_day = 1 WHERE policy = 'standard'});

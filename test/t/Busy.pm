@@ -29,20 +29,26 @@ sub make_busy
 			kb_create_tariff('lviv', 'UAH', 'Старт');
 		SELECT kb_create_service('seat', 'recurring', 'seat'), kb_create_service('orders', 'metered', 'order', 'count');
 		SELECT kb_set_price('start', 'base', '19.00'), kb_set_price('start', 'base', '21.00', '2025-08-16'),
-			kb_set_price('start', 'orders', 'graduated 0.10 to 5, 0.05'), kb_set_price('reseller', 'orders', '2.5% + 0.30'), kb_set_price('lviv', 'orders', '1 each'),
+			kb_set_price('start', 'orders', 'graduated 0.10 to 5, 0.05'), kb_set_price('reseller', 'orders', '2.5% + 0.30'),
+			kb_set_price('lviv', 'orders', '1 each'),
 			kb_set_price('start', 'seat', '5.00 each free 1'), kb_set_price('reseller', 'base', '99', prorate => false),
-			kb_set_price('reseller', 'seat', '4'), kb_set_price('lviv', 'base', '800.00'), kb_set_price('lviv', 'seat', '200 per 2 min 250');
+			kb_set_price('reseller', 'seat', '4'), kb_set_price('lviv', 'base', '800.00'),
+			kb_set_price('lviv', 'seat', '200 per 2 min 250');
 		SELECT kb_set_bonus('start', '100 USD', 10), kb_set_bonus('start', '20 USD', 2.5, to_date => '2025-09-01'),
 			kb_set_bonus('lviv', '1000 UAH', 5);
-		SELECT kb_set_template('charge_posted', 'uk', 'Рахунок за {month}', '{amount}'), kb_set_template('charge_posted', 'en', 'Bill for {month}', '{amount}', 'strict');
+		SELECT kb_set_template('charge_posted', 'uk', 'Рахунок за {month}', '{amount}'),
+			kb_set_template('charge_posted', 'en', 'Bill for {month}', '{amount}', 'strict');
 		SELECT kb_create_account('owner', ('{lviv,start,reseller}'::text[])[1 + n % 3], email => 'owner@example.org',
 			time_zone => ('{Europe/Kyiv,Asia/Tokyo}'::text[])[1 + n % 2]) FROM generate_series(1, 120) AS n;
 		SELECT kb_create_account('owner', 'start', 1000, created_at => '2025-01-31 12:00+00');
-		SELECT kb_add_member(account_id, 'anna', 'admin'), kb_add_member(account_id, 'ivan', 'employee') FROM account WHERE account_id % 4 = 0;
-		SELECT kb_apply_topup(account_id, kb_money((account_id * 3)::numeric, currency), 'card', 'pay-1', 'owner') FROM account WHERE account_id % 3 > 0;
+		SELECT kb_add_member(account_id, 'anna', 'admin'), kb_add_member(account_id, 'ivan', 'employee') FROM account
+			WHERE account_id % 4 = 0;
+		SELECT kb_apply_topup(account_id, kb_money((account_id * 3)::numeric, currency), 'card', 'pay-1', 'owner')
+			FROM account WHERE account_id % 3 > 0;
 		SELECT kb_apply_topup(3, '2000 UAH', 'bank_transfer', 'pay-1'), kb_apply_topup(1, '100 USD', 'google_pay', 'pay-2');
 		SELECT kb_switch_on(account_id, 'seat', 1 + account_id % 3, '2025-06-21') FROM account WHERE account_id % 5 = 0;
-		SELECT kb_record_usage(account_id, 'orders', 1, 'order-' || n, properties => '{"from": "web"}') FROM account, generate_series(1, 8) n WHERE account_id % 7 = 0;
+		SELECT kb_record_usage(account_id, 'orders', 1, 'order-' || n, properties => '{"from": "web"}') FROM account,
+			generate_series(1, 8) n WHERE account_id % 7 = 0;
 		CALL kb_sweep();
 		SET kbilling.clock = '2025-08-20 09:00+00';
 		SELECT kb_set_tariff(account_id, 'reseller', '2025-07-11') FROM account WHERE tariff = 'start' AND account_id % 10 = 1;
@@ -54,11 +60,15 @@ sub make_busy
 		SET search_path = kbilling, kbilling_internal; SET kbilling.clock = '2025-08-20 10:00+00';
 		SELECT kb_switch_on(16, 'seat', 1e13, '2025-07-21'), kb_adjust(16, '-80000000000000 USD', 'deep-1', 'so deep that no charge fits');
 		CALL kb_sweep();
-		SELECT kb_switch_off(16, 'seat', '2025-07-21'), kb_adjust(16, '80000000000000 USD', 'deep-2', 'undone'), kb_adjust(2, '-0.01 USD', 'cent-1', 'a cent too much');
-		SELECT kb_refund(94, '10 USD', 'back-1', 'asked for'), kb_chargeback(5, 'pay-1', 'lost-1'), kb_write_off(12, 'gone', 'nobody answers');
+		SELECT kb_switch_off(16, 'seat', '2025-07-21'), kb_adjust(16, '80000000000000 USD', 'deep-2', 'undone'),
+			kb_adjust(2, '-0.01 USD', 'cent-1', 'a cent too much');
+		SELECT kb_refund(94, '10 USD', 'back-1', 'asked for'), kb_chargeback(5, 'pay-1', 'lost-1'),
+			kb_write_off(12, 'gone', 'nobody answers');
 		SELECT kb_reverse(7, seq, 'wrong-1', 'wrong month') FROM entry WHERE account_id = 7 AND kind = 'charge' AND period = '2025-06-01';
-		SELECT kb_record_usage(account_id, 'orders', 1, 'late-order', '2025-06-12 09:00+00'), kb_record_usage(account_id, 'orders', -1, 'cancelled') FROM account WHERE account_id % 14 = 0;
-		SELECT kb_defer(9, '2025-08-31', 'support', 'holiday'), kb_defer(9, '2025-09-15', 'support', 'longer'), kb_defer(24, '2025-08-20', 'support', 'today');
+		SELECT kb_record_usage(account_id, 'orders', 1, 'late-order', '2025-06-12 09:00+00'),
+			kb_record_usage(account_id, 'orders', -1, 'cancelled') FROM account WHERE account_id % 14 = 0;
+		SELECT kb_defer(9, '2025-08-31', 'support', 'holiday'), kb_defer(9, '2025-09-15', 'support', 'longer'),
+			kb_defer(24, '2025-08-20', 'support', 'today');
 		SET kbilling.clock = '2025-09-01 12:00+00';
 		SELECT kb_sweep_begin();
 		SELECT kb_sweep_step(3, 50), kb_sweep_step(3, 50);
@@ -67,7 +77,8 @@ sub make_busy
 		CREATE ROLE teller;
 		GRANT EXECUTE ON FUNCTION kbilling.kb_apply_topup TO teller;
 		GRANT SELECT ON kbilling.account TO teller;
-		CREATE TABLE public.shop (account_id bigint PRIMARY KEY REFERENCES kbilling.account, fee kbilling.kb_money, price kbilling.kb_price);
+		CREATE TABLE public.shop (account_id bigint PRIMARY KEY REFERENCES kbilling.account, fee kbilling.kb_money,
+			price kbilling.kb_price);
 		INSERT INTO public.shop SELECT account_id, balance, '0.10 each min 1.00' FROM kbilling.account;
 		CREATE INDEX ON public.shop (fee);
 		CREATE TABLE public.sale (account_id bigint, sale_no bigint PRIMARY KEY);
@@ -90,7 +101,8 @@ sub contents
 		WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'S')}))
 	{
 		my $columns = $name =~ /_seq$/ ? 'last_value, is_called' : '*';
-		$contents{$name} = ask($node, $database, "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM (SELECT $columns FROM $name) t");
+		$contents{$name} = ask($node, $database,
+			"SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM (SELECT $columns FROM $name) t");
 	}
 	return \%contents;
 }
