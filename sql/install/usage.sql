@@ -205,9 +205,9 @@ END;
 COMMENT ON FUNCTION kb_usage_level(bigint, date, text, kb_aggregation) IS
 'A month''s quantity of a service that aggregates by "max" or "last"; zero if there is none';
 
--- What comes late is on the next bill, as a line of its own month (U3).  from_period and to_period are the first and the last month to
--- look at.  What was all taken back was not used, and what comes late without adding anything to a highest, last or distinct quantity
--- is no usage either.
+-- What comes late is on the next bill, as a line of its own month (U3).  from_period and to_period are the first and
+-- the last month to look at.  What was all taken back was not used, and what comes late without adding anything to a
+-- highest, last or distinct quantity is no usage either.
 CREATE FUNCTION kbilling_internal.kb_unbilled_usage(account_id bigint, from_period date, to_period date)
 	RETURNS TABLE (period date, service text, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
