@@ -72,7 +72,8 @@ $node->append_conf('postgresql.conf', qq{
 	cron.use_background_workers = on
 	max_worker_processes = 20});
 $node->restart;
-like(refusal($home, $_), qr/55000: pg_cron is loaded, .*\nHINT:  Run CREATE EXTENSION pg_cron as a superuser\.\n/s, "$_: no extension") for @both;
+like(refusal($home, $_), qr/55000: pg_cron is loaded, .*\nHINT:  Run CREATE EXTENSION pg_cron as a superuser\.\n/s,
+	"$_: no extension") for @both;
 ask($home, 'CREATE EXTENSION pg_cron');
 
 # Who may.
