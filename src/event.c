@@ -33,7 +33,7 @@ enum
 	ARG_CREATED_AT, ARG_TIME_ZONE, ARG_DELETED, ARG_KIND, ARG_LACKS_VALUE
 };
 
-/* Which event is wrong, as a sentence; NULL if there is nothing to tell.  Callers of the SQL function may pass any source. */
+/* Which event is wrong, as a sentence, or NULL; callers of the SQL function may pass any source */
 static char *
 event_sentence(FunctionCallInfo fcinfo)
 {

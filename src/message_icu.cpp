@@ -15,6 +15,7 @@
 #include <unicode/datefmt.h>
 #include <unicode/messagepattern.h>
 #include <unicode/msgfmt.h>
+#include <unicode/numsys.h>
 #include <unicode/ustring.h>
 
 #include "message_icu.h"
@@ -354,6 +355,24 @@ check_bounds(const char *pattern, MessageResult *result)
 	return true;
 }
 
+/*
+ * The locale of a language
+ *
+ * Always with digits: where numbers are written by rules, as Roman ones are
+ * (en-u-nu-roman), ICU calls itself without an end for those that the rules lack.
+ */
+Locale
+find_locale(const char *language, UErrorCode &status)
+{
+	Locale		locale = Locale::forLanguageTag(language, status);
+	UErrorCode	unknown = U_ZERO_ERROR;
+	LocalPointer<NumberingSystem> system(NumberingSystem::createInstance(locale, unknown));
+
+	if (U_SUCCESS(status) && (system.isNull() || U_FAILURE(unknown) || system->isAlgorithmic()))
+		locale.setKeywordValue("numbers", "latn", status);
+	return locale;
+}
+
 }								/* namespace */
 
 extern "C" bool
@@ -374,7 +393,7 @@ message_format(const char *pattern, const char *language,
 		return;
 
 	UErrorCode	status = U_ZERO_ERROR;
-	const Message message = {facts, nfacts, Locale::forLanguageTag(language, status), result};
+	const Message message = {facts, nfacts, find_locale(language, status), result};
 
 	if (U_FAILURE(status))
 	{

@@ -39,16 +39,24 @@ my @joined = grep { $_ ne '\\' } split ' ', $list;
 is_deeply([ sort @joined ], [ sort map { m{(\w+)\.sql$} } @parts ], 'the Makefile joins every part');
 is_deeply(\@joined, [ sort { $place{$a} <=> $place{$b} } @joined ], 'in the order of the floors');
 
-# Which part makes an object: "function kb_rate", "relation price".
+# Which part makes an object: "function kb_rate", "relation price", "type kb_price"; of overloads, the lowest.
 my %made_in;
 for my $path (@parts)
 {
 	my ($part) = $path =~ m{(\w+)\.sql$};
 	my $text = slurp($path);
-	while ($text =~ /^CREATE (FUNCTION|PROCEDURE|AGGREGATE|TABLE|VIEW) kbilling(?:_internal)?\.(\w+)/mg)
+	while ($text =~ /^CREATE (FUNCTION|PROCEDURE|AGGREGATE|TABLE|VIEW|TYPE|DOMAIN) kbilling(?:_internal)?\.(\w+)/mg)
 	{
-		$made_in{ ($1 eq 'TABLE' || $1 eq 'VIEW' ? 'relation ' : 'function ') . $2 } = $part;
+		my ($what, $name) = (lc $1, $2);
+		$what = $what =~ /table|view/ ? 'relation' : $what =~ /type|domain/ ? 'type' : 'function';
+		$name = "$what $name";
+		$made_in{$name} = $part if !exists $made_in{$name} || $place{$part} < $place{ $made_in{$name} };
 	}
+}
+
+for my $kind (qw(function relation type))
+{
+	cmp_ok(scalar(grep { /^$kind / } keys %made_in), '>', 15, "what the parts make is found: each $kind");
 }
 
 # The string constants of a C file, those that the compiler joins as one.
@@ -65,18 +73,20 @@ sub strings_of
 	return @strings;
 }
 
-# What a string names of the extension: a statement its functions and relations, any other string a function by its whole name.
+# What a string names of the extension.  Words of messages and of comments in SQL do not count: a function is called, with a bracket,
+# in a statement; a relation stands behind a keyword in capitals, wherever it is; a string may also be a function's name alone.
 sub named_in
 {
 	my ($string) = @_;
-	return "function $string" if $string =~ /^kb_\w+$/;
-	return () unless $string =~ /^\s*(?:SELECT|WITH|INSERT|UPDATE|DELETE|CALL)\b/;
-	my @named = map { "function $_" } $string =~ /\b(\w+)\(/g;
-	push @named, map { "relation $_" } $string =~ /\b(?:INTO|UPDATE|DELETE FROM) (?:kbilling\.)?(\w+)/g;
+	return "function $1" if $string =~ /^(?:kbilling(?:_internal)?\.)?(kb_\w+)$/;
+	my @named = map { "type $_" } $string =~ /::(?:kbilling\.)?(\w+)/g;
+	push @named, map { "relation $_" }
+		$string =~ /\b(?:INTO|UPDATE|DELETE FROM|TRUNCATE) (?:ONLY )?(?:kbilling\.)?(\w+)/g;
 	# what is read may be of the statement's own WITH
 	my %of_with = map { $_ => 1 } $string =~ /\b(\w+)(?:\([^()]*\))? AS (?:NOT |)(?:MATERIALIZED )?\(/g;
 	push @named, map { "relation $_" } grep { !$of_with{$_} }
-		$string =~ /\b(?:FROM|JOIN) (?:kbilling(?:_internal)?\.)?(\w+)/g;
+		$string =~ /\b(?:FROM|JOIN) (?:ONLY )?(?:kbilling(?:_internal)?\.)?(\w+)/g;
+	push @named, map { "function $_" } $string =~ /\b(\w+) ?\(/g if $string =~ /^\s*(?:SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|CALL)\b/i;
 	return @named;
 }
 
@@ -86,7 +96,7 @@ for my $path (@sources)
 	my ($from) = $path =~ m{(\w+)\.\w+$};
 	my $text = slurp($path);
 	my %to;
-	$to{"\"$1.h\""} = $1 while $text =~ /^#include "(\w+)\.h"/mg;
+	$to{"\"$1.h\""} = $1 while $text =~ /^#include "(?:\.\.?\/|src\/)*(\w+)\.h"/mg;
 	for my $name (map { named_in($_) } strings_of($text))
 	{
 		$to{$name} = $made_in{$name} if exists $made_in{$name};

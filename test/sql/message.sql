@@ -228,6 +228,21 @@ FROM (VALUES ('\320'::bytea, '22021 | invalid byte sequence for encoding "UTF8":
 	 '54000 | the message is too long | A pattern has at most 32768 bytes, its facts 65536 as JSON, '
 		'and what is filled in 65536.')) AS t (bytes, error);
 
+-- Where a language writes numbers by rules, such as Roman ones, ICU would call itself without an end for those that the rules
+-- lack, and the server would crash
+SELECT is(kb_format_message('{n} {n, number} {n, plural, other {#}} {s}', language, '{"n": 1e20, "s": 4}'), message,
+	'N4: always with digits: ' || language)
+FROM (VALUES
+	('en-u-nu-roman', '100,000,000,000,000,000,000 100,000,000,000,000,000,000 100,000,000,000,000,000,000 4'),
+	('en-u-nu-hebr', '100,000,000,000,000,000,000 100,000,000,000,000,000,000 100,000,000,000,000,000,000 4'),
+	('zh-u-nu-finance', '100,000,000,000,000,000,000 100,000,000,000,000,000,000 100,000,000,000,000,000,000 4'),
+	('en-u-nu-deva', '१००,०००,०००,०००,०००,०००,००० १००,०००,०००,०००,०००,०००,००० १००,०००,०००,०००,०००,०००,००० ४')
+) AS t (language, message);
+SELECT ok(pg_temp.error_of(format('SELECT kb_format_message(%L, ''en'', ''{"n": 1e60}'')', pattern)) ~ '^(22023|54000 |$)',
+	'N4: the server outlives ' || pattern)
+FROM unnest('{"{n, number, ::numbering-system/roman}","{n, spellout}","{n, ordinal}","{n, duration}","{n, spellout, %roman-upper}",
+	"{n, plural, other {{n, number, ::numbering-system/hebr}}}"}'::text[]) AS pattern;
+
 -- The built-in texts
 
 SELECT set_eq('SELECT kind, language FROM standard_template',
