@@ -12,15 +12,15 @@
 #include "member.h"
 #include "plan.h"
 
-/* These run under the caller's search path too. */
+/* These run under the search path of whoever calls kb_require_member, so they name schemas. */
 static SavedPlan member_plan = {
-	.sql = "SELECT FROM member m"
+	.sql = "SELECT FROM kbilling.member m"
 	" WHERE m.account_id OPERATOR(pg_catalog.=) $1 AND m.member OPERATOR(pg_catalog.=) $2",
 	.arg_types = {"bigint", "text"}
 };
 
 static SavedPlan account_plan = {
-	.sql = "SELECT FROM account a WHERE a.account_id OPERATOR(pg_catalog.=) $1",
+	.sql = "SELECT FROM kbilling.account a WHERE a.account_id OPERATOR(pg_catalog.=) $1",
 	.arg_types = {"bigint"}
 };
 
