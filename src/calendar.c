@@ -14,7 +14,7 @@
 
 /* Refuse infinity */
 static void
-check_finite(DateADT day)
+check_finite_date(DateADT day)
 {
 	if (DATE_NOT_FINITE(day))
 		ereport(ERROR,
@@ -38,7 +38,7 @@ month_first_day(DateADT day)
 				m,
 				d;
 
-	check_finite(day);
+	check_finite_date(day);
 	j2date(day + POSTGRES_EPOCH_JDATE, &y, &m, &d);
 	first = first_day_of(y, m);
 	if (!IS_VALID_DATE(first))
@@ -55,7 +55,7 @@ month_last_day(DateADT day)
 				m,
 				d;
 
-	check_finite(day);
+	check_finite_date(day);
 	j2date(day + POSTGRES_EPOCH_JDATE, &y, &m, &d);
 	return (m == MONTHS_PER_YEAR ? first_day_of(y + 1, 1) : first_day_of(y, m + 1)) - 1;
 }
@@ -82,7 +82,7 @@ day_begins(DateADT day, pg_tz *zone)
 	TimestampTz begin;
 	int			tz;
 
-	check_finite(day);
+	check_finite_date(day);
 	j2date(day + POSTGRES_EPOCH_JDATE, &tm.tm_year, &tm.tm_mon, &tm.tm_mday);
 	tz = DetermineTimeZoneOffset(&tm, zone);
 	if (tm2timestamp(&tm, 0, &tz, &begin) != 0)
@@ -168,7 +168,7 @@ date_to_cstring(DateADT day)
 	struct pg_tm tm;
 
 	/* always ISO, whatever DateStyle says: keys and lines are made of it */
-	check_finite(day);
+	check_finite_date(day);
 	j2date(day + POSTGRES_EPOCH_JDATE, &tm.tm_year, &tm.tm_mon, &tm.tm_mday);
 	EncodeDateOnly(&tm, USE_ISO_DATES, str);
 	return str;

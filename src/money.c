@@ -326,7 +326,7 @@ numeric_is_plain_zero(Numeric n)
 
 /* Refuse NaN and infinity */
 static inline void
-check_finite(Numeric n)
+check_finite_amount(Numeric n)
 {
 	if (numeric_is_nan(n) || numeric_is_inf(n))
 		ereport(ERROR,
@@ -366,7 +366,7 @@ money_round_numeric(Numeric amount, uint16 currency)
 {
 	Numeric		factor = int64_to_numeric(minor_per_major(currency));
 
-	check_finite(amount);
+	check_finite_amount(amount);
 	return money_make(currency,
 					  minor_from_numeric(numeric_call(numeric_mul, amount, factor)));
 }
@@ -377,7 +377,7 @@ money_mul(Money m, Numeric factor)
 {
 	Numeric		product;
 
-	check_finite(factor);
+	check_finite_amount(factor);
 	product = numeric_call(numeric_mul, int64_to_numeric(money_minor(m)), factor);
 	return money_make(money_currency(m), minor_from_numeric(product));
 }
@@ -394,7 +394,7 @@ money_div(Money m, Numeric divisor)
 	Numeric		rest;
 	int64		minor;
 
-	check_finite(divisor);
+	check_finite_amount(divisor);
 	quotient = numeric_call(numeric_div_trunc, dividend, divisor);
 	minor = minor_from_whole(quotient);
 	rest = numeric_call(numeric_sub, dividend,
