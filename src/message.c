@@ -279,6 +279,17 @@ fail_bound(MessageOutcome outcome)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a number's format has an exponent"),
 				 errhint("Write the number out: \"scale/100\".")));
+	if (outcome == MESSAGE_WRONG_OFFSET)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the offset of a plural is out of range"),
+				 errdetail("It is a whole number of at most %d.", MESSAGE_MAX_OFFSET),
+				 errhint("Write \"offset:1\", or leave it out.")));
+	if (outcome == MESSAGE_TOO_MANY_DECIMALS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a number in words has more than %d decimals", MESSAGE_MAX_DECIMALS),
+				 errhint("Round it, or use the format \"number\".")));
 	if (outcome == MESSAGE_TOO_MANY_BRACES)
 		message = psprintf("the message has more than %d opening braces", MESSAGE_MAX_BRACES);
 	if (outcome == MESSAGE_TOO_MANY_SIGNS)
@@ -366,6 +377,8 @@ kb_format_message(PG_FUNCTION_ARGS)
 		case MESSAGE_TOO_MANY_BRACES:
 		case MESSAGE_TOO_MANY_SIGNS:
 		case MESSAGE_TOO_MANY_WORDS:
+		case MESSAGE_TOO_MANY_DECIMALS:
+		case MESSAGE_WRONG_OFFSET:
 		case MESSAGE_TOO_LONG:
 		case MESSAGE_NO_MEMORY:
 			fail_bound(result.outcome);

@@ -243,17 +243,44 @@ refuse(MessageResult *result, MessageOutcome outcome)
 }
 
 /*
+ * Whether a number in words is within bounds
+ */
+bool
+check_words(const MessageFact &fact, Arguments &arguments, MessageResult *result)
+{
+	const char *point = fact.kind == MESSAGE_NUMBER ? std::strchr(fact.value, '.') : nullptr;
+
+	if (++arguments.in_words > MESSAGE_MAX_WORDS)
+		return refuse(result, MESSAGE_TOO_MANY_WORDS);
+	if (point != nullptr && std::strlen(point + 1) > MESSAGE_MAX_DECIMALS)
+		return refuse(result, MESSAGE_TOO_MANY_DECIMALS);
+	return true;
+}
+
+/*
+ * Whether what a plural takes off its number is within bounds
+ */
+bool
+check_offset(double offset, MessageResult *result)
+{
+	if (offset >= -MESSAGE_MAX_OFFSET && offset <= MESSAGE_MAX_OFFSET && offset == static_cast<int>(offset))
+		return true;
+	return refuse(result, MESSAGE_WRONG_OFFSET);
+}
+
+/*
  * Whether a simple format is one of numbers, and within bounds
  */
 bool
-check_simple(const MessagePattern &parsed, int start, Arguments &arguments, MessageResult *result)
+check_simple(const MessagePattern &parsed, int start, const MessageFact &fact, Arguments &arguments,
+			 MessageResult *result)
 {
 	UnicodeString format = parsed.getSubstring(parsed.getPart(start + 2));
 
 	if (!formats_numbers(format))
 		return finish(result, MESSAGE_WRONG_FORMAT, format);
-	if (format != u"number" && ++arguments.in_words > MESSAGE_MAX_WORDS)
-		return refuse(result, MESSAGE_TOO_MANY_WORDS);
+	if (format != u"number" && !check_words(fact, arguments, result))
+		return false;
 	if (parsed.getPartType(start + 3) == UMSGPAT_PART_TYPE_ARG_STYLE &&
 		has_exponent(parsed.getSubstring(parsed.getPart(start + 3))))
 		return refuse(result, MESSAGE_HAS_EXPONENT);
@@ -271,7 +298,9 @@ check_kind(const MessagePattern &parsed, int start, const MessageFact &fact, con
 
 	if (type == UMSGPAT_ARG_TYPE_NONE)
 		return true;
-	if (type == UMSGPAT_ARG_TYPE_SIMPLE && !check_simple(parsed, start, arguments, result))
+	if (type == UMSGPAT_ARG_TYPE_SIMPLE && !check_simple(parsed, start, fact, arguments, result))
+		return false;
+	if (UMSGPAT_ARG_TYPE_HAS_PLURAL_STYLE(type) && !check_offset(parsed.getPluralOffset(start + 2), result))
 		return false;
 	if ((type == UMSGPAT_ARG_TYPE_SELECT) == (fact.kind == MESSAGE_NUMBER))
 		return finish(result, MESSAGE_WRONG_KIND, name);

@@ -18,6 +18,8 @@
 #define MESSAGE_MAX_BRACES	200
 #define MESSAGE_MAX_SIGNS	200	/* each # that is a number */
 #define MESSAGE_MAX_WORDS	5	/* formats that write a number in words, whose rules ICU reads anew each time */
+#define MESSAGE_MAX_DECIMALS	4	/* of a number in words: in Polish, ICU never ends with 11 of them */
+#define MESSAGE_MAX_OFFSET	1000	/* of a plural, whole: what a number in words loses adds no decimals */
 #define MESSAGE_MAX_PATTERN	32768	/* bytes, like those below */
 #define MESSAGE_MAX_FACTS	65536
 #define MESSAGE_MAX_LENGTH	65536	/* of the facts that are filled in */
@@ -49,6 +51,8 @@ typedef enum MessageOutcome
 	MESSAGE_TOO_MANY_BRACES,
 	MESSAGE_TOO_MANY_SIGNS,
 	MESSAGE_TOO_MANY_WORDS,
+	MESSAGE_TOO_MANY_DECIMALS,	/* of a number in words */
+	MESSAGE_WRONG_OFFSET,		/* of a plural: not whole, or too large */
 	MESSAGE_TOO_LONG,
 	MESSAGE_NO_MEMORY,
 	MESSAGE_FAILED				/* text: what ICU says */

@@ -23,4 +23,4 @@ COMMENT ON FUNCTION kb_format_message(text, text, jsonb) IS
 'Fills facts, which are the keys of a JSON object, into a pattern of ICU''s MessageFormat, such as "{amount}", '
 '"{days, plural, one {# day} other {# days}}" or "{stage, select, ok {fine} other {}}". A text that is a date '
 '(2026-11-16) or a month (2026-11) is written out in the language; null becomes the empty text. '
-'Errors: 22023 for a syntax error, with its place, and for a fact that is not there';
+'Errors: 22023 for a syntax error, with its place, and for a fact that is not there; 54000 beyond its bounds, as nothing interrupts ICU';

@@ -172,6 +172,23 @@ SELECT is(kb_format_message('{n, number, ::scale/1000 .00} {n, number, ::currenc
 	'7,000.00 €7.00', 'N4: formats of numbers without an exponent');
 
 -- Beyond its bounds a call is refused before ICU sees it, as nothing interrupts ICU
+SELECT is(pg_temp.told(format('SELECT kbilling.kb_format_message(%L, %L, %L)', pattern, 'pl', jsonb_build_object('n', n))),
+	error, format('N4: %s of %s', pattern, n))
+FROM (VALUES
+	('{n, spellout}', 1.2345, 'no error'),
+	('{n, spellout}', 0.00000000001, '54000 | a number in words has more than 4 decimals'),
+	('{n, ordinal}', -1.23456, '54000 | a number in words has more than 4 decimals'),
+	('{n, duration}', 1.23456, '54000 | a number in words has more than 4 decimals'),
+	('{n, number, ::.00}', 1.23456, 'no error'),
+	('{n, plural, offset:1000 other {# {n, spellout}}}', 1, 'no error'),
+	('{n, plural, offset:-1000 other {# {n, spellout}}}', 1, 'no error'),
+	('{n, plural, offset:1001 other {#}}', 1, '54000 | the offset of a plural is out of range | It is a whole number of at most 1000.'),
+	('{n, plural, offset:-1001 other {#}}', 1, '54000 | the offset of a plural is out of range | It is a whole number of at most 1000.'),
+	('{n, plural, offset:1e300 other {#}}', 1, '54000 | the offset of a plural is out of range | It is a whole number of at most 1000.'),
+	('{n, selectordinal, offset:0.00000000001 other {{n, spellout}}}', 1,
+		'54000 | the offset of a plural is out of range | It is a whole number of at most 1000.')
+) AS t (pattern, n, error);
+
 SELECT is(pg_temp.told(format('SELECT kbilling.kb_format_message(%s, %L, %s)', pattern, 'uk', facts)),
 	'54000 | ' || error || ' | A pattern has at most 32768 bytes, its facts 65536 as JSON, and what is filled in 65536.',
 		format('N4: refused: %s, %s', pattern, left(facts, 60)))
