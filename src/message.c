@@ -262,18 +262,23 @@ fail_named(MessageOutcome outcome, const char *name)
 }
 
 /*
- * Say what went beyond a bound
+ * Say that there was no memory
  */
 pg_noreturn static void
-fail_bound(MessageOutcome outcome)
+fail_memory(void)
 {
-	const char *message = "the message is too long";
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("out of memory"),
+			 errdetail("ICU could not format a message.")));
+}
 
-	if (outcome == MESSAGE_NO_MEMORY)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory"),
-				 errdetail("ICU could not format a message.")));
+/*
+ * Say what about a number could take ICU too long
+ */
+pg_noreturn static void
+fail_number(MessageOutcome outcome)
+{
 	if (outcome == MESSAGE_HAS_EXPONENT)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -285,11 +290,20 @@ fail_bound(MessageOutcome outcome)
 				 errmsg("the offset of a plural is out of range"),
 				 errdetail("It is a whole number of at most %d.", MESSAGE_MAX_OFFSET),
 				 errhint("Write \"offset:1\", or leave it out.")));
-	if (outcome == MESSAGE_TOO_MANY_DECIMALS)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a number in words has more than %d decimals", MESSAGE_MAX_DECIMALS),
-				 errhint("Round it, or use the format \"number\".")));
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("a number in words has more than %d decimals", MESSAGE_MAX_DECIMALS),
+			 errhint("Round it, or use the format \"number\".")));
+}
+
+/*
+ * Say of what there is too much
+ */
+pg_noreturn static void
+fail_bound(MessageOutcome outcome)
+{
+	const char *message = "the message is too long";
+
 	if (outcome == MESSAGE_TOO_MANY_BRACES)
 		message = psprintf("the message has more than %d opening braces", MESSAGE_MAX_BRACES);
 	if (outcome == MESSAGE_TOO_MANY_SIGNS)
@@ -373,14 +387,16 @@ kb_format_message(PG_FUNCTION_ARGS)
 			PG_RETURN_TEXT_P(cstring_to_text(message));
 		case MESSAGE_SYNTAX_ERROR:
 			fail_syntax(pattern, &result);
+		case MESSAGE_NO_MEMORY:
+			fail_memory();
 		case MESSAGE_HAS_EXPONENT:
+		case MESSAGE_WRONG_OFFSET:
+		case MESSAGE_TOO_MANY_DECIMALS:
+			fail_number(result.outcome);
 		case MESSAGE_TOO_MANY_BRACES:
 		case MESSAGE_TOO_MANY_SIGNS:
 		case MESSAGE_TOO_MANY_WORDS:
-		case MESSAGE_TOO_MANY_DECIMALS:
-		case MESSAGE_WRONG_OFFSET:
 		case MESSAGE_TOO_LONG:
-		case MESSAGE_NO_MEMORY:
 			fail_bound(result.outcome);
 		default:
 			fail_named(result.outcome, message);
