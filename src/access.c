@@ -107,8 +107,7 @@ stage_datum(FunctionCallInfo fcinfo, Stage stage)
 	return ObjectIdGetDatum(labels[stage]);
 }
 
-/* Three arguments with the policy's days, from the n-th on */
-static bool
+bool
 stage_days_args(FunctionCallInfo fcinfo, int n, StageDays *days)
 {
 	if (PG_ARGISNULL(n) || PG_ARGISNULL(n + 1) || PG_ARGISNULL(n + 2))

@@ -6,6 +6,7 @@
 #define KBILLING_ACCESS_H
 
 #include "postgres.h"
+#include "fmgr.h"
 #include "optional_date.h"
 
 /* In the order of the SQL enum kb_stage. */
@@ -37,5 +38,8 @@ extern OptionalDate stage_next_change(OptionalDate debt_since, OptionalDate defe
 									  DateADT today, const StageDays *days);
 
 extern const char *stage_label(Stage stage);
+
+/* Three arguments with the policy's days, from the n-th on; false if one is NULL. */
+extern bool stage_days_args(FunctionCallInfo fcinfo, int n, StageDays *days);
 
 #endif

@@ -92,7 +92,7 @@ charge_post(ArrayType *account_ids, TimestampTz at, uint64 *entries)
 	{
 		bool		nothing_due;
 
-		(void) SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, POSTED_SEQ, &nothing_due);
+		(void) plan_row_column(i, POSTED_SEQ, &nothing_due);
 		*entries += !nothing_due;
 	}
 	if (charged > 0)

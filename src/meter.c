@@ -260,7 +260,7 @@ static Datum
 result_column(uint64 row, int column)
 {
 	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+	Datum		value = plan_row_column(row, column, &isnull);
 
 	return isnull ? (Datum) 0 : value;
 }

@@ -105,9 +105,15 @@ plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 }
 
 Datum
+plan_row_column(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+Datum
 plan_column(int column, bool *isnull)
 {
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
+	return plan_row_column(0, column, isnull);
 }
 
 Datum

@@ -41,7 +41,10 @@ plan_connect(void)
  */
 extern uint64 plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only);
 
-/* A column of the first row of the result, counted from 1. */
+/* A column, counted from 1, of a row of the result, counted from 0. */
+extern Datum plan_row_column(uint64 row, int column, bool *isnull);
+
+/* The same of the first row. */
 extern Datum plan_column(int column, bool *isnull);
 
 /* The same for a column that is never NULL; else an internal error. */

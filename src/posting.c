@@ -166,12 +166,8 @@ kb_stage_check_on(PG_FUNCTION_ARGS)
 {
 	StageDays	days;
 
-	for (int i = 4; i < 9; i++)
-		if (PG_ARGISNULL(i))
-			PG_RETURN_NULL();
-	days.remind_day = PG_GETARG_INT32(6);
-	days.restrict_day = PG_GETARG_INT32(7);
-	days.block_day = PG_GETARG_INT32(8);
+	if (PG_ARGISNULL(4) || PG_ARGISNULL(5) || !stage_days_args(fcinfo, 6, &days))
+		PG_RETURN_NULL();
 	PG_RETURN_OPTIONAL_DATE(posting_stage_check_on(arg_date(fcinfo, 0), arg_date(fcinfo, 1), arg_date(fcinfo, 2),
 												   arg_date(fcinfo, 3), PG_GETARG_DATEADT(4), PG_GETARG_DATEADT(5),
 												   &days));

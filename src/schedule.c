@@ -144,7 +144,7 @@ ask_cron(const char *sql)
 	if (SPI_execute(sql, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not execute: %s", sql);
 	if (SPI_processed > 0)
-		result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		result = plan_column(1, &isnull);
 	SPI_finish();
 	return result;
 }

@@ -389,9 +389,9 @@ work_on_batch(Run *run, int n)
 	bool		isnull;
 
 	for (int i = 0; i < n; i++)
-		ids[i] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, DUE_ACCOUNT_ID, &isnull);
+		ids[i] = plan_row_column(i, DUE_ACCOUNT_ID, &isnull);
 	run->account_id = DatumGetInt64(ids[n - 1]);
-	run->date = DatumGetDateADT(SPI_getbinval(SPI_tuptable->vals[n - 1], SPI_tuptable->tupdesc, DUE_DATE, &isnull));
+	run->date = DatumGetDateADT(plan_row_column(n - 1, DUE_DATE, &isnull));
 	SPI_freetuptable(SPI_tuptable);
 	halve_and_work(run, ids, n, &result);
 	write_progress(run, &result);
@@ -462,7 +462,7 @@ execute_one(const char *sql)
 
 	if (SPI_execute(sql, false, 0) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not execute: %s", sql);
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	return plan_column(1, &isnull);
 }
 
 /* One run, each step in a transaction of its own */
