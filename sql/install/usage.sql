@@ -67,6 +67,7 @@ CREATE TABLE kbilling.usage_total (
 	billed_events   bigint NOT NULL DEFAULT 0,
 	last_at         timestamptz,
 	last_recorded_at timestamptz,
+	counted_at      timestamptz NOT NULL,
 	service         kb_text NOT NULL,
 	aggregation     kb_aggregation NOT NULL,
 	quantity        numeric,
@@ -84,6 +85,8 @@ COMMENT ON COLUMN usage_total.billed_events IS 'How many of them have been bille
 COMMENT ON COLUMN usage_total.last_at IS 'Time of the last event, for the aggregation "last"';
 COMMENT ON COLUMN usage_total.last_recorded_at IS
 'When that event was recorded: of two events of the same time, the later recorded is the last';
+COMMENT ON COLUMN usage_total.counted_at IS
+'When something was last counted here, by kb_now(): recorded usage is activity (D1), whatever the time of the events';
 COMMENT ON COLUMN usage_total.service IS 'The metered service';
 COMMENT ON COLUMN usage_total.aggregation IS 'How the events become the quantity (U2)';
 COMMENT ON COLUMN usage_total.quantity IS
