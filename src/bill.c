@@ -29,6 +29,7 @@ typedef struct BillPart
 	bool		prorate;
 	bool		is_usage;
 	bool		is_late;		/* U3: used in a month that has been charged */
+	int			days_in_month;	/* in that of its days */
 	int64		events;			/* that the usage is of */
 	Numeric		billed_quantity;	/* of the same month's usage */
 	int64		billed_events;
@@ -40,7 +41,6 @@ typedef struct Bill
 	uint16		currency;
 	DateADT		first_day;		/* of the period; the account's own in its first month */
 	DateADT		last_day;
-	int			days_in_month;
 	int			nparts;
 	int			capacity;
 	BillPart   *parts;
@@ -55,7 +55,6 @@ bill_create(uint16 currency, DateADT first_day, DateADT last_day)
 	bill->currency = currency;
 	bill->first_day = first_day;
 	bill->last_day = last_day;
-	bill->days_in_month = month_last_day(first_day) - month_first_day(first_day) + 1;
 	bill->nparts = 0;
 	bill->capacity = 8;
 	bill->parts = palloc(bill->capacity * sizeof(BillPart));
@@ -79,14 +78,11 @@ static void
 part_set_days(const Bill *bill, BillPart *part, DateADT from, DateADT end)
 {
 	part->is_late = part->is_usage && end <= bill->first_day;
-	if (part->is_late)
-	{
-		part->from = from;
-		part->to = end - 1;
-		return;
-	}
-	part->from = Max(from, bill->first_day);
-	part->to = DATE_IS_NOEND(end) ? bill->last_day : Min(end - 1, bill->last_day);
+	part->from = part->is_late ? from : Max(from, bill->first_day);
+	part->to = end - 1;
+	if (!part->is_late)
+		part->to = DATE_IS_NOEND(end) ? bill->last_day : Min(end - 1, bill->last_day);
+	part->days_in_month = month_last_day(part->from) - month_first_day(part->from) + 1;
 }
 
 /* Arguments of kb_bill_add */
@@ -183,40 +179,41 @@ part_is_superseded(const Bill *bill, int i)
 		strcmp(part->service, bill->parts[i + 1].service) == 0;
 }
 
-/* What a part that is charged by day costs */
-static Money
-rate_days(const Bill *bill, const BillPart *part)
+/* The part's days that are charged: all of the month if it is not prorated */
+static int
+charged_days(const BillPart *part)
 {
-	int			days = part->prorate ? part->to - part->from + 1 : bill->days_in_month;
-
-	return price_rate_days(part->price, part->quantity, 1, bill->currency,
-						   days, bill->days_in_month);
+	return part->prorate ? part->to - part->from + 1 : part->days_in_month;
 }
 
-/* What a quantity of usage costs in all; nothing if nothing was used */
-static Money
-rate_total(const Bill *bill, const BillPart *part, Numeric quantity, int64 events)
+/* What a quantity of usage costs in all, times the days of its month; nothing if nothing was used */
+static Numeric
+usage_exactly(const BillPart *part, Numeric quantity, int64 events)
 {
 	Numeric		zero = int64_to_numeric(0);
-	bool		is_zero = DatumGetBool(DirectFunctionCall2(numeric_le, NumericGetDatum(quantity), NumericGetDatum(zero)));
+	int			days = part->days_in_month;
+	PriceBounds bounds = {.min_days = days, .max_days = days, .days_in_period = days};
 
-	if (is_zero && events <= 0)
-		return money_make(bill->currency, 0);
-	return price_rate(part->price, quantity, Max(events, 0), bill->currency);
+	if (numeric_order(quantity, zero) <= 0 && events <= 0)
+		return zero;
+	return price_usage_exactly(part->price, quantity, Max(events, 0), bounds);
 }
 
-/*
- * U3: what usage costs: all usage of its month, less what was billed of it before.  So
- * tiers, free units and bounds are those of the whole month, whether usage comes in
- * time or late, and what is taken back is given back.
- */
-static Money
-rate_usage(const Bill *bill, const BillPart *part)
+/* What the part costs, times the days of its month */
+static Numeric
+part_exactly(const BillPart *part)
 {
-	Datum		all = DirectFunctionCall2(numeric_add, NumericGetDatum(part->billed_quantity), NumericGetDatum(part->quantity));
+	if (!part->is_usage)
+		return price_days_exactly(part->price, part->quantity, charged_days(part));
+	return usage_exactly(part, numeric_call(numeric_add, part->billed_quantity, part->quantity),
+						 part->billed_events + part->events);
+}
 
-	return money_sub(rate_total(bill, part, DatumGetNumeric(all), part->billed_events + part->events),
-					 rate_total(bill, part, part->billed_quantity, part->billed_events));
+/* U3: what has been billed of it, the same way */
+static Numeric
+part_billed(const BillPart *part)
+{
+	return part->is_late ? usage_exactly(part, part->billed_quantity, part->billed_events) : int64_to_numeric(0);
 }
 
 /* Add a text to a JSON object, as key or value */
@@ -267,7 +264,7 @@ line_kind(const BillPart *part)
  * in which jsonb stores them, by length and then by letter, which saves sorting.
  */
 static void
-push_line(JsonbParseState **state, const Bill *bill, const BillPart *part, Money amount)
+push_line(JsonbParseState **state, const BillPart *part, Money amount)
 {
 	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
 	push_string(state, "to", date_to_cstring(part->to));
@@ -282,7 +279,7 @@ push_line(JsonbParseState **state, const Bill *bill, const BillPart *part, Money
 	push_number(state, "quantity", part->quantity);
 	push_string(state, "unit_price", price_to_cstring(part->price));
 	if (!part->is_usage)
-		push_number(state, "days_in_month", int64_to_numeric(bill->days_in_month));
+		push_number(state, "days_in_month", int64_to_numeric(part->days_in_month));
 	if (part->is_late)
 	{
 		push_number(state, "billed_events", int64_to_numeric(part->billed_events));
@@ -291,26 +288,76 @@ push_line(JsonbParseState **state, const Bill *bill, const BillPart *part, Money
 	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
 }
 
+/* Add a line and its amount */
+static void
+add_line(JsonbParseState **state, const BillPart *part, Money amount, Money *total)
+{
+	*total = money_add(*total, amount);
+	push_line(state, part, amount);
+}
+
+/* The part after those that are rounded with this one: of the same service and month */
+static int
+group_end(const Bill *bill, int i)
+{
+	const BillPart *first = &bill->parts[i];
+
+	do
+		i++;
+	while (i < bill->nparts && strcmp(bill->parts[i].service, first->service) == 0 &&
+		   bill->parts[i].is_late == first->is_late &&
+		   month_first_day(bill->parts[i].from) == month_first_day(first->from));
+	return i;
+}
+
+/*
+ * M4, U3: each line is the rounded sum of all so far less that of those before it.  What has been
+ * billed of late usage counts as before the first.
+ */
+static void
+add_group(JsonbParseState **state, const Bill *bill, int first, int end, Money *total)
+{
+	int			days_in_month = bill->parts[first].days_in_month;
+	Numeric		sum = int64_to_numeric(0);
+	Money		rounded;
+
+	for (int i = first; i < end; i++)
+		sum = numeric_call(numeric_add, sum, part_billed(&bill->parts[i]));
+	rounded = price_round(sum, days_in_month, bill->currency);
+	for (int i = first; i < end; i++)
+	{
+		const BillPart *part = &bill->parts[i];
+		Money		before = rounded;
+
+		if (part_is_superseded(bill, i))
+			continue;
+		sum = numeric_call(numeric_add, sum, part_exactly(part));
+		sum = numeric_call(numeric_sub, sum, part_billed(part));
+		rounded = price_round(sum, days_in_month, bill->currency);
+		add_line(state, part, money_sub(rounded, before), total);
+	}
+}
+
 /* The lines and their sum; the state's parts are sorted in place */
 static Jsonb *
 bill_finish(Bill *bill, Money *total)
 {
 	JsonbParseState *state = NULL;
+	int			end;
 
 	qsort(bill->parts, bill->nparts, sizeof(BillPart), compare_parts);
 	*total = money_make(bill->currency, 0);
 	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	for (int i = 0; i < bill->nparts; i++)
+	for (int i = 0; i < bill->nparts; i = end)
 	{
 		const BillPart *part = &bill->parts[i];
-		Money		amount;
 
-		if (part_is_superseded(bill, i))
-			continue;
-		/* rounded here and nowhere else (M4) */
-		amount = part->is_usage ? rate_usage(bill, part) : rate_days(bill, part);
-		*total = money_add(*total, amount);
-		push_line(&state, bill, part, amount);
+		end = group_end(bill, i);
+		if (end - i == 1 && !part->is_usage)	/* as most: alone, so that a flat price needs no numerics */
+			add_line(&state, part, price_rate_days(part->price, part->quantity, bill->currency, charged_days(part),
+												   part->days_in_month), total);
+		else
+			add_group(&state, bill, i, end, total);
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }

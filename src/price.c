@@ -6,8 +6,9 @@
  *
  *		byte	the kind, and above its three bits the mask of slots
  *		byte	how many tiers, of kinds that have them
- *		tiers	unit price, of such kinds then the fee or NO_NUMBER, then the
- *				edge but for the last
+ *		tiers	unit price; of such kinds then a byte, what is measured and
+ *				whether there is a fee; the package's size; the fee; the edge but
+ *				for the last: each only where there is one
  *		slots	their numbers, in the order of PriceSlot
  *
  * A number is a byte, the scale in its high half and the length of the mantissa
@@ -26,11 +27,12 @@
 
 #define KIND_BITS			3
 #define KIND_MASK			((1 << KIND_BITS) - 1)
-#define NO_NUMBER			0xFF
+#define MEASURE_MASK		0x03
+#define HAS_FEE				0x04
 #define NUMBER_MAX_BYTES	(1 + (int) sizeof(int64))
-#define PACKED_MAX_BYTES	(2 + (3 * PRICE_MAX_TIERS + SLOT_COUNT) * NUMBER_MAX_BYTES)
+#define PACKED_MAX_BYTES	(2 + PRICE_MAX_TIERS + (4 * PRICE_MAX_TIERS + SLOT_COUNT) * NUMBER_MAX_BYTES)
 
-StaticAssertDecl(PRICE_PERCENT <= KIND_MASK && KIND_BITS + SLOT_COUNT <= 8,
+StaticAssertDecl(PRICE_PER_FULL <= KIND_MASK && KIND_BITS + SLOT_COUNT <= 8,
 				 "kind and slots must fit into a byte");
 StaticAssertDecl(PRICE_MAX_TIERS <= PG_UINT8_MAX, "the count of tiers must fit into a byte");
 
@@ -78,6 +80,23 @@ pack_number(Packer *packer, Decimal d)
 }
 
 /*
+ * Write a tier; the last has no edge
+ */
+static void
+pack_tier(Packer *packer, const PriceTerms *terms, const PriceTier *tier, bool last)
+{
+	pack_number(packer, tier->unit);
+	if (kind_has_tiers(terms->kind))
+		pack_byte(packer, tier->measure | (tier->has_fee ? HAS_FEE : 0));
+	if (tier_has_packages(tier))
+		pack_number(packer, tier->per);
+	if (tier->has_fee)
+		pack_number(packer, tier->fee);
+	if (!last)
+		pack_number(packer, tier->to);
+}
+
+/*
  * Make the stored form; with by_value, equal prices have the same bytes
  */
 static void
@@ -90,17 +109,7 @@ pack(Packer *packer, const PriceTerms *terms, bool by_value)
 	if (kind_has_tiers(terms->kind))
 		pack_byte(packer, terms->ntiers);
 	for (int i = 0; i < terms->ntiers; i++)
-	{
-		const PriceTier *tier = &terms->tiers[i];
-
-		pack_number(packer, tier->unit);
-		if (tier->has_fee)
-			pack_number(packer, tier->fee);
-		else if (kind_has_tiers(terms->kind))
-			pack_byte(packer, NO_NUMBER);
-		if (i < terms->ntiers - 1)
-			pack_number(packer, tier->to);
-	}
+		pack_tier(packer, terms, &terms->tiers[i], i == terms->ntiers - 1);
 	for (int slot = 0; slot < SLOT_COUNT; slot++)
 		if (terms_have(terms, slot))
 			pack_number(packer, terms->numbers[slot]);
@@ -138,12 +147,16 @@ unpack_number(Unpacker *unpacker)
 static void
 unpack_tier(Unpacker *unpacker, const PriceTerms *terms, PriceTier *tier, bool last)
 {
+	uint8		flags;
+
 	tier->unit = unpack_number(unpacker);
-	tier->has_fee = kind_has_tiers(terms->kind) && *unpacker->at != NO_NUMBER;
+	flags = kind_has_tiers(terms->kind) ? unpack_byte(unpacker) : kind_measure(terms->kind);
+	tier->measure = flags & MEASURE_MASK;
+	tier->has_fee = (flags & HAS_FEE) != 0;
+	if (tier_has_packages(tier))
+		tier->per = unpack_number(unpacker);
 	if (tier->has_fee)
 		tier->fee = unpack_number(unpacker);
-	else if (kind_has_tiers(terms->kind))
-		unpacker->at++;
 	if (!last)
 		tier->to = unpack_number(unpacker);
 }
@@ -167,7 +180,7 @@ price_unpack(const Price *price, PriceTerms *terms)
 
 	terms->kind = head & KIND_MASK;
 	terms->slots = head >> KIND_BITS;
-	Assert(terms->kind >= PRICE_FLAT && terms->kind <= PRICE_PERCENT);
+	Assert(terms->kind >= PRICE_FLAT && terms->kind <= PRICE_PER_FULL);
 	terms->ntiers = kind_has_tiers(terms->kind) ? unpack_byte(&unpacker) : 1;
 	Assert(terms->ntiers >= 1 && terms->ntiers <= PRICE_MAX_TIERS);
 	for (int i = 0; i < terms->ntiers; i++)
@@ -176,6 +189,12 @@ price_unpack(const Price *price, PriceTerms *terms)
 		if (terms_have(terms, slot))
 			terms->numbers[slot] = unpack_number(&unpacker);
 	Assert(unpacker.at == unpacker.end);
+}
+
+bool
+price_has(const Price *price, PriceSlot slot)
+{
+	return (*(const uint8 *) VARDATA_ANY(price) >> KIND_BITS & 1 << slot) != 0;
 }
 
 bool

@@ -13,9 +13,15 @@
  * - A tier's flat fee is due once a unit of it, or a fraction of one, is to be
  *	 paid for; a volume price has only that of the tier that is reached.
  * - Free units are taken off before packages are counted.
+ * - Packages are counted within each tier, from its first unit that is to be
+ *	 paid for: one that is begun when the tier ends is paid for in it, and the
+ *	 next tier begins a new one.  Of full packages, what is left over at the end
+ *	 of a tier costs nothing.  So an edge need be no multiple of the package.
+ * - Tiers may count packages of different sizes, or units; percentages are of
+ *	 money, so tiers are percentages all, or none.
  * - Free takes the first units of a percentage's quantity, which is money; the
  *	 fee is for each event all the same, whatever the quantity.
- * - min and max bound the line of a full period, also at quantity zero, and
+ * - min and max bound the amount of a full period, also at quantity zero.  They
  *	 are split by day with it: half a month owes half the floor, so that the
  *	 parts of a month that changed its price still add up.
  */
@@ -43,15 +49,35 @@ typedef struct varlena Price;
  */
 extern Money price_rate(const Price *price, Numeric quantity, int64 events, uint16 currency);
 
-/* The same x days / days_in_period, rounded once (C3). */
-extern Money price_rate_days(const Price *price, Numeric quantity, int64 events, uint16 currency,
-							 int days, int days_in_period);
+/* The same of one event x days / days_in_period, rounded once (C3). */
+extern Money price_rate_days(const Price *price, Numeric quantity, uint16 currency, int days, int days_in_period);
+
+/* For how many days of a period a floor and a ceiling count. */
+typedef struct PriceBounds
+{
+	int			min_days;
+	int			max_days;
+	int			days_in_period;
+} PriceBounds;
+
+/*
+ * Amounts in major units that are exact, as lines are summed up before they are
+ * rounded (M4): times days_in_period, as dividing by it could lose something.
+ * What is charged by day counts for its days; usage counts whole, within bounds
+ * that count for theirs.
+ */
+extern Numeric price_days_exactly(const Price *price, Numeric quantity, int days);
+extern Numeric price_usage_exactly(const Price *price, Numeric quantity, int64 events, PriceBounds bounds);
+
+/* Such an amount / days_in_period, rounded */
+extern Money price_round(Numeric amount, int days_in_period, uint16 currency);
 
 /* "0.05 each free 50"; palloc'd. */
 extern char *price_to_cstring(const Price *price);
 
 /* From the stored form.  Most prices are flat, so their amount can be read without the rest. */
 extern void price_unpack(const Price *price, PriceTerms *terms);
+extern bool price_has(const Price *price, PriceSlot slot);
 extern bool price_is_flat(const Price *price, Decimal *amount);
 
 #endif

@@ -5,13 +5,15 @@
  * In any case, with any spacing between the words and around , + and %:
  *
  *		price	:= number [ form ] | ( "graduated" | "volume" ) tiers option*
- *		form	:= ( "each" | "per" number | "%" [ "+" number ] ) option*
+ *		form	:= ( "each" | package | "%" [ "+" number ] ) option*
+ *		package	:= "per" [ "full" ] number
  *		tiers	:= ( tier "to" number "," )* tier
- *		tier	:= number [ "+" number ]
- *		option	:= ( "free" | "min" | "max" ) number
+ *		tier	:= number [ package | "%" ] [ "+" number ]
+ *		option	:= ( "fee" | "free" | "min" | "max" ) number
  *
- * Edges, after "to", are above zero and rise.  Each option comes at most once,
- * in any order; it is written in this one.
+ * Edges, after "to", are above zero and rise.  Tiers are percentages all, or
+ * none; only such tiers take "fee", for each event.  Each option comes at most
+ * once, in any order; it is written in this one.
  */
 #include "postgres.h"
 
@@ -25,8 +27,8 @@
 #include "compat.h"
 #include "price_terms.h"
 
-/* After the unit price of a tier: + to free min max the end */
-#define MAX_EXPECTED	6
+/* After the unit price of the first tier: per % + to free min max the end */
+#define MAX_EXPECTED	8
 
 /* How much of the text an error shows, in characters */
 #define MAX_FOUND		20
@@ -48,6 +50,7 @@ typedef struct PriceParser
 } PriceParser;
 
 static const char *const slot_words[SLOT_COUNT] = {
+	[SLOT_EVENT] = "fee",
 	[SLOT_FREE] = "free",
 	[SLOT_MIN] = "min",
 	[SLOT_MAX] = "max"
@@ -147,8 +150,9 @@ fail(PriceParser *parser)
 			 errmsg("invalid input syntax for type %s: \"%s\"", "kb_price", card_hidden(parser->text)),
 			 errdetail("At position %d: expected %s, found %s.",
 					   parser_position(parser), card_hidden(parser_expected(parser)), parser_found(parser)),
-			 errhint("Write \"19.00\", \"0.05 each\", \"5.00 per 100\", \"2.5%% + 0.30\", "
-					 "\"graduated 0.10 to 100, 0.08\" or \"volume 0.10 + 2.00 to 100, 0.08\"; "
+			 errhint("Write \"19.00\", \"0.05 each\", \"5.00 per 100\", \"5.00 per full 100\", \"2.5%% + 0.30\", "
+					 "\"graduated 0.10 to 100, 0.08\" or \"volume 0.10 + 2.00 to 100, 0.08\", "
+					 "with packages or percentages in tiers, too; "
 					 "\"free 50\", \"min 5.00\" and \"max 100.00\" may follow all but the first.")));
 }
 
@@ -310,18 +314,51 @@ parse_end(PriceParser *parser)
 static bool
 parse_options(PriceParser *parser)
 {
-	int			slot = SLOT_FREE;
+	const PriceTerms *terms = parser->terms;
+	int			first = kind_has_tiers(terms->kind) && terms_are_percent(terms) ? SLOT_EVENT : SLOT_FREE;
+	int			slot = first;
 
 	while (slot <= SLOT_MAX)
 	{
-		if (terms_have(parser->terms, slot) || !accept(parser, slot_words[slot]))
+		if (terms_have(terms, slot) || !accept(parser, slot_words[slot]))
 			slot++;
 		else if (parse_option(parser, slot))
-			slot = SLOT_FREE;
+			slot = first;
 		else
 			return false;
 	}
 	return parse_end(parser);
+}
+
+/*
+ * Read the size of a package, after "per"
+ */
+static bool
+parse_package(PriceParser *parser, PriceTier *tier)
+{
+	tier->measure = accept(parser, "full") ? MEASURE_FULL_PACKAGES : MEASURE_PACKAGES;
+	return parse_number_above(parser, &tier->per, (Decimal) {0});
+}
+
+/*
+ * Read what a tier's price is multiplied by: percentages all, or none
+ */
+static bool
+parse_measure(PriceParser *parser, PriceTier *tier)
+{
+	bool		first = tier == parser->terms->tiers;
+
+	tier->measure = MEASURE_UNITS;
+	if (!first && terms_are_percent(parser->terms))
+	{
+		tier->measure = MEASURE_PERCENT;
+		return accept(parser, "%") || fail(parser);
+	}
+	if (accept(parser, "per"))
+		return parse_package(parser, tier);
+	if (first && accept(parser, "%"))
+		tier->measure = MEASURE_PERCENT;
+	return true;
 }
 
 /*
@@ -342,6 +379,8 @@ parse_tiers(PriceParser *parser)
 		if (!parse_number(parser, &tier->unit))
 			return false;
 		terms->ntiers++;
+		if (!parse_measure(parser, tier))
+			return false;
 		tier->has_fee = accept(parser, "+");
 		if (tier->has_fee && !parse_number(parser, &tier->fee))
 			return false;
@@ -362,19 +401,21 @@ static bool
 parse_form(PriceParser *parser)
 {
 	PriceTerms *terms = parser->terms;
+	PriceTier  *tier = &terms->tiers[0];
 
+	tier->measure = MEASURE_UNITS;
 	if (accept(parser, "each"))
 		terms->kind = PRICE_EACH;
 	else if (accept(parser, "per"))
 	{
-		terms->kind = PRICE_PER;
-		terms->slots |= 1 << SLOT_PER;
-		if (!parse_number_above(parser, &terms->numbers[SLOT_PER], (Decimal) {0}))
+		if (!parse_package(parser, tier))
 			return false;
+		terms->kind = tier->measure == MEASURE_PACKAGES ? PRICE_PER : PRICE_PER_FULL;
 	}
 	else if (accept(parser, "%"))
 	{
 		terms->kind = PRICE_PERCENT;
+		tier->measure = MEASURE_PERCENT;
 		if (accept(parser, "+") && !parse_slot(parser, SLOT_EVENT))
 			return false;
 	}
@@ -441,6 +482,12 @@ append_tiers(StringInfo buf, const PriceTerms *terms)
 		const PriceTier *tier = &terms->tiers[i];
 
 		append_number(buf, i > 0 ? ", " : "", tier->unit);
+		if (terms->kind == PRICE_EACH)
+			appendStringInfoString(buf, " each");
+		if (tier_has_packages(tier))
+			append_number(buf, tier->measure == MEASURE_PACKAGES ? " per " : " per full ", tier->per);
+		if (tier->measure == MEASURE_PERCENT)
+			appendStringInfoChar(buf, '%');
 		if (tier->has_fee)
 			append_number(buf, " + ", tier->fee);
 		if (i < terms->ntiers - 1)
@@ -459,16 +506,12 @@ terms_to_cstring(const PriceTerms *terms)
 	if (terms->kind == PRICE_VOLUME)
 		appendStringInfoString(&buf, "volume ");
 	append_tiers(&buf, terms);
-	if (terms->kind == PRICE_EACH)
-		appendStringInfoString(&buf, " each");
-	if (terms->kind == PRICE_PER)
-		append_number(&buf, " per ", terms->numbers[SLOT_PER]);
-	if (terms->kind == PRICE_PERCENT)
-		appendStringInfoChar(&buf, '%');
-	if (terms_have(terms, SLOT_EVENT))
-		append_number(&buf, " + ", terms->numbers[SLOT_EVENT]);
-	for (int slot = SLOT_FREE; slot <= SLOT_MAX; slot++)
+	for (int slot = 0; slot <= SLOT_MAX; slot++)
+	{
+		const char *word = slot == SLOT_EVENT && terms->kind == PRICE_PERCENT ? "+" : slot_words[slot];
+
 		if (terms_have(terms, slot))
-			append_number(&buf, psprintf(" %s ", slot_words[slot]), terms->numbers[slot]);
+			append_number(&buf, psprintf(" %s ", word), terms->numbers[slot]);
+	}
 	return buf.data;
 }

@@ -20,10 +20,7 @@ typedef enum PartKind
 {
 	PART_FLAT,
 	PART_FREE,
-	PART_UNITS,
-	PART_PACKAGES,
-	PART_TIER,
-	PART_PERCENTAGE,
+	PART_TIER,					/* the one tier of prices without them, too */
 	PART_EVENTS,
 	PART_MINIMUM,
 	PART_MAXIMUM,
@@ -130,29 +127,35 @@ started_packages(Numeric units, Numeric size)
 }
 
 /*
+ * What the price of a tier is multiplied by: its units, or how many packages they make
+ */
+static Numeric
+measured(const PriceTier *tier, Numeric units)
+{
+	if (tier->measure == MEASURE_PACKAGES)
+		return started_packages(units, decimal_to_numeric(tier->per));
+	if (tier->measure == MEASURE_FULL_PACKAGES)
+		return numeric_call(numeric_div_trunc, units, decimal_to_numeric(tier->per));
+	return units;
+}
+
+/*
  * Add the units of a tier that are to be paid for, at least a fraction of one
+ *
+ * The flat fee is not due for units that make no full package.
  */
 static void
 add_tier(PriceParts *parts, const PriceTerms *terms, int i, Numeric from, Numeric to, Numeric units)
 {
 	const PriceTier *tier = &terms->tiers[i];
-	PricePart	part = {.kind = PART_TIER, .tier = i, .from = from, .to = to, .units = units};
+	PricePart	part = {.kind = PART_TIER, .tier = i, .from = from, .to = to};
 
+	part.units = measured(tier, units);
 	part.unit_price = decimal_to_numeric(tier->unit);
-	if (tier->has_fee)
-		part.fee = decimal_to_numeric(tier->fee);
-	if (terms->kind == PRICE_EACH)
-		part.kind = PART_UNITS;
-	if (terms->kind == PRICE_PER)
-	{
-		part.kind = PART_PACKAGES;
-		part.units = started_packages(units, decimal_to_numeric(terms->numbers[SLOT_PER]));
-	}
-	if (terms->kind == PRICE_PERCENT)
-	{
-		part.kind = PART_PERCENTAGE;
+	if (tier->measure == MEASURE_PERCENT)
 		part.unit_price = int64_div_fast_to_numeric(tier->unit.mantissa, tier->unit.scale + 2);
-	}
+	if (tier->has_fee && numeric_order(part.units, int64_to_numeric(0)) > 0)
+		part.fee = decimal_to_numeric(tier->fee);
 	add_priced(parts, part);
 }
 
@@ -241,10 +244,10 @@ add_bound(PriceParts *parts, const PriceTerms *terms, PriceSlot slot, PartKind k
 }
 
 /*
- * Turn a quantity into the parts of its price: the one walk over it
+ * Turn a quantity into the parts of its price, but for its bounds: the one walk over it
  */
 static void
-walk_price(PriceParts *parts, const PriceTerms *terms, Numeric quantity, int64 events)
+walk_quantity(PriceParts *parts, const PriceTerms *terms, Numeric quantity, int64 events)
 {
 	Numeric		free_units;
 
@@ -267,6 +270,15 @@ walk_price(PriceParts *parts, const PriceTerms *terms, Numeric quantity, int64 e
 	if (terms_have(terms, SLOT_EVENT) && events > 0)
 		add_priced(parts, (PricePart) {.kind = PART_EVENTS, .units = int64_to_numeric(events),
 									   .unit_price = decimal_to_numeric(terms->numbers[SLOT_EVENT])});
+}
+
+/*
+ * The same, with the bounds of a full period
+ */
+static void
+walk_price(PriceParts *parts, const PriceTerms *terms, Numeric quantity, int64 events)
+{
+	walk_quantity(parts, terms, quantity, events);
 	add_bound(parts, terms, SLOT_MIN, PART_MINIMUM, -1);
 	add_bound(parts, terms, SLOT_MAX, PART_MAXIMUM, 1);
 }
@@ -286,6 +298,42 @@ rate_exactly(const Price *price, Numeric quantity, int64 events)
 }
 
 /*
+ * A number of a price, times the days on which it holds
+ */
+static Numeric
+times_days(Numeric number, int days)
+{
+	return numeric_call(numeric_mul, number, int64_to_numeric(days));
+}
+
+Numeric
+price_days_exactly(const Price *price, Numeric quantity, int days)
+{
+	check_quantity(quantity, 1);
+	return times_days(rate_exactly(price, quantity, 1), days);
+}
+
+Numeric
+price_usage_exactly(const Price *price, Numeric quantity, int64 events, PriceBounds bounds)
+{
+	PriceTerms	terms;
+	PriceParts	parts;
+	Numeric		amount;
+
+	check_quantity(quantity, events);
+	price_unpack(price, &terms);
+	walk_quantity(&parts, &terms, quantity, events);
+	amount = times_days(parts.sum, bounds.days_in_period);
+	if (terms_have(&terms, SLOT_MIN))
+		amount = numeric_call(numeric_larger, amount,
+							  times_days(decimal_to_numeric(terms.numbers[SLOT_MIN]), bounds.min_days));
+	if (terms_have(&terms, SLOT_MAX))
+		amount = numeric_call(numeric_smaller, amount,
+							  times_days(decimal_to_numeric(terms.numbers[SLOT_MAX]), bounds.max_days));
+	return amount;
+}
+
+/*
  * Flat price x days / period, rounded; without numerics, as most lines are of this kind
  */
 static Money
@@ -299,21 +347,19 @@ round_flat(Decimal price, uint16 currency, int days, int period)
 }
 
 /*
- * Amount x days / period, rounded
- *
- * Half a minor unit is added before the one division, whose whole part is
- * exact: a quotient rounded by the server could turn just under a half into a
- * half, and be rounded again.
+ * Half a minor unit is added, away from zero, before the one division, whose
+ * whole part is exact: a quotient rounded by the server could turn just under a
+ * half into a half, and be rounded again.
  */
-static Money
-round_days(Numeric amount, uint16 currency, int days, int period)
+Money
+price_round(Numeric amount, int days_in_period, uint16 currency)
 {
 	int			exponent = currency_exponent(currency);
-	Numeric		minor = numeric_call(numeric_mul, amount,
-									 int64_to_numeric(2 * power_of_ten(exponent) * days));
+	int			half = numeric_order(amount, int64_to_numeric(0)) < 0 ? - days_in_period : days_in_period;
+	Numeric		minor = numeric_call(numeric_mul, amount, int64_to_numeric(2 * power_of_ten(exponent)));
 
-	minor = numeric_call(numeric_add, minor, int64_to_numeric(period));
-	minor = numeric_call(numeric_div_trunc, minor, int64_to_numeric(2 * (int64) period));
+	minor = numeric_call(numeric_add, minor, int64_to_numeric(half));
+	minor = numeric_call(numeric_div_trunc, minor, int64_to_numeric(2 * (int64) days_in_period));
 	return money_round_numeric(numeric_call(numeric_mul, minor, int64_div_fast_to_numeric(1, exponent)),
 							   currency);
 }
@@ -330,16 +376,15 @@ price_rate(const Price *price, Numeric quantity, int64 events, uint16 currency)
 }
 
 Money
-price_rate_days(const Price *price, Numeric quantity, int64 events, uint16 currency,
-				int days, int days_in_period)
+price_rate_days(const Price *price, Numeric quantity, uint16 currency, int days, int days_in_period)
 {
 	Decimal		flat;
 
 	check_days(days, days_in_period);
-	check_quantity(quantity, events);
+	check_quantity(quantity, 1);
 	if (price_is_flat(price, &flat))
 		return round_flat(flat, currency, days, days_in_period);
-	return round_days(rate_exactly(price, quantity, events), currency, days, days_in_period);
+	return price_round(price_days_exactly(price, quantity, days), days_in_period, currency);
 }
 
 /*
@@ -391,9 +436,22 @@ PG_FUNCTION_INFO_V1(kb_rate_days);
 Datum
 kb_rate_days(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_MONEY(price_rate_days(PG_GETARG_PRICE(ARG_PRICE), PG_GETARG_NUMERIC(ARG_QUANTITY), 1,
+	PG_RETURN_MONEY(price_rate_days(PG_GETARG_PRICE(ARG_PRICE), PG_GETARG_NUMERIC(ARG_QUANTITY),
 									currency_from_text(PG_GETARG_TEXT_PP(ARG_CURRENCY)),
 									PG_GETARG_INT32(ARG_DAYS), PG_GETARG_INT32(ARG_DAYS_IN_PERIOD)));
+}
+
+/*
+ * What a tier's price is multiplied by, in words; NULL for units
+ */
+static const char *
+measure_words(const PriceTier *tier)
+{
+	if (tier->measure == MEASURE_PACKAGES)
+		return psprintf("packages of %s", decimal_to_cstring(tier->per));
+	if (tier->measure == MEASURE_FULL_PACKAGES)
+		return psprintf("full packages of %s", decimal_to_cstring(tier->per));
+	return tier->measure == MEASURE_PERCENT ? "percentage" : NULL;
 }
 
 /*
@@ -402,22 +460,22 @@ kb_rate_days(PG_FUNCTION_ARGS)
 static const char *
 part_words(const PriceTerms *terms, const PricePart *part)
 {
+	const char *measure;
 	static const char *const words[] = {
 		[PART_FLAT] = "flat price",
 		[PART_FREE] = "free units",
-		[PART_UNITS] = "units",
-		[PART_PERCENTAGE] = "percentage",
 		[PART_EVENTS] = "fee per event",
 		[PART_MINIMUM] = "minimum",
 		[PART_MAXIMUM] = "maximum",
 		[PART_ROUNDING] = "rounding"
 	};
 
-	if (part->kind == PART_PACKAGES)
-		return psprintf("packages of %s", decimal_to_cstring(terms->numbers[SLOT_PER]));
-	if (part->kind == PART_TIER)
-		return psprintf("tier %d", part->tier + 1);
-	return words[part->kind];
+	if (part->kind != PART_TIER)
+		return words[part->kind];
+	measure = measure_words(&terms->tiers[part->tier]);
+	if (!kind_has_tiers(terms->kind))
+		return measure != NULL ? measure : "units";
+	return psprintf("tier %d%s%s", part->tier + 1, measure != NULL ? ", " : "", measure != NULL ? measure : "");
 }
 
 /*

@@ -32,6 +32,6 @@ CREATE AGGREGATE kbilling_internal.kb_bill(service text, from_date date, to_date
 	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE kb_bill(text, date, date, numeric, bigint, numeric, bigint, kb_price, boolean, text, date, date) IS
-'The bill of a period from its billable parts (C2, C3, M4): the lines in their order, each rounded once, and their '
-'sum; NULL if there is no part. A part is charged by day if "events" is NULL. Else it is the usage of a month, of '
-'which "billed_quantity" and "billed_events" were billed before';
+'The bill of a period from its billable parts (C2, C3, M4): the lines in their order, '
+'those of a service rounded together, and their sum; NULL if there is no part. A part is charged by day if "events" '
+'is NULL. Else it is the usage of a month, of which "billed_quantity" and "billed_events" were billed before';

@@ -130,7 +130,7 @@ COMMENT ON COLUMN current_usage.billed_quantity IS
 'cost';
 COMMENT ON COLUMN current_usage.billed_events IS 'For late usage: how many events of its month were billed before';
 COMMENT ON COLUMN current_usage.unit_price IS 'The price, as a kb_price is written';
-COMMENT ON COLUMN current_usage.amount IS 'The amount, rounded once (M4)';
+COMMENT ON COLUMN current_usage.amount IS 'The amount; those of a service in a month are rounded together (M4)';
 
 CREATE FUNCTION kbilling.kb_current_usage(account_id bigint)
 	RETURNS TABLE (line_no integer, service text, what text, from_date date, to_date date, days integer, days_in_month integer,

@@ -31,11 +31,12 @@ CREATE TYPE kbilling.kb_price (
 );
 COMMENT ON TYPE kb_price IS
 	'A price as it is written in a price list (P). "19.00" is flat, for the whole period. "0.05 each" is for each '
-	'unit, and "5.00 per 100" for each started package of 100. With "graduated 0.10 to 100, 0.08 to 1000, 0.05" each '
-	'unit costs the price of its own tier; with "volume 0.10 to 100, 0.08 to 1000, 0.05" all units cost the price of '
-	'the tier that the total reaches. A tier may add a flat fee, as in "0.10 + 2.00 to 100". "2.5% + 0.30" is a '
-	'percentage of a monetary quantity, and a fee for each event. All forms but the flat one may be followed by '
-	'"free 50", "min 5.00" and "max 100.00"';
+	'unit, "5.00 per 100" for each started package of 100, "5.00 per full 100" for each full one. With "graduated 0.10 '
+	'to 100, 0.08 to 1000, 0.05" each unit costs the price of its own tier; with "volume 0.10 to 100, 0.08 to 1000, '
+	'0.05" all units cost the price of the tier that the total reaches. A tier may add a flat fee, as in "0.10 + 2.00 '
+	'to 100". "2.5% + 0.30" is a percentage of a monetary quantity, and a fee for each event. A tier may have packages, '
+	'as in "1.00 per 1000 to 5000"; all may be percentages, as in "graduated 1% to 10000, 0.5% fee 0.30". All forms but '
+	'the flat one may be followed by "free 50", "min 5.00" and "max 100.00"';
 
 CREATE FUNCTION kbilling_internal.kb_price_eq(kb_price, kb_price) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF;
@@ -116,8 +117,9 @@ CREATE FUNCTION kbilling.kb_explain_price(price kb_price, quantity numeric, curr
 	RETURNS TABLE (what text, from_units numeric, to_units numeric, units numeric, unit_price numeric, flat_fee numeric, amount numeric)
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 4;
 COMMENT ON FUNCTION kb_explain_price(kb_price, numeric, text, bigint) IS
-	'How the amount of kb_rate is made up, a row for each step (P, M4): flat price, free units, units, packages of '
-	'n, tier n, percentage, fee per event, minimum, maximum, rounding. The exact amount of a step is "units" x '
-	'"unit_price" + "flat_fee"; together they are what kb_rate returns. "to_units" is where a step ends, or NULL if '
-	'it has no end. What does not apply to a step is NULL. '
+	'How the amount of kb_rate is made up, a row for each step (P, M4): flat price, free units, units, packages '
+	'of n, full packages of n, percentage, tier n with any of these, fee per event, minimum, maximum, rounding. The '
+	'exact amount of a step is "units" x "unit_price" + "flat_fee"; together they are what kb_rate returns. "units" '
+	'are packages where there are any. "to_units" is where a step ends, or NULL if it has no end. What does not apply '
+	'to a step is NULL. '
 	'Errors: as kb_rate';

@@ -32,7 +32,7 @@ COMMENT ON COLUMN charge_line.billed_quantity IS
 'cost';
 COMMENT ON COLUMN charge_line.billed_events IS 'For late usage: how many events of its month were billed before';
 COMMENT ON COLUMN charge_line.unit_price IS 'The price at that time, as a kb_price is written';
-COMMENT ON COLUMN charge_line.amount IS 'The amount, rounded once (M4)';
+COMMENT ON COLUMN charge_line.amount IS 'The amount; those of a service in a month are rounded together (M4)';
 
 CREATE VIEW kbilling.payment_history WITH (security_invoker) AS
 	SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, e.amount, e.balance_after, e.bonus_after,

@@ -132,7 +132,7 @@ SELECT is(pg_temp.bill(id, '2026-11-01'), bill, description) FROM (VALUES
 	(311, '{base 1-30 1 x 30.00 = 30.00 USD,30.00 USD}', 'C3: and in a whole month'),
 	-- 0.6333, 0.14, 0.015
 	(312, '{base 1-1 1 x 19.00 = 0.63 USD,base 2-29 1 x 0.15 = 0.14 USD,base 30-30 1 x 0.45 = 0.02 USD,0.79 USD}',
-		'C3, M4: a price that changes; each line is rounded once, half away from zero'),
+		'C3, M4: a price that changes; lines are rounded half away from zero'),
 	-- 500, 507.5
 	(313, '{base 1-15 1 x 1000 = 500 JPY,base 16-30 1 x 1015 = 508 JPY,1008 JPY}', 'M4: to the currency''s own minor unit'),
 	(314, '{base 1-30 1 x 30.00 = 30.00 USD,seat 1-30 2 x 4.00 each = 8.00 USD,setup 1-30 1 x 5.00 each = 5.00 USD,source '
@@ -149,6 +149,44 @@ SELECT is(pg_temp.bill(id, '2026-12-01'), bill, description) FROM (VALUES
 	(314, '{base 1-31 1 x 30.00 = 30.00 USD,setup 1-31 1 x 5.00 each = 5.00 USD,source 1-31 1 x 10.00 = 10.00 USD,45.00 '
 		'USD}', 'C3: off from the 1st, the month before was whole')
 ) AS t (id, bill, description);
+
+-- M4: the lines of a service in a period are rounded together
+
+SELECT kb_create_service('gb', 'recurring', 'GB'), kb_create_tariff('store', 'USD'), kb_create_tariff('yen2', 'JPY'),
+	kb_set_price('store', 'gb', '0.023 each'), kb_set_price('store', 'base', '0.01'), kb_set_price('yen2', 'gb', '0.5 each')
+\g /dev/null
+SELECT pg_temp.open(320 + n, tariff, '2026-09-01 00:00+00')
+FROM (VALUES (1, 'store'), (2, 'store'), (3, 'yen2')) AS t (n, tariff)
+\g /dev/null
+SELECT count(kb_switch_on(id, 'gb', CASE WHEN id = 322 THEN 600 ELSE 5 END + day % 2, date '2026-11-01' + day))
+FROM unnest('{321,322,323}'::int[]) AS id, generate_series(0, 29) AS day
+\g /dev/null
+SELECT kb_set_price('store', 'base', '0.02', '2026-11-02'), kb_set_price('store', 'base', '0.03', '2026-11-03')
+\g /dev/null
+CREATE FUNCTION pg_temp.sum_of(id bigint, service text) RETURNS text LANGUAGE sql BEGIN ATOMIC
+	SELECT kbilling.sum(l.amount)::text FROM charge_line AS l
+	WHERE l.account_id = id AND l.service = sum_of.service AND l.period = date '2026-11-01';
+END;
+SELECT kb_month_charge(id) FROM unnest('{321,322,323}'::int[]) AS id, generate_series(1, 3)
+\g /dev/null
+SELECT is(pg_temp.sum_of(id, service), amount, 'M4: ' || description) FROM (VALUES
+	(321, 'gb', '0.13 USD', 'thirty days of 5 and 6 GB in turn'),	-- 15 x 11 x 0.023 / 30 = 0.1265
+	(322, 'gb', '13.81 USD', 'of 600 and 601 GB'),	-- 15 x 1201 x 0.023 / 30 = 13.8115
+	(323, 'gb', '3 JPY', 'in yen'),	-- 15 x 11 x 0.5 / 30 = 2.75
+	(321, 'base', '0.03 USD', 'three prices of a base fee')	-- (0.01 + 0.02 + 28 x 0.03) / 30 = 0.029
+) AS t (id, service, amount, description);
+SELECT is((SELECT array_agg(amount::text ORDER BY line_no) FROM charge_line WHERE account_id = 321 AND service = 'base'
+		AND period = '2026-11-01'),
+	'{"0.00 USD","0.00 USD","0.03 USD"}', 'M4: each line rounds the sum so far, less what the lines before it are');
+SET LOCAL kbilling.clock = '2027-05-01 00:00+00';
+SELECT pg_temp.open(330, 'std', '2027-05-01 00:00+00'), kb_set_price('std', 'gb', '1.00 each')
+\g /dev/null
+SELECT count(kb_switch_on(330, 'gb', quantity, ('2027-05-' || day)::date))
+FROM (VALUES (60, 20), (135, 21), (225, 22), (280, 23), (380, 26)) AS t (quantity, day)
+\g /dev/null
+SELECT is((pg_temp.charge_at(330, '2027-06-01')).total::text, '144.19 USD', 'M4: five quantities in a month, and the base fee');
+SELECT is((SELECT kbilling.sum(amount)::text FROM charge_line WHERE account_id = 330 AND service = 'gb'), '114.19 USD',
+	'M4: (60 + 135 + 225 + 3 x 280 + 6 x 380) / 31 = 114.1935');
 
 -- C4
 
@@ -436,9 +474,15 @@ CREATE TEMP TABLE had AS
 SELECT is_empty($$(SELECT * FROM charged WHERE service <> 's3' EXCEPT ALL SELECT * FROM had WHERE service <> 's3')
 	UNION ALL (SELECT * FROM had WHERE service <> 's3' EXCEPT ALL SELECT * FROM charged WHERE service <> 's3')$$,
 	'C2, C3: each day of each service is charged once, at its quantity and price');
-SELECT is_empty($$SELECT * FROM charge_line WHERE service = 'base'
-		AND amount IS DISTINCT FROM kb_money(round(unit_price::numeric * days / days_in_month, 2), 'USD')$$,
-	'C3: a flat price by the day');
+SELECT is_empty($$
+	SELECT * FROM (
+		SELECT account_id, period, line_no, amount, days_in_month,
+			sum(unit_price::numeric * days) OVER w AS exact, coalesce(sum(unit_price::numeric * days) OVER (w ROWS BETWEEN
+				UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS exact_before
+		FROM charge_line WHERE service = 'base' WINDOW w AS (PARTITION BY account_id, period ORDER BY line_no)
+	) AS l
+	WHERE amount IS DISTINCT FROM kb_money(round(exact / days_in_month, 2) - round(exact_before / days_in_month, 2), 'USD')$$,
+	'C3, M4: a flat price by the day, of which each line rounds the sum so far');
 SELECT results_eq($$SELECT account_id, period, 1::bigint, '7.77 USD'::kb_money FROM
 		(SELECT DISTINCT account_id, kb_month_first_day(day) AS period FROM had WHERE service = 's3') AS t ORDER BY 1, 2$$,
 	$$SELECT account_id, period, count(*), kbilling.sum(amount) FROM charge_line WHERE service = 's3' GROUP BY 1, 2 ORDER BY 1, 2$$,

@@ -43,7 +43,16 @@ FROM (VALUES
 	('2.5%+0.30', '2.5% + 0.30'),
 	(E'2.50\t%\n+  0.30', '2.50% + 0.30'),
 	('2.5%free 50', '2.5% free 50'),
-	('2.5% + 0.30 max 9 min 1 free 50', '2.5% + 0.30 free 50 min 1 max 9')
+	('2.5% + 0.30 max 9 min 1 free 50', '2.5% + 0.30 free 50 min 1 max 9'),
+	('5.00 per full 100', '5.00 per full 100'),
+	(E'5.00 PER\tFull 0.5 max 9 free 1', '5.00 per full 0.5 free 1 max 9'),
+	('graduated 1.00 per 1000 to 5000, 0.50 per 1000', 'graduated 1.00 per 1000 to 5000, 0.50 per 1000'),
+	('volume 1.00 per full 1000+2 to 5000,0.50 per 10 to 6000.5, 0.10 + 3 max 9',
+		'volume 1.00 per full 1000 + 2 to 5000, 0.50 per 10 to 6000.5, 0.10 + 3 max 9'),
+	('graduated 1% to 10000, 0.5%', 'graduated 1% to 10000, 0.5%'),
+	('VOLUME 1 %+2.00 to 10000 ,0.50% free 7', 'volume 1% + 2.00 to 10000, 0.50% free 7'),
+	('graduated 1% max 9 fee 0.30 free 7', 'graduated 1% fee 0.30 free 7 max 9'),
+	('volume 1% to 10, 0.5% + 2 fee 0.30', 'volume 1% to 10, 0.5% + 2 fee 0.30')
 ) AS t (price, written);
 
 SELECT is(pg_temp.price_error(price),
@@ -70,10 +79,18 @@ FROM (VALUES
 	('0.05 each кожне', '11: expected "free", "min", "max" or the end, found "кожне".'),
 	('19.00 free 50', '7: expected "each", "per", "%" or the end, found "free".'),
 	('19.00 min 5.00', '7: expected "each", "per", "%" or the end, found "min".'),
-	('5.00 per', '9: expected a number, found the end.'),
+	('5.00 per', '9: expected "full" or a number, found the end.'),
 	('5.00 per 0', '10: expected a number above zero, found "0".'),
 	('5.00 per 0.00', '10: expected a number above zero, found "0.00".'),
-	('5.00 per -1', '10: expected a number, found "-1".'),
+	('5.00 per -1', '10: expected "full" or a number, found "-1".'),
+	('5.00 per full', '14: expected a number, found the end.'),
+	('5.00 per full 0', '15: expected a number above zero, found "0".'),
+	('5.00 per full full 1', '15: expected a number, found "full".'),
+	('5.00 per fully 1', '10: expected "full" or a number, found "fully".'),
+	('5.00 per full100', '10: expected "full" or a number, found "full100".'),
+	('5.00 per 100 full', '14: expected "free", "min", "max" or the end, found "full".'),
+	('5.00 per 100 fee 0.30', '14: expected "free", "min", "max" or the end, found "fee".'),
+	('5.00 full 100', '6: expected "each", "per", "%" or the end, found "full".'),
 	('5.00 per 100 each', '14: expected "free", "min", "max" or the end, found "each".'),
 	('0.05 each free', '15: expected a number, found the end.'),
 	('0.05 each free 5 free 6', '18: expected "min", "max" or the end, found "free".'),
@@ -94,14 +111,14 @@ FROM (VALUES
 	('graduated free 50 0.10', '11: expected a number, found "free".'),
 	('graduated -0.10', '11: expected a number, found "-0.10".'),
 	('graduated , 0.10', '11: expected a number, found ",".'),
-	('graduated 0.10 each', '16: expected "+", "to", "free", "min", "max" or the end, found "each".'),
-	('graduated 0.10, 0.08', '15: expected "+", "to", "free", "min", "max" or the end, found ",".'),
-	('graduated 0.10 100, 0.08', '16: expected "+", "to", "free", "min", "max" or the end, found "100,".'),
+	('graduated 0.10 each', '16: expected "per", "%", "+", "to", "free", "min", "max" or the end, found "each".'),
+	('graduated 0.10, 0.08', '15: expected "per", "%", "+", "to", "free", "min", "max" or the end, found ",".'),
+	('graduated 0.10 100, 0.08', '16: expected "per", "%", "+", "to", "free", "min", "max" or the end, found "100,".'),
 	('graduated 0.10 +', '17: expected a number, found the end.'),
 	('graduated 0.10 + -2', '18: expected a number, found "-2".'),
 	('graduated 0.10 + 1 + 2', '20: expected "to", "free", "min", "max" or the end, found "+".'),
 	('graduated 0.10 to', '18: expected a number, found the end.'),
-	('graduated 0.10 to100, 0.08', '16: expected "+", "to", "free", "min", "max" or the end, found "to100,".'),
+	('graduated 0.10 to100, 0.08', '16: expected "per", "%", "+", "to", "free", "min", "max" or the end, found "to100,".'),
 	('graduated 0.10 to , 0.08', '19: expected a number, found ",".'),
 	('graduated 0.10 to 0, 0.08', '19: expected a number above zero, found "0,".'),
 	('graduated 0.10 to 0.000, 0.08', '19: expected a number above zero, found "0.000,".'),
@@ -121,8 +138,23 @@ FROM (VALUES
 	('volume 0.10 to 100, 0.08 free 50, 0.05', '33: expected "min", "max" or the end, found ",".'),
 	('volume 0.10 to 100, 0.08 free 5 free 6', '33: expected "min", "max" or the end, found "free".'),
 	('volume 0.10 to 100, 0.08 min 6 max 5', '36: expected a min that is not above the max, found "5".'),
-	('volume 0.10 to 100, 2.5%', '24: expected "+", "to", "free", "min", "max" or the end, found "%".'),
-	('volume 0.10 to 100, 0.08 шт, 0.05', '26: expected "+", "to", "free", "min", "max" or the end, found "шт,".'),
+	('volume 0.10 to 100, 2.5%', '24: expected "per", "+", "to", "free", "min", "max" or the end, found "%".'),
+	('volume 0.10 to 100, 0.08 шт, 0.05', '26: expected "per", "+", "to", "free", "min", "max" or the end, found "шт,".'),
+	-- packages and percentages in tiers
+	('graduated 1 per', '16: expected "full" or a number, found the end.'),
+	('graduated 1 per 0 to 5, 1', '17: expected a number above zero, found "0".'),
+	('graduated 1 + 2 per 10 to 50, 1', '17: expected "to", "free", "min", "max" or the end, found "per".'),
+	('graduated 1 to 50 per 10, 1', '19: expected ",", found "per".'),
+	('graduated 1 per 10 to 50, 1 per 10 per 10', '36: expected "+", "to", "free", "min", "max" or the end, found "per".'),
+	('graduated 1 per 10 to 50, 1%', '28: expected "per", "+", "to", "free", "min", "max" or the end, found "%".'),
+	('graduated 1% to 50, 1', '22: expected "%", found the end.'),
+	('graduated 1% to 50, 1 per 10', '23: expected "%", found "per".'),
+	('volume 1% per 10', '11: expected "+", "to", "fee", "free", "min", "max" or the end, found "per".'),
+	('volume 1% to 50, 1% + 2%', '24: expected "to", "fee", "free", "min", "max" or the end, found "%".'),
+	('volume 1% fee', '14: expected a number, found the end.'),
+	('volume 1% fee 1 fee 2', '17: expected "free", "min", "max" or the end, found "fee".'),
+	('volume 1 fee 1', '10: expected "per", "%", "+", "to", "free", "min", "max" or the end, found "fee".'),
+	('2.5% fee 1', '6: expected "+", "free", "min", "max" or the end, found "fee".'),
 	-- percentages
 	('%', '1: expected "graduated", "volume" or a number, found "%".'),
 	('2.5%%', '5: expected "+", "free", "min", "max" or the end, found "%".'),
@@ -149,7 +181,9 @@ FROM (VALUES
 	('922337203685477580.80', 1),
 	('0.05 each max 99999999999999999999', 15),
 	('graduated 0.10 to 9223372036854775808, 1', 19),
-	('2.5% + 9223372036854775808', 8)
+	('2.5% + 9223372036854775808', 8),
+	('1 per full 9223372036854775808', 12),
+	('graduated 1% to 2, 1% fee 9223372036854775808', 27)
 ) AS t (price, pos);
 
 -- Spaces that look alike are none of the parser's
@@ -176,7 +210,10 @@ FROM (VALUES
 	('19.00', 4 + 4),			-- header; kind, number, 1900 in two bytes
 	('0.05 each', 4 + 3),
 	('2.5% + 0.30', 4 + 5),
-	('graduated 0.10 to 100, 0.08', 4 + 10)	-- kind, count; number, no fee, edge; number, no fee
+	('5.00 per full 100', 4 + 6),	-- kind; number, package
+	('graduated 0.10 to 100, 0.08', 4 + 10),	-- kind, count; number, what is measured, edge; number, what is measured
+	('graduated 1% to 100, 2%', 4 + 10),
+	('graduated 1 per 10 to 100, 2 + 3', 4 + 14)	-- a package and a fee more
 ) AS t (price, size);
 
 -- Binary form
@@ -205,13 +242,18 @@ FROM (VALUES
 	('graduated 0.10 + 2.00 to 100, 0.08 to 1000, 0.05 free 50 min 5.00 max 100.00'),
 	('volume 0.10 to 100, 0.08 + 1 to 1000, 0.05'),
 	('2.5% + 0.30 free 10'),
-	('2.50%')
+	('2.50%'),
+	('5.00 per full 0.5 free 1'),
+	('graduated 1.00 per 1000 + 2 to 5000, 0.50 per full 1000 to 6000, 0.4 min 1'),
+	('volume 1% + 2 to 10, 0.5% fee 0.30 free 1 min 2 max 3')
 ) AS t (price);
 SELECT throws_ok(format('SELECT pg_temp.receive(%L)', wire), state, message, format('P: bytes %s are refused', wire))
 FROM (VALUES
 	('\x01'::bytea, '22P02', 'invalid input syntax for type kb_price: ""'),
 	('\x012d35', '22P02', 'invalid input syntax for type kb_price: "-5"'),
 	('\x01' || '5 per 0'::bytea, '22P02', 'invalid input syntax for type kb_price: "5 per 0"'),
+	('\x01' || 'volume 1% to 1, 1'::bytea, '22P02', 'invalid input syntax for type kb_price: "volume 1% to 1, 1"'),
+	('\x01' || '5 per full 0'::bytea, '22P02', 'invalid input syntax for type kb_price: "5 per full 0"'),
 	('\x01' || 'volume 1 to 0, 1'::bytea, '22P02', 'invalid input syntax for type kb_price: "volume 1 to 0, 1"'),
 	('\x01' || '99999999999999999999'::bytea, '22003', 'value "99999999999999999999" is out of range for type kb_price'),
 	('\x023139', '22P03', 'unsupported version 2 of the binary form of type kb_price'),
@@ -242,7 +284,17 @@ FROM (VALUES
 	('2.5%', '2.5'),
 	('2.5%', '2.5% + 0'),
 	('2.5% + 0.30', '2.5% + 0.31'),
-	('2.5% + 1', '2.5% free 1')
+	('2.5% + 1', '2.5% free 1'),
+	('5 per 100', '5 per full 100'),
+	('5 per full 100', '5 per full 101'),
+	('5 per 100', 'graduated 5 per 100'),
+	('graduated 5 per 1', 'graduated 5'),
+	('graduated 5 per 1 to 10, 4', 'graduated 5 to 10, 4 per 1'),
+	('graduated 5 per 10 to 20, 4', 'graduated 5 per full 10 to 20, 4'),
+	('graduated 5 per 10 to 20, 4', 'graduated 5 + 10 to 20, 4'),
+	('graduated 5% to 10, 4%', 'graduated 5 to 10, 4'),
+	('graduated 5%', '5%'),
+	('graduated 5% + 1', 'graduated 5% fee 1')
 ) AS t (a, b);
 SELECT ok(a::kb_price = b::kb_price AND kb_price_hash(a::kb_price) = kb_price_hash(b::kb_price)
 		AND kb_price_hash_extended(a::kb_price, 7) = kb_price_hash_extended(b::kb_price, 7),
@@ -254,7 +306,10 @@ FROM (VALUES
 	('graduated 0.1 + 2 to 100, 0.08', 'graduated 0.10+2.00 to 100.0, 0.080'),
 	('volume 0.1 to 100, 0.08 free 5 max 9', 'volume 0.10 to 100.0, 0.080 max 9.0 free 5'),
 	('2.5% + 0.3', '2.50%+0.300'),
-	('5 per 0.5', '5.0 per 0.50')
+	('5 per 0.5', '5.0 per 0.50'),
+	('5 per full 0.5', '5.0 PER FULL 0.50'),
+	('graduated 1 per 10 + 2 to 20, 0.5 per full 10', 'graduated 1.0 per 10.0+2.0 to 20.0, 0.50 per full 10.0'),
+	('volume 1% to 20, 0.5% fee 1', 'volume 1.0% to 20.0, 0.50% fee 1.00')
 ) AS t (a, b);
 SELECT is(kb_price_hash('19.0 each free 5'), kb_price_hash('19.00 each free 5.0'), 'P: equal prices hash alike');
 SELECT is(kb_price_hash_extended('19.0', 7), kb_price_hash_extended('19.00', 7), 'P: equal prices hash alike, in 64 bits');
@@ -299,6 +354,55 @@ FROM (VALUES
 	('P', '5.00 per 100 free 50', 50, 'USD', '0.00 USD'),
 	('P', '5.00 per 100 free 50', 150, 'USD', '5.00 USD'),
 	('P', '5.00 per 100 free 50', 151, 'USD', '10.00 USD'),
+	-- full packages only
+	('P', '5.00 per full 100', 0, 'USD', '0.00 USD'),
+	('P', '5.00 per full 100', 99.999, 'USD', '0.00 USD'),
+	('P', '5.00 per full 100', 100, 'USD', '5.00 USD'),
+	('P', '5.00 per full 100', 199, 'USD', '5.00 USD'),
+	('P', '5.00 per full 100', 200, 'USD', '10.00 USD'),
+	('P', '5.00 per full 100', -1, 'USD', '0.00 USD'),
+	('P', '5.00 per full 0.5', 1.2, 'USD', '10.00 USD'),
+	('P', '5.00 per full 3', 1000000000000, 'USD', '1666666666665.00 USD'),
+	('P', '5.00 per full 100 free 50', 149, 'USD', '0.00 USD'),
+	('P', '5.00 per full 100 free 50', 150, 'USD', '5.00 USD'),
+	('P', '5.00 per full 100 min 2.00 max 9.00', 99, 'USD', '2.00 USD'),
+	('P', '5.00 per full 100 min 2.00 max 9.00', 250, 'USD', '9.00 USD'),
+	-- packages in tiers: those of a tier are counted by themselves
+	('P', 'graduated 1.00 per 1000 to 5000, 0.50 per 1000', 0, 'USD', '0.00 USD'),
+	('P', 'graduated 1.00 per 1000 to 5000, 0.50 per 1000', 1, 'USD', '1.00 USD'),
+	('P', 'graduated 1.00 per 1000 to 5000, 0.50 per 1000', 5000, 'USD', '5.00 USD'),
+	('P', 'graduated 1.00 per 1000 to 5000, 0.50 per 1000', 5000.001, 'USD', '5.50 USD'),
+	('P', 'graduated 1.00 per 1000 to 5000, 0.50 per 1000', 7400, 'USD', '6.50 USD'),	-- 5 x 1.00 + 3 x 0.50
+	('P', 'volume 1.00 per 1000 to 5000, 0.50 per 1000', 5000, 'USD', '5.00 USD'),
+	('P', 'volume 1.00 per 1000 to 5000, 0.50 per 1000', 7400, 'USD', '4.00 USD'),	-- 8 x 0.50
+	('P', 'graduated 1.00 per full 1000 to 5000, 0.50 per full 1000', 999, 'USD', '0.00 USD'),
+	('P', 'graduated 1.00 per full 1000 to 5000, 0.50 per full 1000', 7400, 'USD', '6.00 USD'),	-- 5 x 1.00 + 2 x 0.50
+	('P', 'volume 1.00 per full 1000 to 5000, 0.50 per full 1000', 7400, 'USD', '3.50 USD'),	-- 7 x 0.50
+	-- an edge that is no multiple of the package
+	('P', 'graduated 1.00 per 1000 to 1500, 0.50 per 1000', 1500, 'USD', '2.00 USD'),
+	('P', 'graduated 1.00 per 1000 to 1500, 0.50 per 1000', 1501, 'USD', '2.50 USD'),
+	('P', 'graduated 1.00 per 1000 to 1500, 0.50 per 1000', 2501, 'USD', '3.00 USD'),	-- 2 x 1.00 + 2 x 0.50
+	('P', 'graduated 1.00 per full 1000 to 1500, 0.50 per full 1000', 2499, 'USD', '1.00 USD'),
+	('P', 'graduated 1.00 per full 1000 to 1500, 0.50 per full 1000', 2500, 'USD', '1.50 USD'),
+	-- packages after free units, of several sizes, beside units, with flat fees and bounds
+	('P', 'graduated 1.00 per 1000 to 5000, 0.50 per 1000 free 500', 1500, 'USD', '1.00 USD'),
+	('P', 'graduated 1.00 per 1000 to 5000, 0.50 per 1000 free 500', 5000, 'USD', '5.00 USD'),	-- 4,500 units in tier 1
+	('P', 'graduated 1.00 per 1000 to 5000, 0.50 per 1000 free 5000', 5001, 'USD', '0.50 USD'),
+	('P', 'graduated 0.10 to 100, 5.00 per 100 to 400, 10.00 per full 500', 899, 'USD', '25.00 USD'),	-- 10 + 3 x 5
+	('P', 'graduated 0.10 to 100, 5.00 per 100 to 400, 10.00 per full 500', 900, 'USD', '35.00 USD'),
+	('P', 'graduated 1.00 per 10 + 2.00 to 20, 3.00 per full 10 + 4.00', 29, 'USD', '4.00 USD'),	-- no full package, no fee
+	('P', 'graduated 1.00 per 10 + 2.00 to 20, 3.00 per full 10 + 4.00', 30, 'USD', '11.00 USD'),
+	('P', 'graduated 1.00 per 1000 to 5000, 0.50 per 1000 min 2.00 max 6.00', 1, 'USD', '2.00 USD'),
+	('P', 'graduated 1.00 per 1000 to 5000, 0.50 per 1000 min 2.00 max 6.00', 7400, 'USD', '6.00 USD'),
+	-- percentages in tiers
+	('P', 'graduated 1% to 10000, 0.5%', 10000, 'USD', '100.00 USD'),
+	('P', 'graduated 1% to 10000, 0.5%', 12000, 'USD', '110.00 USD'),	-- 100 + 10
+	('P', 'volume 1% to 10000, 0.5%', 10000, 'USD', '100.00 USD'),
+	('P', 'volume 1% to 10000, 0.5%', 12000, 'USD', '60.00 USD'),
+	('P', 'volume 1% + 3.00 to 10000, 0.5% + 7.00', 12000, 'USD', '67.00 USD'),
+	('P', 'graduated 1% + 3.00 to 10000, 0.5% + 7.00 free 4000', 12000, 'USD', '80.00 USD'),	-- 60 + 3 + 10 + 7
+	('P', 'graduated 1% to 10000, 0.5% fee 0.30', 12000, 'USD', '110.30 USD'),
+	('P', 'graduated 1% to 10000, 0.5% min 200', 12000, 'USD', '200.00 USD'),
 	-- floor and ceiling
 	('P', '0.05 each min 5.00', 0, 'USD', '5.00 USD'),
 	('P', '0.05 each min 5.00', 100, 'USD', '5.00 USD'),
@@ -457,7 +561,10 @@ FROM (VALUES
 	('2.5% + 0.30 min 1.00 max 3.00', 100, 2, '3.00 USD'),	-- 3.10
 	('2.5% + 0.0001', 0, 1000000000000, '100000000.00 USD'),
 	('2.5%', 100, 3, '2.50 USD'),
-	('graduated 0.05 + 2.00', 10, 3, '2.50 USD')
+	('graduated 0.05 + 2.00', 10, 3, '2.50 USD'),
+	('graduated 1% to 10000, 0.5% fee 0.30', 12000, 3, '110.90 USD'),
+	('volume 1% + 2.00 to 10000, 0.5% fee 0.30 free 50', 40, 3, '0.90 USD'),	-- only the fees
+	('volume 1% + 2.00 to 10000, 0.5% fee 0.30 min 1.00', 0, 0, '1.00 USD')
 ) AS t (price, quantity, events, amount);
 SELECT is(kb_rate(NULL, 1, 'USD'), NULL, 'P: no price, no amount');
 
@@ -562,6 +669,15 @@ FROM (VALUES
 	('volume 0.10 + 2.00 to 100, 0.08 + 3.00 to 1000, 0.05 free 50', 1001, 'USD', 1,
 		'("free units",0,50,50,0,,0) ("tier 3",1000,,951,0.05,,47.55)'),
 	('2.5%', 100, 'USD', 3, '(percentage,0,,100,0.025,,2.500)'),
+	('5.00 per full 100', 99, 'USD', 1, '("full packages of 100",0,,0,5.00,,0.00)'),
+	('5.00 per full 100', 250, 'USD', 1, '("full packages of 100",0,,2,5.00,,10.00)'),
+	('graduated 1.00 per 1000 to 5000, 0.50 per 1000', 7400, 'USD', 1,
+		'("tier 1, packages of 1000",0,5000,5,1.00,,5.00) ("tier 2, packages of 1000",5000,,3,0.50,,1.50)'),
+	('volume 1.00 to 5000, 0.50 per full 1000 + 2', 7400, 'USD', 1, '("tier 2, full packages of 1000",5000,,7,0.50,2,5.50)'),
+	('volume 1.00 to 50, 0.50 per full 1000 + 2', 740, 'USD', 1, '("tier 2, full packages of 1000",50,,0,0.50,,0.00)'),
+	('graduated 1% + 3 to 10000, 0.5% fee 0.30', 12000, 'USD', 2,
+		'("tier 1, percentage",0,10000,10000,0.01,3,103.00) ("tier 2, percentage",10000,,2000,0.005,,10.000) '
+		|| '("fee per event",,,2,0.30,,0.60)'),
 	('2.5% + 0.30 min 1.00 max 3.00', 100, 'USD', 2,
 		'(percentage,0,,100,0.025,,2.500) ("fee per event",,,2,0.30,,0.60) (maximum,,,,,,-0.100)'),
 	('2.5% + 0.30 min 1.00 max 3.00', 0, 'USD', 3, '("fee per event",,,3,0.30,,0.90) (minimum,,,,,,0.10)'),
@@ -591,11 +707,11 @@ CREATE FUNCTION pg_temp.some(top numeric, digits integer DEFAULT 2) RETURNS nume
 
 CREATE TEMP TABLE sample AS
 SELECT n, ('{graduated,volume,each,per,percent}'::text[])[1 + n % 5] AS kind, 1 + (random() * 4)::integer AS tiers,
+	random() < 0.25 AS percents,	-- of tiers
 	CASE WHEN random() < 0.5 THEN pg_temp.some(200, (random() * 2)::integer) END AS free,
 	CASE WHEN random() < 0.3 THEN pg_temp.some(20, 3) END AS floor,
 	CASE WHEN random() < 0.3 THEN 20 + pg_temp.some(200, 3) END AS ceiling,
 	CASE WHEN random() < 0.5 THEN pg_temp.some(1) END AS event_fee,
-	1 + pg_temp.some(99, (random() * 2)::integer) AS package,
 	('{USD,JPY,KWD}'::text[])[1 + n % 3] AS currency,
 	(random() * 5)::integer AS events
 FROM generate_series(1, 5000) AS n;
@@ -603,13 +719,18 @@ FROM generate_series(1, 5000) AS n;
 CREATE TEMP TABLE sample_tier AS
 SELECT *, coalesce(lag(upper) OVER (PARTITION BY n ORDER BY i), 0) AS lower
 FROM (
-	SELECT n, i, unit, fee, CASE WHEN i < tiers THEN sum(step) OVER (PARTITION BY n ORDER BY i) END AS upper
+	SELECT n, i, unit, fee, measure, package, CASE WHEN i < tiers THEN sum(step) OVER (PARTITION BY n ORDER BY i) END AS upper
 	FROM (
 		SELECT n, i, tiers, pg_temp.some(1, (random() * 6)::integer) AS unit,
+			CASE kind WHEN 'each' THEN 'each' WHEN 'percent' THEN '%'
+				WHEN 'per' THEN ('{per,per full}'::text[])[1 + (random() * 1)::integer]
+				ELSE CASE WHEN percents THEN '%' ELSE ('{"",per,per full}'::text[])[1 + (random() * 2)::integer] END
+			END AS measure,
+			1 + pg_temp.some(99, (random() * 2)::integer) AS package,
 			CASE WHEN kind IN ('graduated', 'volume') AND random() < 0.4 THEN pg_temp.some(9) END AS fee,
 			-- at times, the first edge is where the free units end
 			CASE WHEN i = 1 AND free > 0 AND random() < 0.2 THEN free ELSE 1 + pg_temp.some(99, (random() * 3)::integer) END AS step
-		FROM (SELECT n, kind, free, CASE WHEN kind IN ('graduated', 'volume') THEN tiers ELSE 1 END AS tiers FROM sample) AS s,
+		FROM (SELECT n, kind, percents, free, CASE WHEN kind IN ('graduated', 'volume') THEN tiers ELSE 1 END AS tiers FROM sample) AS s,
 			generate_series(1, tiers) AS i
 	) AS a
 ) AS b;
@@ -627,19 +748,21 @@ FROM sample JOIN (SELECT n, (array_agg(upper ORDER BY i))[1 + n % 3] AS edge FRO
 
 CREATE TEMP TABLE sample_text AS
 SELECT n, CASE kind
-		WHEN 'each' THEN format('%s each', terms)
-		WHEN 'per' THEN format('%s per %s', terms, package)
-		WHEN 'percent' THEN format('%s%%', terms) || coalesce(' + ' || event_fee, '')
-		ELSE format('%s %s', kind, terms)
+		WHEN 'graduated' THEN 'graduated ' || terms || CASE WHEN percents THEN coalesce(' fee ' || event_fee, '') ELSE '' END
+		WHEN 'volume' THEN 'volume ' || terms || CASE WHEN percents THEN coalesce(' fee ' || event_fee, '') ELSE '' END
+		WHEN 'percent' THEN terms || coalesce(' + ' || event_fee, '')
+		ELSE terms
 	END || coalesce(' free ' || free, '') || coalesce(' min ' || floor, '') || coalesce(' max ' || ceiling, '') AS price
 FROM sample JOIN (
-	SELECT n, string_agg(unit || coalesce(' + ' || fee, '') || coalesce(' to ' || upper, ''), ', ' ORDER BY i) AS terms
+	SELECT n, string_agg(unit || CASE measure WHEN '%' THEN '%' WHEN 'each' THEN ' each' WHEN '' THEN ''
+			ELSE format(' %s %s', measure, package) END || coalesce(' + ' || fee, '') || coalesce(' to ' || upper, ''),
+			', ' ORDER BY i) AS terms
 	FROM sample_tier GROUP BY n
 ) AS t USING (n);
 
 CREATE TEMP TABLE expected AS
 WITH tier AS (
-	SELECT n, kind, package, unit, fee,
+	SELECT n, measure, package, unit, fee,
 		CASE kind
 			WHEN 'volume' THEN CASE WHEN quantity > lower AND quantity <= coalesce(upper, quantity)
 				THEN quantity - coalesce(free, 0) ELSE 0 END
@@ -649,13 +772,17 @@ WITH tier AS (
 ), priced AS (
 	SELECT n, sum(CASE
 			WHEN units <= 0 THEN 0
-			WHEN kind = 'per' THEN unit * (div(units, package) + (mod(units, package) > 0)::integer)
-			WHEN kind = 'percent' THEN unit * units * 0.01
+			WHEN measure = 'per full' THEN unit * div(units, package)
+				+ CASE WHEN units >= package THEN coalesce(fee, 0) ELSE 0 END
+			WHEN measure = 'per' THEN unit * (div(units, package) + (mod(units, package) > 0)::integer) + coalesce(fee, 0)
+			WHEN measure = '%' THEN unit * units * 0.01 + coalesce(fee, 0)
 			ELSE unit * units + coalesce(fee, 0)
 		END) AS amount
 	FROM tier GROUP BY n
 )
-SELECT n, round(least(greatest(amount + CASE WHEN kind = 'percent' THEN events * coalesce(event_fee, 0) ELSE 0 END, floor), ceiling),
+SELECT n, round(least(greatest(amount + CASE
+		WHEN kind = 'percent' OR percents AND kind IN ('graduated', 'volume') THEN events * coalesce(event_fee, 0) ELSE 0
+	END, floor), ceiling),
 	CASE currency WHEN 'USD' THEN 2 WHEN 'KWD' THEN 3 ELSE 0 END) AS amount
 FROM sample JOIN priced USING (n);
 
@@ -679,7 +806,10 @@ SELECT is_empty($$
 $$, 'P: parts add up to the amount, and each is what it says');
 SELECT ok(count(*) FILTER (WHERE e.amount > 0) > 3000 AND count(*) FILTER (WHERE what = 'minimum') > 100
 		AND count(*) FILTER (WHERE what = 'maximum') > 20 AND count(*) FILTER (WHERE what = 'free units') > 1000
-		AND count(*) FILTER (WHERE what = 'rounding') > 1000 AND count(*) FILTER (WHERE what = 'tier 5') > 20,
+		AND count(*) FILTER (WHERE what = 'rounding') > 1000 AND count(*) FILTER (WHERE what LIKE 'tier 5%') > 20
+		AND count(*) FILTER (WHERE what LIKE 'tier 2, packages of %') > 50
+		AND count(*) FILTER (WHERE what LIKE 'tier 2, full packages of %') > 50
+		AND count(*) FILTER (WHERE what = 'tier 2, percentage') > 100,
 	'P: the random prices reach all parts')
 FROM rated, kb_explain_price(price::kb_price, quantity, currency, events) AS e;
 
@@ -687,12 +817,12 @@ FROM rated, kb_explain_price(price::kb_price, quantity, currency, events) AS e;
 
 CREATE FUNCTION pg_temp.slips(times integer) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-	alphabet text[] := '{0,1,9,.,",","+","%"," ",-,each,per,to,free,min,max,graduated,volume,й,"	"}';
+	alphabet text[] := '{0,1,9,.,",","+","%"," ",-,each,per,full,fee,to,free,min,max,graduated,volume,й,"	"}';
 	slip text;
 	read bigint := 0;
 BEGIN
 	FOR slip IN
-		SELECT overlay(price PLACING alphabet[1 + floor(random() * 19)::integer]
+		SELECT overlay(price PLACING alphabet[1 + floor(random() * cardinality(alphabet))::integer]
 			FROM 1 + floor(random() * length(price))::integer FOR floor(random() * 3)::integer)
 		FROM sample_text, generate_series(1, times) AS i ORDER BY n
 	LOOP
