@@ -24,8 +24,8 @@ UPDATE bare_account a SET balance = c.balance_minor, last_seq = c.seq, last_hash
 	stage_check_on = '2026-11-04', last_notice_no = 1
 FROM charged c WHERE c.account_id = a.account_id;
 INSERT INTO bare_entry
-SELECT account_id, seq, posted_at, amount_minor, balance_minor, 0, ref_seq, effective_on, debt_since, period, 'charge',
-	method::text, key, member, memo, hash, lines
+SELECT account_id, seq, posted_at, amount_minor, balance_minor, 0, NULL, ref_seq, effective_on, debt_since, period, 'charge',
+	method, key, member, posted_by, memo, hash, lines
 FROM charged;
 INSERT INTO bare_notice (account_id, notice_no, written_at, due_at, kind, stage, occasion)
 SELECT account_id, 1, posted_at, posted_at, 'charge_posted', 'grace', seq::text FROM charged;

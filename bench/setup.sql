@@ -33,8 +33,8 @@ CREATE INDEX ON bare_account (time_zone, stage_check_on, account_id) WHERE stage
 CREATE INDEX ON bare_account (time_zone, closure_check_on, account_id) WHERE closure_check_on IS NOT NULL;
 CREATE TABLE bare_entry (
 	account_id bigint NOT NULL, seq bigint NOT NULL, posted_at timestamptz NOT NULL, amount bigint NOT NULL, balance_after bigint NOT NULL,
-	bonus_after bigint NOT NULL, ref_seq bigint, effective_on date NOT NULL, debt_since date, period date, kind text NOT NULL,
-	method text, key text NOT NULL, member text, memo text, hash bytea NOT NULL, lines jsonb,
+	bonus_after bigint NOT NULL, paid bigint, ref_seq bigint, effective_on date NOT NULL, debt_since date, period date, kind text NOT NULL,
+	method text, key text NOT NULL, member text, posted_by text NOT NULL, memo text, hash bytea NOT NULL, lines jsonb,
 	PRIMARY KEY (account_id, seq), UNIQUE (account_id, key)
 );
 CREATE TABLE bare_notice (

@@ -197,7 +197,8 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 ## Hash of an entry
 
 SHA-256 over the 32 bytes of the hash before (nothing for the first entry) and these fields of the entry, in this order: account_id, seq,
-kind, amount, balance_after, bonus_after, debt_since, effective_on, posted_at, key, period, method, ref_seq, member, memo, lines.
+kind, amount, balance_after, bonus_after, debt_since, effective_on, posted_at, key, period, method, paid, ref_seq, member, posted_by,
+memo, lines.
 Each is led by its length in 4 bytes; NULL is the length 0xFFFFFFFF alone.
 A number is 8 bytes in network order. A date is the number of days since 2000-01-01, and a moment that of microseconds (UTC).
 Any other field is its text in UTF-8.'

@@ -144,12 +144,12 @@ PREPARE send_messages (bigint, bigint, text[]) AS
 -- pass account and payment_id on to the provider, who takes the card's number: it is not stored here.
 PREPARE payment_page (bigint, text) AS SELECT kbilling.kb_portal($1, $2);
 PREPARE offers (bigint) AS SELECT amount, bonus FROM kbilling.kb_topup_offers($1);
-PREPARE pay (bigint, text, kbilling.kb_money, kbilling.kb_payment_method) AS
+PREPARE pay (bigint, text, kbilling.kb_money, text) AS
 	SELECT payment_id, bonus, expires_at FROM kbilling.kb_begin_topup($1, $2, $3, $4);
 
 -- The provider's webhook, once its signature is checked: account and payment_id as they were passed on, amount and reference as
 -- the provider says.  It may come any number of times and credits once.  It needs no member; access is back when it commits.
-PREPARE paid (bigint, bigint, kbilling.kb_money, kbilling.kb_payment_method, text) AS
+PREPARE paid (bigint, bigint, kbilling.kb_money, text, text) AS
 	SELECT credited, bonus, balance, stage_before, stage_after, replayed
 	FROM kbilling.kb_apply_topup($1, $3, $4, $5, payment_id => $2);
 PREPARE not_paid (bigint, bigint, text) AS SELECT kbilling.kb_fail_topup($1, $2, $3);

@@ -33,7 +33,7 @@ static SavedPlan post_plan = {
 	"             SELECT e.balance, s.bonus, s.debt_since,"
 	"                    CASE c.entries WHEN 0 THEN a.last_hash ELSE kb_entry_hash("
 	"                        a.last_hash, a.account_id, a.last_seq + 1, 'charge', e.amount, e.balance, s.bonus, s.debt_since,"
-	"                        c.effective_on, $2, c.key, c.period, NULL, NULL, NULL, NULL, c.lines) END,"
+	"                        c.effective_on, $2, c.key, c.period, NULL, NULL, NULL, NULL, $3, NULL, c.lines) END,"
 	"                    kb_stage_check_on(a.stage_check_on, a.debt_since, s.debt_since, a.deferred_until,"
 	"                        a.tariff_from, c.today, c.remind_day, c.restrict_day, c.block_day),"
 	"                    kb_closure_check_on(a.closure_check_on, e.balance, c.effective_on)"
@@ -49,9 +49,9 @@ static SavedPlan post_plan = {
 	"            kb_stage(a.debt_since, a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day) AS stage"
 	"), written AS ("
 	"  INSERT INTO entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since,"
-	"                     effective_on, posted_at, key, period, lines, hash)"
+	"                     effective_on, posted_at, key, period, posted_by, lines, hash)"
 	"  SELECT account_id, last_seq, 'charge', - total, balance, unspent_bonus, debt_since,"
-	"         effective_on, $2, key, period, lines, last_hash"
+	"         effective_on, $2, key, period, $3, lines, last_hash"
 	/* C8 */
 	"    FROM posted WHERE entries = 1"
 	"), notified AS ("
@@ -72,7 +72,7 @@ static SavedPlan post_plan = {
 	"   WHERE t.account_id = s.account_id AND t.period = s.period AND t.service = s.service AND t.slot = s.slot"
 	")"
 	"SELECT CASE entries WHEN 1 THEN last_seq END, total, balance, debt_since FROM posted",
-	.arg_types = {"bigint[]", "timestamptz"}
+	.arg_types = {"bigint[]", "timestamptz", "text"}
 };
 
 /* Its columns; the first is NULL if nothing was due. */
@@ -84,7 +84,7 @@ enum
 uint64
 charge_post(ArrayType *account_ids, TimestampTz at, uint64 *entries)
 {
-	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
+	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at), CStringGetTextDatum(journal_role())};
 	uint64		charged = journal_write(&post_plan, values, NULL);
 
 	*entries = 0;

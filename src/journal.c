@@ -14,6 +14,7 @@
 #include "currency.h"
 #include "errors.h"
 #include "journal.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "outbox.h"
 #include "plan.h"
@@ -249,6 +250,12 @@ journal_key(const text *key, const char *name)
 	return str;
 }
 
+const char *
+journal_role(void)
+{
+	return GetUserNameFromId(GetOuterUserId(), false);
+}
+
 /* The entry that a posting makes of the account as it is */
 static void
 make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
@@ -268,21 +275,23 @@ make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
 	entry->key = posting->key;
 	entry->period = no_date();
 	entry->method = posting->method;
+	entry->paid = posting->paid;
 	entry->ref_seq = posting->ref_seq;
 	entry->member = posting->member;
+	entry->posted_by = journal_role();
 	entry->memo = posting->memo;
 	entry->lines = posting->lines;
 }
 
 #define INSERT_ENTRY \
 	"INSERT INTO entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since," \
-	"                            effective_on, posted_at, key, method, ref_seq, member, memo, lines, hash)" \
-	" VALUES ($1, $2, $3::kb_entry_kind, $4, $5, $6, $7, $8, $9, $10," \
-	"         $11::kb_payment_method, $12, $13, $14, $15, $16)" \
+	"                            effective_on, posted_at, key, method, paid, ref_seq, member, posted_by, memo, lines," \
+	"                            hash)" \
+	" VALUES ($1, $2, $3::kb_entry_kind, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)" \
 	" ON CONFLICT (account_id, key) DO NOTHING"
 #define ENTRY_TYPES \
 	"bigint", "bigint", "text", "kb_money", "kb_money", "kb_money", "date", \
-		"date", "timestamptz", "text", "text", "bigint", "text", "text", "jsonb", "bytea"
+		"date", "timestamptz", "text", "text", "kb_money", "bigint", "text", "text", "text", "jsonb", "bytea"
 
 /* An entry alone */
 static SavedPlan append_plan = {
@@ -297,11 +306,11 @@ static SavedPlan append_plan = {
 static SavedPlan append_and_store_plan = {
 	.sql = "WITH e AS (" INSERT_ENTRY " RETURNING seq),"
 	" n AS (INSERT INTO notice (account_id, notice_no, written_at, due_at, kind, occasion, stage_before, stage)"
-	"       SELECT $1, $19, $9, $9, $20::kb_notice_kind, $21, $22::kb_stage, $23::kb_stage"
-	"         FROM e WHERE $20 IS NOT NULL)"
+	"       SELECT $1, $21, $9, $9, $22::kb_notice_kind, $23, $24::kb_stage, $25::kb_stage"
+	"         FROM e WHERE $22 IS NOT NULL)"
 	" UPDATE account a"
-	"    SET balance = $5, unspent_bonus = $6, last_seq = $2, last_hash = $16, debt_since = $7,"
-	"        stage_check_on = $17, closure_check_on = $18, last_notice_no = $19"
+	"    SET balance = $5, unspent_bonus = $6, last_seq = $2, last_hash = $18, debt_since = $7,"
+	"        stage_check_on = $19, closure_check_on = $20, last_notice_no = $21"
 	"   FROM e WHERE a.account_id = $1",
 	.arg_types = {ENTRY_TYPES, "date", "date", "bigint", "text", "text", "text", "text"}
 };
@@ -310,8 +319,8 @@ static SavedPlan append_and_store_plan = {
 enum
 {
 	PARAM_ACCOUNT_ID, PARAM_SEQ, PARAM_KIND, PARAM_AMOUNT, PARAM_BALANCE_AFTER, PARAM_BONUS_AFTER, PARAM_DEBT_SINCE,
-	PARAM_EFFECTIVE_ON, PARAM_POSTED_AT, PARAM_KEY, PARAM_METHOD, PARAM_REF_SEQ, PARAM_MEMBER, PARAM_MEMO, PARAM_LINES,
-	PARAM_HASH,
+	PARAM_EFFECTIVE_ON, PARAM_POSTED_AT, PARAM_KEY, PARAM_METHOD, PARAM_PAID, PARAM_REF_SEQ, PARAM_MEMBER,
+	PARAM_POSTED_BY, PARAM_MEMO, PARAM_LINES, PARAM_HASH,
 	PARAM_STAGE_CHECK_ON, PARAM_CLOSURE_CHECK_ON, PARAM_NOTICE_NO, PARAM_NOTICE_KIND, PARAM_OCCASION,
 	PARAM_STAGE_BEFORE, PARAM_STAGE, NUM_PARAMS
 };
@@ -342,9 +351,12 @@ entry_values(const Entry *entry, const uint8 *hash, Datum *values, char *nulls)
 	values[PARAM_POSTED_AT] = TimestampTzGetDatum(entry->posted_at);
 	values[PARAM_KEY] = CStringGetTextDatum(entry->key);
 	values[PARAM_METHOD] = plan_text_value(entry->method, &nulls[PARAM_METHOD]);
+	values[PARAM_PAID] = MoneyGetDatum(entry->paid);
+	nulls[PARAM_PAID] = entry->paid != NO_MONEY ? ' ' : 'n';
 	values[PARAM_REF_SEQ] = Int64GetDatum(entry->ref_seq);
 	nulls[PARAM_REF_SEQ] = entry->ref_seq > 0 ? ' ' : 'n';
 	values[PARAM_MEMBER] = plan_text_value(entry->member, &nulls[PARAM_MEMBER]);
+	values[PARAM_POSTED_BY] = CStringGetTextDatum(entry->posted_by);
 	values[PARAM_MEMO] = plan_text_value(entry->memo, &nulls[PARAM_MEMO]);
 	values[PARAM_LINES] = PointerGetDatum(entry->lines);
 	nulls[PARAM_LINES] = entry->lines ? ' ' : 'n';
@@ -478,10 +490,10 @@ journal_post(LockedAccount *account, const Posting *postings, int n)
 /* The member does not count as content: the provider's webhook does not know who paid. */
 static SavedPlan replay_plan = {
 	.sql = "SELECT e.seq, e.kind = $3::kb_entry_kind AND e.amount = $4"
-	"       AND e.method IS NOT DISTINCT FROM $5::kb_payment_method"
+	"       AND e.method IS NOT DISTINCT FROM $5 AND e.paid IS NOT DISTINCT FROM $8"
 	"       AND e.ref_seq IS NOT DISTINCT FROM $6 AND e.memo IS NOT DISTINCT FROM $7"
 	"  FROM entry e WHERE e.account_id = $1 AND e.key = $2",
-	.arg_types = {"bigint", "text", "text", "kb_money", "text", "bigint", "text"}
+	.arg_types = {"bigint", "text", "text", "kb_money", "text", "bigint", "text", "kb_money"}
 };
 
 /* Its columns */
@@ -493,13 +505,14 @@ enum
 int64
 journal_replayed(const LockedAccount *account, const Posting *posting)
 {
-	char		nulls[] = "       ";
+	char		nulls[] = "        ";
 	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(posting->key),
 		CStringGetTextDatum(posting->kind), MoneyGetDatum(posting->amount), plan_text_value(posting->method, &nulls[4]),
-		Int64GetDatum(posting->ref_seq), plan_text_value(posting->memo, &nulls[6])
+		Int64GetDatum(posting->ref_seq), plan_text_value(posting->memo, &nulls[6]), MoneyGetDatum(posting->paid)
 	};
 
 	nulls[5] = posting->ref_seq > 0 ? ' ' : 'n';
+	nulls[7] = posting->paid != NO_MONEY ? ' ' : 'n';
 	if (plan_execute(&replay_plan, values, nulls, false) == 0)
 		elog(ERROR, "an entry of account %lld is gone", (long long) account->account_id);
 	if (!plan_bool(REPLAY_IS_SAME))

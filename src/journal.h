@@ -47,6 +47,7 @@ typedef struct Posting
 	int64		bonus_delta;	/* minor units, before the bounds of T6 */
 	const char *key;
 	const char *method;
+	Money		paid;
 	int64		ref_seq;
 	const char *member;
 	const char *memo;
@@ -59,6 +60,9 @@ typedef struct Posting
  * writes the entries for it; otherwise as plan_execute.
  */
 extern uint64 journal_write(SavedPlan *plan, Datum *values, const char *nulls);
+
+/* The role that an entry is posted by: the one that the session has chosen, not the owner of the functions. */
+extern const char *journal_role(void);
 
 /* Locks the row; KB001 for an unknown account, KB010 for a deleted one. */
 extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *account);

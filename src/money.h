@@ -25,6 +25,9 @@ typedef uint64 Money;
 #define PG_GETARG_MONEY(n)		DatumGetMoney(PG_GETARG_DATUM(n))
 #define PG_RETURN_MONEY(x)		return MoneyGetDatum(x)
 
+/* Stands for no amount: it is below the range. */
+#define NO_MONEY				((Money) 0)
+
 /* Count of minor units, within +-MONEY_MINOR_MAX. */
 static inline int64
 money_minor(Money m)

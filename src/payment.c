@@ -7,6 +7,7 @@
 #include "args.h"
 #include "bonus.h"
 #include "card.h"
+#include "catalog/pg_type.h"
 #include "clock.h"
 #include "errors.h"
 #include "fmgr.h"
@@ -14,6 +15,51 @@
 #include "payment.h"
 #include "plan.h"
 #include "row.h"
+#include "utils/array.h"
+
+/* T2: the methods that are built in; they are stored in entries, so they are never renamed. */
+static const char *const standard_methods[] = {"card", "google_pay", "apple_pay", "bank_transfer", "manual"};
+
+/* kb_standard_methods() */
+PG_FUNCTION_INFO_V1(kb_standard_methods);
+Datum
+kb_standard_methods(PG_FUNCTION_ARGS)
+{
+	Datum		methods[lengthof(standard_methods)];
+
+	for (int i = 0; i < (int) lengthof(standard_methods); i++)
+		methods[i] = CStringGetTextDatum(standard_methods[i]);
+	PG_RETURN_ARRAYTYPE_P(construct_array(methods, lengthof(standard_methods), TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static SavedPlan method_plan = {
+	.sql = "SELECT FROM payment_method m WHERE m.method = $1",
+	.arg_types = {"text"}
+};
+
+static SavedPlan methods_plan = {
+	.sql = "SELECT string_agg(m.method, ', ' ORDER BY m.method COLLATE \"C\") FROM payment_method m"
+};
+
+/* Nearly all payments are of a built-in method, and pay for no look-up. */
+void
+payment_check_method(const char *method)
+{
+	Datum		value;
+
+	for (int i = 0; i < (int) lengthof(standard_methods); i++)
+		if (strcmp(method, standard_methods[i]) == 0)
+			return;
+	value = CStringGetTextDatum(method);
+	if (plan_execute(&method_plan, &value, NULL, false) > 0)
+		return;
+	plan_execute(&methods_plan, NULL, NULL, false);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("there is no payment method \"%s\"", card_hidden(method)),
+			 errdetail("The methods are: %s.", plan_cstring(1)),
+			 errhint("Use one of them, or add the method with kb_create_payment_method.")));
+}
 
 void
 payment_check_amount(Money amount)
@@ -41,7 +87,7 @@ enum
 static SavedPlan begin_plan = {
 	.sql = "INSERT INTO payment (account_id, payment_id, amount, bonus, begun_at, expires_at, method, member)"
 	" SELECT $1, coalesce((SELECT max(p.payment_id) FROM payment p WHERE p.account_id = $1), 0) + 1, $2, $3, $4,"
-	"        $4 + o.payment_hours * interval '1 hour', $5::kb_payment_method, $6"
+	"        $4 + o.payment_hours * interval '1 hour', $5, $6"
 	"   FROM tariff t JOIN policy o ON o.policy = t.policy WHERE t.tariff = $7"
 	/* a row that a repeatable read does not see is then a conflict to try again (40001), not a duplicate */
 	" ON CONFLICT (account_id, payment_id) DO NOTHING"
@@ -82,11 +128,12 @@ kb_begin_topup(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, ARG_METHOD, "method");
 	posting.member = arg_cstring(fcinfo, ARG_MEMBER);
 	posting.amount = PG_GETARG_MONEY(ARG_AMOUNT);
-	posting.method = arg_enum_label(fcinfo, ARG_METHOD);
+	posting.method = arg_cstring(fcinfo, ARG_METHOD);
 	card_check(posting.member);
 	payment_check_amount(posting.amount);
 	row_begin(&row, fcinfo);
 	plan_connect();
+	payment_check_method(posting.method);
 
 	journal_lock(PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time(), &account);
 	journal_check_currency(&account, posting.amount);
@@ -98,7 +145,7 @@ kb_begin_topup(PG_FUNCTION_ARGS)
 }
 
 static SavedPlan find_plan = {
-	.sql = "SELECT p.amount, p.method::text, p.member, p.settled_seq, e.key"
+	.sql = "SELECT p.amount, p.method, p.member, p.settled_seq, e.key"
 	"  FROM payment p LEFT JOIN entry e ON e.account_id = p.account_id AND e.seq = p.settled_seq"
 	" WHERE p.account_id = $1 AND p.payment_id = $2",
 	.arg_types = {"bigint", "bigint"}

@@ -11,6 +11,9 @@
 /* Only money paid in is a top-up: KB005 for zero or less. */
 extern void payment_check_amount(Money amount);
 
+/* T2: 22023 for a method that kbilling.payment_method does not have; the caller has connected to SPI. */
+extern void payment_check_method(const char *method);
+
 /*
  * Checks whether the posting may settle the payment: 22023 if there is no such
  * payment, or it is of another amount or method; KB006 if another reference has

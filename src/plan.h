@@ -11,7 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#define PLAN_MAX_ARGS 23
+#define PLAN_MAX_ARGS 25
 
 /* A statement and the types of its parameters; the rest is set at first use. */
 typedef struct SavedPlan

@@ -131,11 +131,13 @@ posting_hash(const uint8 *previous, const Entry *e, uint8 hash[PG_SHA256_DIGEST_
 	append_text(&buf, e->key);
 	append_date(&buf, e->period);
 	append_text(&buf, e->method);
+	append_text(&buf, e->paid != NO_MONEY ? money_to_cstring(e->paid) : NULL);
 	if (e->ref_seq > 0)
 		append_int(&buf, e->ref_seq);
 	else
 		append_null(&buf);
 	append_text(&buf, e->member);
+	append_text(&buf, e->posted_by);
 	append_text(&buf, e->memo);
 	append_text(&buf, e->lines ? JsonbToCString(NULL, &e->lines->root, VARSIZE(e->lines)) : NULL);
 	sha256(&buf, hash);
@@ -187,8 +189,8 @@ kb_closure_check_on(PG_FUNCTION_ARGS)
 enum
 {
 	HASH_PREVIOUS, HASH_ACCOUNT_ID, HASH_SEQ, HASH_KIND, HASH_AMOUNT, HASH_BALANCE_AFTER, HASH_BONUS_AFTER,
-	HASH_DEBT_SINCE, HASH_EFFECTIVE_ON, HASH_POSTED_AT, HASH_KEY, HASH_PERIOD, HASH_METHOD, HASH_REF_SEQ,
-	HASH_MEMBER, HASH_MEMO, HASH_LINES
+	HASH_DEBT_SINCE, HASH_EFFECTIVE_ON, HASH_POSTED_AT, HASH_KEY, HASH_PERIOD, HASH_METHOD, HASH_PAID, HASH_REF_SEQ,
+	HASH_MEMBER, HASH_POSTED_BY, HASH_MEMO, HASH_LINES
 };
 
 /* The columns of kbilling.entry, in the order of Entry; false if one is missing that every entry has */
@@ -198,6 +200,8 @@ entry_args(FunctionCallInfo fcinfo, Entry *entry)
 	for (int i = HASH_ACCOUNT_ID; i <= HASH_KEY; i++)
 		if (PG_ARGISNULL(i) && i != HASH_DEBT_SINCE)
 			return false;
+	if (PG_ARGISNULL(HASH_POSTED_BY))
+		return false;
 	entry->account_id = PG_GETARG_INT64(HASH_ACCOUNT_ID);
 	entry->seq = PG_GETARG_INT64(HASH_SEQ);
 	entry->kind = arg_cstring(fcinfo, HASH_KIND);
@@ -210,8 +214,10 @@ entry_args(FunctionCallInfo fcinfo, Entry *entry)
 	entry->key = arg_cstring(fcinfo, HASH_KEY);
 	entry->period = arg_date(fcinfo, HASH_PERIOD);
 	entry->method = arg_cstring(fcinfo, HASH_METHOD);
+	entry->paid = PG_ARGISNULL(HASH_PAID) ? NO_MONEY : PG_GETARG_MONEY(HASH_PAID);
 	entry->ref_seq = PG_ARGISNULL(HASH_REF_SEQ) ? 0 : PG_GETARG_INT64(HASH_REF_SEQ);
 	entry->member = arg_cstring(fcinfo, HASH_MEMBER);
+	entry->posted_by = arg_cstring(fcinfo, HASH_POSTED_BY);
 	entry->memo = arg_cstring(fcinfo, HASH_MEMO);
 	entry->lines = PG_ARGISNULL(HASH_LINES) ? NULL : PG_GETARG_JSONB_P(HASH_LINES);
 	return true;

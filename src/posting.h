@@ -15,7 +15,7 @@
 #include "money.h"
 #include "utils/jsonb.h"
 
-/* One entry, as it is hashed and stored; all pointers but kind and key may be NULL. */
+/* One entry, as it is hashed and stored; all pointers but kind, key and posted_by may be NULL. */
 typedef struct Entry
 {
 	int64		account_id;
@@ -29,9 +29,11 @@ typedef struct Entry
 	TimestampTz posted_at;
 	const char *key;
 	OptionalDate period;
-	const char *method;			/* label of kb_payment_method */
+	const char *method;
+	Money		paid;			/* NO_MONEY: as amount */
 	int64		ref_seq;		/* 0: none */
 	const char *member;
+	const char *posted_by;
 	const char *memo;
 	Jsonb	   *lines;
 } Entry;

@@ -9,6 +9,7 @@
 #include "card.h"
 #include "clock.h"
 #include "closure.h"
+#include "errors.h"
 #include "fmgr.h"
 #include "journal.h"
 #include "member.h"
@@ -27,7 +28,7 @@ enum
 /* Arguments of kb_apply_topup */
 enum
 {
-	ARG_ACCOUNT_ID, ARG_AMOUNT, ARG_METHOD, ARG_REFERENCE, ARG_MEMBER, ARG_PAYMENT_ID
+	ARG_ACCOUNT_ID, ARG_AMOUNT, ARG_METHOD, ARG_REFERENCE, ARG_MEMBER, ARG_PAYMENT_ID, ARG_PAID
 };
 
 /* The posting of a bonus for the top-up that is the account's next entry */
@@ -113,6 +114,21 @@ post_topup(LockedAccount *account, const Posting *topup, Row *row)
 	return seq;
 }
 
+/* T8: what the customer was charged, where that is another amount */
+static void
+read_paid(FunctionCallInfo fcinfo, Posting *posting)
+{
+	Money		paid = PG_ARGISNULL(ARG_PAID) ? posting->amount : PG_GETARG_MONEY(ARG_PAID);
+
+	posting->paid = paid == posting->amount ? NO_MONEY : paid;
+	if (money_minor(paid) <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_AMOUNT_OUT_OF_RANGE),
+				 errmsg("what was paid must be above zero"),
+				 errdetail("It is %s.", card_hidden(money_to_cstring(paid))),
+				 errhint("Leave paid out if the customer was charged the amount itself.")));
+}
+
 /* What the caller wants posted */
 static void
 read_posting(FunctionCallInfo fcinfo, Posting *posting)
@@ -125,15 +141,16 @@ read_posting(FunctionCallInfo fcinfo, Posting *posting)
 	posting->kind = "topup";
 	posting->notice = "topup_received";
 	posting->amount = PG_GETARG_MONEY(ARG_AMOUNT);
-	posting->method = arg_enum_label(fcinfo, ARG_METHOD);
+	posting->method = arg_cstring(fcinfo, ARG_METHOD);
 	posting->key = journal_key(PG_GETARG_TEXT_PP(ARG_REFERENCE), "reference");
 	posting->member = arg_cstring(fcinfo, ARG_MEMBER);
 	if (posting->member != NULL)
 		card_check(posting->member);
 	payment_check_amount(posting->amount);
+	read_paid(fcinfo, posting);
 }
 
-/* kb_apply_topup(account_id, amount, method, reference, member, payment_id) */
+/* kb_apply_topup(account_id, amount, method, reference, member, payment_id, paid) */
 PG_FUNCTION_INFO_V1(kb_apply_topup);
 Datum
 kb_apply_topup(PG_FUNCTION_ARGS)
@@ -147,6 +164,7 @@ kb_apply_topup(PG_FUNCTION_ARGS)
 	read_posting(fcinfo, &posting);
 	row_begin(&row, fcinfo);
 	plan_connect();
+	payment_check_method(posting.method);
 
 	journal_lock_for(PG_GETARG_INT64(ARG_ACCOUNT_ID), posting.key, kb_current_time(), &account);
 	journal_check_currency(&account, posting.amount);

@@ -6,11 +6,9 @@ CREATE TYPE kbilling.kb_entry_kind AS ENUM
 	('topup', 'bonus', 'charge', 'refund', 'chargeback', 'adjustment', 'writeoff', 'reversal');
 COMMENT ON TYPE kb_entry_kind IS 'What an entry is: why it moved the balance (J6)';
 
-CREATE TYPE kbilling.kb_payment_method AS ENUM ('card', 'google_pay', 'apple_pay', 'bank_transfer', 'manual');
-COMMENT ON TYPE kb_payment_method IS 'How a top-up was paid (T2)';
-
 -- No foreign key to account: an account is never deleted (see account_ledger
--- below), and a check for each entry would be paid for on every posting.
+-- below), and a check for each entry would be paid for on every posting; none
+-- to payment_method for the same reason. kb_check looks.
 CREATE TABLE kbilling.entry (
 	account_id    bigint NOT NULL,
 	seq           bigint NOT NULL,
@@ -18,14 +16,16 @@ CREATE TABLE kbilling.entry (
 	amount        kb_money NOT NULL,
 	balance_after kb_money NOT NULL,
 	bonus_after   kb_money NOT NULL,
+	paid          kb_money,
 	ref_seq       bigint,
 	effective_on  date NOT NULL,
 	debt_since    date,
 	period        date,
 	kind          kb_entry_kind NOT NULL,
-	method        kb_payment_method,
+	method        text,
 	key           kb_text NOT NULL,
 	member        kb_text,
+	posted_by     text NOT NULL,
 	memo          kb_text,
 	hash          bytea NOT NULL,
 	lines         jsonb,
@@ -40,6 +40,8 @@ COMMENT ON COLUMN entry.posted_at IS 'When it was written';
 COMMENT ON COLUMN entry.amount IS 'By how much it moved the balance';
 COMMENT ON COLUMN entry.balance_after IS 'The balance after it';
 COMMENT ON COLUMN entry.bonus_after IS 'Unspent bonus after it';
+COMMENT ON COLUMN entry.paid IS
+'What the customer of a top-up was charged, perhaps in another currency (T8); NULL if that is the amount';
 COMMENT ON COLUMN entry.ref_seq IS
 'The entry that it belongs to or takes back: a bonus belongs to a top-up, a chargeback or a reversal takes an entry '
 'back';
@@ -47,10 +49,12 @@ COMMENT ON COLUMN entry.effective_on IS 'Local date on which it takes effect (C5
 COMMENT ON COLUMN entry.debt_since IS 'First day of the debt after it (S1); NULL if there is none';
 COMMENT ON COLUMN entry.period IS 'The month of a charge, by its first day';
 COMMENT ON COLUMN entry.kind IS 'What it is (J6)';
-COMMENT ON COLUMN entry.method IS 'How a top-up was paid';
+COMMENT ON COLUMN entry.method IS 'How a top-up was paid: a row of kbilling.payment_method (T2)';
 COMMENT ON COLUMN entry.key IS
 'The reference under which it is posted once (J3). Keys that begin with "kb:" are kbilling''s own';
 COMMENT ON COLUMN entry.member IS 'The member who topped up, if one is known';
+COMMENT ON COLUMN entry.posted_by IS
+'The database role that posted it: the one that the session had logged in as, or chosen by SET ROLE';
 COMMENT ON COLUMN entry.memo IS 'The reason, in words';
 COMMENT ON COLUMN entry.hash IS 'SHA-256 over the entry and the hash before it (J5)';
 COMMENT ON COLUMN entry.lines IS

@@ -1,6 +1,45 @@
 /*
- * Payments that a member has begun and the provider has yet to confirm.
+ * Payment methods, and payments that a member has begun and the provider has yet to confirm.
  */
+
+CREATE FUNCTION kbilling_internal.kb_standard_methods() RETURNS text[]
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_standard_methods';
+COMMENT ON FUNCTION kb_standard_methods() IS 'The payment methods that are built in (T2)';
+
+-- Rows, and not an enum: a label that is added to an enum is lost with a dump, and the entries that have it with it.
+CREATE TABLE kbilling.payment_method (
+	method   kb_text PRIMARY KEY CHECK (method <> ''),
+	name     kb_text,
+	metadata kb_json NOT NULL DEFAULT '{}'
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.payment_method',
+	'WHERE method <> ALL (kbilling_internal.kb_standard_methods())');
+COMMENT ON TABLE payment_method IS
+'How a top-up can be paid (T2). Some are built in; others are added with kb_create_payment_method';
+COMMENT ON COLUMN payment_method.method IS 'Code of the method, as entries have it';
+COMMENT ON COLUMN payment_method.name IS 'What customers call it';
+COMMENT ON COLUMN payment_method.metadata IS 'For the application''s own use';
+
+INSERT INTO payment_method (method, name)
+SELECT m, initcap(replace(m, '_', ' ')) FROM unnest(kb_standard_methods()) m;
+
+CREATE TRIGGER payment_method_standard BEFORE UPDATE OR DELETE ON payment_method
+	FOR EACH ROW WHEN (OLD.method = ANY (kb_standard_methods()))
+	EXECUTE FUNCTION kb_refuse_change('Create a method of your own with kb_create_payment_method.');
+
+CREATE TRIGGER payment_method_truncate BEFORE TRUNCATE ON payment_method
+	FOR EACH STATEMENT EXECUTE FUNCTION kb_refuse_change('Delete the rows that are your own.');
+
+CREATE FUNCTION kbilling.kb_create_payment_method(method text, name text = NULL) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+BEGIN ATOMIC
+	SELECT kb_require_not_null('method', method);
+	INSERT INTO payment_method (method, name) VALUES (kb_create_payment_method.method, kb_create_payment_method.name);
+END;
+COMMENT ON FUNCTION kb_create_payment_method(text, text) IS
+'Creates a method by which top-ups can be paid (T2); "name" is what customers call it. '
+'Errors: 23505 if the method exists, 23514 if it is empty';
 
 CREATE TABLE kbilling.payment (
 	account_id   bigint NOT NULL REFERENCES account,
@@ -12,7 +51,7 @@ CREATE TABLE kbilling.payment (
 	failed_at    timestamptz,
 	settled_at   timestamptz,
 	settled_seq  bigint,
-	method       kb_payment_method NOT NULL,
+	method       text NOT NULL,
 	member       kb_text NOT NULL,
 	failure      kb_text,
 	PRIMARY KEY (account_id, payment_id),
@@ -30,7 +69,7 @@ COMMENT ON COLUMN payment.expires_at IS 'When it expires; if it is confirmed lat
 COMMENT ON COLUMN payment.failed_at IS 'When the provider reported that it failed';
 COMMENT ON COLUMN payment.settled_at IS 'When it was credited';
 COMMENT ON COLUMN payment.settled_seq IS 'The top-up''s entry';
-COMMENT ON COLUMN payment.method IS 'How it is paid';
+COMMENT ON COLUMN payment.method IS 'How it is paid: a row of kbilling.payment_method';
 COMMENT ON COLUMN payment.member IS 'Who began it';
 COMMENT ON COLUMN payment.failure IS 'Why it failed, in the provider''s words';
 
@@ -70,14 +109,14 @@ COMMENT ON COLUMN kb_payment_offer.payment_id IS
 COMMENT ON COLUMN kb_payment_offer.bonus IS 'The bonus that it would earn now';
 COMMENT ON COLUMN kb_payment_offer.expires_at IS 'When it expires';
 
-CREATE FUNCTION kbilling.kb_begin_topup(account_id bigint, member text, amount kb_money, method kb_payment_method)
+CREATE FUNCTION kbilling.kb_begin_topup(account_id bigint, member text, amount kb_money, method text)
 	RETURNS kb_payment_offer
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_begin_topup';
-COMMENT ON FUNCTION kb_begin_topup(bigint, text, kb_money, kb_payment_method) IS
+COMMENT ON FUNCTION kb_begin_topup(bigint, text, kb_money, text) IS
 'Begins a payment by a member, at any stage (T1), and returns its number and the bonus that it would earn (T5). '
 'Errors: KB001, KB010; KB002 for another currency; KB004 if the member is no owner or admin; KB005 for an amount '
-'that is not above zero';
+'that is not above zero; 22023 for an unknown method';
 
 CREATE FUNCTION kbilling.kb_fail_topup(account_id bigint, payment_id bigint, failure text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp

@@ -15,15 +15,16 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 						kb_set_contact,kb_schedule_closure,kb_restore_account,kb_retry_notice,kb_render_notice,
 						kb_defer,kb_refund,kb_chargeback,kb_adjust,kb_write_off,kb_reverse,
 						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_portal,kb_verify,kb_metrics}'),
-			   ('operator', '{kb_create_tariff,kb_create_service,kb_set_price,kb_set_bonus,kb_set_template,kb_drop_template,kb_month_charge,
+			   ('operator', '{kb_create_tariff,kb_create_service,kb_create_payment_method,kb_set_price,kb_set_bonus,kb_set_template,
+						kb_drop_template,kb_month_charge,
 						kb_sweep,kb_sweep_begin,kb_sweep_step,kb_sweep_end,kb_schedule,kb_unschedule,kb_retry_notice,
 						kb_sweep_status,kb_metrics,kb_verify,kb_check}'),
 			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,
 						kb_sweep_status,kb_metrics,kb_verify,kb_check}')
 	), relation (granted_as, privilege, names) AS (
-		VALUES ('app', 'SELECT', '{tariff,service,price,bonus_tier}'::text[]),
+		VALUES ('app', 'SELECT', '{tariff,service,price,bonus_tier,payment_method}'::text[]),
 			   ('support', 'SELECT', NULL),
-			   ('operator', 'SELECT', '{policy,tariff,service,price,bonus_tier,notice_kind,standard_template,notice_template,
+			   ('operator', 'SELECT', '{policy,tariff,service,price,bonus_tier,payment_method,notice_kind,standard_template,notice_template,
 						sweep_run,sweep_failure,sweep_progress,notice_queue,notice,closure_step,purge_table,purge_order,
 						metrics,role_right}'),
 			   ('operator', 'INSERT', '{policy}'),
@@ -80,8 +81,8 @@ GRANT EXECUTE ON ROUTINE
 	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_is_email,
 	kb_utf8, kb_format_message,
 	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_standard_day, kb_stage, kb_next_stage_on, kb_access_for,
-	kb_next_reminder, kb_charge_effective_on, kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on, kb_closure_check_on,
-	kb_amount_due, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
+	kb_next_reminder, kb_charge_effective_on, kb_standard_methods, kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on,
+	kb_closure_check_on, kb_amount_due, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
 	kb_usage_period, kb_usage_value, kb_usage_is_priced, kb_lines_total, kb_max_tries, kb_raise, kb_require_not_null
 	TO PUBLIC;
 

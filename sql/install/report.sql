@@ -36,7 +36,7 @@ COMMENT ON COLUMN charge_line.amount IS 'The amount; those of a service in a mon
 
 CREATE VIEW kbilling.payment_history WITH (security_invoker) AS
 	SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, e.amount, e.balance_after, e.bonus_after,
-		   e.method, e.period, CASE WHEN e.key NOT LIKE 'kb:%' THEN e.key END AS reference, e.ref_seq, e.member, e.memo, e.lines
+		   e.method, e.paid, e.period, CASE WHEN e.key NOT LIKE 'kb:%' THEN e.key END AS reference, e.ref_seq, e.member, e.memo, e.lines
 	FROM entry e
 	ORDER BY e.account_id, e.seq DESC;
 COMMENT ON VIEW payment_history IS 'The journal as a customer reads it, newest first, with each charge''s lines';
@@ -49,6 +49,8 @@ COMMENT ON COLUMN payment_history.amount IS 'By how much it moved the balance';
 COMMENT ON COLUMN payment_history.balance_after IS 'The balance after it';
 COMMENT ON COLUMN payment_history.bonus_after IS 'Unspent bonus after it';
 COMMENT ON COLUMN payment_history.method IS 'How a top-up was paid';
+COMMENT ON COLUMN payment_history.paid IS
+'What the customer was charged, where that is another amount, perhaps in another currency (T8)';
 COMMENT ON COLUMN payment_history.period IS 'The month of a charge';
 COMMENT ON COLUMN payment_history.reference IS 'The caller''s reference; NULL for charges and bonuses';
 COMMENT ON COLUMN payment_history.ref_seq IS 'The entry that it belongs to or takes back';
@@ -59,10 +61,10 @@ COMMENT ON COLUMN payment_history.lines IS 'How a charge is made up (C7)';
 -- J4.  A credit to the customer is a debit of its contra account, and the other way round.
 CREATE VIEW kbilling.general_ledger WITH (security_invoker) AS
 	WITH leg AS (
-		SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, 'customers' AS ledger_account, e.amount AS credit
+		SELECT e.account_id, e.seq, e.posted_at, e.posted_by, e.effective_on, e.kind, 'customers' AS ledger_account, e.amount AS credit
 		FROM entry e
 		UNION ALL
-		SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind,
+		SELECT e.account_id, e.seq, e.posted_at, e.posted_by, e.effective_on, e.kind,
 			   CASE coalesce(r.kind, e.kind)
 				   WHEN 'topup' THEN 'cash'
 				   WHEN 'chargeback' THEN 'cash'
@@ -75,14 +77,14 @@ CREATE VIEW kbilling.general_ledger WITH (security_invoker) AS
 		LEFT JOIN entry r ON e.kind = 'reversal' AND r.account_id = e.account_id AND r.seq = e.ref_seq
 		WHERE e.lines IS NULL
 		UNION ALL
-		SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, 'revenue: ' || l.service, l.amount
+		SELECT e.account_id, e.seq, e.posted_at, e.posted_by, e.effective_on, e.kind, 'revenue: ' || l.service, l.amount
 		FROM entry e
 		CROSS JOIN LATERAL jsonb_to_recordset(e.lines) AS l (service text, amount kb_money)
 		WHERE e.lines IS NOT NULL
 	)
 	SELECT account_id, seq, posted_at, effective_on, kind, ledger_account, kb_currency(credit) AS currency,
 		   CASE WHEN credit < 0 THEN - credit END AS debit,
-		   CASE WHEN credit >= 0 THEN credit END AS credit
+		   CASE WHEN credit >= 0 THEN credit END AS credit, posted_by
 	FROM leg;
 COMMENT ON VIEW general_ledger IS
 'The journal as double entry (J4): for each entry, its leg at the customers and its contra legs';
@@ -96,6 +98,7 @@ COMMENT ON COLUMN general_ledger.ledger_account IS
 COMMENT ON COLUMN general_ledger.currency IS 'ISO 4217 code';
 COMMENT ON COLUMN general_ledger.debit IS 'The amount, if it is a debit';
 COMMENT ON COLUMN general_ledger.credit IS 'The amount, if it is a credit';
+COMMENT ON COLUMN general_ledger.posted_by IS 'The database role that posted it';
 
 CREATE VIEW kbilling.trial_balance WITH (security_invoker) AS
 	SELECT currency, ledger_account,
@@ -148,8 +151,8 @@ CREATE VIEW kbilling_internal.entry_check WITH (security_invoker) AS
 			   WHEN octet_length(e.previous_hash) <> 32
 				   THEN 'J5: the hash before it is damaged'
 			   WHEN e.hash <> kb_entry_hash(e.previous_hash, e.account_id, e.seq, e.kind::text, e.amount, e.balance_after,
-					   e.bonus_after, e.debt_since, e.effective_on, e.posted_at, e.key, e.period, e.method::text,
-					   e.ref_seq, e.member, e.memo, e.lines)
+					   e.bonus_after, e.debt_since, e.effective_on, e.posted_at, e.key, e.period, e.method,
+					   e.paid, e.ref_seq, e.member, e.posted_by, e.memo, e.lines)
 				   THEN 'J5: the hash does not fit the entry and the hash before it'
 		   END AS problem
 	FROM (SELECT x.*, x.amount - x.amount AS zero,
@@ -308,6 +311,12 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT NULL, NULL, format('D6: table %I.%I is registered for the purge, but is gone', o.schema_name, o.table_name) FROM purge_order o
 	WHERE o.relation IS NULL
+	UNION ALL
+	SELECT e.account_id, e.seq, format('T2: there is no payment method "%s"', e.method) FROM entry e
+	WHERE e.method IS NOT NULL AND NOT EXISTS (SELECT FROM payment_method m WHERE m.method = e.method)
+	UNION ALL
+	SELECT p.account_id, NULL, format('T2: payment %s has the method "%s", which there is not', p.payment_id, p.method) FROM payment p
+	WHERE NOT EXISTS (SELECT FROM payment_method m WHERE m.method = p.method)
 	UNION ALL
 	SELECT u.account_id, NULL, u.problem FROM usage_check u WHERE u.problem IS NOT NULL
 	UNION ALL

@@ -22,12 +22,13 @@ COMMENT ON COLUMN kb_topup_result.stage_before IS 'The stage before the top-up';
 COMMENT ON COLUMN kb_topup_result.stage_after IS 'The stage after the top-up';
 COMMENT ON COLUMN kb_topup_result.replayed IS 'True if the reference was credited before; then nothing has changed';
 
-CREATE FUNCTION kbilling.kb_apply_topup(account_id bigint, amount kb_money, method kb_payment_method,
-										reference text, member text = NULL, payment_id bigint = NULL)
+CREATE FUNCTION kbilling.kb_apply_topup(account_id bigint, amount kb_money, method text, reference text,
+										member text = NULL, payment_id bigint = NULL, paid kb_money = NULL)
 	RETURNS kb_topup_result
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_apply_topup';
-COMMENT ON FUNCTION kb_apply_topup(bigint, kb_money, kb_payment_method, text, text, bigint) IS
-'Credits a confirmed payment, and the bonus that it earns, once for each reference (T2, T3, T5). '
+COMMENT ON FUNCTION kb_apply_topup(bigint, kb_money, text, text, text, bigint, kb_money) IS
+'Credits a confirmed payment, and the bonus that it earns, once for each reference (T2, T3, T5). "paid" is what the '
+'customer was charged, if that is another amount, perhaps in another currency (T8). '
 'Errors: KB001, KB010; KB002 for another currency; KB004 if the member is no owner or admin (T1); KB005 for an '
 'amount that is not above zero; KB006 if the reference stands for something else';

@@ -313,8 +313,11 @@ SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM wr
 	('account.time_zone', 'a name of the IANA database: kb_create_account'),
 	('entry.hash', 'a hash'),
 	('entry.lines', 'kbilling''s own lines: names of services, which are kb_text, and numbers'),
+	('entry.method', 'one of payment_method, whose column is kb_text'),
+	('entry.posted_by', 'a role''s name from the catalog'),
 	('notice.facts', 'kbilling''s own: money, dates, names of stages'),
 	('notice.occasion', 'a number, or kbilling''s own words and dates'),
+	('payment.method', 'one of payment_method'),
 	('sweep_failure.state', 'an SQLSTATE'),
 	('sweep_run.at_time_zone', 'an account''s'),
 	('tariff.currency', 'three letters: CHECK'),
@@ -340,7 +343,7 @@ CREATE FUNCTION pg_temp.plausible(type regtype) RETURNS text LANGUAGE sql AS $$
 		WHEN 'integer' THEN '1' WHEN 'numeric' THEN '1'
 		WHEN 'boolean' THEN 'true' WHEN 'date' THEN '2026-11-01' WHEN 'timestamp with time zone' THEN '2026-11-01 00:00+00'
 			WHEN 'kb_money' THEN '1 USD'
-		WHEN 'kb_price' THEN '1.00 each' WHEN 'kb_role' THEN 'owner' WHEN 'kb_payment_method' THEN 'card'
+		WHEN 'kb_price' THEN '1.00 each' WHEN 'kb_role' THEN 'owner'
 			WHEN 'kb_stage' THEN 'ok' WHEN 'kb_notice_kind' THEN 'charge_posted' END, type)
 $$;
 CREATE TEMP TABLE call AS

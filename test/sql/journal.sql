@@ -83,7 +83,7 @@ SELECT kb_set_price('usd', 'base', '30.00'), kb_set_price('usd', 'seat', '10.00 
 SET LOCAL kbilling.clock = '2026-11-01 08:00:00.123456+00';
 SELECT kb_create_account('ann', 'usd', 1), kb_create_account('ben', 'jpy', 2);
 SELECT kb_switch_on(1, 'seat', 1, '2026-11-16');
-SELECT kb_apply_topup(1, '100 USD', 'card', 'pay-1', 'ann'), kb_apply_topup(2, '5000 JPY', 'manual', 'pay-1');
+SELECT kb_apply_topup(1, '100 USD', 'card', 'pay-1', 'ann', paid => '4125.50 UAH'), kb_apply_topup(2, '5000 JPY', 'manual', 'pay-1');
 SET LOCAL kbilling.clock = '2026-12-01 08:00+00';
 SELECT kb_month_charge(1), kb_month_charge(2);
 SELECT kb_refund(1, '20 USD', 'refund-1', 'moved away'), kb_adjust(1, '-60 USD', 'adjust-1', 'damage — ущерб'),
@@ -283,6 +283,26 @@ SELECT is(ARRAY(SELECT format('%s %s: %s - %s = %s', currency, ledger_account, d
 	'J4: the trial balance');
 SELECT is_empty('SELECT currency FROM trial_balance GROUP BY currency HAVING sum(balance) <> 0', 'J4: is zero per currency');
 
+-- J2: by whom it was posted; the role that is set, not the functions' owner, nor who logged in
+
+CREATE ROLE kbilling_journal_clerk;
+CREATE ROLE "Kasa 2";
+GRANT EXECUTE ON FUNCTION kb_apply_topup, kb_adjust, kb_month_charge TO kbilling_journal_clerk, "Kasa 2";
+SELECT kb_create_account('ann', 'usd', 7, created_at => '2026-09-01 00:00+00');
+SET ROLE kbilling_journal_clerk;
+SELECT kb_apply_topup(7, '1000 USD', 'card', 'by the clerk');
+SET ROLE "Kasa 2";
+SELECT kb_adjust(7, '-1 USD', 'by the other', 'a fee'), kb_month_charge(7);
+RESET ROLE;
+SELECT kb_month_charge(7);
+SELECT results_eq('SELECT seq, kind::text, posted_by FROM entry WHERE account_id = 7 ORDER BY seq', format($$VALUES
+	(1::bigint, 'topup', 'kbilling_journal_clerk'), (2, 'bonus', 'kbilling_journal_clerk'), (3, 'adjustment', 'Kasa 2'),
+	(4, 'charge', 'Kasa 2'), (5, 'charge', %L)$$, current_user), 'J2: an entry says which database role posted it');
+SET ROLE "Kasa 2";
+SELECT is((SELECT t.replayed FROM kb_apply_topup(7, '1000 USD', 'card', 'by the clerk') t), true, 'J3: who posted it is not its content');
+RESET ROLE;
+SELECT is((SELECT posted_by FROM entry WHERE account_id = 7 AND seq = 1), 'kbilling_journal_clerk', 'J2: a replay leaves that as it was');
+
 -- J5: the chain, recomputed from nothing but the entries by the format in src/posting.h
 
 CREATE FUNCTION pg_temp.field(value bytea) RETURNS bytea LANGUAGE sql AS $$
@@ -298,8 +318,9 @@ CREATE TEMP VIEW chain AS
 			   || pg_temp.field(balance_after::text) || pg_temp.field(bonus_after::text) || pg_temp.field(debt_since)
 			   || pg_temp.field(effective_on)
 			   || pg_temp.field((extract(epoch FROM posted_at - '2000-01-01 00:00+00'::timestamptz) * 1000000)::bigint)
-			   || pg_temp.field(key::text) || pg_temp.field(period) || pg_temp.field(method::text) || pg_temp.field(ref_seq)
-			   || pg_temp.field(member::text) || pg_temp.field(memo::text) || pg_temp.field(lines::text) AS bytes
+			   || pg_temp.field(key::text) || pg_temp.field(period) || pg_temp.field(method) || pg_temp.field(paid::text)
+			   || pg_temp.field(ref_seq) || pg_temp.field(member::text) || pg_temp.field(posted_by)
+			   || pg_temp.field(memo::text) || pg_temp.field(lines::text) AS bytes
 		FROM entry
 	), link AS (
 		SELECT account_id, seq, sha256(bytes) AS computed, hash FROM content WHERE seq = 1
@@ -350,6 +371,10 @@ FROM (VALUES
 	('UPDATE entry SET period = NULL WHERE account_id = 1 AND seq = 3', 3),
 	('UPDATE entry SET kind = ''refund'' WHERE account_id = 1 AND seq = 5', 5),
 	('UPDATE entry SET method = ''manual'' WHERE account_id = 1 AND seq = 1', 1),
+	('UPDATE entry SET paid = ''4125.01 UAH'' WHERE account_id = 1 AND seq = 1', 1),
+	('UPDATE entry SET paid = NULL WHERE account_id = 1 AND seq = 1', 1),
+	('UPDATE entry SET paid = amount WHERE account_id = 1 AND seq = 8', 8),
+	('UPDATE entry SET posted_by = ''mallory'' WHERE account_id = 1 AND seq = 5', 5),
 	('UPDATE entry SET key = ''adjust-2'' WHERE account_id = 1 AND seq = 5', 5),
 	('UPDATE entry SET member = ''bob'' WHERE account_id = 1 AND seq = 1', 1),
 	('UPDATE entry SET member = NULL WHERE account_id = 1 AND seq = 1', 1),
@@ -370,12 +395,12 @@ FROM (VALUES
 	('UPDATE entry SET amount = ''20 USD'', balance_after = ''430 USD'' WHERE account_id = 1 AND seq = 15', 15),
 	-- a hash made to fit a changed entry: then the next one does not
 	('UPDATE entry e SET memo = ''x'', hash = kb_entry_hash(p.hash, e.account_id, e.seq, e.kind::text, e.amount,
-		e.balance_after, e.bonus_after, e.debt_since, e.effective_on, e.posted_at, e.key, e.period, e.method::text,
-		e.ref_seq, e.member, ''x'', e.lines)
+		e.balance_after, e.bonus_after, e.debt_since, e.effective_on, e.posted_at, e.key, e.period, e.method, e.paid,
+		e.ref_seq, e.member, e.posted_by, ''x'', e.lines)
 	  FROM entry p WHERE e.account_id = 1 AND p.account_id = 1 AND e.seq = 5 AND p.seq = 4', 6),
 	('UPDATE entry e SET memo = ''x'', hash = kb_entry_hash(p.hash, e.account_id, e.seq, e.kind::text, e.amount,
-		e.balance_after, e.bonus_after, e.debt_since, e.effective_on, e.posted_at, e.key, e.period, e.method::text,
-		e.ref_seq, e.member, ''x'', e.lines)
+		e.balance_after, e.bonus_after, e.debt_since, e.effective_on, e.posted_at, e.key, e.period, e.method, e.paid,
+		e.ref_seq, e.member, e.posted_by, ''x'', e.lines)
 	  FROM entry p WHERE e.account_id = 1 AND p.account_id = 1 AND e.seq = 16 AND p.seq = 15', 16),
 	-- the account's row
 	('ALTER TABLE account DISABLE TRIGGER USER; UPDATE account SET balance = ''110.01 USD'' WHERE account_id = 1', 16),

@@ -19,7 +19,9 @@ FROM (VALUES
 	('UPDATE policy SET policy = ''other'' WHERE policy = ''standard'''),
 	('DELETE FROM policy'),
 	('UPDATE service SET unit = ''year'' WHERE service = ''base'''),
-	('DELETE FROM service WHERE service = ''base''')
+	('DELETE FROM service WHERE service = ''base'''),
+	('UPDATE payment_method SET name = ''Karte'' WHERE method = ''card'''),
+	('DELETE FROM payment_method WHERE method = ''manual''')
 ) AS t (change);
 
 SELECT lives_ok($$INSERT INTO policy (policy) VALUES ('own')$$, 'policy: a service adds its own');
@@ -177,6 +179,7 @@ FROM (VALUES
 SELECT is((SELECT count(*) FROM bonus_tier), 4::bigint, 'T5: what was refused left nothing');
 
 SELECT throws_ok('TRUNCATE service CASCADE', '55000', NULL, 'policy: what is built in is not truncated either');
+SELECT throws_ok('TRUNCATE payment_method', '55000', NULL, 'policy: nor the payment methods');
 SELECT throws_ok('TRUNCATE policy CASCADE', '55000', NULL, 'policy: nor here');
 SELECT throws_ok(format('SELECT kb_set_price(%L, %L, %L)', 'basic', 'base', price), '22003', NULL,
 	'M1: a price that no charge could hold is refused: ' || price)

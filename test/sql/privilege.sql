@@ -349,7 +349,7 @@ DECLARE
 BEGIN
 	-- every comparison and sum that the statements of the extension might mean
 	FOREACH t IN ARRAY ('{bigint,integer,date,text,boolean,timestamptz,numeric,kbilling.kb_money,kbilling.kb_stage,'
-		'kbilling.kb_account_state,kbilling.kb_entry_kind,kbilling.kb_role,kbilling.kb_access,kbilling.kb_payment_method,'
+		'kbilling.kb_account_state,kbilling.kb_entry_kind,kbilling.kb_role,kbilling.kb_access,'
 		'name,oid,jsonb}')::text[] LOOP
 		FOREACH op IN ARRAY '{=,<>,<,>,<=,>=}'::text[] LOOP
 			EXECUTE format('CREATE FUNCTION evil.op_%s(%s, %2$s) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO '

@@ -56,7 +56,7 @@ SELECT results_eq('SELECT seq, kind, amount, balance_after, bonus_after, referen
 	'memo::text, period FROM payment_history WHERE account_id = 1',
 	$$VALUES
 		(9::bigint, 'reversal'::kb_entry_kind, '48.00 USD'::kb_money, '98.00 USD'::kb_money, '10.00 USD'::kb_money,
-			'month_back', 3::bigint, NULL::kb_payment_method, NULL::text, 'as a favour', NULL::date),
+			'month_back', 3::bigint, NULL::text, NULL::text, 'as a favour', NULL::date),
 		(8, 'chargeback', '-20.00 USD', '50.00 USD', '0.00 USD', 'dispute', 7, NULL, NULL, NULL, NULL),
 		(7, 'topup', '20.00 USD', '70.00 USD', '0.00 USD', 'pay_2', NULL, 'google_pay', NULL, NULL, NULL),
 		(6, 'reversal', '-5.00 USD', '50.00 USD', '0.00 USD', 'not_sorry', 5, NULL, NULL, 'it was none', NULL),
@@ -164,6 +164,9 @@ FROM (VALUES
 	($$UPDATE account SET time_zone = 'US/Gone' WHERE account_id = 1$$, 'W2: this server does not know the time zone ""US/Gone""'),
 	($$CREATE TABLE parent (amount kb_money NOT NULL); ALTER TABLE entry INHERIT parent$$, 'J1: entry has a parent, parent'),
 	($$ALTER EVENT TRIGGER kbilling_refuse_drop DISABLE$$, 'J7: event trigger'),
+	($$UPDATE entry SET method = 'cash' WHERE account_id = 1 AND seq = 7$$, '(1,7,"T2: there is no payment method ""cash""'),
+	($$INSERT INTO payment (account_id, payment_id, amount, bonus, begun_at, expires_at, method, member)
+			VALUES (1, 1, '1 USD', '0 USD', now(), now(), 'cash', 'ann')$$, '(1,,"T2: payment 1 has the method ""cash""'),
 	($$UPDATE subscription SET to_date = '2026-12-02' WHERE service = 'seat' AND quantity = 2$$,
 		'(1,,"C2: service ""seat"" is on twice on 2026-12-01'),
 	($$UPDATE tariff_history SET to_date = '2026-11-21' WHERE tariff = 'big'$$, '(3,,"C3: two tariffs on 2026-11-20'),

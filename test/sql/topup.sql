@@ -3,6 +3,7 @@ SET LOCAL search_path = kbilling, public;
 SET LOCAL kbilling.clock = '2026-11-01 10:00+00';
 SELECT no_plan();
 \ir ../include/state.sql
+\ir ../include/error.sql
 
 SELECT kb_create_tariff('pro', 'USD'), kb_create_tariff('plain', 'USD'), kb_create_tariff('yen', 'JPY'), kb_create_tariff('euro', 'EUR');
 SELECT kb_set_bonus('pro', '100 USD', 5), kb_set_bonus('pro', '500 USD', 10), kb_set_bonus('yen', '1000 JPY', 2.5);
@@ -126,11 +127,48 @@ SELECT throws_ok($$SELECT kb_apply_topup(2000, '1 USD', 'card', 'late', 'owner')
 
 -- T2
 
-SELECT is((SELECT balance::text FROM kb_apply_topup(2001, '10 USD', method, method::text)), (10.10 * nth) || ' USD',
+SELECT is((SELECT balance::text FROM kb_apply_topup(2001, '10 USD', method, method)), (10.10 * nth) || ' USD',
 	format('T2: by %s, it is on the balance at once, with its bonus', method))
-FROM unnest('{card,google_pay,apple_pay,bank_transfer,manual}'::kb_payment_method[]) WITH ORDINALITY AS m (method, nth);
-SELECT enum_has_labels('kbilling', 'kb_payment_method', '{card,google_pay,apple_pay,bank_transfer,manual}',
-	'T2: there are no other methods');
+FROM unnest('{card,google_pay,apple_pay,bank_transfer,manual}'::text[]) WITH ORDINALITY AS m (method, nth);
+SELECT bag_eq('SELECT method::text, name::text FROM payment_method', $$VALUES ('card', 'Card'), ('google_pay', 'Google Pay'),
+	('apple_pay', 'Apple Pay'), ('bank_transfer', 'Bank Transfer'), ('manual', 'Manual')$$, 'T2: the methods that are built in');
+SELECT is(pg_temp.error_of($$SELECT kb_apply_topup(2001, '10 USD', 'cash', 'cash')$$), '22023 there is no payment method "cash" '
+	'| The methods are: apple_pay, bank_transfer, card, google_pay, manual. '
+	'| Use one of them, or add the method with kb_create_payment_method.', 'T2: another is refused');
+SELECT kb_create_payment_method('cash', 'Готівка');
+SELECT kb_apply_topup(2001, '10 USD', 'cash', 'cash');
+SELECT is((SELECT format('%s, %s', method, balance_after) FROM entry WHERE account_id = 2001 AND key = 'cash'), 'cash, 60.50 USD',
+	'T2: one that a service has added is a method like the others');
+SELECT is((SELECT name FROM payment_method WHERE method = 'cash'), 'Готівка', 'T2: with a name that customers know');
+SELECT is(pg_temp.error_of(format('SELECT kb_create_payment_method(%s)', arguments)) ~ ('^' || state), true,
+	format('T2: kb_create_payment_method(%s): %s', arguments, state))
+FROM (VALUES ('''cash''', '23505'), ('''card''', '23505'), ('NULL', '22004'), ('''''', '23514'), ('''4111 1111 1111 1111''', 'KB008'),
+	('''pos'', ''4111 1111 1111 1111''', 'KB008')) AS t (arguments, state);
+
+-- T8
+
+SELECT kb_create_account('ann', 'plain', 2500), kb_create_account('ann', 'plain', 2501);
+SELECT is((SELECT format('%s, %s, %s', t.credited, t.bonus, t.balance)
+	FROM kb_apply_topup(2500, '100 USD', 'card', 'uah', paid => '4125.50 UAH') t), '100.00 USD, 1.00 USD, 101.00 USD',
+	'T8: the balance moves by the amount, whatever the card was charged');
+SELECT is((SELECT t.replayed FROM kb_apply_topup(2500, '100 USD', 'card', 'uah', paid => '4125.50 UAH') t), true,
+	'T8: the same again is a replay');
+SELECT throws_ok(format($$SELECT kb_apply_topup(2500, '100 USD', 'card', 'uah', paid => %L)$$, paid), 'KB006', NULL,
+	format('T8: with %s it is not the same (J3)', coalesce(paid, 'nothing')))
+FROM unnest('{4125.51 UAH,4125.50 EUR,100.00 USD,NULL}'::text[]) paid;
+SELECT lives_ok($$SELECT kb_apply_topup(2500, '10 USD', 'card', 'same', paid => '10.00 USD')$$,
+	'T8: what was charged may be said though it is the amount');
+SELECT is((SELECT t.replayed FROM kb_apply_topup(2500, '10 USD', 'card', 'same') t), true, 'T8: which is the same as not to say it');
+SELECT lives_ok($$SELECT kb_apply_topup(2500, '10 USD', 'card', 'fee', paid => '10.30 USD')$$,
+	'T8: it may be another amount of the same currency');
+SELECT is(pg_temp.error_of(format('SELECT kb_apply_topup(2501, ''1 USD'', ''card'', ''q'', paid => %L)', paid)),
+	format('KB005 what was paid must be above zero | It is %s. | Leave paid out if the customer was charged the amount itself.', paid),
+	format('T8: %s was not charged', paid))
+FROM unnest('{0.00 UAH,-1.00 UAH,0.00 USD}'::text[]) paid;
+SELECT results_eq('SELECT seq, kind::text, paid::text FROM entry WHERE account_id = 2500 ORDER BY seq', $$VALUES
+	(1::bigint, 'topup', '4125.50 UAH'), (2, 'bonus', NULL), (3, 'topup', NULL), (4, 'bonus', NULL),
+	(5, 'topup', '10.30 USD'), (6, 'bonus', NULL)$$,
+	'T8: the entry keeps what was charged, where it is not the amount');
 
 -- T3
 
@@ -189,7 +227,10 @@ FROM (VALUES
 	('4000, NULL, ''card'', ''q''', '22004'),
 	('4000, ''1 USD'', NULL, ''q''', '22004'),
 	('4000, ''1 USD'', ''card'', NULL', '22004'),
-	('4000, ''1 USD'', ''cash'', ''q''', '22P02'),
+	('4000, ''1 USD'', ''cheque'', ''q''', '22023'),
+	('4000, ''1 USD'', '''', ''q''', '22023'),
+	('4000, ''1 USD'', ''Card'', ''q''', '22023'),
+	('4000, ''1 USD'', ''4111111111111111'', ''q''', '22023'),
 	('4000, ''1 USD'', ''card'', ''''', '22023'),
 	('4000, ''1 USD'', ''card'', ''kb:bonus:1''', '22023'),
 	('4000, ''1 USD'', ''card'', ''4111 1111 1111 1111''', 'KB008'),

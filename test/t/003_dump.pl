@@ -71,7 +71,12 @@ for my $database ('plain', 'custom')
 	is(ask($database, 'SELECT * FROM kbilling.kb_check()'), '', "$database: the books are right");
 	is(ask($database, q{
 		SELECT count(*) FROM kbilling.policy WHERE policy = 'standard';
-		SELECT count(*) FROM kbilling.service WHERE service = 'base'}), "1\n1", "$database: what is built in is there once");
+		SELECT count(*) FROM kbilling.service WHERE service = 'base';
+		SELECT count(*) FROM kbilling.payment_method WHERE method = 'card'}), "1\n1\n1", "$database: what is built in is there once");
+	is(ask($database, q{
+		SELECT m.name, e.method, e.amount, e.paid FROM kbilling.entry e JOIN kbilling.payment_method m USING (method)
+			WHERE m.method = 'cash'}), 'Готівка|cash|30.00 USD|1237.50 UAH',
+		"$database: T2: a method of one's own, and what was paid by it");
 	is(ask($database, q{
 		SELECT string_agg(DISTINCT tgenabled::text, '') FROM pg_trigger WHERE NOT tgisinternal
 			AND tgfoid = 'kbilling_internal.kb_refuse_rewrite'::regproc;
