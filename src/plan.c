@@ -4,9 +4,11 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "compat.h"
 #include "plan.h"
+#include "utils/resowner.h"
 
 /* Everything prepared so far, and the extension's schema that it was prepared for. */
 static SavedPlan *prepared = NULL;
@@ -102,6 +104,33 @@ plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 		prepare(plan);
 	run_prepared(plan, values, nulls, read_only);
 	return SPI_processed;
+}
+
+ErrorData *
+plan_try(void (*work) (void *arg), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;	/* set within PG_TRY */
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		work(arg);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
 }
 
 Datum

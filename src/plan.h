@@ -41,6 +41,12 @@ plan_connect(void)
  */
 extern uint64 plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only);
 
+/*
+ * Runs work(arg) in a subtransaction.  If it raises an error, what it did is undone, and the
+ * error is returned; else NULL.
+ */
+extern ErrorData *plan_try(void (*work) (void *arg), void *arg);
+
 /* A column, counted from 1, of a row of the result, counted from 0. */
 extern Datum plan_row_column(uint64 row, int column, bool *isnull);
 

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "activity.h"
 #include "args.h"
 #include "fmgr.h"
 #include "member.h"
@@ -71,7 +72,8 @@ kb_act_as(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, 1, "member");
 	member = arg_cstring(fcinfo, 1);
 	plan_connect();
-	member_require(PG_GETARG_INT64(0), member);
+	if (!activity_note(PG_GETARG_INT64(0), member, ACTIVITY_ACT))
+		member_require(PG_GETARG_INT64(0), member);
 	SPI_finish();
 
 	named = MemoryContextAlloc(TopTransactionContext, sizeof(Actor));

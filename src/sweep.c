@@ -20,8 +20,6 @@
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 /* What a batch did, as kbilling.sweep_run counts it */
@@ -213,37 +211,35 @@ concerns_server(int sqlstate)
 		sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION;
 }
 
+/* Accounts to work on, and what that did. */
+typedef struct Work
+{
+	const Run  *run;
+	ArrayType  *account_ids;
+	BatchResult result;
+} Work;
+
+/* Do what the phase has to do */
+static void
+do_work(void *arg)
+{
+	Work	   *work = arg;
+
+	phases[work->run->phase].work(work->account_ids, work->run->as_of, &work->result);
+	SPI_freetuptable(SPI_tuptable);
+}
+
 /* Work on accounts in a subtransaction; the error if that failed, else NULL */
 static ErrorData *
 try_work(const Run *run, ArrayType *account_ids, BatchResult *result)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;	/* set within PG_TRY */
+	Work		work = {run, account_ids, *result};
+	ErrorData  *error = plan_try(do_work, &work);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		BatchResult done = *result;
-
-		phases[run->phase].work(account_ids, run->as_of, &done);
-		SPI_freetuptable(SPI_tuptable);
-		ReleaseCurrentSubTransaction();
-		*result = done;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (concerns_server(error->sqlerrcode))
-			ReThrowError(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	if (error == NULL)
+		*result = work.result;
+	else if (concerns_server(error->sqlerrcode))
+		ReThrowError(error);
 	return error;
 }
 

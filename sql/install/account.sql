@@ -122,18 +122,6 @@ COMMENT ON COLUMN member.language IS
 'Language of the member''s notices, such as "uk" or "pt-BR"; NULL: that of the policy';
 COMMENT ON COLUMN member.metadata IS 'For the application''s own use';
 
--- Beside the account's row, so that a login waits for no payment and no payment for a login.
-CREATE TABLE kbilling.activity (
-	account_id bigint PRIMARY KEY REFERENCES account,
-	active_at  timestamptz NOT NULL
-);
-SELECT pg_catalog.pg_extension_config_dump('kbilling.activity', '');
-COMMENT ON TABLE activity IS
-'When an account was last used (D1, D7). An account without a row has had no login; its creation counts instead';
-COMMENT ON COLUMN activity.account_id IS 'The account';
-COMMENT ON COLUMN activity.active_at IS
-'The last activity (D1). Logins are noted at most once an hour, so it may be up to an hour too early';
-
 CREATE FUNCTION kbilling_internal.kb_no_account(account_id bigint, like_type anyelement) RETURNS anyelement
 	LANGUAGE c STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_no_account';
@@ -164,6 +152,16 @@ END;
 COMMENT ON FUNCTION kb_lock_account(bigint) IS
 'Locks the account''s row until the end of the transaction. '
 'Errors: KB001 if there is none, KB010 if the account is deleted';
+
+-- Statements that follow see what was committed while these were waited for.
+CREATE FUNCTION kbilling_internal.kb_lock_accounts(account_ids bigint[]) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	SELECT FROM account a WHERE a.account_id = ANY ($1) ORDER BY a.account_id FOR NO KEY UPDATE;
+END;
+COMMENT ON FUNCTION kb_lock_accounts(bigint[]) IS
+'Locks the accounts'' rows until the end of the transaction, in the order of their numbers, as whoever locks more than '
+'one does';
 
 CREATE FUNCTION kbilling.kb_create_account(owner text, tariff text, account_id bigint = NULL, time_zone text = NULL,
 										   email text = NULL, created_at timestamptz = NULL)

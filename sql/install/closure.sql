@@ -48,25 +48,44 @@ CREATE TRIGGER closure_step_immutable_row BEFORE UPDATE OR DELETE ON closure_ste
 	FOR EACH ROW EXECUTE FUNCTION kb_refuse_rewrite();
 ALTER TABLE closure_step ENABLE ALWAYS TRIGGER closure_step_immutable_row;
 
+-- What leaves a row anyway is looked up here, so that payments and usage have no activity to write.
+CREATE FUNCTION kbilling_internal.kb_last_activity(account_id bigint, created_at timestamptz, activity kb_activity) RETURNS timestamptz
+	LANGUAGE sql STABLE PARALLEL SAFE
+RETURN greatest($2,
+	(SELECT v.active_at FROM activity v WHERE v.account_id = $1),
+	(SELECT max(s.taken_at) FROM closure_step s
+	 WHERE s.account_id = $1 AND (s.step = 'restored' OR s.step = 'cancelled' AND s.reason = 'member')),
+	CASE $3 WHEN 'any' THEN greatest(
+		(SELECT e.posted_at FROM entry e WHERE e.account_id = $1 AND e.kind = 'topup' ORDER BY e.seq DESC LIMIT 1),
+		(SELECT p.begun_at FROM payment p WHERE p.account_id = $1 ORDER BY p.payment_id DESC LIMIT 1),
+		(SELECT max(t.counted_at) FROM usage_total t WHERE t.account_id = $1)) END);
+COMMENT ON FUNCTION kb_last_activity(bigint, timestamptz, kb_activity) IS
+'When an account was last used, by what its policy takes for that (D1): its creation, a login, a member who acts or '
+'cancels a closure, a restore; and with "any" a payment that was begun or confirmed, and usage, when it was recorded';
+
 CREATE FUNCTION kbilling_internal.kb_closure_terms(account_ids bigint[], at timestamptz)
-	RETURNS TABLE (account_id bigint, delete_on date, today date, created_on date, active_on date, may_close_on date, is_charged boolean,
+	RETURNS TABLE (account_id bigint, delete_on date, today date, created_on date, active_on date, may_close_on date, look_on date,
+				   is_charged boolean, is_stopped boolean, close_unused boolean,
 				   min_age_days integer, inactive_days integer, notice_days integer, restore_days integer,
 				   reminder integer, deletion_on date, next_on date)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT a.account_id, a.delete_on, d.today, d.created_on, d.active_on,
-		   greatest(d.created_on + p.min_age_days + 1, d.active_on + p.inactive_days),
+	SELECT a.account_id, a.delete_on, d.today, d.created_on, u.active_on,
+		   greatest(d.created_on + p.min_age_days + 1, u.active_on + p.inactive_days),
+		   greatest(d.created_on + p.min_age_days + 1, u.active_on + p.inactive_days,
+					d.today + CASE WHEN p.close_unused THEN 1 ELSE 30 END),
 		   a.charged_through >= kb_month_first_day(d.today) - 1,
+		   NOT p.close_unused AND begun.taken_by = 'sweep', p.close_unused,
 		   p.min_age_days, p.inactive_days, p.notice_days, p.restore_days,
 		   r.reminder, r.deletion_on, r.next_on
 	FROM unnest($1) i (account_id)
 	JOIN account a ON a.account_id = i.account_id
-	LEFT JOIN activity v ON v.account_id = a.account_id
 	CROSS JOIN LATERAL (SELECT kb_account_date($2, a.time_zone) AS today,
-							   kb_account_date(a.created_at, a.time_zone) AS created_on,
-							   kb_account_date(greatest(v.active_at, a.created_at), a.time_zone) AS active_on) d
+							   kb_account_date(a.created_at, a.time_zone) AS created_on) d
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
-	LEFT JOIN LATERAL (SELECT s.step_no, s.taken_on FROM closure_step s
+	CROSS JOIN LATERAL (
+		SELECT kb_account_date(kb_last_activity(a.account_id, a.created_at, p.activity), a.time_zone) AS active_on) u
+	LEFT JOIN LATERAL (SELECT s.step_no, s.taken_on, s.taken_by FROM closure_step s
 					   WHERE s.account_id = a.account_id AND s.step = 'scheduled' AND a.state = 'closing'
 					   ORDER BY s.step_no DESC LIMIT 1) begun ON true
 	LEFT JOIN LATERAL kb_next_reminder(begun.taken_on, a.delete_on, d.today, p.reminder_days, (
@@ -76,7 +95,9 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_closure_terms(bigint[], timestamptz) IS
 'What the rules of closure (D) say of accounts, on their local dates: the day from which age and idleness allow a '
-'closure ("may_close_on"), whether all months that have ended are charged, and, for a closing account, what '
+'closure ("may_close_on"), the day on which to look at an active account again ("look_on"; where the sweep closes none, '
+'in 30 days at least, as the policy may change), whether all months that have ended are charged, whether the sweep has '
+'scheduled the closure and the policy does not want that any more ("is_stopped"), and, for a closing account, what '
 'kb_next_reminder returns';
 
 -- A step's notice has its number, so that this writes the notices of steps that have none.
@@ -128,13 +149,14 @@ BEGIN ATOMIC
 		SET state = 'closing', delete_on = t.today + t.notice_days, closure_check_on = t.today + 1, last_notice_no = a.last_notice_no + 1
 		FROM kb_closure_terms($1, $2) t
 		WHERE a.account_id = t.account_id AND a.state = 'active' AND a.balance <= 0 AND t.may_close_on <= t.today
+			AND (t.close_unused OR $3 <> 'sweep')
 		RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, t.today
 	)
 	INSERT INTO closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, reason, balance, delete_on)
 	SELECT account_id, last_notice_no, 'scheduled', $2, today, $3, $4, balance, delete_on FROM step;
 END;
 COMMENT ON FUNCTION kb_put_closures(bigint[], timestamptz, text, text) IS
-'Schedules the closures of those accounts for which D1 allows it';
+'Schedules the closures of those accounts for which D1 allows it, the sweep''s only where the policy wants them';
 
 CREATE FUNCTION kbilling_internal.kb_put_cancellations(account_ids bigint[], at timestamptz, taken_by text, reason text) RETURNS void
 	LANGUAGE sql VOLATILE
@@ -142,7 +164,9 @@ BEGIN ATOMIC
 	WITH step AS (
 		UPDATE account a
 		SET state = 'active', delete_on = NULL, last_notice_no = a.last_notice_no + 1,
-			closure_check_on = CASE WHEN a.balance <= 0 THEN greatest(t.may_close_on, t.today + 1) END
+			-- a member who cancels uses the account; the step that says so comes with this
+			closure_check_on = CASE WHEN a.balance <= 0
+				THEN greatest(t.look_on, CASE $4 WHEN 'member' THEN t.today + t.inactive_days END) END
 		FROM kb_closure_terms($1, $2) t
 		WHERE a.account_id = t.account_id AND a.state = 'closing'
 		RETURNING a.account_id, a.last_notice_no, a.balance, t.delete_on, t.today
@@ -169,16 +193,9 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_put_reminders(bigint[], timestamptz) IS 'Gives the reminders that are due (D2, D7)';
 
--- A login writes to activity too; so when it meets the deletion, one of them waits and sees what the other has done.
 CREATE FUNCTION kbilling_internal.kb_put_deletions(account_ids bigint[], at timestamptz) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	INSERT INTO activity AS v (account_id, active_at)
-	SELECT t.account_id, a.created_at
-	FROM kb_closure_terms($1, $2) t JOIN account a ON a.account_id = t.account_id
-	WHERE a.state = 'closing' AND t.deletion_on IS NOT NULL AND t.next_on IS NULL
-	ORDER BY t.account_id
-	ON CONFLICT (account_id) DO UPDATE SET active_at = v.active_at;
 	-- an account with a month still to be charged waits for the next sweep
 	WITH step AS (
 		UPDATE account a
@@ -186,29 +203,31 @@ BEGIN ATOMIC
 		FROM kb_closure_terms($1, $2) t
 		WHERE a.account_id = t.account_id AND a.state = 'closing' AND a.delete_on = t.delete_on
 			AND t.deletion_on IS NOT NULL AND t.next_on IS NULL
-			AND a.balance <= 0 AND t.may_close_on <= t.today AND t.is_charged
+			AND a.balance <= 0 AND t.may_close_on <= t.today AND t.is_charged AND t.is_stopped IS NOT TRUE
 		RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, a.closure_check_on, t.today
 	)
 	INSERT INTO closure_step (account_id, step_no, step, taken_at, taken_on, taken_by, balance, delete_on, purge_on)
 	SELECT account_id, last_notice_no, 'deleted', $2, today, 'sweep', balance, delete_on, closure_check_on FROM step;
 	SELECT kb_put_cancellations(array_agg(t.account_id), $2, 'sweep', 'conditions')
 	FROM kb_closure_terms($1, $2) t JOIN account a ON a.account_id = t.account_id
-	WHERE a.state = 'closing' AND t.deletion_on IS NOT NULL AND t.next_on IS NULL AND (a.balance > 0 OR t.may_close_on > t.today);
+	WHERE a.state = 'closing' AND (t.is_stopped OR t.deletion_on IS NOT NULL AND t.next_on IS NULL
+								   AND (a.balance > 0 OR t.may_close_on > t.today));
 END;
 COMMENT ON FUNCTION kb_put_deletions(bigint[], timestamptz) IS
 'Deletes those accounts whose day has come and for which the conditions still hold; for the others whose day has '
-'come it cancels the closure (D4)';
+'come it cancels the closure (D4), and for those that the sweep is not to close any more (D1)';
 
 CREATE FUNCTION kbilling_internal.kb_take_closure_steps(account_ids bigint[], at timestamptz) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
+	SELECT kb_lock_accounts($1);
 	SELECT kb_put_deletions($1, $2);
 	SELECT kb_put_reminders($1, $2);
 	SELECT kb_put_closures($1, $2, 'sweep', NULL);
 	-- accounts that are in use, or have money, for now; coalesce keeps the planner from the index on that column,
 	-- which may have been empty when statistics were made
 	UPDATE account a
-	SET closure_check_on = CASE WHEN a.balance <= 0 THEN greatest(t.may_close_on, t.today + 1) END
+	SET closure_check_on = CASE WHEN a.balance <= 0 THEN t.look_on END
 	FROM kb_closure_terms($1, $2) t
 	WHERE a.account_id = t.account_id AND a.state = 'active' AND coalesce(a.closure_check_on, 'infinity') <= t.today;
 END;
@@ -234,7 +253,7 @@ BEGIN ATOMIC
 					CASE WHEN a.balance > 0
 						THEN format('Its balance is %s, and must be zero or less.', a.balance) END),
 				CASE WHEN t.may_close_on > t.today
-					THEN format('It may be closed from %s on, if nobody logs in and its balance is zero or less then (D1).',
+					THEN format('It may be closed from %s on, if nobody uses it until then and its balance is zero or less (D1).',
 								to_char(t.may_close_on, 'YYYY-MM-DD'))
 					ELSE 'Pay the balance back with kb_refund first, or take it off with kb_adjust (D1).' END)
 		END
@@ -265,9 +284,6 @@ BEGIN ATOMIC
 		END
 	FROM account a JOIN member m ON m.account_id = a.account_id AND m.member = $2
 	WHERE a.account_id = $1;
-	-- whoever cancels uses the account; otherwise the next sweep would schedule the closure again
-	INSERT INTO activity (account_id, active_at) VALUES ($1, kb_now())
-	ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at;
 	SELECT kb_put_cancellations(ARRAY[$1], kb_now(), $2, 'member');
 	SELECT kb_notify_closures(ARRAY[$1], kb_now());
 END;
@@ -301,12 +317,10 @@ BEGIN ATOMIC
 	FROM account a CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
 	WHERE a.account_id = $1;
 	SELECT kb_skip_months($1, kb_month_first_day(kb_today($1)) - 1);
-	INSERT INTO activity (account_id, active_at) VALUES ($1, kb_now())
-	ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at;
 	WITH step AS (
 		UPDATE account a
 		SET state = 'active', delete_on = NULL, last_notice_no = a.last_notice_no + 1,
-			closure_check_on = CASE WHEN a.balance <= 0 THEN greatest(t.may_close_on, t.today + 1) END
+			closure_check_on = CASE WHEN a.balance <= 0 THEN greatest(t.look_on, t.today + t.inactive_days) END
 		FROM kb_closure_terms(ARRAY[$1], kb_now()) t
 		WHERE a.account_id = t.account_id AND a.state = 'deleted'
 		RETURNING a.account_id, a.last_notice_no, a.balance, t.today

@@ -7,14 +7,15 @@ CREATE FUNCTION kbilling_internal.kb_closes_on(account_id bigint) RETURNS date
 	LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (
 	SELECT a.delete_on FROM account a
-	LEFT JOIN activity v ON v.account_id = a.account_id
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, a.delete_on) p
 	WHERE a.account_id = $1 AND a.state = 'closing' AND a.balance <= 0
 		AND kb_account_date(a.created_at, a.time_zone) + p.min_age_days < a.delete_on
-		AND kb_account_date(greatest(v.active_at, a.created_at), a.time_zone) + p.inactive_days <= a.delete_on
+		AND kb_account_date(kb_last_activity(a.account_id, a.created_at, p.activity), a.time_zone) + p.inactive_days <= a.delete_on
+		AND (p.close_unused OR (SELECT s.taken_by FROM closure_step s WHERE s.account_id = a.account_id AND s.step = 'scheduled'
+								ORDER BY s.step_no DESC LIMIT 1) <> 'sweep')
 );
 COMMENT ON FUNCTION kb_closes_on(bigint) IS
-'The day on which the account will be deleted if nobody logs in and nothing is paid. NULL if it is not closing, or '
+'The day on which the account will be deleted if nobody uses it and nothing is paid. NULL if it is not closing, or '
 'if something has happened since that will cancel the closure (D4)';
 
 -- Each month is charged when it has ended, and nothing is paid.  With paced, usage goes on at its pace, and the

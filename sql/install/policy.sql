@@ -11,6 +11,9 @@ CREATE FUNCTION kbilling_internal.kb_refuse_change() RETURNS trigger
 COMMENT ON FUNCTION kb_refuse_change() IS
 'Trigger function for built-in rows: raises 55000, with the trigger''s argument as the hint';
 
+CREATE TYPE kbilling.kb_activity AS ENUM ('any', 'logins');
+COMMENT ON TYPE kb_activity IS 'What shows that an account is used (D1)';
+
 CREATE TABLE kbilling.policy (
 	policy           kb_text PRIMARY KEY CHECK (policy <> ''),
 	remind_day       integer NOT NULL DEFAULT kb_standard_day('remind'),
@@ -25,6 +28,8 @@ CREATE TABLE kbilling.policy (
 	debt_counts_from kb_debt_date NOT NULL DEFAULT 'due_date',
 	metadata         kb_json NOT NULL DEFAULT '{}',
 	payment_hours    integer NOT NULL DEFAULT 24 CHECK (payment_hours >= 1),
+	activity         kb_activity NOT NULL DEFAULT 'any',
+	close_unused     boolean NOT NULL DEFAULT true,
 	CHECK (1 <= remind_day AND remind_day <= restrict_day AND restrict_day <= block_day)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.policy', $$WHERE policy <> 'standard'$$);
@@ -44,6 +49,11 @@ COMMENT ON COLUMN policy.payment_hours IS 'Hours after which a payment that was 
 COMMENT ON COLUMN policy.debt_counts_from IS
 'When a charge takes effect (C5): "due_date", on the 1st of the month in which it is posted; "posting_date", on the '
 'day of posting';
+COMMENT ON COLUMN policy.activity IS
+'What shows that an account is used (D1): "any", a login, a member who acts, a payment or recorded usage; "logins", a '
+'login alone';
+COMMENT ON COLUMN policy.close_unused IS
+'Whether the sweep closes accounts that are not used (D1). If not, kb_schedule_closure still does';
 COMMENT ON COLUMN policy.metadata IS 'For the application''s own use';
 
 INSERT INTO policy (policy) VALUES ('standard');

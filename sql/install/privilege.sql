@@ -94,7 +94,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_require_tariff, kb_require_service, kb_require_price, kb_no_account, kb_require_account, kb_require_open,
 	kb_require_notice, kb_today, kb_tariff_on, kb_policy_on, kb_template, kb_stage_changes, kb_stage_at, kb_notice_facts, kb_recipients,
 	kb_last_revision, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_bill_for, kb_charges, kb_charges_ahead,
-	kb_closure_terms, kb_closes_on, kb_standing
+	kb_last_activity, kb_closure_terms, kb_closes_on, kb_standing
 	TO PUBLIC;
 
 -- The names alone: a role that may call a function of kbilling_internal has to find it.

@@ -6,18 +6,13 @@ CREATE FUNCTION kbilling.kb_login(account_id bigint, member text) RETURNS kb_acc
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_require_member(account_id, member);
-	-- looked at before it is written: the conflict alone would lock the row at each login
-	INSERT INTO activity AS v (account_id, active_at)
-	SELECT m.account_id, kb_now() FROM member m
-	WHERE m.account_id = kb_login.account_id AND m.member = kb_login.member
-		AND (kb_access(m.account_id, m.role)).access <> 'denied'
-		AND NOT EXISTS (SELECT FROM activity x WHERE x.account_id = m.account_id AND x.active_at > kb_now() - interval '1 hour')
-	ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at WHERE v.active_at <= excluded.active_at - interval '1 hour';
+	SELECT kb_note_login(account_id, member);
 	SELECT kb_access(m.account_id, m.role) FROM member m
 	WHERE m.account_id = kb_login.account_id AND m.member = kb_login.member;
 END;
 COMMENT ON FUNCTION kb_login(bigint, text) IS
-'What the member may do now (S3). A login counts as activity unless access is "denied" (D7). '
+'What the member may do now (S3). A login counts as activity unless access is "denied"; in a read-only transaction and on '
+'a standby it is not noted (D7). '
 'Errors: KB001; KB004 for an unknown member';
 
 /*
@@ -30,7 +25,7 @@ CREATE FUNCTION kbilling.kb_act_as(account_id bigint, member text) RETURNS void
 	AS 'MODULE_PATHNAME', 'kb_act_as';
 COMMENT ON FUNCTION kb_act_as(bigint, text) IS
 'From here on the transaction acts for the member, until it ends, or is rolled back to a savepoint before this call '
-'(E4). '
+'(E4). This counts as activity, as a login does, unless the policy counts logins alone (D1, D7). '
 'Errors: KB001; KB004 for an unknown member';
 
 

@@ -44,11 +44,12 @@ COMMENT ON FUNCTION kb_tariff_on(bigint, text, date, date) IS
 CREATE FUNCTION kbilling_internal.kb_policy_on(account_id bigint, tariff text, tariff_from date, day date)
 	RETURNS TABLE (remind_day integer, restrict_day integer, block_day integer, debt_counts_from kb_debt_date,
 				   min_age_days integer, inactive_days integer, notice_days integer, reminder_days integer[], restore_days integer,
-				   policy text, language text)
+				   policy text, language text, activity kb_activity, close_unused boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	SELECT p.remind_day, p.restrict_day, p.block_day, p.debt_counts_from,
-		   p.min_age_days, p.inactive_days, p.notice_days, p.reminder_days, p.restore_days, p.policy, p.language
+		   p.min_age_days, p.inactive_days, p.notice_days, p.reminder_days, p.restore_days, p.policy, p.language,
+		   p.activity, p.close_unused
 	FROM kb_tariff_on($1, $2, $3, $4) x
 	JOIN tariff t ON t.tariff = x.tariff
 	JOIN policy p ON p.policy = t.policy;

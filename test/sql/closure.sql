@@ -2,9 +2,11 @@
 SET search_path = kbilling, kbilling_internal, public;
 SELECT no_plan();
 
+INSERT INTO policy (policy, activity) VALUES ('logins', 'logins');
 INSERT INTO policy (policy, min_age_days, inactive_days, notice_days, reminder_days, restore_days) VALUES
 	('brisk', 0, 2, 3, '{}', 1), ('chatty', 10, 5, 10, '{10,12,7,2,5}', 3), ('instant', 0, 0, 1, '{1}', 1);
-SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '30.00'), kb_create_tariff('free', 'USD'),
+SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '30.00'),
+	kb_create_tariff('logins', 'USD', policy => 'logins'), kb_set_price('logins', 'base', '30.00'), kb_create_tariff('free', 'USD'),
 	kb_create_tariff('brisk', 'USD', policy => 'brisk'), kb_create_tariff('chatty', 'USD', policy => 'chatty'),
 		kb_create_tariff('instant', 'USD', policy => 'instant')
 \g /dev/null
@@ -71,9 +73,9 @@ SELECT kb_create_account('ann', 'free', id, email => 'ann@example.org') FROM unn
 \g /dev/null
 SELECT kb_add_member(1, 'eve', 'employee'), kb_add_member(1, 'bob', 'admin')
 \g /dev/null
-SELECT pg_temp.clock('2026-01-12 12:00+00'), kb_login(1, 'eve')
+SELECT pg_temp.clock('2026-01-12 12:00+00'), kb_login(1, 'eve'), kb_apply_topup(1, '5.00 USD', 'card', 'a')
 \g /dev/null
-SELECT pg_temp.clock('2026-02-10 23:59+00'), kb_apply_topup(1, '5.00 USD', 'card', 'a')
+SELECT pg_temp.clock('2026-02-10 23:59+00')
 \g /dev/null
 SELECT is(pg_temp.refusal('SELECT kb_schedule_closure(1, ''support'')'),
 	'KB011 It was created 40 days ago, and must be older than 40 days. '
@@ -331,13 +333,13 @@ SELECT kb_cancel_closure(43, 'ann')
 SELECT pg_temp.clock('2028-03-01 00:00+00')
 \g /dev/null
 SELECT kb_create_service('s', 'metered'), kb_create_service('m', 'metered', aggregation => 'max'),
-	kb_set_price('std', 's', '1.00 each'), kb_set_price('std', 'm', '1.00 each'), kb_create_account('ann', 'std', 51)
+	kb_set_price('logins', 's', '1.00 each'), kb_set_price('logins', 'm', '1.00 each'), kb_create_account('ann', 'logins', 51)
 \g /dev/null
 CALL pg_temp.sweep_days('2028-04-10', '2028-04-20');
 SELECT kb_record_usage(51, 's', 5, 'a'), kb_record_usage(51, 'm', 7, 'a'), kb_record_usage(51, 's', 2, 'b', '2028-03-10 12:00+00')
 \g /dev/null
 CALL pg_temp.sweep_days('2028-04-21', '2028-05-01');
-SELECT is(state, 'deleted', 'D1: usage is no login') FROM account WHERE account_id = 51;
+SELECT is(state, 'deleted', 'D1: where the policy counts logins alone, usage is no activity') FROM account WHERE account_id = 51;
 SELECT kb_restore_account(51, 'support'), kb_record_usage(51, 's', 3, 'c')
 \g /dev/null
 SELECT is((SELECT string_agg(format('%s %s', what, quantity), ', ' ORDER BY line_no) FROM kb_current_usage(51)

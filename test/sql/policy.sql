@@ -5,7 +5,7 @@ SELECT no_plan();
 
 -- Policy
 
-SELECT is(p, ROW('standard', 4, 7, 10, 40, 30, 10, '{3,1}', 20, 'en', 'due_date', '{}', 24)::policy,
+SELECT is(p, ROW('standard', 4, 7, 10, 40, 30, 10, '{3,1}', 20, 'en', 'due_date', '{}', 24, 'any', true)::policy,
 	'S2, D1, D2, D5, C5: the policy "standard" has the values of the rules')
 FROM policy p WHERE policy = 'standard';
 
@@ -40,6 +40,9 @@ FROM (VALUES
 	('restore_days = -1', '23514'),
 	('debt_counts_from = ''yesterday''', '22P02'),
 	('debt_counts_from = NULL', '23502'),
+	('activity = ''payments''', '22P02'),
+	('activity = NULL', '23502'),
+	('close_unused = NULL', '23502'),
 	('metadata = ''{"card": "4111 1111 1111 1111"}''', 'KB008')
 ) AS t (setting, state);
 

@@ -57,6 +57,12 @@ is($standby->safe_psql('postgres', q{
 	SELECT kb_balance(1, '2025-07-31 12:00+00'), kb_balance(1, '2025-08-02 00:00+00'), kb_balance(1, '2025-09-02 00:00+00')}),
 	'31.00 USD|0.00 USD|-31.00 USD', 'S6: the past and what is ahead can be asked for there');
 
+# D7: who logs in there, or acts, is let in, and leaves no trace.
+is($standby->safe_psql('postgres', q{
+	SET kbilling.clock = '2025-08-03 12:00+00'; SET search_path = kbilling;
+	BEGIN; SELECT kb_act_as(1, 'owner'); SELECT kb_acting_member(); COMMIT;
+	SELECT access FROM kb_login(1, 'owner'); SELECT count(*) FROM activity}), "\nowner\nfull\n0", 'D7: one may act and log in there');
+
 # What writes does not.
 my ($status, undef, $error) = $standby->psql('postgres', 'CALL kbilling.kb_sweep()');
 is($status, 0, 'W1: a sweep leaves quietly');

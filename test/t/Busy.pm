@@ -23,8 +23,8 @@ sub make_busy
 		CREATE EXTENSION kbilling;
 		SET search_path = kbilling, kbilling_internal, public;
 		SET kbilling.clock = '2025-06-10 09:00+00';
-		INSERT INTO policy (policy, remind_day, restrict_day, block_day, debt_counts_from, metadata)
-			VALUES ('strict', 2, 3, 6, 'posting_date', '{"for": "resellers"}');
+		INSERT INTO policy (policy, remind_day, restrict_day, block_day, debt_counts_from, activity, close_unused, metadata)
+			VALUES ('strict', 2, 3, 6, 'posting_date', 'logins', false, '{"for": "resellers"}');
 		SELECT kb_create_tariff('start', 'USD', 'Start'), kb_create_tariff('reseller', 'USD', policy => 'strict'),
 			kb_create_tariff('lviv', 'UAH', 'Старт');
 		SELECT kb_create_service('seat', 'recurring', 'seat'), kb_create_service('orders', 'metered', 'order', 'count');
