@@ -68,9 +68,8 @@ WITH RECURSIVE account AS (
 	CROSS JOIN LATERAL (SELECT y.paid, c.bonus, c.charged, o.balance + y.paid + c.bonus - c.charged AS balance,
 		greatest(o.unspent_bonus + c.bonus - c.charged, 0) AS unspent_bonus OFFSET 0) AS b
 	CROSS JOIN LATERAL (SELECT b.*, CASE WHEN b.balance < 0 THEN coalesce(o.debt_since, e.day) END AS debt_since OFFSET 0) AS m
-	-- a purchase is followed by a login, which is denied from the tenth day of a debt on
-	CROSS JOIN LATERAL (SELECT CASE WHEN e.is_purchase AND (m.debt_since IS NULL OR e.day - m.debt_since + 1 < 10)
-		THEN e.day ELSE o.active END AS day OFFSET 0) AS active
+	-- a purchase is an order, if not a payment too: either shows that the account is used, whatever its debt
+	CROSS JOIN LATERAL (SELECT CASE WHEN e.is_purchase THEN e.day ELSE o.active END AS day OFFSET 0) AS active
 	-- closures: 41 days old, 30 days idle, a balance of zero or less; 10 days' notice, after which all that must still hold;
 	-- 20 days to come back
 	CROSS JOIN LATERAL (SELECT coalesce(o.look_on, CASE WHEN m.balance <= 0 THEN e.day END) AS look_on,

@@ -22,6 +22,9 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+/* How often a batch is tried again after a deadlock, or a conflict of transactions, before its accounts are passed over */
+#define MAX_RETRIES		3
+
 /* What a batch did, as kbilling.sweep_run counts it */
 typedef struct BatchResult
 {
@@ -211,6 +214,13 @@ concerns_server(int sqlstate)
 		sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION;
 }
 
+/* Whether the same work may well succeed when it is tried again */
+static bool
+is_transient(int sqlstate)
+{
+	return sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE || sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED;
+}
+
 /* Accounts to work on, and what that did. */
 typedef struct Work
 {
@@ -233,9 +243,17 @@ do_work(void *arg)
 static ErrorData *
 try_work(const Run *run, ArrayType *account_ids, BatchResult *result)
 {
-	Work		work = {run, account_ids, *result};
-	ErrorData  *error = plan_try(do_work, &work);
+	ErrorData  *error;
+	Work		work;
 
+	for (int retries = 0;; retries++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		work = (Work) {run, account_ids, *result};
+		error = plan_try(do_work, &work);
+		if (error == NULL || !is_transient(error->sqlerrcode) || retries == MAX_RETRIES)
+			break;
+	}
 	if (error == NULL)
 		*result = work.result;
 	else if (concerns_server(error->sqlerrcode))
@@ -277,7 +295,6 @@ halve_and_work(const Run *run, Datum *ids, int n, BatchResult *result)
 	ErrorData  *error;
 	int			part;
 
-	CHECK_FOR_INTERRUPTS();
 	error = try_work(run, construct_array(ids, n, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE), result);
 	if (error == NULL)
 		return;
@@ -461,22 +478,39 @@ execute_one(const char *sql)
 	return plan_column(1, &isnull);
 }
 
+/*
+ * Begin another transaction, in which each statement sees what was committed before it,
+ * whatever default_transaction_isolation says: what is paid meanwhile must not fail a
+ * batch.  There is no snapshot yet, and the next transaction has the default again.
+ */
+static void
+next_transaction(void)
+{
+	SPI_commit();
+	XactIsoLevel = XACT_READ_COMMITTED;
+}
+
 /* One run, each step in a transaction of its own */
 static void
 run_sweep(void)
 {
-	int64		run_id = DatumGetInt64(execute_one("SELECT kbilling_internal.kb_sweep_begin()"));
-	char	   *step = psprintf("SELECT kbilling_internal.kb_sweep_step(" INT64_FORMAT ")", run_id);
-	char	   *end = psprintf("SELECT kbilling_internal.kb_sweep_end(" INT64_FORMAT ")", run_id);
+	int64		run_id;
+	char	   *step;
+	char	   *end;
 	bool		more = true;
 
-	SPI_commit();
+	if (IsolationUsesXactSnapshot())
+		next_transaction();
+	run_id = DatumGetInt64(execute_one("SELECT kbilling_internal.kb_sweep_begin()"));
+	step = psprintf("SELECT kbilling_internal.kb_sweep_step(" INT64_FORMAT ")", run_id);
+	end = psprintf("SELECT kbilling_internal.kb_sweep_end(" INT64_FORMAT ")", run_id);
+	next_transaction();
 	while (more)
 	{
 		CHECK_FOR_INTERRUPTS();
 		more = DatumGetBool(execute_one(step));
 		SPI_freetuptable(SPI_tuptable);
-		SPI_commit();
+		next_transaction();
 	}
 	(void) execute_one(end);
 	SPI_commit();
@@ -503,6 +537,12 @@ kb_sweep(PG_FUNCTION_ARGS)
 				 errdetail("It runs on the primary.")));
 		PG_RETURN_VOID();
 	}
+	if (XactReadOnly)
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("kb_sweep cannot run in a read-only transaction"),
+				 errdetail("default_transaction_read_only is on in this session."),
+				 errhint("Set it to off for the role that runs the sweep.")));
 	if (LockAcquire(&lock, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
 	{
 		ereport(NOTICE, (errmsg("another sweep is running and does the work")));

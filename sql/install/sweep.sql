@@ -151,9 +151,9 @@ CREATE PROCEDURE kbilling.kb_sweep()
 	LANGUAGE c
 	AS 'MODULE_PATHNAME', 'kb_sweep';
 COMMENT ON PROCEDURE kb_sweep() IS
-'Does all that is due, in batches that commit. It can be stopped at any point and called again. While another one is '
-'running, it returns at once (W1). '
-'Errors: 25001 inside a transaction block';
+'Does all that is due, in batches that commit, in read committed whatever the session''s default is. It can be stopped at '
+'any point and called again. While another one is running, it returns at once (W1). '
+'Errors: 25001 inside a transaction block; 25006 if the session''s transactions are read-only';
 
 CREATE FUNCTION kbilling_internal.kb_sweep_is_running() RETURNS boolean
 	LANGUAGE c STABLE PARALLEL RESTRICTED

@@ -30,6 +30,7 @@ $node->safe_psql('busy', q{
 	SELECT kbilling.kb_apply_topup(id, '25 USD', 'card', 'pay-' || id) FROM generate_series(1, 2400, 3) AS id;
 	SELECT kbilling.kb_switch_on(id, 'seat', 2, '2025-11-11') FROM generate_series(1, 2400, 5) AS id;
 });
+# Who has paid is in use (D1), so 1600 of them are to be closed.
 # Accounts with nothing to charge: closures alone are due, to be scheduled, reminded of, carried out, and purged after.
 ask('busy', q{
 	SELECT kbilling.kb_create_tariff('free', 'USD');
@@ -110,7 +111,8 @@ sub books
 		SELECT count(*), md5(string_agg(n::text, ';' ORDER BY n.account_id, n.notice_no)) FROM kbilling.notice n});
 }
 
-my @databases = qw(undisturbed closures crash terminate cancel timeout lock_timeout crossing other);
+my @databases = qw(undisturbed closures crash terminate cancel timeout lock_timeout crossing other
+	read_committed repeatable_read serializable);
 $node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE busy") for @databases;
 
 # Where something else is to end the wait, the sweep's own time-out must not come first.
@@ -121,7 +123,7 @@ my $right = books('undisturbed');
 is(ask('undisturbed', 'SELECT outcome, periods_due, periods_charged, entries_posted FROM kbilling.sweep_run'),
 	"finished|$periods|$periods|$periods", 'W3: undisturbed, a run charges all that is due');
 is(ask('undisturbed', 'SELECT phase, closure_steps, notices_written, accounts_failed FROM kbilling.sweep_run'),
-	'closures|2800|0|0', 'W1: charges first, then closures');
+	'closures|2000|0|0', 'W1: charges first, then closures');
 is(ask('undisturbed', 'SELECT state, delete_on, count(*) FROM kbilling.account WHERE account_id > 3000 GROUP BY 1, 2 ORDER BY 1, 2'),
 	"closing|2025-12-06|100\nclosing|2025-12-13|100\ndeleted|2025-12-03|100\npurged|2025-10-30|100", 'D: each is a step further');
 is(ask('undisturbed', 'SELECT * FROM kbilling.kb_check()'), '', 'and the books are right');
@@ -154,7 +156,7 @@ sub resumed
 {
 	my @psql = (hold_up('closures', 'SELECT FROM kbilling.account WHERE account_id = 3250 FOR UPDATE'), sweep_half('closures'));
 	is(ask('closures', 'SELECT s.running, p.phase, p.periods_charged, p.closure_steps '
-		. 'FROM kbilling.kb_sweep_status() s, kbilling.sweep_progress p'), "t|closures|$periods|1800",
+		. 'FROM kbilling.kb_sweep_status() s, kbilling.sweep_progress p'), "t|closures|$periods|1200",
 		'closures: W3: how far it is can be seen from another session');
 	$node->stop('immediate');
 	finish($_) for @psql;
@@ -163,7 +165,7 @@ sub resumed
 	ask('closures', 'CALL kbilling.kb_sweep()');
 	is(books('closures'), $right, 'closures: W1: the next run leads to the same state');
 	is(ask('closures', 'SELECT outcome, periods_charged, closure_steps FROM kbilling.sweep_run ORDER BY run_id'),
-		"interrupted|$periods|1800\nfinished|0|1000", 'closures: W3: and has counted');
+		"interrupted|$periods|1200\nfinished|0|800", 'closures: W3: and has counted');
 }
 
 # The machine goes down.
@@ -237,8 +239,7 @@ for my $how ('terminate', 'cancel')
 	is(books('lock_timeout'), $right, 'lock_timeout: C4: the next run leads to the same books');
 }
 
-# Who locks two accounts in one transaction may cross the sweep, which gives way:
-# what it has not charged by then, it reports and charges on the next run.
+# Who locks two accounts in one transaction may cross the sweep, which gives way, and tries again.
 {
 	my $app = hold_up('crossing', "SELECT kbilling.kb_add_member($held, 'anna', 'admin')");
 	my $sweep = sweep_half('crossing');
@@ -246,13 +247,48 @@ for my $how ('terminate', 'cancel')
 	finish($_) for $app, $sweep;
 	is($app->{err}, '', 'crossing: the application gets through');
 	is($sweep->{err}, '', 'crossing: and the sweep to its end');
-	is(ask('crossing', q{
-		SELECT r.outcome, r.periods_charged = c.charges, r.accounts_failed = (SELECT count(*) FROM kbilling.sweep_failure
-			WHERE state = '40P01')
-		FROM kbilling.sweep_run r, (SELECT count(*) AS charges FROM kbilling.entry WHERE kind = 'charge') c}),
-		'finished|t|t', 'crossing: W3: it has counted what it did');
-	ask('crossing', 'CALL kbilling.kb_sweep()');
-	is(books('crossing'), $right, 'crossing: C4: the next run leads to the same books');
+	is(ask('crossing', 'SELECT outcome, periods_charged, accounts_failed FROM kbilling.sweep_run'), "finished|$periods|0",
+		'crossing: W3: which charges all');
+	is(books('crossing'), $right, 'crossing: C4: and leads to the same books');
+}
+
+# Payments come in while the sweep runs, in a session whose transactions would keep to one snapshot each.
+for my $level ('read committed', 'repeatable read', 'serializable')
+{
+	my $database = $level =~ tr/ /_/r;
+	my @payers = map { background($database, '-c', "CREATE TABLE stop_$_ ()", '-c', qq{
+		DO \$\$
+		BEGIN
+			FOR n IN 1 .. 100000 LOOP
+				PERFORM kbilling.kb_apply_topup(id, '1 USD', 'card', 'drop $_-' || n)
+				FROM (SELECT 1 + (n * 7) % 1200 * 2 + $_ AS id) AS account;
+				COMMIT;
+				EXIT WHEN to_regclass('stop_$_') IS NULL;
+			END LOOP;
+		END \$\$}) } 0, 1;
+	$node->poll_query_until($database, q{SELECT count(DISTINCT account_id % 2) = 2 FROM kbilling.entry WHERE key ~ '^drop'})
+		or die 'nobody pays';
+	my ($status, $out, $err) = $node->psql($database, qq{
+		SET default_transaction_isolation = '$level';
+		CALL kbilling.kb_sweep();
+		SHOW transaction_isolation;
+		DO \$\$ BEGIN CALL kbilling.kb_sweep(); RAISE WARNING '%', current_setting('transaction_isolation'); END \$\$});
+	ask($database, 'DROP TABLE stop_0, stop_1');
+	finish($_) for @payers;
+	is($status . join('', map { $_->{err} } @payers), '0', "$level: all come to their ends");
+	is(ask($database, 'SELECT outcome, periods_charged, accounts_failed FROM kbilling.sweep_run ORDER BY run_id'),
+		"finished|$periods|0\nfinished|0|0", "$level: W1: all is charged, and no account passed over");
+	is("$out $err" =~ s/psql:<stdin>:\d+: //r, "$level WARNING:  $level", "$level: the session's default holds again");
+	is(ask($database, 'SELECT * FROM kbilling.kb_check()'), '', "$level: and the books are right");
+}
+
+# Other defaults.
+{
+	my (undef, undef, $err) = $node->psql('read_committed', "SET default_transaction_read_only = on; CALL kbilling.kb_sweep()");
+	like($err, qr/kb_sweep cannot run in a read-only transaction.*HINT:/s, 'read only: the sweep says why it does not run');
+	is($node->psql('read_committed', q{
+		SET default_transaction_isolation = 'serializable'; SET default_transaction_deferrable = on; CALL kbilling.kb_sweep()}), 0,
+		'deferrable: it runs');
 }
 
 # Each database has its own sweep.
