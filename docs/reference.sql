@@ -119,7 +119,7 @@ WITH heading (title, parts, says) AS (
 	SELECT replace(object, 'kbilling.', '') AS object, min(kind) AS kind,
 		format('| `%s` | %s |', replace(object, 'kbilling.', ''), string_agg(coalesce(privileges, ''), ' | ' ORDER BY n)) AS line
 	FROM (SELECT DISTINCT object, kind FROM role_right) o
-	CROSS JOIN unnest('{app,support,operator,auditor}'::text[]) WITH ORDINALITY g (granted_as, n)
+	CROSS JOIN unnest('{app,payments,support,operator,auditor,tables}'::text[]) WITH ORDINALITY g (granted_as, n)
 	LEFT JOIN (SELECT granted_as, object, string_agg(lower(privilege), ', ' ORDER BY privilege DESC) AS privileges
 			   FROM role_right GROUP BY granted_as, object) r USING (object, granted_as)
 	GROUP BY object
@@ -155,8 +155,10 @@ What all this is made of is in the schema `kbilling_internal`, which is not to b
 
 What is not listed only computes, and is for everyone, or is for the owner of the extension alone.
 
-| function, table or view | app | support | operator | auditor |
-| --- | --- | --- | --- | --- |
+The functions `kb_granted_as_…` do nothing: they mark what a role was granted as, for `kb_revoke`.
+
+| function, table or view | app | payments | support | operator | auditor | tables |
+| --- | --- | --- | --- | --- | --- | --- |
 ' || (SELECT string_agg(line, E'\n' ORDER BY kind, object COLLATE "C") FROM right_row) || E'\n'
 	END), E'\n' ORDER BY section) || '
 ## Errors

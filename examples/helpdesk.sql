@@ -16,13 +16,15 @@ BEGIN;
 
 CREATE EXTENSION IF NOT EXISTS kbilling;
 
--- Roles belong to the whole cluster; another database may have created this one.
-SELECT 'CREATE ROLE helpdesk_app NOLOGIN' WHERE pg_catalog.to_regrole('helpdesk_app') IS NULL
+-- Roles belong to the whole cluster; another database may have created these.
+SELECT pg_catalog.format('CREATE ROLE %I NOLOGIN', role) FROM pg_catalog.unnest('{helpdesk_app,helpdesk_webhook}'::text[]) AS role
+WHERE pg_catalog.to_regrole(role) IS NULL
 \gexec
 
 -- What an app needs of kbilling: its functions, and the price list to read; no table of accounts, members or money.
--- Make the logins of the connection pool members of the role: GRANT helpdesk_app TO …;
-SELECT kbilling.kb_grant('helpdesk_app', 'app');
+-- It moves no money: that is for the role as which the payment provider's webhook connects.
+-- Make the logins of the connection pools members of the roles: GRANT helpdesk_app TO …; GRANT helpdesk_webhook TO …;
+SELECT kbilling.kb_grant('helpdesk_app', 'app'), kbilling.kb_grant('helpdesk_webhook', 'payments');
 
 -- 19.00 a month; 5.00 for each seat, by the day; 0.05 for each recipient of a message beyond 100; a bonus of 5 % on payments
 -- of 100.00 and more.
@@ -147,9 +149,22 @@ PREPARE offers (bigint) AS SELECT amount, bonus FROM kbilling.kb_topup_offers($1
 PREPARE pay (bigint, text, kbilling.kb_money, text) AS
 	SELECT payment_id, bonus, expires_at FROM kbilling.kb_begin_topup($1, $2, $3, $4);
 
--- The provider's webhook, once its signature is checked: account and payment_id as they were passed on, amount and reference as
+-- The next page of the account's history: the last seq of the page before it, or NULL for the newest.
+PREPARE history (bigint, text, bigint) AS SELECT * FROM kbilling.kb_history($1, $2, $3);
+
+-- ---------------------------------------------------------------------------
+-- What the provider's webhook sends, as helpdesk_webhook
+-- ---------------------------------------------------------------------------
+
+-- A payment, once the webhook's signature is checked: account and payment_id as they were passed on, amount and reference as
 -- the provider says.  It may come any number of times and credits once.  It needs no member; access is back when it commits.
 PREPARE paid (bigint, bigint, kbilling.kb_money, text, text) AS
 	SELECT credited, bonus, balance, stage_before, stage_after, replayed
 	FROM kbilling.kb_apply_topup($1, $3, $4, $5, payment_id => $2);
 PREPARE not_paid (bigint, bigint, text) AS SELECT kbilling.kb_fail_topup($1, $2, $3);
+
+-- A refund, and one that then fails; a dispute, and one that is won.  Each has a reference of its own from the provider.
+PREPARE paid_back (bigint, kbilling.kb_money, text) AS SELECT kbilling.kb_refund($1, $2, $3);
+PREPARE not_paid_back (bigint, text, text) AS SELECT kbilling.kb_reverse_refund($1, $2, $3);
+PREPARE disputed (bigint, text, text) AS SELECT kbilling.kb_chargeback($1, $2, $3);
+PREPARE dispute_won (bigint, text, text) AS SELECT kbilling.kb_reverse_chargeback($1, $2, $3);

@@ -18,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "errors.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "money.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -50,6 +51,7 @@ typedef struct Decision
 {
 	bool		exists;
 	bool		is_member;		/* of the account: the one that was asked for */
+	bool		is_payer;		/* that member: an owner or admin */
 	bool		may_write;
 	char	   *stage;
 	char	   *access;
@@ -61,7 +63,8 @@ typedef struct Decision
 /* A member's access follows from the role (S3); without a member it is an employee's. */
 static SavedPlan decision_plan = {
 	.sql = "SELECT x.access::text, x.access IN ('full', 'full_with_reminder'), s.stage::text,"
-	"       s.state IN ('deleted', 'purged'), s.amount_due, s.debt_since, m.role IS NOT NULL"
+	"       s.state IN ('deleted', 'purged'), s.amount_due, s.debt_since, m.role IS NOT NULL,"
+	"       coalesce(m.role IN ('owner', 'admin'), false)"
 	"  FROM account_status s"
 	"  LEFT JOIN member m ON m.account_id = s.account_id AND m.member = $2"
 	" CROSS JOIN LATERAL (SELECT kb_access_for(s.stage, coalesce(m.role, 'employee'), s.state IN ('deleted', 'purged')) AS access) x"
@@ -86,13 +89,43 @@ decide(int64 account_id, const char *member)
 		.deleted = plan_bool(4),
 		.amount_due = plan_money(5),
 		.debt_since = plan_optional_date(6),
-		.is_member = plan_bool(7)
+		.is_member = plan_bool(7),
+		.is_payer = plan_bool(8)
 	};
 }
 
-/* Refuse a write, and say why, how much is due since when, and what helps */
+/* Whether a role may call a function of kbilling that is not for everyone, or read accounts */
+static SavedPlan has_right_plan = {
+	.sql = "SELECT has_table_privilege($1, 'kbilling.account', 'SELECT') OR EXISTS ("
+	"  SELECT FROM pg_proc p"
+	"   WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace)"
+	"     AND has_function_privilege($1, p.oid, 'EXECUTE') AND NOT has_function_privilege('public', p.oid, 'EXECUTE'))",
+	.arg_types = {"oid"}
+};
+
+/* The same in C */
+static bool
+has_right(Oid role)
+{
+	Datum		value = ObjectIdGetDatum(role);
+
+	plan_execute(&has_right_plan, &value, NULL, true);
+	return plan_bool(1);
+}
+
+/*
+ * E5: sums and dates are for an acting member who may pay, and for roles with rights.
+ * The error passes through the function that writes to the session, so both count.
+ */
+static bool
+may_be_told(const Decision *decision, Oid writer)
+{
+	return decision->is_payer || (has_right(writer) && has_right(GetOuterUserId()));
+}
+
+/* Refuse a write, and say why; if it may be told, how much is due since when; and what helps */
 static void
-refuse_access(int64 account_id, const Actor *actor, const Decision *decision)
+refuse_access(int64 account_id, const Actor *actor, const Decision *decision, Oid writer)
 {
 	char	   *who = actor ? psprintf("member \"%s\" may not write for", actor->member) : "nothing may be written for";
 
@@ -102,6 +135,12 @@ refuse_access(int64 account_id, const Actor *actor, const Decision *decision)
 				 errmsg("%s account %lld", who, (long long) account_id),
 				 errdetail("The account is deleted (D5)."),
 				 errhint(RESTORE_HINT)));
+	if (!may_be_told(decision, writer))
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_ACCESS_DENIED),
+				 errmsg("%s account %lld", who, (long long) account_id),
+				 errdetail("Its stage is \"%s\"; access is \"%s\" (S3).", decision->stage, decision->access),
+				 errhint("An owner or admin can top up at any time (T1).")));
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_ACCESS_DENIED),
 			 errmsg("%s account %lld", who, (long long) account_id),
@@ -112,9 +151,9 @@ refuse_access(int64 account_id, const Actor *actor, const Decision *decision)
 					 money_to_cstring(decision->amount_due))));
 }
 
-/* E1: the write of one account's row, or KB003 */
+/* E1: the write of one account's row by a role, or KB003 */
 static void
-check_may_write(int64 account_id, bool needs_member)
+check_may_write(int64 account_id, bool needs_member, Oid writer)
 {
 	const Actor *actor = session_actor();
 	Decision	decision;
@@ -143,17 +182,18 @@ check_may_write(int64 account_id, bool needs_member)
 				 errdetail("The member was removed after the transaction had begun to act for it."),
 				 errhint("Act for another member.")));
 	if (!decision.may_write)
-		refuse_access(account_id, actor, &decision);
+		refuse_access(account_id, actor, &decision, writer);
 }
 
-/* kb_check_access(account_id, needs_member): with the owner's rights */
+/* kb_check_access(account_id, needs_member, writer): with the owner's rights */
 PG_FUNCTION_INFO_V1(kb_check_access);
 Datum
 kb_check_access(PG_FUNCTION_ARGS)
 {
 	arg_required(fcinfo, 0, "account_id");
+	arg_required(fcinfo, 2, "writer");
 	plan_connect();
-	check_may_write(PG_GETARG_INT64(0), !PG_ARGISNULL(1) && PG_GETARG_BOOL(1));
+	check_may_write(PG_GETARG_INT64(0), !PG_ARGISNULL(1) && PG_GETARG_BOOL(1), PG_GETARG_OID(2));
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -192,7 +232,7 @@ typedef struct Guard
 static void
 check_row(TupleTableSlot *slot, void *state)
 {
-	static const Oid own_arguments[] = {INT8OID, BOOLOID};
+	static const Oid own_arguments[] = {INT8OID, BOOLOID, OIDOID};
 	Guard	   *guard = state;
 	int64		account_id = trigger_integer(trigger_value(guard->trigger, slot, &guard->account), guard->account.type);
 
@@ -202,8 +242,8 @@ check_row(TupleTableSlot *slot, void *state)
 		return;
 	if (hash_search(guard->allowed, &account_id, HASH_FIND, NULL) == NULL)
 	{
-		(void) OidFunctionCall2(own_function("kbilling_internal", "kb_check_access", own_arguments, lengthof(own_arguments)),
-								Int64GetDatum(account_id), BoolGetDatum(guard->needs_member));
+		(void) OidFunctionCall3(own_function("kbilling_internal", "kb_check_access", own_arguments, lengthof(own_arguments)),
+								Int64GetDatum(account_id), BoolGetDatum(guard->needs_member), ObjectIdGetDatum(GetUserId()));
 		(void) hash_search(guard->allowed, &account_id, HASH_ENTER, NULL);
 	}
 	guard->last = account_id;

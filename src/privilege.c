@@ -39,20 +39,20 @@ check_rights(const char *rights)
 
 /*
  * The objects of each privilege, as GRANT and REVOKE list them.  If $2 is a role, less
- * what it keeps because it has all rights of another kind as well.
+ * what it keeps because it was granted other rights as well.
  */
 static SavedPlan rights_plan = {
 	.sql = "WITH kept AS ("
-	"  SELECT k.granted_as FROM kbilling.role_right k WHERE k.granted_as <> $1 AND $2 IS NOT NULL"
-	"   GROUP BY k.granted_as"
-	"  HAVING bool_and(CASE k.kind WHEN 'ROUTINE' THEN has_function_privilege($2, k.object::regprocedure, k.privilege)"
-	"                      ELSE has_table_privilege($2, k.object::regclass, k.privilege) END)"
+	"  SELECT substr(p.proname, length('kb_granted_as_') + 1) AS granted_as"
+	"    FROM pg_proc p CROSS JOIN aclexplode(p.proacl) a"
+	"   WHERE p.pronamespace = 'kbilling_internal'::regnamespace AND p.proname LIKE 'kb\\_granted\\_as\\_%'"
+	"     AND a.grantee = $2"
 	")"
 	"SELECT r.privilege || ' ON ' || r.kind || ' ' || string_agg(r.object, ', ')"
 	"  FROM kbilling.role_right r"
 	" WHERE r.granted_as = $1"
 	"   AND (r.privilege, r.object) NOT IN"
-	"         (SELECT k.privilege, k.object FROM kbilling.role_right k JOIN kept USING (granted_as))"
+	"         (SELECT k.privilege, k.object FROM kbilling.role_right k JOIN kept USING (granted_as) WHERE k.granted_as <> $1)"
 	" GROUP BY r.privilege, r.kind",
 	.arg_types = {"text", "oid"}
 };

@@ -63,7 +63,7 @@ COMMENT ON COLUMN account.last_hash IS 'Hash of the last entry (J5)';
 COMMENT ON COLUMN account.currency IS 'ISO 4217 code of the balance and of the tariff';
 COMMENT ON COLUMN account.tariff IS 'The tariff from "tariff_from" on';
 COMMENT ON COLUMN account.time_zone IS 'IANA name; it decides when the account''s days and months begin';
-COMMENT ON COLUMN account.metadata IS 'For the application''s own use';
+COMMENT ON COLUMN account.metadata IS 'The application''s own notes: kb_set_metadata';
 
 -- What is due, zone by zone, oldest first, in the order in which the sweep goes.
 CREATE INDEX account_due ON account (time_zone, charged_through, account_id)
@@ -216,6 +216,37 @@ COMMENT ON FUNCTION kb_create_account(text, text, bigint, text, text, timestampt
 'another is given. '
 'Errors: KB012 for an unknown tariff; 23505 if the account exists; 22023 for an unknown time zone or an email that is '
 'no address; 22008 for a moment that is in the future or before 1970';
+
+-- The account's row is written by every top-up, so what an application notes there has to stay small.
+CREATE FUNCTION kbilling.kb_set_metadata(account_id bigint, metadata jsonb) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN jsonb_typeof(metadata) <> 'object'
+			THEN kb_raise('22023', 'metadata must be a JSON object', format('It is of the type "%s".', jsonb_typeof(metadata)),
+						  'Give an object, such as {"crm_id": "A-17"}, or NULL for none.')
+		WHEN octet_length(metadata::text) > 8192
+			THEN kb_raise('22023', 'metadata must have at most 8192 bytes',
+						  format('It has %s, written as text.', octet_length(metadata::text)),
+						  'Keep more in a table of your own, under the account''s number.')
+		END;
+	SELECT kb_lock_account(account_id);
+	UPDATE account a SET metadata = kb_set_metadata.metadata
+	WHERE a.account_id = kb_set_metadata.account_id AND a.metadata IS DISTINCT FROM kb_set_metadata.metadata;
+END;
+COMMENT ON FUNCTION kb_set_metadata(bigint, jsonb) IS
+'Replaces the application''s own notes on an account: a JSON object of at most 8192 bytes, or NULL for none. kbilling '
+'keeps them with the account until its purge, and makes nothing of them. '
+'Errors: KB001, KB010; KB008 for a card number in it; 22023 for what is no object, or too long';
+
+CREATE FUNCTION kbilling.kb_metadata(account_id bigint) RETURNS jsonb
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+BEGIN ATOMIC
+	SELECT kb_require_account(account_id);
+	SELECT a.metadata FROM account a WHERE a.account_id = kb_metadata.account_id;
+END;
+COMMENT ON FUNCTION kb_metadata(bigint) IS
+'The application''s own notes on an account, as kb_set_metadata has set them; NULL if there are none. Errors: KB001';
 
 CREATE FUNCTION kbilling_internal.kb_require_open(account_id bigint, from_date date) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE

@@ -41,3 +41,40 @@ COMMENT ON FUNCTION kb_reverse(bigint, bigint, text, text) IS
 'reversed with it. '
 'Errors: KB001, KB010; KB006 if the entry has been taken back already, or the reference stands for something else; '
 '22023 if there is no such entry, or it is a reversal';
+
+-- What the provider may take back of its own doing, by the reference that it knows: kb_reverse can do more.
+CREATE FUNCTION kbilling_internal.kb_reverse_kind(account_id bigint, kind kb_entry_kind, reversed text, reference text, memo text)
+	RETURNS bigint
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	SELECT kb_require_not_null('account_id, ' || $2 || '_reference, reference', $1, $3, $4);
+	SELECT kb_require_account($1);
+	SELECT CASE
+		WHEN NOT EXISTS (SELECT FROM entry e WHERE e.account_id = $1 AND e.key = $3 AND e.kind = $2)
+			THEN kb_raise('22023', format('account %s has no %s "%s"', $1, $2, $3), NULL,
+						  format('Give the reference under which the %s was posted; kbilling.payment_history lists them.', $2))
+		END;
+	SELECT kb_reverse($1, e.seq, $4, $5) FROM entry e WHERE e.account_id = $1 AND e.key = $3 AND e.kind = $2;
+END;
+COMMENT ON FUNCTION kb_reverse_kind(bigint, kb_entry_kind, text, text, text) IS
+'Reverses the entry that has this reference, if it is of this kind; else 22023. Part of kb_reverse_refund and '
+'kb_reverse_chargeback';
+
+CREATE FUNCTION kbilling.kb_reverse_refund(account_id bigint, refund_reference text, reference text, memo text = 'refund failed')
+	RETURNS bigint
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+RETURN kb_reverse_kind(account_id, 'refund', refund_reference, reference, memo);
+COMMENT ON FUNCTION kb_reverse_refund(bigint, text, text, text) IS
+'Books that a refund has failed at the provider, as the reversal of the refund that has this reference, and returns '
+'the number of the entry. Another entry cannot be reversed by it (E6). '
+'Errors: those of kb_reverse; 22023 if the account has no such refund';
+
+CREATE FUNCTION kbilling.kb_reverse_chargeback(account_id bigint, chargeback_reference text, reference text,
+											   memo text = 'dispute won')
+	RETURNS bigint
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+RETURN kb_reverse_kind(account_id, 'chargeback', chargeback_reference, reference, memo);
+COMMENT ON FUNCTION kb_reverse_chargeback(bigint, text, text, text) IS
+'Books that a dispute was won, as the reversal of the chargeback that has this reference, and returns the number of '
+'the entry. Another entry cannot be reversed by it (E6). '
+'Errors: those of kb_reverse; 22023 if the account has no such chargeback';

@@ -25,11 +25,12 @@ COMMENT ON FUNCTION kb_can_use(bigint) IS
 'access "full" or "full_with_reminder". False for any other account, for NULL, and without a member; it never raises '
 'an error. It is decided once in a statement, and an index on the column is used';
 
-CREATE FUNCTION kbilling_internal.kb_check_access(account_id bigint, needs_member boolean) RETURNS void
+CREATE FUNCTION kbilling_internal.kb_check_access(account_id bigint, needs_member boolean, writer oid) RETURNS void
 	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_check_access';
-COMMENT ON FUNCTION kb_check_access(bigint, boolean) IS
-'Raises KB003 if the transaction may not write for the account. Part of kb_guard';
+COMMENT ON FUNCTION kb_check_access(bigint, boolean, oid) IS
+'Raises KB003 if the transaction may not write for the account; it says no more than the role "writer" may know (E5). '
+'Part of kb_guard';
 
 -- With its caller's rights, for the same reason as kb_can_use.
 CREATE FUNCTION kbilling.kb_guard() RETURNS trigger
@@ -39,6 +40,7 @@ COMMENT ON FUNCTION kb_guard() IS
 'Trigger function that lets a write through only if the account''s access allows it, and raises KB003 if not (E1). '
 'If the transaction acts for a member (kb_act_as), that member''s access decides, and rows of other accounts are '
 'refused. If it acts for nobody, the account itself decides: nothing is written for one that is blocked or deleted. '
+'What is due, and since when, is told to an acting owner or admin, and to roles with a right on kbilling (E5). '
 'Its arguments are the account column and, if writes without a member are to be refused, ''member''. It is attached '
 'FOR EACH ROW, BEFORE or AFTER, or FOR EACH STATEMENT, AFTER, with transition tables. An UPDATE checks both the old '
 'and the new account';

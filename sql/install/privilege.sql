@@ -2,25 +2,63 @@
  * Who may do what (rules E).
  */
 
+-- Nobody calls these: that a role may is how kb_revoke knows what the role was granted as, whatever else was granted or
+-- revoked since.  It is kept where PostgreSQL keeps rights, so it goes with the role, and into a dump.
+CREATE FUNCTION kbilling_internal.kb_granted_as_app() RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN true;
+COMMENT ON FUNCTION kb_granted_as_app() IS 'Marks a role that was granted "app". Part of kb_grant';
+
+CREATE FUNCTION kbilling_internal.kb_granted_as_payments() RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN true;
+COMMENT ON FUNCTION kb_granted_as_payments() IS 'Marks a role that was granted "payments". Part of kb_grant';
+
+CREATE FUNCTION kbilling_internal.kb_granted_as_support() RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN true;
+COMMENT ON FUNCTION kb_granted_as_support() IS 'Marks a role that was granted "support". Part of kb_grant';
+
+CREATE FUNCTION kbilling_internal.kb_granted_as_operator() RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN true;
+COMMENT ON FUNCTION kb_granted_as_operator() IS 'Marks a role that was granted "operator". Part of kb_grant';
+
+CREATE FUNCTION kbilling_internal.kb_granted_as_auditor() RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN true;
+COMMENT ON FUNCTION kb_granted_as_auditor() IS 'Marks a role that was granted "auditor". Part of kb_grant';
+
+CREATE FUNCTION kbilling_internal.kb_granted_as_tables() RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN true;
+COMMENT ON FUNCTION kb_granted_as_tables() IS 'Marks a role that was granted "tables". Part of kb_grant';
+
 -- The rights that kb_grant gives, by what a role is granted as; whatever only computes is for everyone.
 CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 	WITH routine (granted_as, names) AS (
 		VALUES ('app', '{kb_create_account,kb_add_member,kb_set_role,kb_remove_member,kb_login,kb_act_as,
-						kb_set_tariff,kb_switch_on,kb_switch_off,
-						kb_record_usage,kb_record_usage_batch,kb_meter,kb_guard,kb_begin_topup,kb_apply_topup,kb_fail_topup,kb_topup_offers,
-						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_portal,
+						kb_set_tariff,kb_switch_on,kb_switch_off,kb_set_metadata,
+						kb_record_usage,kb_record_usage_batch,kb_begin_topup,kb_topup_offers,
+						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_portal,kb_history,kb_metadata,
 						kb_set_contact,kb_cancel_closure,kb_take_notices,kb_ack_notice,kb_fail_notice,kb_render_notice}'::text[]),
-			   ('support', '{kb_add_member,kb_set_role,kb_remove_member,kb_set_tariff,kb_switch_on,kb_switch_off,
+			   ('payments', '{kb_apply_topup,kb_fail_topup,kb_refund,kb_reverse_refund,kb_chargeback,kb_reverse_chargeback}'),
+			   ('support', '{kb_add_member,kb_set_role,kb_remove_member,kb_set_tariff,kb_switch_on,kb_switch_off,kb_set_metadata,
 						kb_apply_topup,kb_fail_topup,kb_topup_offers,
 						kb_set_contact,kb_schedule_closure,kb_restore_account,kb_retry_notice,kb_render_notice,
-						kb_defer,kb_refund,kb_chargeback,kb_adjust,kb_write_off,kb_reverse,
-						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_portal,kb_verify,kb_metrics}'),
+						kb_defer,kb_refund,kb_reverse_refund,kb_chargeback,kb_reverse_chargeback,kb_adjust,kb_write_off,kb_reverse,
+						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_portal,kb_history,kb_metadata,
+						kb_verify,kb_metrics}'),
 			   ('operator', '{kb_create_tariff,kb_create_service,kb_create_payment_method,kb_set_price,kb_set_bonus,kb_set_template,
 						kb_drop_template,kb_month_charge,
 						kb_sweep,kb_sweep_begin,kb_sweep_step,kb_sweep_end,kb_schedule,kb_unschedule,kb_retry_notice,
 						kb_sweep_status,kb_metrics,kb_verify,kb_check}'),
-			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,
-						kb_sweep_status,kb_metrics,kb_verify,kb_check}')
+			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,kb_metadata,
+						kb_sweep_status,kb_metrics,kb_verify,kb_check}'),
+			   ('tables', '{kb_guard,kb_meter}')
+		UNION ALL
+		-- by these kb_revoke knows as what a role has been granted
+		SELECT k, ARRAY['kb_granted_as_' || k] FROM unnest('{app,payments,support,operator,auditor,tables}'::text[]) k
 	), relation (granted_as, privilege, names) AS (
 		VALUES ('app', 'SELECT', '{tariff,service,price,bonus_tier,payment_method}'::text[]),
 			   ('support', 'SELECT', NULL),
@@ -30,19 +68,21 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 			   ('operator', 'INSERT', '{policy}'),
 			   ('operator', 'UPDATE', '{policy}'),
 			   ('operator', 'DELETE', '{policy}'),
-			   ('auditor', 'SELECT', NULL)
+			   ('auditor', 'SELECT', NULL),
+			   ('tables', 'REFERENCES', '{account}')
 	)
 	SELECT r.granted_as, 'EXECUTE' AS privilege, 'ROUTINE' AS kind, p.oid::regprocedure::text AS object
 	FROM routine r JOIN pg_proc p ON p.proname = ANY (r.names)
 	WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace)
-		AND (p.prosecdef OR p.prokind = 'p' OR p.proname IN ('kb_guard', 'kb_schedule', 'kb_unschedule'))
+		AND (p.prosecdef OR p.prokind = 'p' OR p.proname IN ('kb_guard', 'kb_schedule', 'kb_unschedule')
+			 OR p.proname LIKE 'kb\_granted\_as\_%')
 	UNION ALL
 	SELECT r.granted_as, r.privilege, 'TABLE', c.oid::regclass::text
 	FROM relation r JOIN pg_class c ON r.names IS NULL OR c.relname = ANY (r.names)
 	WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'v');
 COMMENT ON VIEW kbilling.role_right IS 'What kb_grant gives: a row for each right';
-COMMENT ON COLUMN kbilling.role_right.granted_as IS '"app", "support", "operator" or "auditor"';
-COMMENT ON COLUMN kbilling.role_right.privilege IS '"EXECUTE", "SELECT", "INSERT", "UPDATE" or "DELETE"';
+COMMENT ON COLUMN kbilling.role_right.granted_as IS '"app", "payments", "support", "operator", "auditor" or "tables"';
+COMMENT ON COLUMN kbilling.role_right.privilege IS '"EXECUTE", "SELECT", "INSERT", "UPDATE", "DELETE" or "REFERENCES"';
 COMMENT ON COLUMN kbilling.role_right.kind IS '"ROUTINE" or "TABLE", as GRANT calls it; a view is a "TABLE"';
 COMMENT ON COLUMN kbilling.role_right.object IS 'The function, procedure, table or view';
 
@@ -50,15 +90,16 @@ CREATE FUNCTION kbilling.kb_grant(role regrole, rights text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_grant';
 COMMENT ON FUNCTION kbilling.kb_grant(regrole, text) IS
-'Gives a role the rights "app", "support", "operator" or "auditor", as kbilling.role_right lists them. Call it again '
-'after an upgrade, for what has been added. Only for the owner of the extension. '
+'Gives a role the rights "app", "payments", "support", "operator", "auditor" or "tables", as kbilling.role_right lists '
+'them, and no others (E6). Call it again after an upgrade, for what has been added; what was revoked by hand of the '
+'same rights is then given again. Only for the owner of the extension. '
 'Errors: 22023 for any other rights';
 
 CREATE FUNCTION kbilling.kb_revoke(role regrole, rights text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_revoke';
 COMMENT ON FUNCTION kbilling.kb_revoke(regrole, text) IS
-'Takes back rights that kb_grant gave, except what is also part of other rights that the role has in full. Only for '
+'Takes back rights that kb_grant gave, except what is also part of other rights that kb_grant gave the role. Only for '
 'the owner of the extension. '
 'Errors: 22023 for any other rights';
 

@@ -220,6 +220,34 @@ SELECT pg_temp.refused(ARRAY[
 SELECT throws_ok(change, 'KB007', NULL, 'S4: a deferral stays: ' || change)
 FROM (VALUES ('UPDATE deferral SET reason = ''x'''), ('DELETE FROM deferral'), ('TRUNCATE deferral')) AS t (change);
 
+-- The application's own notes
+
+SELECT kb_create_account('ann', 'a', 501)
+\g /dev/null
+SELECT is(kb_metadata(501), NULL, 'metadata: none at first');
+SELECT kb_set_metadata(501, '{"crm": {"id": "A-17"}, "tags": ["vip"]}')
+\g /dev/null
+SELECT is(kb_metadata(501), '{"crm": {"id": "A-17"}, "tags": ["vip"]}', 'metadata: as it was set');
+SELECT kb_set_metadata(501, '{"crm": null}')
+\g /dev/null
+SELECT is((SELECT metadata::jsonb FROM account WHERE account_id = 501), '{"crm": null}',
+	'metadata: replaced as a whole, in the account''s row');
+SELECT kb_set_metadata(501, '{"crm": null}')
+\g /dev/null
+SELECT kb_set_metadata(501, jsonb_build_object('a', repeat('x', 8183)))
+\g /dev/null
+SELECT is(octet_length(kb_metadata(501)::text), 8192, 'metadata: 8192 bytes');
+SELECT pg_temp.refused(ARRAY[
+	['kb_set_metadata(501, jsonb_build_object(''a'', repeat(''x'', 8184)))', '22023'],
+	['kb_set_metadata(501, ''[1]'')', '22023'], ['kb_set_metadata(501, ''"text"'')', '22023'], ['kb_set_metadata(501, ''null'')', '22023'],
+	['kb_set_metadata(501, ''{"card": "4111 1111 1111 1111"}'')', 'KB008'], ['kb_set_metadata(501, ''{"4111111111111111": 1}'')', 'KB008'],
+	['kb_set_metadata(404, ''{}'')', 'KB001'], ['kb_set_metadata(NULL, ''{}'')', '22004'],
+	['kb_metadata(404)', 'KB001'], ['kb_metadata(NULL)', '22004']]);
+SELECT is(octet_length(kb_metadata(501)::text), 8192, 'metadata: what is refused changes nothing');
+SELECT kb_set_metadata(501, NULL)
+\g /dev/null
+SELECT is(kb_metadata(501), NULL, 'metadata: taken away');
+
 -- A deleted account is out of reach
 
 SELECT kb_switch_on(4, 'seat');
@@ -244,7 +272,8 @@ SELECT pg_temp.refused(ARRAY(
 		('kb_adjust(N, ''1 USD'', ''q'', ''why'')'),
 		('kb_write_off(N, ''q'', ''why'')'),
 		('kb_reverse(N, 1, ''q'', ''why'')'),
-		('kb_month_charge(N)')) AS t (call)));
+		('kb_month_charge(N)'),
+		('kb_set_metadata(N, ''{}'')')) AS t (call)));
 SELECT pg_temp.put_state(4, 'closing')
 \g /dev/null
 SELECT lives_ok('SELECT kb_adjust(4, ''1 USD'', ''q'', ''why'')', 'D3: a closing account works as before');

@@ -190,6 +190,34 @@ SELECT kb_chargeback(2001, 't1', 'c');
 SELECT is((SELECT format('%s since %s', balance, debt_since) FROM account WHERE account_id = 2001), '-40.00 USD since 2026-12-05',
 	'S1: the debt counts from the day of the chargeback');
 
+-- What the provider takes back of its own doing, by its reference, and nothing else (E6)
+
+SELECT kb_create_account('ann', 'pro', 701), kb_create_account('bob', 'pro', 702);
+SELECT kb_apply_topup(701, '100 USD', 'card', 'pay'), kb_refund(701, '30 USD', 'back'), kb_adjust(701, '-5 USD', 'fee', 'a fee');
+SELECT isnt(kb_reverse_refund(701, 'back', 'failed'), NULL, 'a refund that has failed at the provider is reversed');
+SELECT is((SELECT (r.kind, r.amount, r.memo, o.key)::text FROM entry r JOIN entry o ON (o.account_id, o.seq) = (r.account_id, r.ref_seq)
+	WHERE (r.account_id, r.key) = (701, 'failed')), '(reversal,"30.00 USD","refund failed",back)', 'as a reversal of the refund');
+SELECT is(kb_reverse_refund(701, 'back', 'failed'), (SELECT seq FROM entry WHERE (account_id, key) = (701, 'failed')), 'J3: and replayed');
+SELECT kb_chargeback(701, 'pay', 'dispute');
+SELECT isnt(kb_reverse_chargeback(701, 'dispute', 'won'), NULL, 'E6: a dispute that was won is a reversal');
+SELECT is((SELECT (r.kind, - o.amount = r.amount, r.memo, o.key)::text FROM entry r
+	JOIN entry o ON (o.account_id, o.seq) = (r.account_id, r.ref_seq) WHERE (r.account_id, r.key) = (701, 'won')),
+	'(reversal,t,"dispute won",dispute)', 'E6: of the chargeback, as a whole');
+SELECT is(kb_reverse_chargeback(701, 'dispute', 'won'), (SELECT seq FROM entry WHERE (account_id, key) = (701, 'won')), 'J3: and replayed');
+SELECT throws_ok('SELECT ' || call, state, NULL, format('E6: %s: %s', state, call)) FROM (VALUES
+	('kb_reverse_refund(701, ''pay'', ''x'')', '22023'), ('kb_reverse_refund(701, ''fee'', ''x'')', '22023'),
+	('kb_reverse_refund(701, ''dispute'', ''x'')', '22023'), ('kb_reverse_refund(701, ''failed'', ''x'')', '22023'),
+	('kb_reverse_refund(701, ''none'', ''x'')', '22023'), ('kb_reverse_refund(702, ''back'', ''x'')', '22023'),
+	('kb_reverse_refund(701, ''back'', ''another'')', 'KB006'), ('kb_reverse_refund(701, ''back'', ''pay'')', 'KB006'),
+	('kb_reverse_chargeback(701, ''pay'', ''x'')', '22023'), ('kb_reverse_chargeback(701, ''back'', ''x'')', '22023'),
+	('kb_reverse_chargeback(701, ''kb:bonus:1'', ''x'')', '22023'), ('kb_reverse_chargeback(702, ''dispute'', ''x'')', '22023'),
+	('kb_reverse_chargeback(701, ''dispute'', ''another'')', 'KB006'), ('kb_reverse_chargeback(404, ''dispute'', ''x'')', 'KB001'),
+	('kb_reverse_chargeback(NULL, ''dispute'', ''x'')', '22004'), ('kb_reverse_chargeback(701, NULL, ''x'')', '22004'),
+	('kb_reverse_chargeback(701, ''dispute'', NULL)', '22004'), ('kb_reverse_chargeback(701, ''dispute'', ''won'', NULL)', '22004'),
+	('kb_reverse_refund(701, ''4111 1111 1111 1111'', ''x'')', 'KB008')
+) AS t (call, state);
+SELECT is_empty('SELECT * FROM kb_verify(701)', 'J5: the chain fits');
+
 -- The limits, +-(2^53 - 1) minor units: nothing wraps, nothing is done
 
 SELECT pg_temp.plays('M1', 'plain', steps, result)

@@ -7,7 +7,7 @@ CREATE ROLE kbilling_guard_app;
 CREATE ROLE kbilling_guard_plain;
 CREATE ROLE kbilling_guard_forger;
 SELECT no_plan();
-SELECT kb_grant('kbilling_guard_app', 'app')
+SELECT kb_grant('kbilling_guard_app', 'app'), kb_grant('kbilling_guard_app', 'tables')
 \g /dev/null
 GRANT CREATE ON SCHEMA public TO kbilling_guard_app;
 
@@ -249,6 +249,104 @@ SELECT is(public.error_as('DO $$ BEGIN PERFORM kbilling.kb_remove_member(1, ''em
 		'| Act for another member.', 'E1: a member that was removed');
 SELECT is((SELECT string_agg(format('%s %s', id, account_id), ',' ORDER BY id) FROM public.before_row WHERE note = 'there'),
 	'1 1,2 2,3 3,4 4,5 5,6 6,7 7,8 8', 'E1: the rows are what they were');
+
+-- E5: who is told what is due; a role that is told less still learns that access is denied, and the stage
+
+CREATE ROLE kbilling_guard_app_member IN ROLE kbilling_guard_app;
+CREATE ROLE kbilling_guard_payments;
+CREATE ROLE kbilling_guard_support;
+CREATE ROLE kbilling_guard_operator;
+CREATE ROLE kbilling_guard_auditor;
+CREATE ROLE kbilling_guard_tables;
+CREATE ROLE kbilling_guard_prices;
+SELECT kb_grant(('kbilling_guard_' || k)::regrole, k) FROM unnest('{payments,support,operator,auditor,tables}'::text[]) AS k(k)
+\g /dev/null
+GRANT SELECT ON tariff, price TO kbilling_guard_prices;
+GRANT ALL ON public.before_row, public.after_row, public.by_statement TO PUBLIC;
+CREATE FUNCTION public.told(statement text, role text, acting bigint = NULL, member text = NULL) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	message text;
+	detail text;
+	hint text;
+BEGIN
+	IF member IS NOT NULL THEN
+		PERFORM kbilling.kb_act_as(acting, member);
+	END IF;
+	EXECUTE format('SET LOCAL ROLE %I', role);
+	EXECUTE statement;
+	RETURN 'through';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(' | ', SQLSTATE || ' ' || message, detail, hint);
+END $$;
+SELECT is(public.told(format('INSERT INTO public.%s VALUES (99, 5)', tab), 'kbilling_guard_' || role),
+	'KB003 nothing may be written for account 5 | Its stage is "blocked"; access is "denied" (S3). '
+	'| An owner or admin can top up at any time (T1).', format('E5: %s is told no sum and no date: %s', role, tab))
+FROM unnest('{plain,prices}'::text[]) AS role, unnest('{before_row,after_row,by_statement}'::text[]) AS tab;
+SELECT is(public.told(format('INSERT INTO public.%s VALUES (99, 5)', tab), role),
+	'KB003 nothing may be written for account 5 | Its stage is "blocked": 5.00 USD is due since 2026-11-11; access is "denied" (S3). '
+	'| An owner or admin can top up at any time (T1); paying 5.00 USD restores full access.', format('E5: %s is told: %s', role, tab))
+FROM unnest('{kbilling_guard_app,kbilling_guard_app_member,kbilling_guard_payments,kbilling_guard_support,kbilling_guard_operator,'
+	'kbilling_guard_auditor,kbilling_guard_tables}'::text[] || current_user::text) AS role,
+	unnest('{before_row,after_row,by_statement}'::text[]) AS tab;
+SELECT is(public.told('INSERT INTO public.before_row VALUES (99, 4)', 'kbilling_guard_plain', 4, member),
+	format('KB003 member "%s" may not write for account 4 | Its stage is "restrict": 5.00 USD is due since 2026-11-12; '
+	'access is "payment_only" (S3). | An owner or admin can top up at any time (T1); paying 5.00 USD restores full access.', member),
+	format('E5: an acting %s is told, by whatever role', member)) FROM unnest('{own,adm}'::text[]) AS member;
+SELECT is(public.told('INSERT INTO public.before_row VALUES (99, 5)', 'kbilling_guard_plain', 5, 'emp'),
+	'KB003 member "emp" may not write for account 5 | Its stage is "blocked"; access is "denied" (S3). '
+	'| An owner or admin can top up at any time (T1).', 'E5, S3: an acting employee is told no sum, as on the billing page');
+SELECT is(public.told('INSERT INTO public.before_row VALUES (99, 5)', 'kbilling_guard_app', 5, 'emp'),
+	'KB003 member "emp" may not write for account 5 | Its stage is "blocked": 5.00 USD is due since 2026-11-11; access is "denied" (S3). '
+	'| An owner or admin can top up at any time (T1); paying 5.00 USD restores full access.',
+	'E5: the application is, and decides what it shows');
+SELECT unalike(public.told('INSERT INTO public.before_row VALUES (99, 4)', 'kbilling_guard_plain', 5, 'own'), '%USD%',
+	'E5: an owner is told nothing of another account');
+SELECT unalike(public.told(format('INSERT INTO public.before_row VALUES (99, %s)', account), 'kbilling_guard_plain'), '%' || hidden || '%',
+	format('E5: nor is anything told of account %s, such as %s', account, hidden))
+FROM unnest('{5,7,404}'::bigint[]) AS account, unnest('{USD,2026,5.00}'::text[]) AS hidden;
+-- the error passes through a function, to the session: both must have a right
+CREATE FUNCTION public.save_as_app(id int, account bigint) RETURNS void LANGUAGE sql SECURITY DEFINER
+	AS 'INSERT INTO public.before_row VALUES ($1, $2)';
+ALTER FUNCTION public.save_as_app OWNER TO kbilling_guard_app;
+CREATE FUNCTION public.save_as_plain(id int, account bigint) RETURNS void LANGUAGE sql SECURITY DEFINER
+	AS 'INSERT INTO public.before_row VALUES ($1, $2)';
+GRANT CREATE ON SCHEMA public TO kbilling_guard_plain;
+ALTER FUNCTION public.save_as_plain OWNER TO kbilling_guard_plain;
+REVOKE CREATE ON SCHEMA public FROM kbilling_guard_plain;
+SELECT is(public.told(format('SELECT public.save_as_%s(99, 5)', writer), 'kbilling_guard_' || caller) LIKE '%5.00 USD%', told,
+	format('E5: %s, through a function of %s', caller, writer))
+FROM (VALUES ('plain', 'app', false), ('app', 'plain', false), ('app', 'app', true), ('plain', 'plain', false)) AS t (caller, writer, told);
+GRANT EXECUTE ON FUNCTION kb_access(bigint, kb_role) TO kbilling_guard_prices;
+SELECT alike(public.told('INSERT INTO public.before_row VALUES (99, 5)', 'kbilling_guard_prices'), '%5.00 USD is due since 2026-11-11%',
+	'E5: a right that was granted by hand counts too');
+-- a policy and a meter
+CREATE TABLE public.hidden (account_id bigint);
+ALTER TABLE public.hidden ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON public.hidden USING (kb_can_use(account_id));
+GRANT ALL ON public.hidden TO PUBLIC;
+SELECT is(public.told('INSERT INTO public.hidden VALUES (5)', 'kbilling_guard_plain', 5, 'own'),
+	'42501 new row violates row-level security policy for table "hidden" |  | ',
+	'E5: a policy tells nothing of an account, even to an owner');
+SELECT kb_create_service('parcel', 'metered')
+\g /dev/null
+CREATE TABLE public.metered (account_id bigint, quantity numeric);
+CREATE TRIGGER meter AFTER INSERT ON public.metered REFERENCING NEW TABLE AS added FOR EACH STATEMENT
+	EXECUTE FUNCTION kb_meter('parcel', 'account_id', 'quantity');
+GRANT ALL ON public.metered TO PUBLIC;
+SELECT ok(told ~ ('^' || state) AND told !~ 'USD|5\.00|due|2026-11-11',
+	format('E5: a meter tells no sum and no debt: account %s, quantity %s: %s', account, quantity, told))
+FROM (VALUES (5, '1', 'KB012'), (7, '1', 'KB010'), (404, '1', 'KB001'), (5, 'NaN', '22003')) AS t (account, quantity, state),
+	public.told(format('INSERT INTO public.metered VALUES (%s, %L)', account, quantity), 'kbilling_guard_plain') AS told;
+DROP FUNCTION public.save_as_app, public.save_as_plain;
+DROP TABLE public.hidden, public.metered;
+SELECT kb_revoke(('kbilling_guard_' || k)::regrole, k) FROM unnest('{payments,support,operator,auditor,tables}'::text[]) AS k(k)
+\g /dev/null
+SELECT unalike(public.told('INSERT INTO public.before_row VALUES (99, 5)', 'kbilling_guard_' || k), '%USD%',
+	format('E5: not after kb_revoke of %s', k)) FROM unnest('{payments,support,operator,auditor,tables}'::text[]) AS k(k);
+DROP OWNED BY kbilling_guard_prices;
+DROP ROLE kbilling_guard_app_member, kbilling_guard_payments, kbilling_guard_support, kbilling_guard_operator, kbilling_guard_auditor,
+	kbilling_guard_tables, kbilling_guard_prices;
 
 -- E1: a guard that is attached wrongly lets nothing through
 
@@ -573,8 +671,10 @@ SELECT kb_act_as(5, 'own')
 SET LOCAL plan_cache_mode = force_generic_plan;
 SET LOCAL ROLE kbilling_guard_app;
 SELECT is_empty('EXECUTE seen', 'E2: prepared: blocked');
+RESET ROLE;
 SELECT kb_apply_topup(5, '5 USD', 'card', 'paid')
 \g /dev/null
+SET LOCAL ROLE kbilling_guard_app;
 SELECT results_eq('EXECUTE seen', ARRAY['text 5'], 'E2: prepared: paid, in the same transaction');
 SELECT kb_act_as(1, 'own')
 \g /dev/null

@@ -1,7 +1,7 @@
 -- examples/helpdesk.sql: a company's people through twelve days of a debt and back, as the app's role (E, S2, S3, T1, T5, D7)
 
 -- A role of that name that was there before is left there.
-SELECT to_regrole('helpdesk_app') IS NULL AS role_is_ours \gset
+SELECT coalesce(to_regrole('helpdesk_app'), to_regrole('helpdesk_webhook')) IS NULL AS role_is_ours \gset
 SET timezone = 'UTC';
 SET kbilling.clock = '2026-11-01 12:00+00';
 \o /dev/null
@@ -47,12 +47,16 @@ SELECT lives_ok(format('EXECUTE invite (%s, ''eve'', ''employee'')', :acme_accou
 SELECT lives_ok(format('EXECUTE set_seats (%s, 2)', :acme_account_id), 'two seats are taken');
 EXECUTE pay (:acme_account_id, 'olena', '20.00 USD', 'card') \gset acme_
 EXECUTE pay (:bolt_account_id, 'bob', '100.00 USD', 'card') \gset bolt_
+SELECT throws_ok(format('EXECUTE paid (%s, %s, ''20.00 USD'', ''card'', ''pi_1'')', :acme_account_id, :acme_payment_id),
+	'42501', NULL, 'E6: the app credits nobody');
+SET ROLE helpdesk_webhook;
 SELECT results_eq(format('EXECUTE paid (%s, %s, ''20.00 USD'', ''card'', ''pi_1'')', :acme_account_id, :acme_payment_id),
 	$$VALUES ('20.00 USD'::kb_money, '0.00 USD'::kb_money, '20.00 USD'::kb_money, 'ok'::kb_stage, 'ok'::kb_stage, false)$$,
 	'T2: Acme has paid');
 SELECT results_eq(format('EXECUTE paid (%s, %s, ''100.00 USD'', ''card'', ''pi_2'')', :bolt_account_id, :bolt_payment_id),
 	$$VALUES ('100.00 USD'::kb_money, '5.00 USD'::kb_money, '105.00 USD'::kb_money, 'ok'::kb_stage, 'ok'::kb_stage, false)$$,
 	'T5: and Bolt, with a bonus');
+SET ROLE helpdesk_app;
 
 -- 120 messages; one of them goes to six people instead of one, five are deleted: 120 units again
 
@@ -263,6 +267,7 @@ SELECT is(kb_portal(:acme_account_id, 'olena') - '{usage,usage_total,entries,tar
 EXECUTE pay (:acme_account_id, 'olena', '110.00 USD', 'google_pay') \gset
 SELECT is(:'payment_id' || ' ' || :'bonus', '2 5.00 USD', 'T5: the payment is begun');
 SELECT is(kb_portal(:acme_account_id, 'ann') #>> '{payments,0,payment_id}', '2', 'and shown as pending, to the admin too');
+SET ROLE helpdesk_webhook;
 SELECT throws_ok(format('EXECUTE paid (%s, %s, ''110.00 USD'', ''google_pay'', ''pi_3'')', :bolt_account_id, :payment_id),
 	'22023', NULL, 'it is not another account''s');
 SELECT results_eq(format('EXECUTE paid (%s, %s, ''110.00 USD'', ''google_pay'', ''pi_3'')', :acme_account_id, :payment_id),
@@ -271,14 +276,21 @@ SELECT results_eq(format('EXECUTE paid (%s, %s, ''110.00 USD'', ''google_pay'', 
 SELECT results_eq(format('EXECUTE paid (%s, %s, ''110.00 USD'', ''google_pay'', ''pi_3'')', :acme_account_id, :payment_id),
 	$$VALUES ('110.00 USD'::kb_money, '5.00 USD'::kb_money, '105.00 USD'::kb_money, 'blocked'::kb_stage, 'ok'::kb_stage, true)$$,
 	'T3: once');
+SET ROLE helpdesk_app;
 SELECT is(kb_portal(:acme_account_id, 'olena') -> 'payments', '[]', 'nothing is pending');
 SELECT results_eq(format($$SELECT e ->> 'kind', e ->> 'amount', e ->> 'balance_after', e ->> 'member'
 		FROM jsonb_array_elements(kb_portal(%s, 'olena') -> 'entries') AS e$$, :acme_account_id),
 	$$VALUES ('bonus', '5.00 USD', '105.00 USD', NULL), ('topup', '110.00 USD', '100.00 USD', 'olena'),
 		('charge', '-30.00 USD', '-10.00 USD', NULL), ('topup', '20.00 USD', '20.00 USD', 'olena')$$,
 	'the payment page has the whole story');
+SELECT results_eq(format('EXECUTE history (%s, ''olena'', 3)', :acme_account_id),
+	format('SELECT h.* FROM kb_history(%s, ''ann'') h WHERE seq < 3', :acme_account_id), 'and so has the history, page by page');
+SELECT throws_ok(format('EXECUTE history (%s, ''eve'', NULL)', :acme_account_id), 'KB004', NULL, 'but for an employee');
 EXECUTE pay (:acme_account_id, 'ann', '50.00 USD', 'card') \gset
+SET ROLE helpdesk_webhook;
 SELECT lives_ok(format('EXECUTE not_paid (%s, %s, ''declined'')', :acme_account_id, :payment_id), 'one that fails');
+SELECT throws_ok(format('SELECT kb_portal(%s, ''olena'')', :acme_account_id), '42501', NULL, 'E6: the webhook reads no page');
+SET ROLE helpdesk_app;
 SELECT is(kb_portal(:acme_account_id, 'olena') ->> 'balance', '105.00 USD', 'moves nothing');
 RESET ROLE;
 
@@ -292,8 +304,17 @@ SELECT results_eq('SELECT account_id, balance, debt_since FROM account_status OR
 		:bolt_account_id), 'and Bolt never knew');
 SELECT is_empty('SELECT * FROM kb_check()', 'the books are right');
 
+-- The rest of what the webhook sends: a refund that fails, and a dispute that is won
+
+SET ROLE helpdesk_webhook;
+SELECT lives_ok(format(statement, :acme_account_id), statement) FROM unnest(ARRAY[
+	'EXECUTE paid_back (%s, ''5.00 USD'', ''re_1'')', 'EXECUTE not_paid_back (%s, ''re_1'', ''re_1_failed'')',
+	'EXECUTE disputed (%s, ''pi_3'', ''dp_1'')', 'EXECUTE dispute_won (%s, ''dp_1'', ''dp_1_won'')']) AS statement;
+RESET ROLE;
+SELECT is_empty('SELECT * FROM kb_check()', 'the books are right');
+
 \if :role_is_ours
-DROP OWNED BY helpdesk_app;
-DROP ROLE helpdesk_app;
+DROP OWNED BY helpdesk_app, helpdesk_webhook;
+DROP ROLE helpdesk_app, helpdesk_webhook;
 \endif
 SELECT * FROM finish();

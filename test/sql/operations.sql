@@ -6,6 +6,8 @@ SET search_path = public, kbilling;
 BEGIN;
 SELECT no_plan();
 CREATE ROLE shop_app;
+CREATE ROLE shop_webhook;
+CREATE ROLE shop_owner;
 CREATE ROLE shop_support;
 CREATE ROLE shop_operator;
 CREATE ROLE shop_auditor;
@@ -91,5 +93,5 @@ SELECT is_empty($$
 			'\n##+ ([^\n]+)', 'g') h)
 $$, 'no link into the page leads nowhere');
 
-DROP ROLE shop_app, shop_support, shop_operator, shop_auditor;
+DROP ROLE shop_app, shop_webhook, shop_owner, shop_support, shop_operator, shop_auditor;
 SELECT * FROM finish();

@@ -139,5 +139,83 @@ SELECT kb_set_role(1, 'emp', 'admin')
 \g /dev/null
 SELECT is(kb_portal(1, 'emp') ->> 'can_pay', 'true', 'S3: by the role that a member has now');
 
+-- kb_history: the journal, page by page
+
+SELECT results_eq(format('SELECT (h).* FROM kb_history(%s, %L) h', account_id, member),
+	format('SELECT * FROM payment_history WHERE account_id = %s ORDER BY seq DESC LIMIT 20', account_id),
+	format('the first page is the newest 20 of payment_history: account %s, %s', account_id, member))
+FROM (VALUES (1, 'own'), (5, 'adm'), (4, 'own'), (3, 'adm'), (6, 'own')) AS t (account_id, member);
+SELECT is((SELECT array_agg(to_jsonb(h) - '{account_id,posted_at,bonus_after,reference,ref_seq}'::text[]) FROM kb_history(1, 'own') h),
+	(SELECT array_agg(e) FROM jsonb_array_elements(kb_portal(1, 'own') -> 'entries') AS e), 'and what kb_portal shows');
+CREATE FUNCTION pg_temp.pages(account bigint, page_size int) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	next_seq bigint;
+	page bigint[];
+	pages text[] = '{}';
+BEGIN
+	LOOP
+		page = ARRAY(SELECT seq FROM kbilling.kb_history(account, 'own', next_seq, page_size));
+		EXIT WHEN page = '{}';
+		pages = pages || array_to_string(page, ' ');
+		next_seq = page[cardinality(page)];
+	END LOOP;
+	RETURN array_to_string(pages, ' | ');
+END $$;
+SELECT is(pg_temp.pages(1, 10), '26 25 24 23 22 21 20 19 18 17 | 16 15 14 13 12 11 10 9 8 7 | 6 5 4 3 2 1',
+	'pages of ten, to the first entry');
+SELECT is(pg_temp.pages(1, 26), '26 25 24 23 22 21 20 19 18 17 16 15 14 13 12 11 10 9 8 7 6 5 4 3 2 1', 'one page that holds them all');
+SELECT is(pg_temp.pages(2, 1), '1', 'pages of one');
+SELECT is(ARRAY(SELECT seq FROM kb_history(1, 'own', before_seq, 2)), expected, format('before_seq %s', before_seq))
+FROM (VALUES (9223372036854775807, '{26,25}'::bigint[]), (27, '{26,25}'), (26, '{25,24}'),
+	(2, '{1}'), (1, '{}'), (0, '{}'), (-5, '{}')) AS t (before_seq, expected);
+-- a new entry moves no page that was read on from
+SELECT kb_adjust(1, '0.01 USD', 'meanwhile', 'meanwhile')
+\g /dev/null
+SELECT is(ARRAY(SELECT seq FROM kb_history(1, 'own', 17, 10)), '{16,15,14,13,12,11,10,9,8,7}', 'read on after a new entry');
+SELECT is((SELECT concat_ws('/', kind, amount, balance_after, bonus_after, reference, method, member, memo)
+	FROM kb_history(5, 'own', 3, 1)),
+	'topup/105.00 USD/100.00 USD/0.00 USD/pay/card/own', 'what a receipt needs');
+SELECT is(ARRAY(SELECT reference FROM kb_history(5, 'own')), '{late,NULL,pay,debt}', 'kbilling''s own keys are not shown');
+-- who may read: as on the page
+SELECT is(pg_temp.outcome('SELECT ' || call), expected, call) FROM (VALUES
+	('kb_history(1, ''stranger'')', 'KB004 "stranger" is not a member of account 1'),
+	('kb_history(2, ''emp'')', 'KB004 member "emp" may not read the history of account 2'),
+	('kb_history(5, ''emp'')', 'KB004 member "emp" may not read the history of account 5'),
+	('kb_history(5, ''own'')', 'through'),
+	('kb_history(4, ''adm'')', 'through'),
+	('kb_history(6, ''own'')', 'through'),
+	('kb_history(7, ''own'')', 'KB003 member "own" may not read the history of account 7'),
+	('kb_history(7, ''emp'')', 'KB003 member "emp" may not read the history of account 7'),
+	('kb_history(404, ''own'')', 'KB001 account 404 does not exist'),
+	('kb_history(NULL, ''own'')', '22004 account_id must not be null'),
+	('kb_history(1, NULL)', '22004 member must not be null'),
+	('kb_history(1, ''4111 1111 1111 1111'')', 'KB008 value holds what looks like a payment card number'),
+	('kb_history(1, ''own'', NULL, 0)', '22023 max_entries must be between 1 and 1000'),
+	('kb_history(1, ''own'', NULL, -1)', '22023 max_entries must be between 1 and 1000'),
+	('kb_history(1, ''own'', NULL, 1001)', '22023 max_entries must be between 1 and 1000'),
+	('kb_history(1, ''own'', NULL, 1000)', 'through'),
+	('kb_history(1, ''own'', NULL, NULL)', '22004 max_entries must not be null')
+) AS t (call, expected);
+SELECT is((kb_portal(account_id, member) ->> 'can_pay')::boolean,
+	pg_temp.outcome(format('SELECT kb_history(%s, %L)', account_id, member)) = 'through',
+	format('the history is for those to whom the page shows entries: account %s, %s', account_id, member))
+FROM stage_account, unnest('{own,adm,emp}'::text[]) AS member;
+-- by the primary key, from the newest on: the function's own statement, for any page
+\ir ../include/plan.sql
+SELECT format('PREPARE page (bigint, text, bigint, integer) AS %s', regexp_replace(replace(replace(replace(
+	(regexp_match(pg_get_functiondef(p.oid), '(SELECT h\.account_id.*?);\s+END'))[1],
+	'kb_history.account_id', '$1'), 'kb_history.before_seq', '$3'), 'kb_history.max_entries', '$4'), '\s+', ' ', 'g'))
+FROM pg_proc p WHERE p.proname = 'kb_history'
+\gexec
+INSERT INTO account (account_id, created_at, balance, unspent_bonus, charged_through, tariff_from, currency, tariff, time_zone)
+SELECT n, kb_now(), '0 USD', '0 USD', '2026-10-31', '2026-10-01', 'USD', 'std', 'UTC' FROM generate_series(1001, 1010) n;
+SET LOCAL enable_seqscan = off;
+SET LOCAL plan_cache_mode = force_generic_plan;
+SELECT pg_temp.plan_of('EXECUTE page (1, ''own'', NULL, 20)') AS plan
+\gset
+SELECT unalike(:'plan'::text, '%Sort%', 'a page is not sorted');
+SELECT alike(:'plan'::text, '%Index Scan Backward using entry_pkey%', 'it is read by the primary key');
+SELECT matches(:'plan'::text, 'Index Cond: \(\(account_id = \$1\) AND \(seq < ', 'from where the last one ended');
+
 SELECT * FROM finish();
 ROLLBACK;

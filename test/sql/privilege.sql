@@ -3,6 +3,8 @@
 DROP ROLE IF EXISTS kbilling_privilege_nobody;
 DROP ROLE IF EXISTS kbilling_privilege_mallory;
 DROP ROLE IF EXISTS kbilling_privilege_app;
+DROP ROLE IF EXISTS kbilling_privilege_payments;
+DROP ROLE IF EXISTS kbilling_privilege_tables;
 DROP ROLE IF EXISTS kbilling_privilege_support;
 DROP ROLE IF EXISTS kbilling_privilege_operator;
 DROP ROLE IF EXISTS kbilling_privilege_auditor;
@@ -113,16 +115,18 @@ RESET ROLE;
 
 \set rights `sed -n '/^### What kb_grant gives/,/^## /p' docs/reference.md`
 CREATE ROLE kbilling_privilege_app;
+CREATE ROLE kbilling_privilege_payments;
+CREATE ROLE kbilling_privilege_tables;
 CREATE ROLE kbilling_privilege_support;
 CREATE ROLE kbilling_privilege_operator;
 CREATE ROLE kbilling_privilege_auditor;
 CREATE ROLE kbilling_privilege_two;
 CREATE TEMP TABLE granted (role name, granted_as text);
-INSERT INTO granted SELECT 'kbilling_privilege_' || a, a FROM unnest('{app,support,operator,auditor}'::text[]) AS a;
+INSERT INTO granted SELECT 'kbilling_privilege_' || a, a FROM unnest('{app,payments,support,operator,auditor,tables}'::text[]) AS a;
 CREATE TEMP TABLE documented AS
 	SELECT trim(cell[2], ' `') AS object, a.granted_as, upper(p.privilege) AS privilege
 	FROM string_to_table(:'rights', E'\n') AS line, string_to_array(line, '|') AS cell,
-		(VALUES ('app', 3), ('support', 4), ('operator', 5), ('auditor', 6)) AS a (granted_as, n),
+		(VALUES ('app', 3), ('payments', 4), ('support', 5), ('operator', 6), ('auditor', 7), ('tables', 8)) AS a (granted_as, n),
 			string_to_table(trim(cell[a.n]), ', ') AS p (privilege)
 	WHERE line LIKE '| `%' AND p.privilege <> '';
 GRANT SELECT ON granted, documented TO PUBLIC;
@@ -190,13 +194,15 @@ INSERT INTO call (granted_as, call) VALUES
 	('app', 'kb_record_usage(901, ''calls'', 3, ''a'')'),
 	('app', 'kb_record_usage_batch(''[{"account_id": 901, "service": "calls", "quantity": 1, "key": "b"}]'')'),
 	('app', 'kb_begin_topup(901, ''own'', ''100 USD'', ''card'')'), ('app', 'kb_begin_topup(901, ''own'', ''10 USD'', ''card'')'),
-	('app', 'kb_apply_topup(901, ''100 USD'', ''card'', ''p'', payment_id => 1)'),
-	('app', 'kb_fail_topup(901, 2, ''declined'')'), ('app', 'kb_topup_offers(901)'), ('app', 'kb_balance(901)'),
+	('payments', 'kb_apply_topup(901, ''100 USD'', ''card'', ''p'', payment_id => 1)'),
+	('payments', 'kb_fail_topup(901, 2, ''declined'')'), ('app', 'kb_topup_offers(901)'), ('app', 'kb_balance(901)'),
 	('app', 'kb_balance(901, now())'),
 	('app', 'kb_access_stage(901::bigint)'), ('app', 'kb_access_stage(901::bigint, now())'),
 	('app', 'kb_access(901, ''owner'')'), ('app', 'kb_access(901, ''owner'', now())'), ('app', 'kb_current_usage(901)'),
 	('app', 'kb_forecast(901, 3)'),
-	('app', 'kb_amount_for(901, 3)'), ('app', 'kb_portal(901, ''own'')'), ('app', 'kb_set_tariff(901, ''work'')'),
+	('app', 'kb_amount_for(901, 3)'), ('app', 'kb_portal(901, ''own'')'),
+	('app', 'kb_history(901, ''own'')'), ('app', 'kb_history(901, ''own'', 2, 1)'),
+	('app', 'kb_set_metadata(901, ''{"crm": "A-17"}'')'), ('app', 'kb_metadata(901)'), ('app', 'kb_set_tariff(901, ''work'')'),
 	('app', 'kb_set_contact(901, ''own'', ''own@example.org'')'), ('app', 'kb_take_notices(10, ''1 minute'')'),
 	('app', 'kb_render_notice(901, 1)'), ('app', 'kb_fail_notice(901, 1, ''no'')'), ('app', 'kb_ack_notice(901, 1)'),
 	('app', 'kb_create_account(''own'', ''work'', 902, created_at => ''2026-09-01 00:00+00'')'),
@@ -209,17 +215,34 @@ INSERT INTO call (granted_as, call) VALUES
 	('support', 'kb_adjust(901, ''1 USD'', ''gift'', ''gift'')'),
 	('support', 'kb_reverse(901, 5, ''undo'', ''undo'')'), ('support', 'kb_chargeback(901, ''p'', ''dispute'')'),
 	('support', 'kb_adjust(901, ''-50 USD'', ''fee'', ''fee'')'), ('support', 'kb_write_off(901, ''gone'', ''gone'')'),
-	('support', 'kb_verify(901)'), ('support', 'kb_portal(901, ''own'')'),
+	('payments', 'kb_apply_topup(901, ''40 USD'', ''card'', ''r'')'), ('payments', 'kb_refund(901, ''2 USD'', ''back 2'')'),
+	('payments', 'kb_reverse_refund(901, ''back 2'', ''not back'')'), ('payments', 'kb_chargeback(901, ''r'', ''dispute 2'')'),
+	('payments', 'kb_reverse_chargeback(901, ''dispute 2'', ''won'')'),
+	('support', 'kb_reverse_refund(901, ''back 2'', ''not back'')'), ('support', 'kb_reverse_chargeback(901, ''dispute 2'', ''won'')'),
+	('support', 'kb_verify(901)'), ('support', 'kb_portal(901, ''own'')'), ('support', 'kb_history(901, ''own'')'),
+	('support', 'kb_set_metadata(901, ''{"asked": "by phone"}'')'), ('support', 'kb_metadata(901)'), ('auditor', 'kb_metadata(901)'),
 	('support', 'kb_forecast(901, 3)'), ('support', 'kb_current_usage(901)'), ('support', 'kb_topup_offers(901)'),
 	('auditor', 'kb_balance(901)'), ('auditor', 'kb_balance(901, now())'), ('auditor', 'kb_access(901, ''owner'')'),
 	('auditor', 'kb_access_stage(901::bigint)'), ('auditor', 'kb_current_usage(901)'), ('auditor', 'kb_forecast(901, 3)'),
 	('auditor', 'kb_amount_for(901, 3)'),
 	('auditor', 'kb_topup_offers(901)'), ('auditor', 'kb_verify(901)'), ('auditor', 'kb_check()');
-SELECT is(pg_temp.outcome('SELECT * FROM ' || call, 'kbilling_privilege_' || granted_as), 'through',
-	format('%s calls %s', granted_as, call)) FROM (SELECT * FROM call ORDER BY n) AS c;
-SELECT is_empty($$SELECT p.proname FROM own AS p JOIN documented AS d ON d.object = p.signature WHERE d.granted_as = 'app'
-	AND NOT p.is_trigger AND NOT EXISTS (SELECT FROM call AS c WHERE c.granted_as = 'app' AND c.call LIKE p.proname || '(%')$$,
-	'all that an app is granted was called');
+CREATE TEMP TABLE moved (granted_as text, call text, entries bigint);
+CREATE FUNCTION pg_temp.called(call text, granted_as text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	entries bigint = (SELECT count(*) FROM kbilling.entry);
+	outcome text = pg_temp.outcome('SELECT * FROM ' || call, 'kbilling_privilege_' || granted_as);
+BEGIN
+	INSERT INTO moved SELECT $2, $1, count(*) - entries FROM kbilling.entry;
+	RETURN outcome;
+END $$;
+SELECT is(pg_temp.called(call, granted_as), 'through', format('%s calls %s', granted_as, call))
+FROM (SELECT * FROM call ORDER BY n) AS c;
+SELECT is((SELECT array_agg(DISTINCT granted_as ORDER BY granted_as) FROM moved WHERE entries > 0), '{payments,support}',
+	'E6: payments and support move money, an app moves none');
+SELECT is_empty($$SELECT p.proname FROM own AS p JOIN documented AS d ON d.object = p.signature
+	WHERE d.granted_as IN ('app', 'payments') AND NOT p.is_trigger AND p.proname NOT LIKE 'kb_granted_as_%'
+		AND NOT EXISTS (SELECT FROM call AS c WHERE c.granted_as = d.granted_as AND c.call LIKE p.proname || '(%')$$,
+	'all that an app and a webhook are granted was called');
 SELECT is(pg_temp.outcome('SELECT count(to_jsonb(x)) FROM ' || object || ' AS x', role), 'through',
 	format('%s reads %s', granted_as, object)) FROM documented JOIN granted USING (granted_as) WHERE privilege = 'SELECT'
 	ORDER BY granted_as, object;
@@ -227,13 +250,52 @@ SET ROLE kbilling_privilege_operator;
 SELECT lives_ok($$INSERT INTO policy (policy) VALUES ('mine'); UPDATE policy SET remind_day = 2 WHERE policy = 'mine';
 	DELETE FROM policy WHERE policy = 'mine'$$, 'an operator writes policies');
 CALL kb_sweep();
-SET ROLE kbilling_privilege_app;
-CREATE TEMP TABLE ours (account_id bigint);
-CREATE TRIGGER guard BEFORE INSERT ON ours FOR EACH ROW EXECUTE FUNCTION kb_guard('account_id');
-CREATE TRIGGER meter AFTER INSERT ON ours REFERENCING NEW TABLE AS added FOR EACH STATEMENT
-	EXECUTE FUNCTION kb_meter('calls', 'account_id');
-SELECT lives_ok('INSERT INTO ours VALUES (901)', 'an app guards and meters its tables');
 RESET ROLE;
+CREATE SCHEMA ours AUTHORIZATION kbilling_privilege_tables;
+SET ROLE kbilling_privilege_tables;
+CREATE TABLE ours.ours (account_id bigint REFERENCES kbilling.account);
+CREATE TRIGGER guard BEFORE INSERT ON ours.ours FOR EACH ROW EXECUTE FUNCTION kb_guard('account_id');
+CREATE TRIGGER meter AFTER INSERT ON ours.ours REFERENCING NEW TABLE AS added FOR EACH STATEMENT
+	EXECUTE FUNCTION kb_meter('calls', 'account_id');
+SELECT lives_ok('INSERT INTO ours.ours VALUES (901)', 'who owns the application''s tables guards and meters them, and refers to accounts');
+GRANT USAGE ON SCHEMA ours TO kbilling_privilege_app;
+GRANT INSERT ON ours.ours TO kbilling_privilege_app;
+SET ROLE kbilling_privilege_app;
+SELECT lives_ok('INSERT INTO ours.ours VALUES (901)', 'an app writes to them');
+RESET ROLE;
+
+-- E6: an app cannot credit itself: neither by what moves money, nor by what leads to it
+
+CREATE TEMP TABLE before_attack AS SELECT count(*) AS entries, sum(balance) AS balance FROM account, entry;
+SELECT is(left(pg_temp.outcome(statement, 'kbilling_privilege_app'), 5), '42501', format('E6: an app is refused: %s', statement))
+FROM unnest(ARRAY[
+	'SELECT kb_apply_topup(901, ''100 USD'', ''manual'', ''gift'')', 'SELECT kb_apply_topup(901, ''1 USD'', ''card'', ''p'', ''own'', 1)',
+	'SELECT kb_fail_topup(901, 1, ''no'')', 'SELECT kb_refund(901, ''1 USD'', ''x'')', 'SELECT kb_reverse_refund(901, ''back'', ''x'')',
+	'SELECT kb_chargeback(901, ''p'', ''x'')', 'SELECT kb_reverse_chargeback(901, ''dispute'', ''x'')',
+	'SELECT kbilling_internal.kb_reverse_kind(901, ''charge'', ''x'', ''y'', ''z'')',
+	'SELECT kb_adjust(901, ''100 USD'', ''x'', ''x'')', 'SELECT kb_write_off(901, ''x'', ''x'')', 'SELECT kb_reverse(901, 1, ''x'', ''x'')',
+	'SELECT kb_month_charge(901)', 'CALL kb_sweep()', 'SELECT kb_schedule()', 'SELECT kb_defer(901, ''2026-12-01'', ''x'', ''x'')',
+	'SELECT kb_schedule_closure(901, ''x'')', 'SELECT kb_restore_account(901, ''x'')',
+	'SELECT kb_create_tariff(''gift'', ''USD'')', 'SELECT kb_create_service(''gift'', ''recurring'')',
+	'SELECT kb_set_price(''work'', ''base'', ''0.00'', ''2026-11-01'')',
+	'SELECT kb_set_bonus(''work'', ''1 USD'', 100)', 'SELECT kb_register_purge(''pg_class'', ''oid'')',
+	'SELECT kb_grant(''kbilling_privilege_app'', ''payments'')', 'GRANT EXECUTE ON FUNCTION kb_write_off TO kbilling_privilege_app',
+	'SET kbilling.clock = ''2030-01-01''', 'ALTER TABLE entry DISABLE TRIGGER USER',
+	'CREATE TRIGGER meter AFTER INSERT ON ours.ours REFERENCING NEW TABLE AS added FOR EACH STATEMENT '
+	'EXECUTE FUNCTION kb_meter(''calls'', ''account_id'')',
+	'CREATE FUNCTION pg_temp.credit(bigint, kb_money, text, text) RETURNS bigint LANGUAGE c AS ''kbilling'', ''kb_adjust''',
+	'CREATE FUNCTION pg_temp.credit() RETURNS kb_topup_result LANGUAGE sql '
+	'AS $f$SELECT kb_apply_topup(901, ''1 USD'', ''card'', ''x'')$f$; '
+	'SELECT pg_temp.credit()']) AS statement;
+SELECT is(left(pg_temp.outcome(format(statement, name), 'kbilling_privilege_app'), 5), '42501',
+	format('E6: an app is refused: ' || statement, name))
+FROM own_relation, unnest(ARRAY['INSERT INTO %s DEFAULT VALUES', 'DELETE FROM %s', 'TRUNCATE %s', 'LOCK TABLE %s']) AS statement
+WHERE relkind = 'r' AND NOT (statement ~ 'LOCK' AND name = ANY ('{tariff,service,price,bonus_tier,payment_method}'))
+ORDER BY name, statement;
+SELECT is(left(pg_temp.outcome(format('SELECT FROM %s', name), 'kbilling_privilege_app'), 5), '42501',
+	format('E6: an app does not read %s: it reads an account''s page and history', name))
+FROM own_relation WHERE relkind IN ('r', 'v') AND name <> ALL ('{tariff,service,price,bonus_tier,payment_method}') ORDER BY name;
+SELECT results_eq('SELECT count(*), sum(balance) FROM account, entry', 'SELECT * FROM before_attack', 'E6: no balance has moved');
 
 -- Taken back, but for what the role has as something else
 
@@ -252,6 +314,41 @@ SELECT pg_temp.expect('kbilling_privilege_two', 'granted twice and taken back on
 SELECT pg_temp.grants('kb_revoke', 'kbilling_privilege_two', 'auditor')
 \g /dev/null
 SELECT is_empty('SELECT pg_temp.rights_of(''kbilling_privilege_two'')', 'all taken back: nothing is left');
+
+-- Rights that are part of others: payments are part of what support may do
+
+SELECT pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'support'), pg_temp.grants('kb_revoke', 'kbilling_privilege_two', 'support')
+\g /dev/null
+SELECT is_empty('SELECT pg_temp.rights_of(''kbilling_privilege_two'')',
+	'E6: support taken back: no payments are left, as they were never granted');
+SELECT pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'payments', 'support'),
+	pg_temp.grants('kb_revoke', 'kbilling_privilege_two', 'support')
+\g /dev/null
+SELECT pg_temp.expect('kbilling_privilege_two', 'E6: granted as both, support taken back: payments stay', 'payments');
+
+-- What was revoked by hand of other rights is not given again, and does not make kb_revoke take more
+SELECT pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'support')
+\g /dev/null
+REVOKE EXECUTE ON FUNCTION kb_adjust(bigint, kb_money, text, text), kb_login(bigint, text) FROM kbilling_privilege_two;
+SELECT pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'payments', 'app', 'tables', 'operator', 'auditor')
+\g /dev/null
+SELECT ok(NOT has_function_privilege('kbilling_privilege_two', 'kb_adjust(bigint, kb_money, text, text)', 'EXECUTE'),
+	'E6: kb_grant gives no right of other rights that was revoked by hand');
+SELECT pg_temp.grants('kb_revoke', 'kbilling_privilege_two', 'payments', 'app', 'tables', 'operator', 'auditor')
+\g /dev/null
+SELECT set_eq('SELECT pg_temp.rights_of(''kbilling_privilege_two'')',
+	'SELECT * FROM pg_temp.rights_as(''support'') r WHERE r NOT LIKE ''%kb_adjust(%''',
+	'E6: nor does kb_revoke take what support still has');
+SELECT pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'payments')
+\g /dev/null
+REVOKE EXECUTE ON FUNCTION kb_fail_topup(bigint, bigint, text) FROM kbilling_privilege_two;
+SELECT pg_temp.grants('kb_revoke', 'kbilling_privilege_two', 'support')
+\g /dev/null
+SELECT set_eq('SELECT pg_temp.rights_of(''kbilling_privilege_two'')',
+	'SELECT * FROM pg_temp.rights_as(''payments'') r WHERE r NOT LIKE ''%kb_fail_topup(%''',
+	'E6: payments stay, but for what was revoked of them');
+SELECT pg_temp.grants('kb_revoke', 'kbilling_privilege_two', 'payments')
+\g /dev/null
 
 -- Granted again after an upgrade, for what has come: as if these two had
 SELECT pg_temp.grants('kb_grant', 'kbilling_privilege_two', 'app', 'support')
@@ -319,8 +416,10 @@ SELECT pg_temp.grants('kb_revoke', role, granted_as) FROM granted
 \g /dev/null
 SELECT is((SELECT string_agg(DISTINCT r, ', ') FROM granted, pg_temp.rights_of(role) AS r),
 	'EXECUTE kb_grant(regrole,text), EXECUTE kb_revoke(regrole,text)', 'all is taken back but for what was given by hand');
-DROP OWNED BY kbilling_privilege_app, kbilling_privilege_support, kbilling_privilege_operator, kbilling_privilege_auditor;
-DROP ROLE kbilling_privilege_app, kbilling_privilege_support, kbilling_privilege_operator, kbilling_privilege_auditor;
+DROP OWNED BY kbilling_privilege_app, kbilling_privilege_payments, kbilling_privilege_support, kbilling_privilege_operator,
+	kbilling_privilege_auditor, kbilling_privilege_tables;
+DROP ROLE kbilling_privilege_app, kbilling_privilege_payments, kbilling_privilege_support, kbilling_privilege_operator,
+	kbilling_privilege_auditor, kbilling_privilege_tables;
 
 -- An attack: Mallory may call the functions, and puts her own objects before all others
 

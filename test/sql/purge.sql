@@ -110,7 +110,7 @@ SELECT is_empty('SELECT * FROM "my shop".staff', 'D6: before the members that it
 -- Guarded and metered tables, and their owner's rights
 
 GRANT USAGE ON SCHEMA "my shop" TO kbilling_purge_shop;
-SELECT kb_grant('kbilling_purge_shop', 'app')
+SELECT kb_grant('kbilling_purge_shop', 'tables')
 \g /dev/null
 CREATE TABLE "my shop".guarded (account_id bigint);
 ALTER TABLE "my shop".guarded OWNER TO kbilling_purge_shop;
