@@ -13,12 +13,15 @@
  * phone number by its plus, and a list of numbers by groups that are no card's.
  *
  * All of this reads ASCII.  A text with other characters is folded first, so
- * that digits, spaces and dashes of all scripts are recognized.
+ * that digits, spaces and dashes of all scripts are recognized (unicodelist.h).
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "ascii.h"
+#include "catalog/namespace.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -35,6 +38,7 @@
 #define IBAN_MIN_LENGTH		15
 #define HASH_MAX_LENGTH		128		/* SHA-512 */
 #define FOLDED_OTHER		'\x7F' /* a character that is none of ours */
+#define FOLDED_PIECE		1024	/* bytes that are converted to UTF-8 at once */
 
 /* What may stand between groups; a set of them is a mask. */
 #define SEPARATOR_SPACE		0x01
@@ -80,11 +84,26 @@ static const IbanLength iban_lengths[] = {
 #undef CARD_PREFIX
 #undef IBAN
 
-/* Where scripts have their zero; the other digits follow.  First, how they begin in UTF-8, at least. */
-#define SCRIPT_DIGITS_FROM	0xD9
-static const uint32 script_zeros[] = {
-	0x0660, 0x06F0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0E50, 0xFF10
+/* Characters outside ASCII, and what they count as; if it is a digit, the next ones are the digits after it. */
+typedef struct UnicodeRange
+{
+	uint32		first;
+	uint32		last;
+	char		as;
+} UnicodeRange;
+
+#define UNICODE_RANGE(first, last, as)	{first, last, as},
+static const UnicodeRange unicode_ranges[] = {
+#include "unicodelist.h"
 };
+#undef UNICODE_RANGE
+
+/* Where the forms of full width begin: those of ASCII, from '!' to '~' */
+#define FULL_WIDTH_FIRST	0xFF01
+
+/* How a digit outside ASCII begins in UTF-8: ² and its like so, or at least so */
+#define LATIN_DIGIT_LEAD	0xC2
+#define SCRIPT_DIGIT_LEAD	0xD9
 
 /* A card number being read, from its first digit on. */
 typedef struct CardCandidate
@@ -158,19 +177,25 @@ issuer_known(const char *digits, int n)
 static char
 fold_char(uint32 c)
 {
-	for (int i = 0; i < (int) lengthof(script_zeros); i++)
-		if (c - script_zeros[i] < 10)
-			return '0' + (c - script_zeros[i]);
-	if (c == 0x2028 || c == 0x2029)
-		return '\n';
-	/* spaces, then what is not seen: soft hyphen, joiners, directions, byte order mark */
-	if (c == 0x00A0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x202F || c == 0x205F || c == 0x3000 ||
-		c == 0x00AD || (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) || (c >= 0x2060 && c <= 0x2069) || c == 0xFEFF)
-		return ' ';
-	if ((c >= 0x2010 && c <= 0x2015) || c == 0x2043 || c == 0x2212 || c == 0xFE58 || c == 0xFE63 || c == 0xFF0D)
-		return '-';
-	if (c == 0x00B7 || c == 0xFF0E)
-		return '.';
+	int			low = 0;
+	int			high = lengthof(unicode_ranges);
+
+	if (c - FULL_WIDTH_FIRST <= '~' - '!')
+		return '!' + (c - FULL_WIDTH_FIRST);
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+		const UnicodeRange *range = &unicode_ranges[middle];
+
+		if (c > range->last)
+			low = middle + 1;
+		else if (c < range->first)
+			high = middle;
+		else if (is_digit(range->as))
+			return '0' + (range->as - '0' + c - range->first) % 10;
+		else
+			return range->as;
+	}
 	return FOLDED_OTHER;
 }
 
@@ -196,13 +221,13 @@ read_utf8(const unsigned char *u, const unsigned char *end, int *width)
 }
 
 /*
- * Fold a text to ASCII, one byte for each character
+ * Fold a text in UTF-8 to ASCII, one byte for each character
  *
- * In encodings other than UTF-8, the no-break space and the dashes of the
- * ISO 8859 and Windows sets are recognized; most other characters are letters.
+ * What is no UTF-8 is read as one of the ISO 8859 and Windows sets: their no-break
+ * space and dashes are recognized, and most other characters are letters.
  */
 static size_t
-fold(char *to, const char *s, size_t len)
+fold_utf8(char *to, const char *s, size_t len)
 {
 	const unsigned char *u = (const unsigned char *) s;
 	const unsigned char *end = u + len;
@@ -228,6 +253,83 @@ fold(char *to, const char *s, size_t len)
 }
 
 /*
+ * Fold a text of another encoding, piece by piece, by way of UTF-8
+ *
+ * A character that has no equivalent there is none of ours.
+ */
+static size_t
+fold_converted(char *to, const char *s, size_t len, Oid conversion)
+{
+	int			encoding = GetDatabaseEncoding();
+	unsigned char utf8[FOLDED_PIECE * MAX_CONVERSION_GROWTH + 1];
+	const char *end = s + len;
+	char	   *begin = to;
+
+	while (s < end)
+	{
+		int			n = pg_do_encoding_conversion_buf(conversion, encoding, PG_UTF8, unconstify(unsigned char *, (const unsigned char *) s),
+													  Min(end - s, FOLDED_PIECE), utf8, sizeof(utf8), true);
+
+		if (n > 0)
+			to += fold_utf8(to, (char *) utf8, strlen((char *) utf8));
+		else
+		{
+			n = Min(pg_encoding_mblen(encoding, s), end - s);
+			*to++ = FOLDED_OTHER;
+		}
+		s += n;
+	}
+	return to - begin;
+}
+
+/*
+ * Whether the bytes of a text are UTF-8, or may be: SQL_ASCII says nothing, and
+ * nothing converts MULE_INTERNAL
+ */
+static inline bool
+reads_as_utf8(int encoding)
+{
+	return encoding == PG_UTF8 || encoding == PG_SQL_ASCII || encoding == PG_MULE_INTERNAL;
+}
+
+/*
+ * Fold a text of the database to ASCII, at most one byte for each of its own
+ *
+ * Outside of a transaction, where a setting is read, nothing can be converted.
+ */
+static size_t
+fold(char *to, const char *s, size_t len)
+{
+	int			encoding = GetDatabaseEncoding();
+	Oid			conversion = InvalidOid;
+
+	if (!reads_as_utf8(encoding) && IsTransactionState())
+		conversion = FindDefaultConversionProc(encoding, PG_UTF8);
+	return OidIsValid(conversion) ? fold_converted(to, s, len, conversion) : fold_utf8(to, s, len);
+}
+
+/*
+ * How many digits outside ASCII a text has, at most
+ *
+ * Of the encodings that have one byte for a character, only WIN874 has any that
+ * a number could be written in: the Thai ones.
+ */
+static size_t
+count_other_digits(const char *s, size_t len)
+{
+	int			encoding = GetDatabaseEncoding();
+	size_t		n = 0;
+
+	if (reads_as_utf8(encoding))
+		for (size_t i = 0; i < len; i++)
+			n += (unsigned char) s[i] >= SCRIPT_DIGIT_LEAD || (unsigned char) s[i] == LATIN_DIGIT_LEAD;
+	else if (pg_encoding_max_length(encoding) > 1 || encoding == PG_WIN874)
+		for (size_t i = 0; i < len; i++)
+			n += IS_HIGHBIT_SET(s[i]) != 0;
+	return n;
+}
+
+/*
  * What kind of separator a character is, 0 if it is none
  */
 static inline int
@@ -237,6 +339,8 @@ separator(char c)
 	{
 		case ' ':
 		case '\t':
+		case '\v':
+		case '\f':
 		case '\r':
 			return SEPARATOR_SPACE;
 		case '-':
@@ -557,7 +661,6 @@ bool
 card_number_in(const char *s, size_t len)
 {
 	size_t		ndigits = 0;
-	size_t		nscript_digits = 0; /* at most */
 	unsigned char bits = 0;
 	char	   *folded;
 	bool		found;
@@ -565,13 +668,12 @@ card_number_in(const char *s, size_t len)
 	for (size_t i = 0; i < len; i++)
 	{
 		ndigits += is_digit(s[i]);
-		nscript_digits += (unsigned char) s[i] >= SCRIPT_DIGITS_FROM;
 		bits |= s[i];
 	}
-	if (ndigits + nscript_digits < CARD_MIN_DIGITS)
-		return false;
 	if (!IS_HIGHBIT_SET(bits))
-		return card_number_in_ascii(s, len);
+		return ndigits >= CARD_MIN_DIGITS && card_number_in_ascii(s, len);
+	if (ndigits < CARD_MIN_DIGITS && ndigits + count_other_digits(s, len) < CARD_MIN_DIGITS)
+		return false;
 
 	folded = palloc(len);
 	found = card_number_in_ascii(folded, fold(folded, s, len));

@@ -165,8 +165,8 @@ FROM (VALUES
 
 -- What is no card number
 
-SELECT ok(NOT kb_has_card_number(harmless), format('T4: %s is let through', what))
-FROM (VALUES
+CREATE TEMP TABLE harmless (what text, harmless text);
+INSERT INTO harmless VALUES
 	('the empty text', ''),
 	('a word', 'payment'),
 	('twelve digits', '411111111111'),
@@ -238,8 +238,67 @@ FROM (VALUES
 	('a list', '4111, 1111, 1111, 1111'),
 	('lines', E'4111\n1111\n1111\n1111'),
 	('wide gaps', '4111    1111    1111    1111'),
-	('a few digits in Cyrillic', 'оплата 4111 грн за 1111 повідомлень')
-) AS t (what, harmless);
+	('a few digits in Cyrillic', 'оплата 4111 грн за 1111 повідомлень');
+SELECT ok(NOT kb_has_card_number(harmless), format('T4: %s is let through', what)) FROM harmless;
+
+-- Digits of all scripts, ten for each: what ICU knows as such, which knows them from Unicode
+
+CREATE TEMP TABLE script AS
+SELECT min(c) AS zero, string_agg(chr(c), '' ORDER BY c) AS digits
+FROM (SELECT c, row_number() OVER (ORDER BY c) - 1 AS n FROM generate_series(128, 131071) c
+	  WHERE c NOT BETWEEN 55296 AND 57343 AND chr(c) COLLATE "en-x-icu" ~ '^\d$') c
+GROUP BY n / 10;
+SELECT cmp_ok((SELECT count(*) FROM script), '>', 60::bigint, 'T4: there are more than sixty');
+SELECT is((SELECT string_agg(translate(number, '0123456789', digits), ', ') FROM published
+	WHERE kb_has_card_number(translate(pg_temp.as_printed(number, separator), '0123456789', digits)) IS NOT TRUE), NULL,
+	format('T4: card numbers are found in the digits from U+%s, between %L', upper(to_hex(zero)), separator))
+FROM script, unnest('{""," ",-}'::text[]) separator ORDER BY zero, separator;
+-- each digit is the one that it is: no other than the right check digit will do
+SELECT is((SELECT array_agg(d) FROM generate_series(0, 9) d
+	WHERE kb_has_card_number(translate('401928374650919' || d, '0123456789', digits))), (SELECT array_agg(d) FROM generate_series(0, 9) d
+	WHERE kb_has_card_number('401928374650919' || d)), format('T4: and only with their check digit: U+%s', upper(to_hex(zero))))
+FROM script ORDER BY zero;
+SELECT is((SELECT string_agg(what, ', ') FROM harmless WHERE kb_has_card_number(translate(harmless, '0123456789', digits))), NULL,
+	format('T4: what is harmless is so in the digits from U+%s', upper(to_hex(zero)))) FROM script ORDER BY zero;
+-- in digits of several scripts at once
+SELECT is((SELECT count(*) FROM generate_series(1, 20) n, published p, LATERAL (
+	SELECT string_agg((SELECT substr(s.digits, substr(p.number, i, 1)::int + 1, 1) FROM script s
+		ORDER BY md5(concat_ws(' ', p.number, n, i, zero)) LIMIT 1), '' ORDER BY i) AS spelling
+	FROM generate_series(1, length(p.number)) i) x
+	WHERE kb_has_card_number(x.spelling) IS NOT TRUE), 0::bigint, 'T4: numbers in digits of several scripts are found');
+-- what is a digit, but no decimal one
+SELECT ok(kb_has_card_number(spelling), format('T4: %s is found', spelling)) FROM (VALUES
+	('⁴¹¹¹ ¹¹¹¹ ¹¹¹¹ ¹¹¹¹'), ('⁴⁰⁰⁰⁰⁰⁰⁰⁰⁰⁰⁰⁰⁰⁰²'), ('₄₁₁₁₁₁₁₁₁₁₁₁₁₁₁₁'), ('④①①①①①①①①①①①①①①①'),
+	('④⓪①②⑧⑧⑧⑧⑧⑧⑧⑧①⑧⑧①'), ('❹❶❶❶ ❶❶❶❶ ❶❶❶❶ ❶❶❶❶'),
+	('４１１１／１１１１'  || ' ４１１１－１１１１－１１１１－１１１１'), ('4️⃣1️⃣1️⃣1️⃣1️⃣1️⃣1️⃣1️⃣1️⃣1️⃣1️⃣1️⃣1️⃣1️⃣1️⃣1️⃣'), ('４１１１ー１１１１ー１１１１ー１１１１')
+) AS t (spelling);
+
+-- Between groups: each character of White_Space but the ends of lines, each of Pd and Pc, and what is not seen
+
+SELECT is((SELECT string_agg(format('U+%s', upper(to_hex(c))), ', ') FROM generate_series(low, high) c
+	WHERE NOT kb_has_card_number(pg_temp.as_printed('4111111111111111', chr(c)))), NULL,
+	format('T4: a number is found with %s between its groups', what))
+FROM (VALUES
+	('tabulators', 9, 9), ('controls', 11, 13), ('a next line', 133, 133), ('a no-break space', 160, 160), ('an Ogham space', 5760, 5760),
+	('a Mongolian vowel separator', 6158, 6158), ('spaces, joiners and directions', 8192, 8207), ('embeddings', 8234, 8239),
+	('a mathematical space', 8287, 8287), ('invisible operators and isolates', 8288, 8303), ('an ideographic space', 12288, 12288),
+	('a soft hyphen', 173, 173), ('a grapheme joiner', 847, 847), ('an Arabic letter mark', 1564, 1564),
+	('Mongolian selectors', 6155, 6159),
+	('Hangul fillers', 4447, 4448), ('a Hangul filler', 12644, 12644), ('variation selectors', 65024, 65039),
+	('a byte order mark', 65279, 65279),
+	('tags', 917504, 917631), ('more variation selectors', 917760, 917999), ('an Armenian hyphen', 1418, 1418), ('a maqaf', 1470, 1470),
+	('a Canadian syllabics hyphen', 5120, 5120), ('a Mongolian hyphen', 6150, 6150), ('hyphens and dashes', 8208, 8213),
+	('an oblique hyphen', 11799, 11799), ('a hyphen with a diaeresis', 11802, 11802), ('long dashes', 11834, 11835),
+	('a double hyphen', 11840, 11840),
+	('an oblique double hyphen', 11869, 11869), ('a wave dash', 12316, 12316), ('a wavy dash', 12336, 12336),
+	('a Katakana double hyphen', 12448, 12448),
+	('vertical dashes', 65073, 65076), ('a small em dash', 65112, 65112), ('a small hyphen', 65123, 65123),
+	('a hyphen of full width', 65293, 65293),
+	('a Yezidi hyphen', 69293, 69293), ('undertie and tie', 8255, 8256), ('a line of full width', 65343, 65343), ('a minus', 8722, 8722)
+) AS t (what, low, high);
+SELECT ok(kb_has_card_number('4111 1111' || chr(c) || '1111 1111')
+	AND NOT kb_has_card_number(pg_temp.as_printed('4111111111111111', chr(c))),
+	format('T4: U+%s ends a line: one may stand in a number', upper(to_hex(c)))) FROM unnest('{10,8232,8233}'::int[]) c;
 
 -- JSON
 

@@ -1,8 +1,10 @@
-# N4, J5: the extension goes into a database of any encoding.  There notices
+# N4, J5, T4: the extension goes into a database of any encoding.  There notices
 # read as in UTF-8, or in English where the encoding cannot hold the Ukrainian
-# texts, and entries have the same hashes.
+# texts, entries have the same hashes, and card numbers are found in the digits
+# and between the spaces and dashes that the encoding has.
 use strict;
 use warnings;
+use Encode qw(decode encode);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -34,12 +36,52 @@ my %has_letters = map { $_ => 1 } qw(UTF8 SQL_ASCII WIN1251 ISO_8859_5 EUC_JP KO
 my %has_texts = map { $_ => 1 } grep { $_ ne 'KOI8U' } keys %has_letters;
 my (%english, %ukrainian, %hashes, %letters);
 
-for my $encoding (qw(UTF8 SQL_ASCII LATIN1 LATIN2 ISO_8859_5 WIN1251 KOI8U EUC_JP EUC_KR EUC_CN EUC_TW MULE_INTERNAL))
+# T4: a card number in what an encoding has of other digits, spaces and dashes; SQL_ASCII is read as UTF-8.
+sub with
+{
+	my ($separator) = @_;
+	return join encode('UTF-8', chr $separator), '4111', ('1111') x 3;
+}
+my ($next_line, $no_break_space, $soft_hyphen, $vowel_separator) = (0x85, 0xA0, 0xAD, 0x180E);
+my @wide = (
+	'４１１１１１１１１１１１１１１１', '４１１１　１１１１　１１１１　１１１１',
+	'中文４１１１－１１１１－１１１１－１１１１', '4111　1111　1111　1111');
+my %card = (
+	UTF8 => ['౪౧౧౧ ౧౧౧౧ ౧౧౧౧ ౧౧౧౧', '𝟒𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏', with($next_line), with($vowel_separator), @wide],
+	SQL_ASCII => ['౪౧౧౧ ౧౧౧౧ ౧౧౧౧ ౧౧౧౧', with($next_line), with($vowel_separator), @wide],
+	LATIN1 => [map { with($_) } $next_line, $no_break_space, $soft_hyphen],
+	LATIN2 => [with($no_break_space)],
+	ISO_8859_5 => ['карта ' . with($no_break_space)],
+	WIN1251 => ['карта 4111–1111–1111–1111', with($no_break_space)],
+	WIN874 => ['๔๑๑๑ ๑๑๑๑ ๑๑๑๑ ๑๑๑๑', '๔111–1๑11-๑๑๑๑ 1111'],
+	KOI8U => ['карта ' . with($no_break_space)],
+	EUC_JP => \@wide,
+	EUC_JIS_2004 => \@wide,
+	EUC_KR => \@wide,
+	EUC_CN => \@wide,
+	EUC_TW => \@wide);
+
+# Whether such a number is found, whether one with another check digit is, and whether a payment's memo may have it.
+sub cards
+{
+	my ($encoding) = @_;
+	for my $spelling (@{ $card{$encoding} // [] })
+	{
+		my $shown = decode('UTF-8', $spelling) =~ s/[^ -~]/sprintf '\\x{%X}', ord $&/ger;
+		is(ask($encoding, "SELECT kb_has_card_number('$spelling')"), 't', "T4: $encoding: $shown is found");
+		is(ask($encoding, "SELECT kb_has_card_number('$spelling' || '1')"), 'f', "T4: $encoding: with one more digit it is not");
+		like(ask($encoding, "SELECT '$spelling'::kb_text"), qr/payment card number/, "T4: $encoding: and refused");
+	}
+}
+
+for my $encoding (
+	qw(UTF8 SQL_ASCII LATIN1 LATIN2 ISO_8859_5 WIN1251 WIN874 KOI8U EUC_JP EUC_JIS_2004 EUC_KR EUC_CN EUC_TW MULE_INTERNAL))
 {
 	next if $node->safe_psql('postgres', "SELECT pg_char_to_encoding('$encoding')") < 0;
 	$node->safe_psql('postgres', "CREATE DATABASE in_$encoding ENCODING '$encoding' LOCALE 'C' TEMPLATE template0");
 	my (undef, undef, $error) = $node->psql(lc "in_$encoding", 'CREATE EXTENSION kbilling');
 	is($error, '', "$encoding: the extension is created") or next;
+	cards($encoding);
 
 	ask($encoding, q{
 		SELECT kb_create_tariff('std', 'USD'), kb_set_price('std', 'base', '19.00');
@@ -74,6 +116,14 @@ for my $encoding (qw(UTF8 SQL_ASCII LATIN1 LATIN2 ISO_8859_5 WIN1251 KOI8U EUC_J
 			"N4: $encoding: a date in Ukrainian is refused");
 	}
 }
+
+# T4: what UTF-8 has nothing for is passed over, and does not stop the look at the rest
+my $unknown = q{convert_from('\xa9a1'::bytea, 'EUC_JP')};
+is(ask('EUC_JP', "SELECT kb_has_card_number($unknown || '４１１１１１１１１１１１１１１１' || $unknown)"), 't',
+	'T4: EUC_JP: a number beside a character that has no equivalent is found');
+is(ask('EUC_JP', "SELECT kb_has_card_number(repeat($unknown, 3000) || '1234567890123')"), 'f', 'T4: EUC_JP: what is none is not');
+is(ask('EUC_JP', "SELECT kb_has_card_number(repeat('漢', n) || '４１１１１１１１１１１１１１１１') FROM generate_series(500, 515) n" .
+	" EXCEPT SELECT true"), '', 'T4: EUC_JP: wherever it begins in a long text');
 
 like($english{UTF8}, qr/^en\|Account 1: payment of 50\.00 USD received\|We have received .*November 26, 2026/s, 'N4: in English');
 like($ukrainian{UTF8}, qr/^uk\|Кабінет №1: отримано платіж 50\.00 USD\|Ми отримали .*26 листопада 2026 р\./s, 'N4: in Ukrainian');
