@@ -90,6 +90,14 @@ for my $database ('plain', 'custom')
 			AND p.proname IN ('kb_apply_topup', 'kb_refund', 'kb_stage')}),
 		'kb_apply_topup:true:false kb_refund:false:false kb_stage:true:true', "$database: grants are as they were");
 	is(ask($database, q{
+		SET search_path = pg_catalog;
+		DO $$ BEGIN PERFORM kbilling.kb_revoke('webhook', 'support'); END $$;
+		SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p
+		WHERE p.pronamespace = 'kbilling'::regnamespace
+			AND has_function_privilege('webhook', p.oid, 'EXECUTE') AND NOT has_function_privilege('public', p.oid, 'EXECUTE')}),
+		'kb_apply_topup kb_chargeback kb_fail_topup kb_refund kb_reverse_chargeback kb_reverse_refund',
+		"$database: E6: as what a role was granted is known");
+	is(ask($database, q{
 		SET search_path = kbilling;
 		SELECT count(*) FROM public.shop s JOIN kbilling.account a ON a.account_id = s.account_id AND a.balance = s.fee
 			AND s.price = '0.1 each min 1'::kbilling.kb_price}),

@@ -77,6 +77,8 @@ sub make_busy
 	});
 	ask($node, 'busy', q{
 		CREATE ROLE teller;
+		CREATE ROLE webhook;
+		SELECT kbilling.kb_grant('webhook', 'payments'), kbilling.kb_grant('webhook', 'support');
 		GRANT EXECUTE ON FUNCTION kbilling.kb_apply_topup TO teller;
 		GRANT SELECT ON kbilling.account TO teller;
 		CREATE TABLE public.shop (account_id bigint PRIMARY KEY REFERENCES kbilling.account, fee kbilling.kb_money,
