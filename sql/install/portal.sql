@@ -47,10 +47,11 @@ COMMENT ON FUNCTION kb_portal(bigint, text) IS
 'kb_topup_offers), payments (the pending ones), entries (the last 20, newest first, with the lines of charges). '
 'Errors: KB001; KB004 for an unknown member';
 
--- A page costs what it shows: the primary key gives its entries in their order, wherever the page begins.
+-- A page costs what it shows: the primary key gives its entries in their order, wherever the page begins.  As the planner
+-- does not know how many are asked for, it may rather sort all that are left: SET enable_sort.
 CREATE FUNCTION kbilling.kb_history(account_id bigint, member text, before_seq bigint = NULL, max_entries integer = 20)
 	RETURNS SETOF payment_history
-	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET enable_sort = off
 BEGIN ATOMIC
 	SELECT kb_require_member($1, $2);
 	SELECT kb_require_not_null('max_entries', max_entries);
