@@ -19,9 +19,9 @@
 #include "plan.h"
 #include "storage/lock.h"
 
-/* The member, and whether something was noted within the last hour */
+/* The member, and whether something was noted after a moment */
 static SavedPlan look_plan = {
-	.sql = "SELECT coalesce((SELECT v.active_at FROM activity v WHERE v.account_id = $1) > $3 - interval '1 hour', false)"
+	.sql = "SELECT coalesce((SELECT v.active_at FROM activity v WHERE v.account_id = $1) > $3, false)"
 	"  FROM member m WHERE m.account_id = $1 AND m.member = $2",
 	.arg_types = {"bigint", "text", "timestamptz"}
 };
@@ -45,9 +45,8 @@ static SavedPlan lock_plan = {
 
 static SavedPlan note_plan = {
 	.sql = "INSERT INTO activity AS v (account_id, active_at) VALUES ($1, $2)"
-	" ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at"
-	"  WHERE v.active_at <= excluded.active_at - interval '1 hour'",
-	.arg_types = {"bigint", "timestamptz"}
+	" ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at WHERE v.active_at <= $3",
+	.arg_types = {"bigint", "timestamptz", "timestamptz"}
 };
 
 /* Lock the right to note something of the account; false if another transaction has it */
@@ -75,7 +74,7 @@ write_note(void *values)
 static void
 note(int64 account_id, TimestampTz at)
 {
-	Datum		values[] = {Int64GetDatum(account_id), TimestampTzGetDatum(at)};
+	Datum		values[] = {Int64GetDatum(account_id), TimestampTzGetDatum(at), TimestampTzGetDatum(at - USECS_PER_HOUR)};
 	ErrorData  *error;
 
 	if (!lock_note(account_id))
@@ -94,11 +93,10 @@ bool
 activity_note(int64 account_id, const char *member, Activity activity)
 {
 	TimestampTz at = kb_current_time();
-	Datum		values[] = {Int64GetDatum(account_id), CStringGetTextDatum(member), TimestampTzGetDatum(at),
-		BoolGetDatum(activity == ACTIVITY_LOGIN)
-	};
+	Datum		look[] = {Int64GetDatum(account_id), CStringGetTextDatum(member), TimestampTzGetDatum(at - USECS_PER_HOUR)};
+	Datum		values[] = {look[0], look[1], TimestampTzGetDatum(at), BoolGetDatum(activity == ACTIVITY_LOGIN)};
 
-	if (plan_execute(&look_plan, values, NULL, false) == 0)
+	if (plan_execute(&look_plan, look, NULL, false) == 0)
 		return false;
 	if (plan_bool(1) || XactReadOnly || RecoveryInProgress())
 		return true;

@@ -65,8 +65,10 @@ static SavedPlan post_plan = {
 	"         billed_events = s.events,"
 	"         settled = t.events = s.events AND t.quantity IS NOT DISTINCT FROM s.quantity"
 	"    FROM posted p"
+	/* in the order in which recording takes them */
 	"   CROSS JOIN LATERAL (SELECT DISTINCT o.period, o.service FROM usage_total o"
-	"                        WHERE o.account_id = p.account_id AND o.period <= p.period AND NOT o.settled) n"
+	"                        WHERE o.account_id = p.account_id AND o.period <= p.period AND NOT o.settled"
+	"                        ORDER BY o.period, o.service) n"
 	"    JOIN usage_total s ON s.account_id = p.account_id AND s.period = n.period AND s.service = n.service"
 	"     AND (NOT s.settled OR s.aggregation IN ('max', 'last'))"
 	"   WHERE t.account_id = s.account_id AND t.period = s.period AND t.service = s.service AND t.slot = s.slot"

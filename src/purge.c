@@ -75,7 +75,10 @@ static SavedPlan forget_plan = {
 	" UPDATE notice n"
 	"    SET last_error = CASE WHEN n.delivered_at IS NULL THEN 'the account was purged' END,"
 	"        due_at = NULL, leased_until = NULL, parked_at = NULL"
-	"  WHERE n.account_id OPERATOR(pg_catalog.=) ANY ($1) AND (n.due_at IS NOT NULL OR n.last_error IS NOT NULL)",
+	"   FROM (SELECT x.account_id, x.notice_no FROM notice x"
+	"          WHERE x.account_id OPERATOR(pg_catalog.=) ANY ($1) AND (x.due_at IS NOT NULL OR x.last_error IS NOT NULL)"
+	"          ORDER BY x.account_id, x.notice_no FOR NO KEY UPDATE) w"
+	"  WHERE n.account_id = w.account_id AND n.notice_no = w.notice_no",
 	.arg_types = {"bigint[]"}
 };
 

@@ -35,12 +35,27 @@ typedef struct BatchResult
 	int64		accounts_failed;
 } BatchResult;
 
+static SavedPlan lock_plan = {
+	.sql = "SELECT kb_lock_accounts($1)",
+	.arg_types = {"bigint[]"}
+};
+
+/* Lock the accounts before a statement that takes them in the order of its plan */
+static void
+lock_accounts(ArrayType *account_ids)
+{
+	Datum		value = PointerGetDatum(account_ids);
+
+	plan_execute(&lock_plan, &value, NULL, false);
+}
+
 /* Charges: the oldest period of each */
 static void
 charge_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 {
 	uint64		entries;
 
+	lock_accounts(account_ids);
 	result->periods_charged += charge_post(account_ids, at, &entries);
 	result->entries_posted += entries;
 }
@@ -76,6 +91,7 @@ static SavedPlan notices_plan = {
 static void
 notify_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 {
+	lock_accounts(account_ids);
 	result->notices_written += work_by(&notices_plan, account_ids, at);
 }
 
