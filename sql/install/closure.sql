@@ -238,7 +238,11 @@ CREATE FUNCTION kbilling.kb_schedule_closure(account_id bigint, by text, reason 
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_require_not_null('account_id, by', account_id, "by");
-	SELECT CASE WHEN "by" = '' THEN kb_raise('22023', 'by must not be empty') END;
+	SELECT CASE "by"
+		WHEN '' THEN kb_raise('22023', 'by must not be empty')
+		WHEN 'sweep' THEN kb_raise('22023', 'by must not be "sweep"', 'That name is for closures that the sweep schedules by itself.',
+								   'Say who wants the account closed.')
+		END;
 	SELECT kb_lock_account(account_id);
 	SELECT CASE
 		WHEN a.balance > 0 OR t.may_close_on > t.today
@@ -266,7 +270,7 @@ END;
 COMMENT ON FUNCTION kb_schedule_closure(bigint, text, text) IS
 'Schedules the closure of an unused account, writes a notice to the owners, and returns the day of the deletion (D1, '
 'D2). For an account that is closing already, it returns that day and changes nothing. '
-'Errors: KB001, KB010; KB011, whose detail names each condition that is not met';
+'Errors: KB001, KB010; KB011, whose detail names each condition that is not met; 22023 if "by" is empty or "sweep"';
 
 CREATE FUNCTION kbilling.kb_cancel_closure(account_id bigint, member text) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp

@@ -94,7 +94,7 @@ SELECT is(pg_temp.story(2), '02-11 scheduled for 02-21 by support asked for it',
 SELECT is(pg_temp.notices(2), '02-11 closure_scheduled', 'D2: the owner gets a notice at once');
 SELECT is(pg_temp.refusal(format('SELECT kb_schedule_closure(%s)', args)), state, 'KB001, 22004, 22023: ' || args)
 FROM (VALUES ('77, ''x''', 'KB001 kbilling.account has no such row.'), ('3, NULL', '22004'), ('NULL, ''x''', '22004'),
-	('3, ''''', '22023')) AS t (args, state);
+	('3, ''''', '22023'), ('3, ''sweep''', '22023 That name is for closures that the sweep schedules by itself.')) AS t (args, state);
 SELECT is(pg_temp.refusal('SELECT kb_schedule_closure(3, ''4111 1111 1111 1111'')') ~ '^KB008', true, 'T4: no card number comes in');
 
 -- D3: it works as before, and every member sees the date
