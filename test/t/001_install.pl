@@ -52,7 +52,7 @@ my ($sharedir) = run_command([ 'pg_config', '--sharedir' ]);
 my ($script_file) = sort glob "$sharedir/extension/kbilling--*.sql";
 my $script = slurp_file($script_file);
 $script =~ s/^\\echo.*//mg;
-$script =~ s/^SELECT pg_catalog\.pg_extension_config_dump\(.*//mg;
+$script =~ s/^SELECT pg_catalog\.pg_extension_config_dump\([^;]*;//mg;
 $script =~ s/MODULE_PATHNAME/\$libdir\/kbilling/g;
 my $added = join '', map { "CREATE FUNCTION $_.kb_added() RETURNS integer LANGUAGE sql RETURN 1;\n" } 'kbilling', 'kbilling_internal';
 is($script =~ s/(?=^REVOKE EXECUTE ON ALL ROUTINES )/$added/mg, 1, 'one statement closes every routine');
