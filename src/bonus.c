@@ -14,7 +14,7 @@ static SavedPlan tier_plan = {
 	.arg_types = {"text", "kb_money", "date"}
 };
 
-/* T5: the part of the amount that is left after the debt earns it */
+/* T5: the part of the amount that is left after the debt earns it; a deleted account, which has nothing ahead, earns none */
 Money
 bonus_for(LockedAccount *account, Money amount)
 {
@@ -22,7 +22,7 @@ bonus_for(LockedAccount *account, Money amount)
 	Money		left = money_minor(account->balance) < 0 ? money_add(amount, account->balance) : amount;
 	Datum		values[3];
 
-	if (money_minor(left) <= 0)
+	if (money_minor(left) <= 0 || account->is_deleted)
 		return nothing;
 	values[0] = CStringGetTextDatum(journal_tariff(account));
 	values[1] = MoneyGetDatum(left);

@@ -225,6 +225,7 @@ kb_month_charge(PG_FUNCTION_ARGS)
 		replay_charge(&account, period, &row);
 	else
 	{
+		journal_require_open(&account);
 		check_chargeable(&account, period);
 		post_charge(&account, &row);
 	}

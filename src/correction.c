@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "allocation.h"
 #include "args.h"
 #include "card.h"
 #include "clock.h"
@@ -22,7 +23,7 @@ begin_correction(FunctionCallInfo fcinfo, int reference_arg, LockedAccount *acco
 	memset(posting, 0, sizeof(Posting));
 	posting->key = journal_key(PG_GETARG_TEXT_PP(reference_arg), "reference");
 	plan_connect();
-	journal_lock_for(PG_GETARG_INT64(0), posting->key, kb_current_time(), account);
+	journal_lock(PG_GETARG_INT64(0), kb_current_time(), account);
 }
 
 static SavedPlan stage_plan = {
@@ -41,17 +42,27 @@ notify_stage(const LockedAccount *account, Stage before)
 	plan_execute(&stage_plan, values, NULL, false);
 }
 
-/* Post them, or find that it has been done; seq of the last one */
+/* Post them, of which the main one is known by its key; its seq */
 static int64
-post_or_replay(LockedAccount *account, const Posting *postings, int n)
+post(LockedAccount *account, const Posting *postings, int n, int main)
 {
 	Stage		before = journal_stage(account);
 
 	if (!journal_post(account, postings, n))
-		return journal_replayed(account, &postings[n - 1]);
+		elog(ERROR, "key \"%s\" is in use", postings[0].key);
 	if (journal_stage(account) != before)
 		notify_stage(account, before);
-	return account->last_seq;
+	return account->last_seq - n + 1 + main;
+}
+
+/* Post one, or find that it has been done */
+static int64
+post_or_replay(LockedAccount *account, const Posting *posting)
+{
+	Money		amount;
+
+	return journal_knows(account, posting->key, &amount) ? journal_replayed(account, posting) :
+		post(account, posting, 1, 0);
 }
 
 /* Refuse an amount (KB005) */
@@ -65,9 +76,56 @@ refuse_amount(const char *message, const char *detail, const char *hint)
 			 errhint("%s", hint)));
 }
 
-/* T6: only paid money that is left can be refunded, never bonus */
+static SavedPlan topup_plan = {
+	.sql = "SELECT t.seq FROM entry t WHERE t.account_id = $1 AND t.key = $2 AND t.kind = 'topup'",
+	.arg_types = {"bigint", "text"}
+};
+
+/* The entry of a top-up */
+static int64
+find_topup(const LockedAccount *account, const char *reference)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(reference)};
+
+	card_check(reference);
+	if (plan_execute(&topup_plan, values, NULL, false) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("account %lld has no top-up \"%s\"", (long long) account->account_id, reference),
+				 errhint("Give the reference under which the top-up was applied; kbilling.topup_status lists them.")));
+	return plan_int64(1);
+}
+
+static SavedPlan flag_plan = {
+	.sql = "SELECT e.seq FROM entry e WHERE e.account_id = $1 AND e.key = $2 AND coalesce(e.lines->0 ? $3, false) <> $4",
+	.arg_types = {"bigint", "text", "text", "boolean"}
+};
+
+/* What was posted under the key must have been asked for in the same way (J3) */
 static void
-check_refundable(const LockedAccount *account, Money amount)
+check_flag(const LockedAccount *account, const char *key, const char *flag, bool is_set)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(key), CStringGetTextDatum(flag),
+		BoolGetDatum(is_set)
+	};
+
+	if (plan_execute(&flag_plan, values, NULL, false) > 0)
+		journal_refuse_key(account, key, plan_int64(1));
+}
+
+/* Refuse an amount that is not above zero */
+static void
+check_amount(const LockedAccount *account, Money amount, const char *what)
+{
+	journal_check_currency(account, amount);
+	if (money_minor(amount) <= 0)
+		refuse_amount(psprintf("%s must be above zero", what), psprintf("The amount is %s.", money_to_cstring(amount)),
+					  "Give the amount that is paid back as a positive one.");
+}
+
+/* T6: only paid money that is left can be refunded, never bonus; what the provider has refunded already is booked */
+static void
+check_paid_left(const LockedAccount *account, Money amount)
 {
 	Money		paid = money_sub(account->balance, account->bonus);
 
@@ -76,10 +134,48 @@ check_refundable(const LockedAccount *account, Money amount)
 					  psprintf("Account %lld has a balance of %s, of which %s is bonus; the refund is %s (T6).",
 							   (long long) account->account_id, money_to_cstring(account->balance),
 							   money_to_cstring(account->bonus), money_to_cstring(amount)),
-					  "Refund less; bonus is not paid out.");
+					  "Refund less, as bonus is not paid out; or book with \"forced\" what the provider has refunded already.");
 }
 
-/* kb_refund(account_id, amount, reference, memo) */
+/* T6, T7: a top-up is given back for at most its amount, all together */
+static void
+check_topups_left(const LockedAccount *account, const TopupParts *parts, Money amount, const char *what)
+{
+	int64		left = allocation_sum(parts);
+
+	if (money_minor(amount) > left)
+		refuse_amount(psprintf("the %s exceeds what is left of the %s", what, parts->n == 1 ? "top-up" : "top-ups"),
+					  psprintf("%s is left of %s account %lld; the %s is %s (T6, T7).",
+							   money_to_cstring(money_make(money_currency(amount), Min(left, MONEY_MINOR_MAX))),
+							   parts->n == 1 ? "the top-up of" : "the top-ups of",
+							   (long long) account->account_id, what, money_to_cstring(amount)),
+					  "kbilling.topup_status shows what is left of each. Use kb_adjust for money that no top-up has brought.");
+}
+
+/* Post the refund, with the parts of the top-ups that it pays back */
+static int64
+post_refund(LockedAccount *account, Posting *posting, Money amount, bool forced)
+{
+	TopupParts	parts = allocation_remaining(account, posting->ref_seq);
+	int			n;
+	Posting    *postings;
+
+	if (!forced)
+		check_paid_left(account, amount);
+	check_topups_left(account, &parts, amount, "refund");
+	allocation_limit(&parts, money_minor(amount));
+	posting->lines = allocation_lines(account, &parts, forced ? "forced" : NULL);
+	postings = allocation_take(account, &parts, posting, &n);
+	return post(account, postings, n, n - 1);
+}
+
+/* Arguments of kb_refund */
+enum
+{
+	REFUND_ACCOUNT_ID, REFUND_AMOUNT, REFUND_REFERENCE, REFUND_MEMO, REFUND_TOPUP_REFERENCE, REFUND_FORCED
+};
+
+/* kb_refund(account_id, amount, reference, memo, topup_reference, forced) */
 PG_FUNCTION_INFO_V1(kb_refund);
 Datum
 kb_refund(PG_FUNCTION_ARGS)
@@ -87,21 +183,28 @@ kb_refund(PG_FUNCTION_ARGS)
 	LockedAccount account;
 	Posting		posting;
 	Money		amount;
+	Money		known;
+	bool		forced;
 	int64		seq;
 
-	arg_required(fcinfo, 1, "amount");
-	amount = PG_GETARG_MONEY(1);
-	if (money_minor(amount) <= 0)
-		refuse_amount("a refund must be above zero", psprintf("The amount is %s.", money_to_cstring(amount)),
-					  "Give the amount that is paid back as a positive one.");
-	begin_correction(fcinfo, 2, &account, &posting);
-	journal_check_currency(&account, amount);
+	arg_required(fcinfo, REFUND_AMOUNT, "amount");
+	arg_required(fcinfo, REFUND_FORCED, "forced");
+	amount = PG_GETARG_MONEY(REFUND_AMOUNT);
+	forced = PG_GETARG_BOOL(REFUND_FORCED);
+	begin_correction(fcinfo, REFUND_REFERENCE, &account, &posting);
+	check_amount(&account, amount, "a refund");
 	posting.kind = "refund";
-	posting.memo = arg_cstring(fcinfo, 3);
-	if (!journal_knows(&account, posting.key, &posting.amount))
-		check_refundable(&account, amount);
 	posting.amount = money_neg(amount);
-	seq = post_or_replay(&account, &posting, 1);
+	posting.memo = arg_cstring(fcinfo, REFUND_MEMO);
+	if (!PG_ARGISNULL(REFUND_TOPUP_REFERENCE))
+		posting.ref_seq = find_topup(&account, arg_cstring(fcinfo, REFUND_TOPUP_REFERENCE));
+	if (journal_knows(&account, posting.key, &known))
+	{
+		seq = journal_replayed(&account, &posting);
+		check_flag(&account, posting.key, "forced", forced);
+	}
+	else
+		seq = post_refund(&account, &posting, amount, forced);
 	SPI_finish();
 	PG_RETURN_INT64(seq);
 }
@@ -127,7 +230,7 @@ kb_adjust(PG_FUNCTION_ARGS)
 					  "Give an amount above or below zero.");
 	/* a debit spends bonus first, as a charge does */
 	posting.bonus_delta = Min(money_minor(posting.amount), 0);
-	seq = post_or_replay(&account, &posting, 1);
+	seq = post_or_replay(&account, &posting);
 	SPI_finish();
 	PG_RETURN_INT64(seq);
 }
@@ -155,133 +258,89 @@ kb_write_off(PG_FUNCTION_ARGS)
 						  "Only a balance below zero can be written off.");
 		posting.amount = money_neg(account.balance);
 	}
-	seq = post_or_replay(&account, &posting, 1);
+	seq = post_or_replay(&account, &posting);
 	SPI_finish();
 	PG_RETURN_INT64(seq);
 }
 
-/* Whether the entry has been taken back by another one */
-static SavedPlan undone_plan = {
-	.sql = "SELECT u.seq FROM entry u WHERE u.account_id = $1 AND u.ref_seq = $2"
-	"   AND u.kind IN ('chargeback', 'reversal') AND u.key <> $3",
-	.arg_types = {"bigint", "bigint", "text"}
-};
-
-/* An entry is taken back at most once, by chargeback or by reversal */
+/* Refuse to take back what has been taken back (KB006) */
 static void
-check_not_undone(const LockedAccount *account, int64 seq, const char *key)
+refuse_again(const LockedAccount *account, int64 seq, const char *detail)
 {
-	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(seq), CStringGetTextDatum(key)};
-
-	if (plan_execute(&undone_plan, values, NULL, false) > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_KB_KEY_REUSED),
-				 errmsg("entry %lld of account %lld has been taken back already",
-						(long long) seq, (long long) account->account_id),
-				 errdetail("Entry %lld took it back.", (long long) plan_int64(1)),
-				 errhint("Use kb_adjust if more is to be put right.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_KEY_REUSED),
+			 errmsg("entry %lld of account %lld has been taken back already", (long long) seq, (long long) account->account_id),
+			 errdetail_internal("%s", detail),
+			 errhint("Use kb_adjust if more is to be put right.")));
 }
 
-static SavedPlan topup_plan = {
-	.sql = "SELECT t.seq, t.amount FROM entry t WHERE t.account_id = $1 AND t.key = $2 AND t.kind = 'topup'",
-	.arg_types = {"bigint", "text"}
-};
+/* Post the chargeback of what is left of the top-up, or of the amount, if it is not NULL */
+static int64
+post_chargeback(LockedAccount *account, Posting *posting, const Money *amount)
+{
+	TopupParts	parts = allocation_remaining(account, posting->ref_seq);
+	int			n;
+	Posting    *postings;
 
-/*
- * The top-up's bonus, and what later top-ups have earned: the oldest bonus is
- * spent first, so theirs is the last to go.  A reversed bonus no longer counts,
- * and what a chargeback took back counts against the bonus that it was taken from.
- */
-static SavedPlan topup_bonus_plan = {
-	.sql = "WITH b AS (SELECT x.seq, x.ref_seq, x.amount FROM entry x"
-	"            WHERE x.account_id = $1 AND x.kind = 'bonus'"
-	"              AND NOT EXISTS (SELECT FROM entry r WHERE r.account_id = $1"
-	"                               AND r.ref_seq = x.seq AND r.kind = 'reversal'))"
-	"SELECT b.seq, b.amount,"
-	"       (SELECT sum(l.amount) FROM b l"
-	"         WHERE CASE WHEN l.amount < 0 THEN l.ref_seq ELSE l.seq END > b.seq)"
-	"  FROM b WHERE b.ref_seq = $2",
-	.arg_types = {"bigint", "bigint"}
-};
+	if (parts.n == 0)
+		refuse_again(account, posting->ref_seq, "All of it has been refunded, charged back or reversed (T7).");
+	if (amount != NULL)
+	{
+		check_topups_left(account, &parts, *amount, "chargeback");
+		allocation_limit(&parts, money_minor(*amount));
+	}
+	posting->amount = money_make(money_currency(account->balance), -parts.parts[0].amount);
+	posting->lines = allocation_lines(account, &parts, amount ? "named" : NULL);
+	postings = allocation_take(account, &parts, posting, &n);
+	return post(account, postings, n, n - 1);
+}
 
-/* Its columns; what later ones have earned is NULL if there are none. */
+/* Arguments of kb_chargeback */
 enum
 {
-	BONUS_SEQ = 1, BONUS_AMOUNT, BONUS_LATER
+	CHARGEBACK_ACCOUNT_ID, CHARGEBACK_TOPUP_REFERENCE, CHARGEBACK_REFERENCE, CHARGEBACK_AMOUNT
 };
 
-/* T6: as much of the top-up's bonus as is unspent; false if there is none */
-static bool
-make_bonus_return(const LockedAccount *account, int64 topup_seq, Posting *posting)
-{
-	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(topup_seq)};
-	int64		later;
-	int64		unspent;
-
-	if (plan_execute(&topup_bonus_plan, values, NULL, false) == 0)
-		return false;
-	memset(posting, 0, sizeof(Posting));
-	later = plan_is_null(BONUS_LATER) ? 0 : money_minor(plan_money(BONUS_LATER));
-	unspent = Min(money_minor(plan_money(BONUS_AMOUNT)), money_minor(account->bonus) - Max(later, 0));
-	posting->ref_seq = plan_int64(BONUS_SEQ);
-	posting->kind = "bonus";
-	posting->amount = money_make(money_currency(account->balance), -Max(unspent, 0));
-	posting->bonus_delta = money_minor(posting->amount);
-	posting->key = psprintf("kb:unbonus:%lld", (long long) posting->ref_seq);
-	return unspent > 0;
-}
-
-/* Find the top-up that is charged back */
-static void
-find_topup(const LockedAccount *account, const char *reference, Posting *posting)
-{
-	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(reference)};
-
-	card_check(reference);
-	if (plan_execute(&topup_plan, values, NULL, false) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("account %lld has no top-up \"%s\"", (long long) account->account_id, reference),
-				 errhint("Give the reference under which the top-up was applied; kbilling.payment_history lists them.")));
-	posting->ref_seq = plan_int64(1);
-	posting->amount = money_neg(plan_money(2));
-}
-
-/*
- * kb_chargeback(account_id, topup_reference, reference).  The bonus goes first:
- * after the chargeback it might count as spent by the debt that this makes.
- */
+/* kb_chargeback(account_id, topup_reference, reference, amount) */
 PG_FUNCTION_INFO_V1(kb_chargeback);
 Datum
 kb_chargeback(PG_FUNCTION_ARGS)
 {
+	bool		has_amount = !PG_ARGISNULL(CHARGEBACK_AMOUNT);
 	LockedAccount account;
-	Posting		postings[2];
-	Posting    *chargeback = &postings[1];
-	Money		known;
-	bool		with_bonus;
+	Posting		posting;
+	Money		amount = has_amount ? PG_GETARG_MONEY(CHARGEBACK_AMOUNT) : 0;
 	int64		seq;
 
-	arg_required(fcinfo, 1, "topup_reference");
-	begin_correction(fcinfo, 2, &account, chargeback);
-	chargeback->kind = "chargeback";
-	find_topup(&account, arg_cstring(fcinfo, 1), chargeback);
-	check_not_undone(&account, chargeback->ref_seq, chargeback->key);
-	with_bonus = !journal_knows(&account, chargeback->key, &known) &&
-		make_bonus_return(&account, chargeback->ref_seq, &postings[0]);
-	seq = post_or_replay(&account, with_bonus ? postings : chargeback, with_bonus ? 2 : 1);
+	arg_required(fcinfo, CHARGEBACK_TOPUP_REFERENCE, "topup_reference");
+	begin_correction(fcinfo, CHARGEBACK_REFERENCE, &account, &posting);
+	if (has_amount)
+		check_amount(&account, amount, "a chargeback");
+	posting.kind = "chargeback";
+	posting.ref_seq = find_topup(&account, arg_cstring(fcinfo, CHARGEBACK_TOPUP_REFERENCE));
+	/* a replay takes what it took then, whatever is left now */
+	if (journal_knows(&account, posting.key, &posting.amount))
+	{
+		if (has_amount)
+			posting.amount = money_neg(amount);
+		seq = journal_replayed(&account, &posting);
+		check_flag(&account, posting.key, "named", has_amount);
+	}
+	else
+		seq = post_chargeback(&account, &posting, has_amount ? &amount : NULL);
 	SPI_finish();
 	PG_RETURN_INT64(seq);
 }
 
 /* What a reversal takes from the entry it reverses: all of it, the other way round */
 static SavedPlan reversed_plan = {
-	.sql = "SELECT - e.amount, e.kind = 'reversal',"
+	.sql = "SELECT e.kind::text, - e.amount,"
 	"       coalesce((SELECT p.bonus_after FROM entry p WHERE p.account_id = $1 AND p.seq = $2 - 1),"
 	"                kb_money(0, kb_currency(e.amount))) - e.bonus_after,"
 	"       (SELECT jsonb_agg(jsonb_set(l.line, '{amount}', to_jsonb(- (l.line->>'amount')::kb_money))"
 	"                         ORDER BY l.ordinality)"
-	"          FROM jsonb_array_elements(e.lines) WITH ORDINALITY l(line))"
+	"          FROM jsonb_array_elements(e.lines) WITH ORDINALITY l(line)),"
+	"       e.kind = 'bonus' AND (SELECT r.kind FROM entry r WHERE r.account_id = $1 AND r.seq = e.ref_seq) = 'bonus'"
 	"  FROM entry e WHERE e.account_id = $1 AND e.seq = $2",
 	.arg_types = {"bigint", "bigint"}
 };
@@ -289,31 +348,93 @@ static SavedPlan reversed_plan = {
 /* Its columns; an entry may have no lines. */
 enum
 {
-	REVERSED_AMOUNT = 1, REVERSED_IS_REVERSAL, REVERSED_BONUS, REVERSED_LINES
+	REVERSED_KIND = 1, REVERSED_AMOUNT, REVERSED_BONUS, REVERSED_LINES, REVERSED_GOES_ALONG
 };
 
-/* The posting that reverses an entry */
+/* Refuse to reverse an entry (22023) */
 static void
+refuse_reversal(const LockedAccount *account, int64 entry_seq, const char *why, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("entry %lld of account %lld %s", (long long) entry_seq, (long long) account->account_id, why),
+			 errhint("%s", hint)));
+}
+
+/* The posting that reverses an entry, and the kind of that */
+static char *
 make_reversal(const LockedAccount *account, int64 entry_seq, Posting *posting)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(entry_seq)};
+	char	   *kind;
 
 	if (plan_execute(&reversed_plan, values, NULL, false) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("account %lld has no entry %lld", (long long) account->account_id, (long long) entry_seq),
 				 errhint("Take seq from kbilling.payment_history.")));
-	if (plan_bool(REVERSED_IS_REVERSAL))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("entry %lld of account %lld is a reversal itself",
-						(long long) entry_seq, (long long) account->account_id),
-				 errhint("Put a wrong reversal right with kb_adjust.")));
+	kind = plan_cstring(REVERSED_KIND);
+	if (strcmp(kind, "reversal") == 0)
+		refuse_reversal(account, entry_seq, "is a reversal itself", "Put a wrong reversal right with kb_adjust.");
+	if (!plan_is_null(REVERSED_GOES_ALONG) && plan_bool(REVERSED_GOES_ALONG))
+		refuse_reversal(account, entry_seq, "moves a bonus along with another entry",
+						"Reverse the refund or chargeback that it went with: its bonus comes back with it.");
 	posting->kind = "reversal";
 	posting->ref_seq = entry_seq;
 	posting->amount = plan_money(REVERSED_AMOUNT);
 	posting->bonus_delta = money_minor(plan_money(REVERSED_BONUS));
 	posting->lines = plan_is_null(REVERSED_LINES) ? NULL : DatumGetJsonbPCopy(plan_required(REVERSED_LINES));
+	return kind;
+}
+
+/* Whether an entry has been reversed, or is a top-up or a bonus of which a part has been taken back */
+static SavedPlan undone_plan = {
+	.sql = "SELECT format('Entry %s reversed it.', r.seq) FROM entry r"
+	" WHERE r.account_id = $1 AND r.kind = 'reversal' AND r.ref_seq = $2"
+	" UNION ALL "
+	"SELECT format('%s of %s has been refunded, charged back or reversed (T7).', t.taken_back, t.amount) FROM topup_status t"
+	" WHERE t.account_id = $1 AND t.seq = $2 AND t.taken_back <> 0"
+	" UNION ALL "
+	"SELECT format('%s of %s has gone with what was given back of its top-up (T6).', t.bonus_earned - t.bonus, t.bonus_earned)"
+	"  FROM topup_status t"
+	" WHERE t.account_id = $1 AND t.bonus_seq = $2 AND t.bonus <> t.bonus_earned",
+	.arg_types = {"bigint", "bigint"}
+};
+
+/* An entry is taken back at most once */
+static void
+check_not_undone(const LockedAccount *account, int64 seq)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(seq)};
+
+	if (plan_execute(&undone_plan, values, NULL, false) > 0)
+		refuse_again(account, seq, plan_cstring(1));
+}
+
+/*
+ * Post the reversal: that of a top-up takes its unspent bonus along, that of a
+ * refund or chargeback brings back the bonus that went with it.  What had spent
+ * bonus gives it back, but for bonus that has been taken back since.
+ */
+static int64
+post_reversal(LockedAccount *account, Posting *posting, bool is_topup)
+{
+	int64		left = allocation_bonus(account) - money_minor(account->bonus);
+	TopupParts	parts;
+	Posting    *postings;
+	int			n;
+
+	check_not_undone(account, posting->ref_seq);
+	if (posting->bonus_delta > 0)
+		posting->bonus_delta = Min(posting->bonus_delta, Max(left, 0));
+	if (!is_topup)
+	{
+		postings = allocation_bring_back(account, posting->ref_seq, posting, &n);
+		return post(account, postings, n, 0);
+	}
+	parts = allocation_remaining(account, posting->ref_seq);
+	postings = allocation_take(account, &parts, posting, &n);
+	return post(account, postings, n, n - 1);
 }
 
 /* kb_reverse(account_id, entry_seq, reference, memo) */
@@ -323,15 +444,17 @@ kb_reverse(PG_FUNCTION_ARGS)
 {
 	LockedAccount account;
 	Posting		posting;
+	Money		known;
+	bool		is_topup;
 	int64		seq;
 
 	arg_required(fcinfo, 1, "entry_seq");
 	arg_required(fcinfo, 3, "memo");
 	begin_correction(fcinfo, 2, &account, &posting);
 	posting.memo = arg_cstring(fcinfo, 3);
-	make_reversal(&account, PG_GETARG_INT64(1), &posting);
-	check_not_undone(&account, posting.ref_seq, posting.key);
-	seq = post_or_replay(&account, &posting, 1);
+	is_topup = strcmp(make_reversal(&account, PG_GETARG_INT64(1), &posting), "topup") == 0;
+	seq = journal_knows(&account, posting.key, &known) ? journal_replayed(&account, &posting) :
+		post_reversal(&account, &posting, is_topup);
 	SPI_finish();
 	PG_RETURN_INT64(seq);
 }

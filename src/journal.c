@@ -68,7 +68,7 @@ static SavedPlan lock_plan = {
 	.sql = "SELECT a.balance, a.unspent_bonus, a.last_seq, a.last_hash, a.debt_since, a.deferred_until,"
 	"       a.stage_check_on, a.closure_check_on, kb_account_date(a.created_at, a.time_zone),"
 	"       a.charged_through, kb_account_date($2, a.time_zone), a.tariff, a.tariff_from,"
-	"       a.state IN ('deleted', 'purged'), a.state = 'closing', a.last_notice_no"
+	"       a.state IN ('deleted', 'purged'), a.state = 'purged', a.state = 'closing', a.last_notice_no"
 	"  FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE",
 	.arg_types = {"bigint", "timestamptz"}
 };
@@ -78,19 +78,8 @@ enum
 {
 	LOCK_BALANCE = 1, LOCK_BONUS, LOCK_LAST_SEQ, LOCK_LAST_HASH, LOCK_DEBT_SINCE, LOCK_DEFERRED_UNTIL,
 	LOCK_STAGE_CHECK_ON, LOCK_CLOSURE_CHECK_ON, LOCK_CREATED_ON, LOCK_CHARGED_THROUGH, LOCK_TODAY, LOCK_TARIFF,
-	LOCK_TARIFF_FROM, LOCK_IS_DELETED, LOCK_IS_CLOSING, LOCK_LAST_NOTICE_NO
+	LOCK_TARIFF_FROM, LOCK_IS_DELETED, LOCK_IS_PURGED, LOCK_IS_CLOSING, LOCK_LAST_NOTICE_NO
 };
-
-/* D5: nothing is posted to a deleted account (KB010) */
-static void
-refuse_deleted(int64 account_id)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_KB_ACCOUNT_DELETED),
-			 errmsg("account %lld is deleted", (long long) account_id),
-			 errdetail("Nothing is posted to a deleted account."),
-			 errhint(RESTORE_HINT)));
-}
 
 /* Copy the hash of the last entry out of the row */
 static void
@@ -110,9 +99,8 @@ read_last_hash(LockedAccount *account)
 	memcpy(account->last_hash, VARDATA_ANY(hash), PG_SHA256_DIGEST_LENGTH);
 }
 
-/* Lock the row, and copy it out; true if the account is not deleted */
-static bool
-lock_account(int64 account_id, TimestampTz at, LockedAccount *account)
+void
+journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 {
 	Datum		values[] = {Int64GetDatum(account_id), TimestampTzGetDatum(at)};
 
@@ -133,28 +121,24 @@ lock_account(int64 account_id, TimestampTz at, LockedAccount *account)
 	account->created_on = plan_date(LOCK_CREATED_ON);
 	account->charged_through = plan_date(LOCK_CHARGED_THROUGH);
 	account->is_closing = plan_bool(LOCK_IS_CLOSING);
+	account->is_deleted = plan_bool(LOCK_IS_DELETED);
+	account->is_purged = plan_bool(LOCK_IS_PURGED);
 	account->last_notice_no = plan_int64(LOCK_LAST_NOTICE_NO);
 	account->tariff = plan_cstring(LOCK_TARIFF);
 	account->tariff_from = plan_date(LOCK_TARIFF_FROM);
 	account->tariff_holds = account->tariff_from <= account->today;
 	account->knows_stage_days = false;
-	return !plan_bool(LOCK_IS_DELETED);
 }
 
 void
-journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
+journal_require_open(const LockedAccount *account)
 {
-	if (!lock_account(account_id, at, account))
-		refuse_deleted(account_id);
-}
-
-void
-journal_lock_for(int64 account_id, const char *key, TimestampTz at, LockedAccount *account)
-{
-	Money		amount;
-
-	if (!lock_account(account_id, at, account) && !journal_knows(account, key, &amount))
-		refuse_deleted(account_id);
+	if (account->is_deleted)
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_ACCOUNT_DELETED),
+				 errmsg("account %lld is deleted", (long long) account->account_id),
+				 errdetail("It is charged no more, and its members cannot act (D5)."),
+				 errhint(RESTORE_HINT)));
 }
 
 static SavedPlan tariff_plan = {
@@ -391,11 +375,13 @@ notice_values(LockedAccount *account, const Entry *entry, const PostingStart *st
 static bool
 write_last_entry(LockedAccount *account, const Entry *entry, const PostingStart *start, Datum *values, char *nulls)
 {
-	OptionalDate stage_check_on = posting_stage_check_on(account->stage_check_on, start->debt_since, entry->debt_since,
-														 account->deferred_until, account->tariff_from, account->today,
-														 entry->debt_since.exists ? stage_days(account) : NULL);
-	OptionalDate closure_check_on = posting_closure_check_on(account->closure_check_on, entry->balance_after,
-															 entry->effective_on);
+	/* no sweep looks at a purged account (J8) */
+	OptionalDate stage_check_on = account->is_purged ? no_date() :
+		posting_stage_check_on(account->stage_check_on, start->debt_since, entry->debt_since,
+							   account->deferred_until, account->tariff_from, account->today,
+							   entry->debt_since.exists ? stage_days(account) : NULL);
+	OptionalDate closure_check_on = account->is_purged ? no_date() :
+		posting_closure_check_on(account->closure_check_on, entry->balance_after, entry->effective_on);
 	int64		notice_no = account->last_notice_no + (start->notice != NULL);
 
 	values[PARAM_STAGE_CHECK_ON] = plan_date_value(stage_check_on, &nulls[PARAM_STAGE_CHECK_ON]);
@@ -487,6 +473,16 @@ journal_post(LockedAccount *account, const Posting *postings, int n)
 	return true;
 }
 
+void
+journal_refuse_key(const LockedAccount *account, const char *key, int64 seq)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_KEY_REUSED),
+			 errmsg("reference \"%s\" of account %lld is in use", key, (long long) account->account_id),
+			 errdetail("Entry %lld was posted under it, with other content.", (long long) seq),
+			 errhint("A reference stands for one posting; repeat it only to repeat the same call.")));
+}
+
 /* The member does not count as content: the provider's webhook does not know who paid. */
 static SavedPlan replay_plan = {
 	.sql = "SELECT e.seq, e.kind = $3::kb_entry_kind AND e.amount = $4"
@@ -516,11 +512,7 @@ journal_replayed(const LockedAccount *account, const Posting *posting)
 	if (plan_execute(&replay_plan, values, nulls, false) == 0)
 		elog(ERROR, "an entry of account %lld is gone", (long long) account->account_id);
 	if (!plan_bool(REPLAY_IS_SAME))
-		ereport(ERROR,
-				(errcode(ERRCODE_KB_KEY_REUSED),
-				 errmsg("reference \"%s\" of account %lld is in use", posting->key, (long long) account->account_id),
-				 errdetail("Entry %lld was posted under it, with other content.", (long long) plan_int64(REPLAY_SEQ)),
-				 errhint("A reference stands for one posting; repeat it only to repeat the same call.")));
+		journal_refuse_key(account, posting->key, plan_int64(REPLAY_SEQ));
 	return plan_int64(REPLAY_SEQ);
 }
 

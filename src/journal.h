@@ -31,6 +31,8 @@ typedef struct LockedAccount
 	DateADT		created_on;
 	DateADT		charged_through;
 	bool		is_closing;
+	bool		is_deleted;		/* or purged */
+	bool		is_purged;
 	int64		last_notice_no;
 	char	   *tariff;			/* see journal_tariff */
 	DateADT		tariff_from;
@@ -64,11 +66,11 @@ extern uint64 journal_write(SavedPlan *plan, Datum *values, const char *nulls);
 /* The role that an entry is posted by: the one that the session has chosen, not the owner of the functions. */
 extern const char *journal_role(void);
 
-/* Locks the row; KB001 for an unknown account, KB010 for a deleted one. */
+/* Locks the row, in whatever state the account is (J8); KB001 for an unknown account. */
 extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *account);
 
-/* The same for a posting under the key; one that a deleted account has already may be replayed (J3, T3). */
-extern void journal_lock_for(int64 account_id, const char *key, TimestampTz at, LockedAccount *account);
+/* KB010 for a deleted account. */
+extern void journal_require_open(const LockedAccount *account);
 
 /*
  * Posts an entry for each of n postings, and updates the account; the notice of the
@@ -85,6 +87,9 @@ extern bool journal_knows(const LockedAccount *account, const char *key, Money *
  * (J3), else KB006.
  */
 extern int64 journal_replayed(const LockedAccount *account, const Posting *posting);
+
+/* KB006: the key stands for the entry, which has other content. */
+extern void journal_refuse_key(const LockedAccount *account, const char *key, int64 seq) pg_attribute_noreturn();
 
 /*
  * A caller's key; name is what errors call it.  It must not be empty, too long, or

@@ -136,6 +136,7 @@ kb_begin_topup(PG_FUNCTION_ARGS)
 	payment_check_method(posting.method);
 
 	journal_lock(PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time(), &account);
+	journal_require_open(&account);
 	journal_check_currency(&account, posting.amount);
 	member_require_payer(account.account_id, posting.member, "Ask an owner or admin of the account to pay.");
 	begin_payment(&account, &posting, &row);

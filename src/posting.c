@@ -23,6 +23,15 @@ posting_bonus_after(Money bonus, Money delta, Money balance_after)
 	return money_make(money_currency(bonus), Min(Max(left, 0), most));
 }
 
+int64
+posting_bonus_share(int64 unspent, int64 part, int64 remaining)
+{
+	int128		twice = 2 * (int128) unspent * part;
+
+	Assert(unspent >= 0 && part >= 0 && part <= remaining && remaining > 0);
+	return (int64) ((twice + remaining) / (2 * (int128) remaining));
+}
+
 OptionalDate
 posting_debt_since(OptionalDate before, Money balance_after, DateADT effective_on)
 {

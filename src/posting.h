@@ -41,6 +41,9 @@ typedef struct Entry
 /* T6: bonus + delta, kept between nothing and what is on the balance */
 extern Money posting_bonus_after(Money bonus, Money delta, Money balance_after);
 
+/* T6: what goes of an unspent bonus with a part of the money that is left of its top-up; in minor units, rounded by M4. */
+extern int64 posting_bonus_share(int64 unspent, int64 part, int64 remaining);
+
 /* S1 */
 extern OptionalDate posting_debt_since(OptionalDate before, Money balance_after, DateADT effective_on);
 

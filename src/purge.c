@@ -71,12 +71,13 @@ static SavedPlan forget_plan = {
 	" activity AS (DELETE FROM activity v WHERE v.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
 	" member AS (DELETE FROM member m WHERE m.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
 	" payment AS (UPDATE payment p SET member = '(purged)', failure = NULL WHERE p.account_id OPERATOR(pg_catalog.=) ANY ($1))"
-	/* nobody is left to get them */
+	/* nobody is left to get them, but the application */
 	" UPDATE notice n"
 	"    SET last_error = CASE WHEN n.delivered_at IS NULL THEN 'the account was purged' END,"
 	"        due_at = NULL, leased_until = NULL, parked_at = NULL"
 	"   FROM (SELECT x.account_id, x.notice_no FROM notice x"
 	"          WHERE x.account_id OPERATOR(pg_catalog.=) ANY ($1) AND (x.due_at IS NOT NULL OR x.last_error IS NOT NULL)"
+	"            AND x.kind <> 'topup_after_deletion'"
 	"          ORDER BY x.account_id, x.notice_no FOR NO KEY UPDATE) w"
 	"  WHERE n.account_id = w.account_id AND n.notice_no = w.notice_no",
 	.arg_types = {"bigint[]"}

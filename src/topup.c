@@ -94,6 +94,8 @@ post_topup(LockedAccount *account, const Posting *topup, Row *row)
 	bool		has_bonus = money_minor(bonus) > 0;
 	int64		seq;
 
+	if (account->is_deleted)
+		postings[0].notice = "topup_after_deletion";
 	if (has_bonus)
 		make_bonus(account, bonus, &postings[1]);
 	if (!journal_post(account, postings, has_bonus ? 2 : 1))
@@ -166,7 +168,7 @@ kb_apply_topup(PG_FUNCTION_ARGS)
 	plan_connect();
 	payment_check_method(posting.method);
 
-	journal_lock_for(PG_GETARG_INT64(ARG_ACCOUNT_ID), posting.key, kb_current_time(), &account);
+	journal_lock(PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time(), &account);
 	journal_check_currency(&account, posting.amount);
 	if (has_payment)
 		payment_check(&account, PG_GETARG_INT64(ARG_PAYMENT_ID), &posting);
@@ -174,7 +176,7 @@ kb_apply_topup(PG_FUNCTION_ARGS)
 	seq = post_topup(&account, &posting, &row);
 	if (seq == 0)
 		seq = replay_topup(&account, &posting, &row);
-	else if (!PG_ARGISNULL(ARG_MEMBER))
+	else if (!PG_ARGISNULL(ARG_MEMBER) && !account.is_deleted)
 		member_require_payer(account.account_id, posting.member,
 							 "Leave member out for a payment that the provider reports by itself.");
 	if (has_payment)

@@ -2,45 +2,51 @@
  * What puts a balance right: refund, chargeback, adjustment, write-off, reversal.
  */
 
-CREATE FUNCTION kbilling.kb_refund(account_id bigint, amount kb_money, reference text, memo text = NULL) RETURNS bigint
+CREATE FUNCTION kbilling.kb_refund(account_id bigint, amount kb_money, reference text, memo text = NULL,
+								   topup_reference text = NULL, forced boolean = false)
+	RETURNS bigint
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_refund';
-COMMENT ON FUNCTION kb_refund(bigint, kb_money, text, text) IS
-'Pays money back, at most the balance less the unspent bonus (T6), and returns the number of the entry. '
-'Errors: KB001, KB002, KB006, KB010; KB005 for more than that, and for an amount that is not above zero';
+COMMENT ON FUNCTION kb_refund(bigint, kb_money, text, text, text, boolean) IS
+'Pays money back, at most the balance less the unspent bonus, and returns the number of the entry. It is money of the '
+'top-up that is named, else of the newest ones; their unspent bonus goes with it by proportion (T6). With "forced" it '
+'books a refund that the provider has made already, even into debt. '
+'Errors: KB001, KB002, KB006; KB005 for more than is left of the paid money or of the top-ups, and for an amount that '
+'is not above zero; 22023 if there is no such top-up';
 
-CREATE FUNCTION kbilling.kb_chargeback(account_id bigint, topup_reference text, reference text) RETURNS bigint
+CREATE FUNCTION kbilling.kb_chargeback(account_id bigint, topup_reference text, reference text, amount kb_money = NULL)
+	RETURNS bigint
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_chargeback';
-COMMENT ON FUNCTION kb_chargeback(bigint, text, text) IS
-'Takes a whole top-up back, even into debt, and as much of its bonus as is unspent (T6), and returns the number of '
-'the chargeback''s entry. '
-'Errors: KB001, KB010; KB006 if the top-up has been taken back already, or the reference stands for something else; '
-'22023 if there is no such top-up';
+COMMENT ON FUNCTION kb_chargeback(bigint, text, text, kb_money) IS
+'Takes back what is left of a top-up, or the amount, even into debt, and the unspent bonus of that part (T7), and '
+'returns the number of the chargeback''s entry. A dispute that was won is the reversal of that entry. '
+'Errors: KB001, KB002; KB005 for more than is left of the top-up, and for an amount that is not above zero; KB006 if '
+'nothing is left of it, or the reference stands for something else; 22023 if there is no such top-up';
 
 CREATE FUNCTION kbilling.kb_adjust(account_id bigint, amount kb_money, reference text, memo text) RETURNS bigint
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_adjust';
 COMMENT ON FUNCTION kb_adjust(bigint, kb_money, text, text) IS
 'Moves the balance up or down by the amount, for the reason in "memo", and returns the number of the entry. '
-'Errors: KB001, KB002, KB006, KB010; KB005 for zero';
+'Errors: KB001, KB002, KB006; KB005 for zero';
 
 CREATE FUNCTION kbilling.kb_write_off(account_id bigint, reference text, memo text) RETURNS bigint
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_write_off';
 COMMENT ON FUNCTION kb_write_off(bigint, text, text) IS
 'Writes off the whole debt as bad debt, and returns the number of the entry. '
-'Errors: KB001, KB006, KB010; KB005 if there is no debt';
+'Errors: KB001, KB006; KB005 if there is no debt';
 
 CREATE FUNCTION kbilling.kb_reverse(account_id bigint, entry_seq bigint, reference text, memo text) RETURNS bigint
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_reverse';
 COMMENT ON FUNCTION kb_reverse(bigint, bigint, text, text) IS
 'Reverses one whole entry (J1), and returns the number of the reversal. The reversal of a charge gives back the '
-'bonus that the charge spent; its period stays charged. The bonus of a top-up is an entry of its own, and is not '
-'reversed with it. '
-'Errors: KB001, KB010; KB006 if the entry has been taken back already, or the reference stands for something else; '
-'22023 if there is no such entry, or it is a reversal';
+'bonus that the charge spent; its period stays charged. That of a top-up takes its unspent bonus along; that of a '
+'refund or a chargeback brings back the bonus that went with it (T6, T7). '
+'Errors: KB001; KB006 if the entry, or a part of it, has been taken back already, or the reference stands for '
+'something else; 22023 if there is no such entry, or it is a reversal, or has moved a bonus with another entry';
 
 -- What the provider may take back of its own doing, by the reference that it knows: kb_reverse can do more.
 CREATE FUNCTION kbilling_internal.kb_reverse_kind(account_id bigint, kind kb_entry_kind, reversed text, reference text, memo text)

@@ -43,8 +43,8 @@ COMMENT ON COLUMN entry.bonus_after IS 'Unspent bonus after it';
 COMMENT ON COLUMN entry.paid IS
 'What the customer of a top-up was charged, perhaps in another currency (T8); NULL if that is the amount';
 COMMENT ON COLUMN entry.ref_seq IS
-'The entry that it belongs to or takes back: a bonus belongs to a top-up, a chargeback or a reversal takes an entry '
-'back';
+'The entry that it belongs to or takes back: a bonus belongs to a top-up; what goes of a bonus, or comes back, to the '
+'bonus; a chargeback or a reversal takes an entry back, a refund the top-up that was named';
 COMMENT ON COLUMN entry.effective_on IS 'Local date on which it takes effect (C5)';
 COMMENT ON COLUMN entry.debt_since IS 'First day of the debt after it (S1); NULL if there is none';
 COMMENT ON COLUMN entry.period IS 'The month of a charge, by its first day';
@@ -58,8 +58,9 @@ COMMENT ON COLUMN entry.posted_by IS
 COMMENT ON COLUMN entry.memo IS 'The reason, in words';
 COMMENT ON COLUMN entry.hash IS 'SHA-256 over the entry and the hash before it (J5)';
 COMMENT ON COLUMN entry.lines IS
-'How a charge is made up (C7), see kbilling.charge_line; in the reversal of a charge, the same lines with opposite '
-'amounts';
+'How a charge is made up (C7), see kbilling.charge_line; or, of a refund or chargeback, how much of which top-up it '
+'takes back ("topup", "amount"). A refund may be "forced"; the amount of a chargeback may have been "named". A '
+'reversal has the same lines with opposite amounts';
 
 -- J1, J2: statement-level, so that they cost nothing for each row; and row-level too, where no posting pays for that,
 -- because a statement on a parent table fires only these.  ALWAYS, so that session_replication_role does not lift them.

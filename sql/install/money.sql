@@ -538,3 +538,9 @@ CREATE AGGREGATE kbilling.max(kb_money) (
 COMMENT ON AGGREGATE max(kb_money) IS
 	'Largest of the amounts that are not NULL; NULL if there is none (M3). '
 	'Errors: KB002 for two currencies';
+
+CREATE FUNCTION kbilling_internal.kb_is_amount(amount text, currency text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce($1 ~ format('^-?[0-9]{1,15}%s %s$', '\.[0-9]{' || nullif(kb_minor_units($2), 0) || '}', $2), false);
+COMMENT ON FUNCTION kb_is_amount(text, text) IS
+	'Whether a text is an amount in the currency, written as kb_money writes it; a check must not fail on one that is not';

@@ -87,6 +87,7 @@ RETURN jsonb_build_object('account_id', ($1).account_id) || coalesce(($1).facts,
 		|| CASE ($1).kind
 			WHEN 'topup_received' THEN jsonb_build_object(
 				'amount', e.amount, 'bonus', coalesce(b.amount, z.zero), 'has_bonus', b.seq IS NOT NULL, 'stage_before', ($1).stage_before)
+			WHEN 'topup_after_deletion' THEN jsonb_build_object('amount', e.amount, 'reference', e.key)
 			ELSE jsonb_build_object(
 				'month', to_char(e.period, 'YYYY-MM'), 'amount', - e.amount,
 				'is_credit', e.amount > 0, 'credit', greatest(e.amount, z.zero))
@@ -108,11 +109,11 @@ RETURN (
 	FROM account a
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
 	JOIN member m ON m.account_id = a.account_id
-	WHERE a.account_id = $1 AND m.email IS NOT NULL
+	WHERE a.account_id = $1 AND m.email IS NOT NULL AND $2 <> 'topup_after_deletion'
 		AND (m.role = 'owner' OR m.role = 'admin' AND $2 IN ('stage_changed', 'payment_reminder')));
 COMMENT ON FUNCTION kb_recipients(bigint, kb_notice_kind) IS
 'Who gets a notice, as an array of member, email and language: owners with an email, and also admins if it asks to '
-'pay or says what they may do';
+'pay or says what they may do; nobody if it is for the application';
 
 -- Few notices are looked up by their keys: the planner would take an unknown limit for a tenth of the queue.
 CREATE FUNCTION kbilling.kb_take_notices(max integer, lease interval)
@@ -158,7 +159,7 @@ COMMENT ON FUNCTION kb_take_notices(integer, interval) IS
 'Gives a worker up to "max" (1 to 1000) of the notices that are due, those that have waited longest first, under a '
 'lease of at most a day: until it ends, no other worker gets them (N2). The worker commits, delivers them, and calls '
 'kb_ack_notice or kb_fail_notice for each. "recipients" is an array of member, email and language. It is empty if '
-'nobody has an email, and for "account_purged", which is for the application. '
+'nobody has an email, and for "account_purged" and "topup_after_deletion", which are for the application. '
 'Errors: 22023 if "max" or the lease is out of range';
 
 CREATE FUNCTION kbilling_internal.kb_require_notice(account_id bigint, notice_no bigint) RETURNS void

@@ -115,7 +115,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_money_eq_numeric, kb_money_ne_numeric, kb_money_lt_numeric, kb_money_le_numeric, kb_money_gt_numeric, kb_money_ge_numeric,
 	numeric_eq_kb_money, numeric_ne_kb_money, numeric_lt_kb_money, numeric_le_kb_money, numeric_gt_kb_money, numeric_ge_kb_money,
 	kb_money_cmp, kb_money_sortsupport, kb_money_hash, kb_money_hash_extended, kb_money_accum, kb_money_accum_inv, kb_money_combine,
-	kb_money_serialize, kb_money_deserialize, kb_money_sum, kb_money_avg, kb_money_smaller, kb_money_larger,
+	kb_money_serialize, kb_money_deserialize, kb_money_sum, kb_money_avg, kb_money_smaller, kb_money_larger, kb_is_amount,
 	kb_price_in, kb_price_out, kb_price_recv, kb_price_send, kb_price_eq, kb_price_ne, kb_price_hash, kb_price_hash_extended,
 	kb_rate, kb_rate_days, kb_explain_price, kb_require_price_range,
 	kb_has_card_number(text), kb_has_card_number(jsonb), kb_refuse_card_number(text), kb_refuse_card_number(jsonb),
@@ -124,7 +124,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_standard_day, kb_stage, kb_next_stage_on, kb_access_for,
 	kb_next_reminder, kb_charge_effective_on, kb_standard_methods, kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on,
 	kb_closure_check_on, kb_amount_due, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
-	kb_usage_period, kb_usage_value, kb_usage_is_priced, kb_lines_total, kb_max_tries, kb_raise, kb_require_not_null
+	kb_usage_period, kb_usage_value, kb_usage_is_priced, kb_topup_parts, kb_lines_total, kb_max_tries, kb_raise, kb_require_not_null
 	TO PUBLIC;
 
 -- What is of the caller's own transaction.

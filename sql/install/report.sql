@@ -56,7 +56,8 @@ COMMENT ON COLUMN payment_history.reference IS 'The caller''s reference; NULL fo
 COMMENT ON COLUMN payment_history.ref_seq IS 'The entry that it belongs to or takes back';
 COMMENT ON COLUMN payment_history.member IS 'The member who topped up, if one is known';
 COMMENT ON COLUMN payment_history.memo IS 'The reason';
-COMMENT ON COLUMN payment_history.lines IS 'How a charge is made up (C7)';
+COMMENT ON COLUMN payment_history.lines IS
+'How a charge is made up (C7), or of which top-ups a refund or chargeback is (T6, T7)';
 
 -- J4.  A credit to the customer is a debit of its contra account, and the other way round.
 CREATE VIEW kbilling.general_ledger WITH (security_invoker) AS
@@ -75,12 +76,13 @@ CREATE VIEW kbilling.general_ledger WITH (security_invoker) AS
 			   END, - e.amount
 		FROM entry e
 		LEFT JOIN entry r ON e.kind = 'reversal' AND r.account_id = e.account_id AND r.seq = e.ref_seq
-		WHERE e.lines IS NULL
+		WHERE coalesce(r.kind, e.kind) <> 'charge'
 		UNION ALL
 		SELECT e.account_id, e.seq, e.posted_at, e.posted_by, e.effective_on, e.kind, 'revenue: ' || l.service, l.amount
 		FROM entry e
+		LEFT JOIN entry r ON e.kind = 'reversal' AND r.account_id = e.account_id AND r.seq = e.ref_seq
 		CROSS JOIN LATERAL jsonb_to_recordset(e.lines) AS l (service text, amount kb_money)
-		WHERE e.lines IS NOT NULL
+		WHERE coalesce(r.kind, e.kind) = 'charge'
 	)
 	SELECT account_id, seq, posted_at, effective_on, kind, ledger_account, kb_currency(credit) AS currency,
 		   CASE WHEN credit < 0 THEN - credit END AS debit,
@@ -121,12 +123,11 @@ CREATE FUNCTION kbilling_internal.kb_lines_total(lines jsonb, currency text) RET
 BEGIN ATOMIC
 	SELECT CASE WHEN bool_and(l.is_amount) THEN sum(CASE WHEN l.is_amount THEN kb_minor(l.amount::kb_money) END) END
 	FROM (SELECT x.line->>'amount' AS amount,
-				 coalesce(x.line->>'amount' ~ format('^-?[0-9]{1,15}%s %s$', '\.[0-9]{' || nullif(kb_minor_units($2), 0) || '}', $2),
-						  false) AS is_amount
+				 kb_is_amount(x.line->>'amount', $2) AS is_amount
 		  FROM jsonb_array_elements(CASE jsonb_typeof($1) WHEN 'array' THEN $1 ELSE '[]' END) x (line)) l;
 END;
 COMMENT ON FUNCTION kb_lines_total(jsonb, text) IS
-'Sum of the amounts of a charge''s lines, in minor units; NULL if there is no line, or one of them is not an amount '
+'Sum of the amounts of an entry''s lines, in minor units; NULL if there is no line, or one of them is not an amount '
 'in the currency';
 
 -- Every entry beside the one before it, with what it should be.
@@ -322,6 +323,12 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT u.account_id, NULL, format('U1: usage of "%s" without an account', u.service) FROM usage_check u
 	WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = u.account_id)
+	UNION ALL
+	SELECT t.account_id, t.seq, format('T7: %s of the top-up of %s has been taken back', t.taken_back, t.amount) FROM topup_status t
+	WHERE t.taken_back < 0 OR t.remaining < 0
+	UNION ALL
+	SELECT t.account_id, t.bonus_seq, format('T6: %s of the bonus of %s is left', t.bonus, t.bonus_earned) FROM topup_status t
+	WHERE t.bonus < 0 OR t.bonus > t.bonus_earned
 	UNION ALL
 	-- so the general ledger is zero too (J4): every other contra leg is the entry's own amount
 	SELECT e.account_id, e.seq, format('C7: the lines do not add up to %s', e.amount) FROM entry e

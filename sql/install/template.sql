@@ -37,7 +37,10 @@ CREATE VIEW kbilling.notice_kind WITH (security_invoker) AS
 		('account_restored',
 			'{"account_id": 7, "restored_on": "2027-01-05", "balance": "-4.50 USD", "amount_due": "4.50 USD", "in_debt": true,
 			"stage": "blocked"}'),
-		('account_purged', '{"account_id": 7, "purged_on": "2027-01-15"}')
+		('account_purged', '{"account_id": 7, "purged_on": "2027-01-15"}'),
+		('topup_after_deletion',
+			'{"account_id": 7, "amount": "50.00 USD", "reference": "pay-1", "balance": "45.50 USD", "amount_due": "0.00 USD",
+			"in_debt": false}')
 	) AS k (kind, example);
 COMMENT ON VIEW notice_kind IS 'The kinds of notices, each with the facts that its texts can use';
 COMMENT ON COLUMN notice_kind.kind IS 'The kind';
@@ -293,7 +296,22 @@ Please erase what the application itself still has of this account.'),
 		 kb_utf8('Дані кабінету №{account_id, number, ::group-off} стерто'),
 kb_utf8('Дані кабінету №{account_id, number, ::group-off} стерто {purged_on}
 Особисті дані його учасників та облік використання видалено; журнал залишається, як того вимагає закон.
-Будь ласка, зітріть усе, що про цей кабінет іще зберігає сам застосунок.'))
+Будь ласка, зітріть усе, що про цей кабінет іще зберігає сам застосунок.')),
+
+		-- For the application, too.
+		('topup_after_deletion', 'en',
+		 'Account {account_id, number, ::group-off} is deleted, but {amount} has been paid',
+'A payment of {amount} has arrived for account {account_id, number, ::group-off}, which is deleted. Its reference is {reference}.
+It is booked; the balance is now {balance}.{in_debt, select, true {
+{amount_due} is still to be paid.} other {}}
+The account stays deleted. Please pay back what is left on the balance, or have the account restored while that is possible.'),
+
+		('topup_after_deletion', 'uk',
+		 kb_utf8('Кабінет №{account_id, number, ::group-off} видалено, але надійшов платіж {amount}'),
+kb_utf8('Надійшов платіж {amount} для кабінету №{account_id, number, ::group-off}, який видалено. Номер платежу: {reference}.
+Платіж зараховано; тепер на балансі {balance}.{in_debt, select, true {
+Залишилося сплатити {amount_due}.} other {}}
+Кабінет залишається видаленим. Будь ласка, поверніть те, що є на балансі, або відновіть кабінет, поки це можливо.'))
 	) AS t (kind, language, subject, body)
 	-- what the database's encoding cannot hold is left out
 	WHERE t.subject IS NOT NULL AND t.body IS NOT NULL;

@@ -1,0 +1,61 @@
+/*
+ * Which top-ups a refund, a chargeback or a reversal belongs to, and what is left of each (T6, T7).
+ *
+ * The lines of a refund and of a chargeback say which top-ups they take back, and how much of each; those of their
+ * reversals say the same with opposite amounts.  What goes of a bonus, and what comes back, is an entry that refers to
+ * the bonus.
+ */
+
+-- Whatever is no part of a top-up is passed over: a check must not fail on it.
+CREATE FUNCTION kbilling_internal.kb_topup_parts(lines jsonb, currency text) RETURNS TABLE (topup_seq bigint, amount kb_money)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT CASE WHEN p.is_part THEN (p.line->>'topup')::bigint END, CASE WHEN p.is_part THEN (p.line->>'amount')::kb_money END
+	FROM (SELECT x.line, x.line->>'topup' ~ '^[0-9]{1,18}$' AND kb_is_amount(x.line->>'amount', $2) AS is_part
+		  FROM jsonb_array_elements(CASE jsonb_typeof($1) WHEN 'array' THEN $1 ELSE '[]' END) x (line)) p
+	WHERE p.is_part;
+END;
+COMMENT ON FUNCTION kb_topup_parts(jsonb, text) IS
+'The parts of an entry''s lines that belong to top-ups, each with the top-up''s entry and how much of it was taken '
+'back, which is below zero in a reversal';
+
+-- Bonus is spent oldest first, so what is unspent is that of the newest.  Sums are within one currency, even where an
+-- entry has another one by mistake: kb_check reads this.
+CREATE VIEW kbilling.topup_status WITH (security_invoker) AS
+	SELECT s.account_id, s.seq, s.reference, s.amount, s.taken_back, s.amount - s.taken_back AS remaining,
+		   s.bonus_seq, s.bonus_earned, s.bonus, greatest(least(s.bonus, s.unspent_bonus - s.later_bonus), s.zero) AS unspent_bonus
+	FROM (SELECT x.*, sum(x.bonus) OVER (PARTITION BY x.account_id, x.currency ORDER BY x.seq DESC) - x.bonus AS later_bonus
+		  FROM (SELECT t.account_id, t.seq, t.key AS reference, t.amount, c.currency, c.zero, a.unspent_bonus,
+					   coalesce(k.amount, c.zero) AS taken_back, b.seq AS bonus_seq, coalesce(b.amount, c.zero) AS bonus_earned,
+					   coalesce(b.amount, c.zero) + CASE WHEN b.seq IS NOT NULL THEN coalesce(m.amount, c.zero) ELSE c.zero END AS bonus
+				FROM entry t
+				CROSS JOIN LATERAL (SELECT kb_currency(t.amount) AS currency, t.amount - t.amount AS zero) c
+				JOIN account a ON a.account_id = t.account_id AND kb_currency(a.unspent_bonus) = c.currency
+				LEFT JOIN entry b
+					ON b.account_id = t.account_id AND b.kind = 'bonus' AND b.ref_seq = t.seq AND kb_currency(b.amount) = c.currency
+				LEFT JOIN (SELECT e.account_id, e.ref_seq, kb_currency(e.amount) AS currency, sum(e.amount) AS amount
+						   FROM entry e WHERE e.kind IN ('bonus', 'reversal')
+						   GROUP BY e.account_id, e.ref_seq, kb_currency(e.amount)) m
+					ON m.account_id = t.account_id AND m.ref_seq = b.seq AND m.currency = c.currency
+				LEFT JOIN (SELECT p.account_id, p.topup_seq, p.currency, sum(p.amount) AS amount
+						   FROM (SELECT e.account_id, l.topup_seq, kb_currency(e.amount) AS currency, l.amount
+								 FROM entry e CROSS JOIN LATERAL kb_topup_parts(e.lines, kb_currency(e.amount)) l
+								 WHERE e.kind IN ('refund', 'chargeback', 'reversal') AND e.lines IS NOT NULL
+								 UNION ALL
+								 SELECT r.account_id, r.ref_seq, kb_currency(r.amount), - r.amount FROM entry r
+								 WHERE r.kind = 'reversal' AND r.lines IS NULL) p
+						   GROUP BY p.account_id, p.topup_seq, p.currency) k
+					ON k.account_id = t.account_id AND k.topup_seq = t.seq AND k.currency = c.currency
+				WHERE t.kind = 'topup') x) s;
+COMMENT ON VIEW topup_status IS
+'Every top-up, with what was refunded, charged back or reversed of it, and what of its bonus is unspent (T6, T7)';
+COMMENT ON COLUMN topup_status.account_id IS 'The account';
+COMMENT ON COLUMN topup_status.seq IS 'The top-up''s entry';
+COMMENT ON COLUMN topup_status.reference IS 'The provider''s reference';
+COMMENT ON COLUMN topup_status.amount IS 'What was paid in';
+COMMENT ON COLUMN topup_status.taken_back IS 'What was refunded, charged back or reversed of it, and has not come back since';
+COMMENT ON COLUMN topup_status.remaining IS 'What can still be refunded or charged back of it';
+COMMENT ON COLUMN topup_status.bonus_seq IS 'The bonus''s entry; NULL if it earned none';
+COMMENT ON COLUMN topup_status.bonus_earned IS 'The bonus that it earned';
+COMMENT ON COLUMN topup_status.bonus IS 'That bonus, less what has gone with money that was given back';
+COMMENT ON COLUMN topup_status.unspent_bonus IS 'The part of it that is unspent: the oldest bonus is spent first';

@@ -1,0 +1,163 @@
+/*
+ * allocation.c
+ *		Which top-ups money that goes back belongs to, and which bonus goes with it.
+ */
+#include "postgres.h"
+
+#include "allocation.h"
+#include "common/int.h"
+#include "plan.h"
+
+static SavedPlan remaining_plan = {
+	.sql = "SELECT t.seq, t.remaining, coalesce(t.bonus_seq, 0), t.unspent_bonus"
+	"  FROM topup_status t"
+	" WHERE t.account_id = $1 AND (t.seq = $2 OR $2 = 0) AND t.remaining > 0"
+	" ORDER BY t.seq DESC",
+	.arg_types = {"bigint", "bigint"}
+};
+
+/* Its columns */
+enum
+{
+	REMAINING_SEQ = 1, REMAINING_AMOUNT, REMAINING_BONUS_SEQ, REMAINING_BONUS
+};
+
+/* A column of a row that is not NULL */
+static Datum
+value_of(uint64 row, int column)
+{
+	bool		isnull;
+
+	return plan_row_column(row, column, &isnull);
+}
+
+TopupParts
+allocation_remaining(const LockedAccount *account, int64 topup_seq)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(topup_seq)};
+	TopupParts	parts = {.n = plan_execute(&remaining_plan, values, NULL, false)};
+
+	parts.parts = palloc(sizeof(TopupPart) * Max(parts.n, 1));
+	for (int i = 0; i < parts.n; i++)
+	{
+		parts.parts[i].topup_seq = DatumGetInt64(value_of(i, REMAINING_SEQ));
+		parts.parts[i].amount = money_minor(DatumGetMoney(value_of(i, REMAINING_AMOUNT)));
+		parts.parts[i].bonus_seq = DatumGetInt64(value_of(i, REMAINING_BONUS_SEQ));
+		parts.parts[i].bonus = money_minor(DatumGetMoney(value_of(i, REMAINING_BONUS)));
+	}
+	return parts;
+}
+
+int64
+allocation_sum(const TopupParts *parts)
+{
+	int64		sum = 0;
+
+	for (int i = 0; i < parts->n; i++)
+		if (pg_add_s64_overflow(sum, parts->parts[i].amount, &sum))
+			return PG_INT64_MAX;
+	return sum;
+}
+
+void
+allocation_limit(TopupParts *parts, int64 amount)
+{
+	int			n = 0;
+
+	for (; n < parts->n && amount > 0; n++)
+	{
+		TopupPart  *part = &parts->parts[n];
+		int64		taken = Min(part->amount, amount);
+
+		part->bonus = posting_bonus_share(part->bonus, taken, part->amount);
+		part->amount = taken;
+		amount -= taken;
+	}
+	parts->n = n;
+}
+
+/* Minor units of the account's currency */
+static Money
+amount_of(const LockedAccount *account, int64 minor)
+{
+	return money_make(money_currency(account->balance), minor);
+}
+
+Jsonb *
+allocation_lines(const LockedAccount *account, const TopupParts *parts, const char *flag)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < parts->n; i++)
+		appendStringInfo(&buf, "%s{\"topup\": %lld, \"amount\": \"%s\"%s}", i > 0 ? ", " : "[",
+						 (long long) parts->parts[i].topup_seq, money_to_cstring(amount_of(account, parts->parts[i].amount)),
+						 flag ? psprintf(", \"%s\": true", flag) : "");
+	appendStringInfoChar(&buf, ']');
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data)));
+}
+
+/* The posting that moves a bonus with the entry main_seq; its key says which */
+static void
+move_bonus(const LockedAccount *account, const char *what, int64 main_seq, int64 bonus_seq, int64 amount, Posting *posting)
+{
+	memset(posting, 0, sizeof(Posting));
+	posting->kind = "bonus";
+	posting->amount = amount_of(account, amount);
+	posting->bonus_delta = amount;
+	posting->ref_seq = bonus_seq;
+	posting->key = psprintf("kb:%s:%lld:%lld", what, (long long) main_seq, (long long) bonus_seq);
+}
+
+/* The bonus goes first: after the main entry it might count as spent by the debt that this makes. */
+Posting *
+allocation_take(const LockedAccount *account, const TopupParts *parts, const Posting *main, int *n)
+{
+	Posting    *postings = palloc(sizeof(Posting) * (parts->n + 1));
+	int64		main_seq = account->last_seq + 1;
+
+	*n = 0;
+	for (int i = 0; i < parts->n; i++)
+		main_seq += parts->parts[i].bonus > 0;
+	for (int i = 0; i < parts->n; i++)
+		if (parts->parts[i].bonus > 0)
+			move_bonus(account, "unbonus", main_seq, parts->parts[i].bonus_seq, -parts->parts[i].bonus, &postings[(*n)++]);
+	postings[(*n)++] = *main;
+	return postings;
+}
+
+static SavedPlan taken_plan = {
+	.sql = "SELECT b.ref_seq, - b.amount FROM entry b"
+	" WHERE b.account_id = $1 AND b.seq < $2 AND b.kind = 'bonus' AND b.key LIKE 'kb:unbonus:' || $2 || ':%'"
+	" ORDER BY b.seq",
+	.arg_types = {"bigint", "bigint"}
+};
+
+Posting *
+allocation_bring_back(const LockedAccount *account, int64 seq, const Posting *main, int *n)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(seq)};
+	int			taken = plan_execute(&taken_plan, values, NULL, false);
+	Posting    *postings = palloc(sizeof(Posting) * (taken + 1));
+
+	postings[0] = *main;
+	for (int i = 0; i < taken; i++)
+		move_bonus(account, "rebonus", account->last_seq + 1, DatumGetInt64(value_of(i, 1)),
+				   money_minor(DatumGetMoney(value_of(i, 2))), &postings[i + 1]);
+	*n = taken + 1;
+	return postings;
+}
+
+static SavedPlan bonus_plan = {
+	.sql = "SELECT coalesce(sum(kb_minor(t.bonus)), 0)::bigint FROM topup_status t WHERE t.account_id = $1",
+	.arg_types = {"bigint"}
+};
+
+int64
+allocation_bonus(const LockedAccount *account)
+{
+	Datum		value = Int64GetDatum(account->account_id);
+
+	plan_execute(&bonus_plan, &value, NULL, false);
+	return plan_int64(1);
+}
