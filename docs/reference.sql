@@ -42,7 +42,8 @@ WITH heading (title, parts, says) AS (
 	('Member', '{member}', 'The people who use an account.'),
 	('Terms', '{tariff,terms}', 'What an account has: its tariff, and the recurring services that are switched on.'),
 	('Payment', '{payment,topup}', 'Money in: a payment that a member begins, and what the provider''s webhook reports.'),
-	('Correction', '{correction}', 'Refunds, chargebacks, adjustments, write-offs and reversals. Each is an entry of its own.'),
+	('Correction', '{allocation,correction}',
+		'Refunds, chargebacks, adjustments, write-offs and reversals. Each is an entry of its own.'),
 	('Journal', '{journal,posting}', 'The entries that moved the balances.'),
 	('Usage', '{event,eventset,usage,batch,meter}',
 		'What was used of metered services, by calls or by a trigger on a table of the application.'),
@@ -171,7 +172,7 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 | KB002 | two currencies where there must be one |
 | KB003 | access denied: the account''s stage, or the member that the transaction acts for, does not allow the write |
 | KB004 | the member''s role does not allow it, or there is no such member |
-| KB005 | amount out of range: zero or below, more than can be refunded, no debt to write off |
+| KB005 | amount out of range: zero or below, more than can be refunded or charged back, no debt to write off |
 | KB006 | the reference or key stands for something else, or an entry has been taken back already |
 | KB007 | the journal is immutable |
 | KB008 | card data is refused |

@@ -266,12 +266,6 @@ SELECT pg_temp.refused(ARRAY(
 		('kb_switch_on(N, ''seat'')'),
 		('kb_switch_off(N, ''seat'')'),
 		('kb_defer(N, ''2026-12-20'', ''sue'', ''why'')'),
-		('kb_apply_topup(N, ''10 USD'', ''card'', ''q'')'),
-		('kb_refund(N, ''1 USD'', ''q'')'),
-		('kb_chargeback(N, ''p'', ''q'')'),
-		('kb_adjust(N, ''1 USD'', ''q'', ''why'')'),
-		('kb_write_off(N, ''q'', ''why'')'),
-		('kb_reverse(N, 1, ''q'', ''why'')'),
 		('kb_month_charge(N)'),
 		('kb_set_metadata(N, ''{}'')')) AS t (call)));
 SELECT pg_temp.put_state(4, 'closing')

@@ -171,7 +171,8 @@ SELECT is((SELECT array_agg((kb_access(11, role)).access) FROM unnest(enum_range
 	'{denied,denied,denied}', 'D5: a deleted account is out of reach for everyone');
 SELECT is((kb_login(11, 'ann')).access, 'denied', 'D5: nobody gets in');
 SELECT is(pg_temp.refusal(call), 'KB010 ' || detail, 'D5: ' || call) FROM (VALUES
-	('SELECT kb_apply_topup(11, ''1 USD'', ''card'', ''z'')', 'Nothing is posted to a deleted account.'),
+	('SELECT kb_begin_topup(11, ''ann'', ''1 USD'', ''card'')', 'It is charged no more, and its members cannot act (D5).'),
+	('SELECT kb_month_charge(11)', 'It is charged no more, and its members cannot act (D5).'),
 	('SELECT kb_add_member(11, ''x'', ''owner'')', 'Nothing about a deleted account is changed.'),
 	('SELECT kb_schedule_closure(11, ''x'')', 'Nothing about a deleted account is changed.'),
 	('SELECT kb_cancel_closure(11, ''ann'')', 'Nothing about a deleted account is changed.')) AS t (call, detail);

@@ -7,25 +7,32 @@ SELECT kb_create_tariff('pro', 'USD'), kb_create_tariff('plain', 'USD'), kb_crea
 SELECT kb_set_bonus('pro', '100 USD', 10), kb_set_price('pro', 'base', '30.00'), kb_set_price('plain', 'base', '30.00');
 
 -- Plays steps on a new account; what the last one has made of it, or its SQLSTATE.
--- Top-ups are t1, t2, …; a charge of N is an adjustment, which spends bonus first, too.
+-- Top-ups are t1, t2, …; a charge of N is an adjustment, which spends bonus first, too.  A refund may name its top-up, a
+-- chargeback its amount; what is forced is a refund that the provider has made already.
 CREATE FUNCTION pg_temp.play(tariff text, VARIADIC steps text[]) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	id bigint := kbilling.kb_create_account('ann', tariff);
 	topups integer := 0;
 	verb text;
 	what text;
+	which text;
 BEGIN
 	FOR n IN 1 .. cardinality(steps) LOOP
 		verb := split_part(steps[n], ' ', 1);
 		what := split_part(steps[n], ' ', 2);
+		which := nullif(split_part(steps[n], ' ', 3), '');
 		CASE verb
 			WHEN 'topup' THEN
 				topups := topups + 1;
 				PERFORM kbilling.kb_apply_topup(id, (what || ' USD')::kbilling.kb_money, 'card', 't' || topups);
 			WHEN 'spend' THEN PERFORM kbilling.kb_adjust(id, ('-' || what || ' USD')::kbilling.kb_money, 'k' || n, 'spent');
 			WHEN 'give' THEN PERFORM kbilling.kb_adjust(id, (what || ' USD')::kbilling.kb_money, 'k' || n, 'given');
-			WHEN 'refund' THEN PERFORM kbilling.kb_refund(id, (what || ' USD')::kbilling.kb_money, 'k' || n);
-			WHEN 'chargeback' THEN PERFORM kbilling.kb_chargeback(id, what, 'k' || n);
+			WHEN 'refund' THEN
+				PERFORM kbilling.kb_refund(id, (what || ' USD')::kbilling.kb_money, 'k' || n, topup_reference => which);
+			WHEN 'forced' THEN
+				PERFORM kbilling.kb_refund(id, (what || ' USD')::kbilling.kb_money, 'k' || n, NULL, which, true);
+			WHEN 'chargeback' THEN
+				PERFORM kbilling.kb_chargeback(id, what, 'k' || n, (which || ' USD')::kbilling.kb_money);
 			WHEN 'writeoff' THEN PERFORM kbilling.kb_write_off(id, 'k' || n, 'small');
 			WHEN 'reverse' THEN PERFORM kbilling.kb_reverse(id, what::bigint, 'k' || n, 'wrong');
 		END CASE;
@@ -59,22 +66,73 @@ FROM (VALUES
 	('plain', 'spend 50, topup 50, refund 0.01', 'KB005'),
 	('plain', 'spend 50, topup 60, refund 10', '0.00 USD, bonus 0.00 USD'),
 	('plain', 'spend 50, topup 60, refund 10.01', 'KB005'),
-	-- never the bonus
-	('pro', 'topup 100, refund 100', '10.00 USD, bonus 10.00 USD'),
+	-- never the bonus, which goes with the money that earned it
+	('pro', 'topup 100, refund 100', '0.00 USD, bonus 0.00 USD'),
 	('pro', 'topup 100, refund 100.01', 'KB005'),
 	-- which is spent first
-	('pro', 'topup 100, spend 4, refund 100', '6.00 USD, bonus 6.00 USD'),
+	('pro', 'topup 100, spend 4, refund 100', '0.00 USD, bonus 0.00 USD'),
 	('pro', 'topup 100, spend 4, refund 100.01', 'KB005'),
 	('pro', 'topup 100, spend 10, refund 100', '0.00 USD, bonus 0.00 USD'),
 	('pro', 'topup 100, spend 10.01, refund 99.99', '0.00 USD, bonus 0.00 USD'),
 	('pro', 'topup 100, spend 10.01, refund 100', 'KB005'),
-	('pro', 'topup 100, refund 100, spend 4', '6.00 USD, bonus 6.00 USD'),
-	('pro', 'topup 100, refund 100, spend 11', '-1.00 USD, bonus 0.00 USD, debt since 2026-11-01')
+	('pro', 'topup 100, refund 100, spend 4', '-4.00 USD, bonus 0.00 USD, debt since 2026-11-01'),
+	('pro', 'topup 100, refund 100, topup 100, refund 100', '0.00 USD, bonus 0.00 USD'),
+	-- by proportion, of what is unspent; the last part takes the rest
+	('pro', 'topup 100, refund 30', '77.00 USD, bonus 7.00 USD'),
+	('pro', 'topup 100, spend 4, refund 50', '53.00 USD, bonus 3.00 USD'),
+	('pro', 'topup 100, refund 33.33', '73.34 USD, bonus 6.67 USD'),
+	('pro', 'topup 100, refund 33.33, refund 33.33', '36.68 USD, bonus 3.34 USD'),
+	('pro', 'topup 100, refund 33.33, refund 33.33, refund 33.34', '0.00 USD, bonus 0.00 USD'),
+	('pro', 'topup 100, refund 0.01, refund 99.99', '0.00 USD, bonus 0.00 USD'),
+	('pro', 'topup 100, refund 0.05', '109.94 USD, bonus 9.99 USD'),	-- 0.005 is rounded away from zero
+	('pro', 'topup 100, refund 0.04', '109.96 USD, bonus 10.00 USD'),
+	('pro', 'topup 100, spend 10, refund 50, refund 50', '0.00 USD, bonus 0.00 USD'),
+	-- the newest top-up first, or the one that is named
+	('pro', 'topup 100, topup 50, refund 50', '110.00 USD, bonus 10.00 USD'),
+	('pro', 'topup 100, topup 50, refund 60', '99.00 USD, bonus 9.00 USD'),
+	('pro', 'topup 50, topup 100, refund 60', '94.00 USD, bonus 4.00 USD'),
+	('pro', 'topup 100, topup 50, refund 60 t1', '94.00 USD, bonus 4.00 USD'),
+	('pro', 'topup 100, topup 200, refund 200', '110.00 USD, bonus 10.00 USD'),
+	('pro', 'topup 100, topup 200, refund 100 t1', '220.00 USD, bonus 20.00 USD'),
+	('pro', 'topup 100, topup 200, refund 300', '0.00 USD, bonus 0.00 USD'),
+	('pro', 'topup 100, topup 200, spend 15, refund 100 t1', '215.00 USD, bonus 15.00 USD'),
+	('pro', 'topup 100, topup 200, spend 15, refund 100 t2', '207.50 USD, bonus 7.50 USD'),
+	-- for at most its amount
+	('pro', 'topup 100, topup 50, refund 50.01 t2', 'KB005'),
+	('pro', 'topup 100, topup 50, refund 50 t2, refund 0.01 t2', 'KB005'),
+	('pro', 'topup 100, topup 50, refund 150.01', 'KB005'),
+	('pro', 'topup 100, topup 50, refund 10 t3', '22023'),
+	('plain', 'topup 50, give 60, refund 50.01', 'KB005'),	-- what was given was not paid
+	('plain', 'give 60, refund 1', 'KB005'),
+	('plain', 'topup 50, spend 50, give 50, refund 50', '0.00 USD, bonus 0.00 USD'),
+	-- what the provider has refunded already
+	('plain', 'topup 50, spend 50, refund 20', 'KB005'),
+	('plain', 'topup 50, spend 50, forced 20', '-20.00 USD, bonus 0.00 USD, debt since 2026-11-01'),
+	('plain', 'topup 50, spend 50, forced 50.01', 'KB005'),
+	('plain', 'topup 50, topup 50, spend 100, forced 60 t2', 'KB005'),
+	('plain', 'topup 50, topup 50, spend 100, forced 60', '-60.00 USD, bonus 0.00 USD, debt since 2026-11-01'),
+	('plain', 'topup 50, spend 50, forced 50, forced 0.01', 'KB005'),
+	('plain', 'topup 50, spend 50, forced 0', 'KB005'),
+	('pro', 'topup 100, forced 100', '0.00 USD, bonus 0.00 USD'),
+	('pro', 'topup 100, spend 60, forced 100', '-50.00 USD, bonus 0.00 USD, debt since 2026-11-01'),
+	-- 200 of paid money are spent; the bonus of t2 stays until t2 goes, or the debt spends it
+	('pro', 'topup 50, spend 50, topup 100, forced 50 t1', '60.00 USD, bonus 10.00 USD'),
+	('pro', 'topup 50, spend 50, topup 100, forced 50 t1, forced 100 t2', '-50.00 USD, bonus 0.00 USD, debt since 2026-11-01'),
+	-- reversed: the money is back, its bonus too, and it can be refunded again
+	('pro', 'topup 100, refund 30, reverse 4', '110.00 USD, bonus 10.00 USD'),
+	('pro', 'topup 100, refund 30, reverse 4, refund 100', '0.00 USD, bonus 0.00 USD'),
+	('pro', 'topup 100, refund 30, reverse 4, refund 100.01', 'KB005'),
+	('pro', 'topup 100, refund 30, refund 70, reverse 4', '33.00 USD, bonus 3.00 USD'),
+	('pro', 'topup 100, topup 200, refund 250, reverse 7', '330.00 USD, bonus 30.00 USD'),
+	('pro', 'topup 100, spend 110, forced 100, reverse 4', '0.00 USD, bonus 0.00 USD'),
+	('pro', 'topup 100, refund 30, reverse 4, reverse 4', 'KB006'),
+	('pro', 'topup 100, refund 30, reverse 3', '22023'),	-- the bonus comes back with the refund
+	('pro', 'topup 100, refund 30, reverse 4, reverse 6', '22023')
 ) AS t (tariff, steps, result);
 
--- Chargeback: the whole top-up, and as much of its bonus as is unspent
+-- Chargeback: what is left of the top-up, and as much of its bonus as is unspent
 
-SELECT pg_temp.plays('T6', 'pro', steps, result)
+SELECT pg_temp.plays('T7', 'pro', steps, result)
 FROM (VALUES
 	('topup 50, chargeback t1', '0.00 USD, bonus 0.00 USD'),
 	('topup 100, chargeback t1', '0.00 USD, bonus 0.00 USD'),
@@ -82,7 +140,22 @@ FROM (VALUES
 	('topup 100, spend 10, chargeback t1', '0.00 USD, bonus 0.00 USD'),
 	('topup 100, spend 30, chargeback t1', '-20.00 USD, bonus 0.00 USD, debt since 2026-11-01'),
 	('topup 100, spend 110, chargeback t1', '-100.00 USD, bonus 0.00 USD, debt since 2026-11-01'),
-	('topup 100, refund 100, chargeback t1', '-100.00 USD, bonus 0.00 USD, debt since 2026-11-01'),
+	('topup 100, refund 30, chargeback t1', '0.00 USD, bonus 0.00 USD'),
+	('topup 100, refund 100, chargeback t1', 'KB006'),
+	('topup 100, spend 50, refund 60, chargeback t1', '-40.00 USD, bonus 0.00 USD, debt since 2026-11-01'),
+	-- or the part that is named
+	('topup 100, chargeback t1 40', '66.00 USD, bonus 6.00 USD'),
+	('topup 100, chargeback t1 40, chargeback t1', '0.00 USD, bonus 0.00 USD'),
+	('topup 100, chargeback t1 40, chargeback t1 60', '0.00 USD, bonus 0.00 USD'),
+	('topup 100, chargeback t1 40, chargeback t1 60.01', 'KB005'),
+	('topup 100, chargeback t1 100.01', 'KB005'),
+	('topup 100, chargeback t1 0', 'KB005'),
+	('topup 100, chargeback t1 -1', 'KB005'),
+	('topup 100, chargeback t1 100, chargeback t1 1', 'KB006'),
+	('topup 100, chargeback t1 40, refund 60', '0.00 USD, bonus 0.00 USD'),
+	('topup 100, chargeback t1 40, refund 60.01', 'KB005'),
+	('topup 100, chargeback t1 33.33, refund 33.33, chargeback t1', '0.00 USD, bonus 0.00 USD'),
+	('topup 100, spend 110, chargeback t1 40', '-40.00 USD, bonus 0.00 USD, debt since 2026-11-01'),
 	-- the oldest bonus is spent first: a later top-up's is not touched
 	('topup 100, topup 200, chargeback t1', '220.00 USD, bonus 20.00 USD'),
 	('topup 100, topup 200, chargeback t2', '110.00 USD, bonus 10.00 USD'),
@@ -109,6 +182,29 @@ FROM (VALUES
 	('topup 100, chargeback t1, chargeback t1', 'KB006'),
 	('topup 100, reverse 1, chargeback t1', 'KB006'),
 	('topup 100, chargeback t1, reverse 1', 'KB006'),
+	('topup 100, chargeback t1 40, reverse 1', 'KB006'),
+	('topup 100, refund 40, reverse 1', 'KB006'),
+	-- a dispute that was won brings the bonus back, and can be lost again
+	('topup 100, chargeback t1, reverse 4', '110.00 USD, bonus 10.00 USD'),
+	('topup 100, spend 4, chargeback t1, reverse 5', '106.00 USD, bonus 6.00 USD'),
+	('topup 100, chargeback t1, reverse 4, chargeback t1', '0.00 USD, bonus 0.00 USD'),
+	('topup 100, chargeback t1, reverse 4, chargeback t1, reverse 8, refund 100', '0.00 USD, bonus 0.00 USD'),
+	('topup 100, chargeback t1 40, reverse 4, chargeback t1', '0.00 USD, bonus 0.00 USD'),
+	('topup 100, chargeback t1 40, chargeback t1, reverse 4', '44.00 USD, bonus 4.00 USD'),
+	('topup 100, chargeback t1 40, chargeback t1, reverse 4, chargeback t1', '0.00 USD, bonus 0.00 USD'),
+	('topup 100, chargeback t1, spend 20, reverse 4', '90.00 USD, bonus 10.00 USD'),
+	('topup 100, chargeback t1, reverse 4, reverse 1', '0.00 USD, bonus 0.00 USD'),
+	('topup 100, chargeback t1, reverse 4, reverse 2', '100.00 USD, bonus 0.00 USD'),
+	('topup 100, chargeback t1, reverse 4, reverse 4', 'KB006'),
+	-- what has been taken of a bonus is taken once
+	('topup 100, spend 4, chargeback t1, reverse 2', 'KB006'),
+	('topup 100, chargeback t1 40, reverse 2', 'KB006'),
+	('topup 100, refund 40, reverse 2', 'KB006'),
+	('topup 100, chargeback t1, reverse 3', '22023'),
+	('topup 100, chargeback t1, reverse 4, reverse 6', '22023'),
+	('topup 100, reverse 2, chargeback t1', '0.00 USD, bonus 0.00 USD'),
+	('topup 100, reverse 2, chargeback t1, reverse 4', '100.00 USD, bonus 0.00 USD'),
+	('topup 100, reverse 2, refund 100', '0.00 USD, bonus 0.00 USD'),
 	('topup 100, chargeback t2', '22023'),
 	('topup 100, spend 1, chargeback k2', '22023')
 ) AS t (steps, result);
@@ -139,7 +235,7 @@ FROM (VALUES
 	('spend 1, writeoff, writeoff', 'KB005')
 ) AS t (steps, result);
 
--- Reversal of each kind; a top-up and its bonus are two entries
+-- Reversal of each kind
 
 SELECT pg_temp.plays('J1', 'pro', steps, result)
 FROM (VALUES
@@ -147,9 +243,15 @@ FROM (VALUES
 	('topup 50, spend 20, reverse 1', '-20.00 USD, bonus 0.00 USD, debt since 2026-11-01'),
 	('topup 100, reverse 2', '100.00 USD, bonus 0.00 USD'),
 	('topup 100, reverse 2, reverse 1', '0.00 USD, bonus 0.00 USD'),
-	('topup 100, reverse 1, reverse 2', '0.00 USD, bonus 0.00 USD'),
+	('topup 100, reverse 1', '0.00 USD, bonus 0.00 USD'),	-- its unspent bonus goes with it
+	('topup 100, spend 4, reverse 1', '0.00 USD, bonus 0.00 USD'),
+	('topup 100, reverse 1, reverse 2', 'KB006'),
+	('topup 100, reverse 1, refund 1', 'KB005'),
+	('topup 100, reverse 1, reverse 3', '22023'),
 	('topup 100, spend 4, reverse 2', '96.00 USD, bonus 0.00 USD'),
-	('topup 100, refund 20, reverse 3', '110.00 USD, bonus 10.00 USD'),
+	('topup 100, refund 20, reverse 4', '110.00 USD, bonus 10.00 USD'),
+	-- what a charge spent of a bonus that is gone comes back as paid money
+	('topup 100, spend 10, reverse 2, reverse 3', '100.00 USD, bonus 0.00 USD'),
 	('topup 100, spend 4, reverse 3', '110.00 USD, bonus 10.00 USD'),
 	('topup 100, spend 50, reverse 3', '110.00 USD, bonus 10.00 USD'),
 	('topup 100, spend 200, reverse 3', '110.00 USD, bonus 10.00 USD'),
@@ -242,28 +344,28 @@ CREATE TEMP TABLE before AS SELECT account_id, balance, last_seq, last_hash FROM
 SELECT throws_ok('SELECT ' || call, state, NULL, format('%s: %s', state, call))
 FROM (VALUES
 	('kb_refund(3000, ''1 EUR'', ''r'')', 'KB002'),
-	('kb_refund(99, ''1 USD'', ''r'')', 'KB001'),
+	('kb_refund(9999, ''1 USD'', ''r'')', 'KB001'),
 	('kb_refund(NULL, ''1 USD'', ''r'')', '22004'),
 	('kb_refund(3000, NULL, ''r'')', '22004'),
 	('kb_refund(3000, ''1 USD'', NULL)', '22004'),
 	('kb_refund(3000, ''1 USD'', ''r'', ''to 4111111111111111'')', 'KB008'),
-	('kb_chargeback(99, ''t1'', ''c'')', 'KB001'),
+	('kb_chargeback(9999, ''t1'', ''c'')', 'KB001'),
 	('kb_chargeback(NULL, ''t1'', ''c'')', '22004'),
 	('kb_chargeback(3000, NULL, ''c'')', '22004'),
 	('kb_chargeback(3000, ''t1'', NULL)', '22004'),
 	('kb_chargeback(3000, ''t1'', ''t1'')', 'KB006'),
 	('kb_adjust(3000, ''1 EUR'', ''a'', ''m'')', 'KB002'),
 	('kb_adjust(3001, ''-0.01 USD'', ''a'', ''m'')', '22003'),
-	('kb_adjust(99, ''1 USD'', ''a'', ''m'')', 'KB001'),
+	('kb_adjust(9999, ''1 USD'', ''a'', ''m'')', 'KB001'),
 	('kb_adjust(NULL, ''1 USD'', ''a'', ''m'')', '22004'),
 	('kb_adjust(3000, NULL, ''a'', ''m'')', '22004'),
 	('kb_adjust(3000, ''1 USD'', NULL, ''m'')', '22004'),
 	('kb_adjust(3000, ''1 USD'', ''a'', NULL)', '22004'),
-	('kb_write_off(99, ''w'', ''m'')', 'KB001'),
+	('kb_write_off(9999, ''w'', ''m'')', 'KB001'),
 	('kb_write_off(NULL, ''w'', ''m'')', '22004'),
 	('kb_write_off(3001, NULL, ''m'')', '22004'),
 	('kb_write_off(3001, ''w'', NULL)', '22004'),
-	('kb_reverse(99, 1, ''v'', ''m'')', 'KB001'),
+	('kb_reverse(9999, 1, ''v'', ''m'')', 'KB001'),
 	('kb_reverse(NULL, 1, ''v'', ''m'')', '22004'),
 	('kb_reverse(3000, NULL, ''v'', ''m'')', '22004'),
 	('kb_reverse(3000, 1, NULL, ''m'')', '22004'),

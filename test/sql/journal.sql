@@ -92,7 +92,8 @@ SELECT kb_apply_topup(1, '300 USD', 'bank_transfer', 'pay-2');
 SET LOCAL kbilling.clock = '2026-12-02 08:00+00';
 SELECT kb_reverse(1, seq, 'reverse-' || seq, 'wrong') FROM unnest('{3,4,5,6,7,9,8}'::bigint[]) AS seq;
 
--- 35 is the base fee and half a month of the seat; the bonus of 10 is spent first.  300 repays 100 and earns 10% of 200.
+-- 35 is the base fee and half a month of the seat; the bonus of 10 is spent first.  Of the 100, 20 were refunded: 80 are
+-- charged back.  300 repays those, and earns 10% of 220.
 SELECT is(ARRAY(SELECT format('%s %s %s: %s, bonus %s, %s', seq, kind, amount, balance_after, bonus_after, debt_since)
 				FROM entry WHERE account_id = 1 ORDER BY seq),
 	ARRAY[
@@ -102,15 +103,15 @@ SELECT is(ARRAY(SELECT format('%s %s %s: %s, bonus %s, %s', seq, kind, amount, b
 		'4 refund -20.00 USD: 55.00 USD, bonus 0.00 USD, ',
 		'5 adjustment -60.00 USD: -5.00 USD, bonus 0.00 USD, 2026-12-01',
 		'6 writeoff 5.00 USD: 0.00 USD, bonus 0.00 USD, ',
-		'7 chargeback -100.00 USD: -100.00 USD, bonus 0.00 USD, 2026-12-01',
-		'8 topup 300.00 USD: 200.00 USD, bonus 0.00 USD, ',
-		'9 bonus 20.00 USD: 220.00 USD, bonus 20.00 USD, ',
-		'10 reversal 35.00 USD: 255.00 USD, bonus 30.00 USD, ',
-		'11 reversal 20.00 USD: 275.00 USD, bonus 30.00 USD, ',
-		'12 reversal 60.00 USD: 335.00 USD, bonus 30.00 USD, ',
-		'13 reversal -5.00 USD: 330.00 USD, bonus 30.00 USD, ',
-		'14 reversal 100.00 USD: 430.00 USD, bonus 30.00 USD, ',
-		'15 reversal -20.00 USD: 410.00 USD, bonus 10.00 USD, ',
+		'7 chargeback -80.00 USD: -80.00 USD, bonus 0.00 USD, 2026-12-01',
+		'8 topup 300.00 USD: 220.00 USD, bonus 0.00 USD, ',
+		'9 bonus 22.00 USD: 242.00 USD, bonus 22.00 USD, ',
+		'10 reversal 35.00 USD: 277.00 USD, bonus 32.00 USD, ',
+		'11 reversal 20.00 USD: 297.00 USD, bonus 32.00 USD, ',
+		'12 reversal 60.00 USD: 357.00 USD, bonus 32.00 USD, ',
+		'13 reversal -5.00 USD: 352.00 USD, bonus 32.00 USD, ',
+		'14 reversal 80.00 USD: 432.00 USD, bonus 32.00 USD, ',
+		'15 reversal -22.00 USD: 410.00 USD, bonus 10.00 USD, ',
 		'16 reversal -300.00 USD: 110.00 USD, bonus 10.00 USD, '],
 	'J6: what each kind of entry does to balance, bonus and debt');
 
@@ -253,18 +254,18 @@ SELECT is(ARRAY(SELECT seq || ' ' || string_agg(coalesce('debit ' || ledger_acco
 		'4 debit customers 20.00 USD, credit refunds 20.00 USD',
 		'5 debit customers 60.00 USD, credit adjustments 60.00 USD',
 		'6 debit bad debt 5.00 USD, credit customers 5.00 USD',
-		'7 debit customers 100.00 USD, credit cash 100.00 USD',
+		'7 debit customers 80.00 USD, credit cash 80.00 USD',
 		'8 debit cash 300.00 USD, credit customers 300.00 USD',
-		'9 debit promotions 20.00 USD, credit customers 20.00 USD',
+		'9 debit promotions 22.00 USD, credit customers 22.00 USD',
 		'10 debit revenue: base 30.00 USD, debit revenue: seat 5.00 USD, credit customers 35.00 USD',
 		'11 debit refunds 20.00 USD, credit customers 20.00 USD',
 		'12 debit adjustments 60.00 USD, credit customers 60.00 USD',
 		'13 debit customers 5.00 USD, credit bad debt 5.00 USD',
-		'14 debit cash 100.00 USD, credit customers 100.00 USD',
-		'15 debit customers 20.00 USD, credit promotions 20.00 USD',
+		'14 debit cash 80.00 USD, credit customers 80.00 USD',
+		'15 debit customers 22.00 USD, credit promotions 22.00 USD',
 		'16 debit customers 300.00 USD, credit cash 300.00 USD'],
 	'J4: both legs of every kind of entry');
--- Account 3: 50 paid in and charged back, 10 refunded and reversed, 90 adjusted down, 50 written off.
+-- Account 3: 50 paid in, 10 refunded, 40 charged back, the refund reversed, 90 adjusted down, 50 written off.
 SELECT is(ARRAY(SELECT format('%s %s: %s - %s = %s', currency, ledger_account, debit, credit, balance)
 				FROM trial_balance ORDER BY currency, ledger_account),
 	ARRAY[
@@ -274,9 +275,9 @@ SELECT is(ARRAY(SELECT format('%s %s: %s - %s = %s', currency, ledger_account, d
 		'JPY revenue: base: 0 JPY - 1000 JPY = -1000 JPY',
 		'USD adjustments: 60.00 USD - 150.00 USD = -90.00 USD',
 		'USD bad debt: 55.00 USD - 5.00 USD = 50.00 USD',
-		'USD cash: 550.00 USD - 450.00 USD = 100.00 USD',
-		'USD customers: 690.00 USD - 760.00 USD = -70.00 USD',
-		'USD promotions: 30.00 USD - 20.00 USD = 10.00 USD',
+		'USD cash: 530.00 USD - 420.00 USD = 110.00 USD',
+		'USD customers: 662.00 USD - 742.00 USD = -80.00 USD',
+		'USD promotions: 32.00 USD - 22.00 USD = 10.00 USD',
 		'USD refunds: 30.00 USD - 30.00 USD = 0.00 USD',
 		'USD revenue: base: 30.00 USD - 30.00 USD = 0.00 USD',
 		'USD revenue: seat: 5.00 USD - 5.00 USD = 0.00 USD'],

@@ -318,8 +318,10 @@ SELECT is((SELECT string_agg(payment_id || ' ' || status, ', ' ORDER BY payment_
 	'where all of them stand');
 SELECT pg_temp.put_state(20, 'deleted')
 \g /dev/null
-SELECT is(pg_temp.result_of('kb_apply_topup(20, ''100 USD'', ''card'', ''six'', payment_id => 6)'), 'KB010',
-	'T1: until the account is deleted');
+SELECT is(pg_temp.result_of('kb_begin_topup(20, ''own'', ''100 USD'', ''card'')'), 'KB010', 'T1: until the account is deleted');
+SELECT is((kb_apply_topup(20, '100 USD', 'card', 'six', payment_id => 6)).bonus::text, '0.00 USD',
+	'J8: what was begun before that and is confirmed now is credited, without a bonus');
+SELECT is(pg_temp.status(20, 6), 'settled/14', 'J8: and settles the payment');
 SELECT is_empty('SELECT * FROM kb_check()', 'J2: the books are right');
 
 SELECT * FROM finish();

@@ -658,8 +658,8 @@ SELECT is((SELECT string_agg(format('%s %s', member, role), ', ' ORDER BY member
 SELECT is(:'topup'::text, '(1,2,"100.00 USD","10.00 USD","110.00 USD",ok,ok,f)', 'E, T5: her top-up is what it would be without them');
 SELECT is(:'again'::text, '(1,2,"100.00 USD","10.00 USD","110.00 USD",ok,ok,t)', 'E, T3: and once');
 -- 15 days at 30, 5 at 60, 10 at 30 a month; 10 days of 2 seats; 20 orders, 1 user
-SELECT is(:'charge'::text, '(2026-11-01,8,"40.67 USD","68.33 USD",ok,f)', 'E, C3: her charge too');
-SELECT is(:'charge_again'::text, '(2026-11-01,8,"40.67 USD","68.33 USD",ok,t)', 'E, C4: and once');
+SELECT is(:'charge'::text, '(2026-11-01,10,"40.67 USD","68.33 USD",ok,f)', 'E, C3: her charge too');
+SELECT is(:'charge_again'::text, '(2026-11-01,10,"40.67 USD","68.33 USD",ok,t)', 'E, C4: and once');
 SELECT is((SELECT array_agg(period ORDER BY seq) FROM kbilling.entry WHERE kind = 'charge' AND account_id = 1),
 	'{2026-11-01,2026-12-01}', 'E, W1: and the sweep');
 SELECT is_empty('SELECT * FROM kb_check()', 'E, J2: and the books are right');

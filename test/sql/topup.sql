@@ -123,7 +123,7 @@ SELECT pg_temp.put_state(2000, 'closing')
 SELECT is(pg_temp.pay('owner', '2026-11-10 13:00+00'), 'blocked', 'T1: paying is possible until the account is deleted');
 SELECT pg_temp.put_state(2000, 'deleted')
 \g /dev/null
-SELECT throws_ok($$SELECT kb_apply_topup(2000, '1 USD', 'card', 'late', 'owner')$$, 'KB010', NULL, 'T1: and no longer');
+SELECT throws_ok($$SELECT kb_begin_topup(2000, 'owner', '1 USD', 'card')$$, 'KB010', NULL, 'T1: and no longer');
 
 -- T2
 
