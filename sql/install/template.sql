@@ -39,7 +39,7 @@ CREATE VIEW kbilling.notice_kind WITH (security_invoker) AS
 			"stage": "blocked"}'),
 		('account_purged', '{"account_id": 7, "purged_on": "2027-01-15"}'),
 		('topup_after_deletion',
-			'{"account_id": 7, "amount": "50.00 USD", "reference": "pay-1", "balance": "45.50 USD", "amount_due": "0.00 USD",
+			'{"account_id": 7, "amount": "50.00 USD", "reference": "PAY-1", "balance": "45.50 USD", "amount_due": "0.00 USD",
 			"in_debt": false}')
 	) AS k (kind, example);
 COMMENT ON VIEW notice_kind IS 'The kinds of notices, each with the facts that its texts can use';
