@@ -18,8 +18,10 @@
 #include "nodes/parsenodes.h"
 #include "outbox.h"
 #include "plan.h"
+#include "replication/logicalworker.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
 
@@ -45,12 +47,24 @@ journal_init(void)
 							 NULL, NULL, NULL);
 }
 
+/* The depth of triggers at which it runs; entries that are inserted at another one are not the journal's. */
+static int	writing_depth = -1;
+
+/* How many triggers call one another right now */
+static int
+trigger_depth(void)
+{
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+}
+
 uint64
 journal_write(SavedPlan *plan, Datum *values, const char *nulls)
 {
+	int			outer_depth = writing_depth;
 	uint64		rows = 0;
 
 	journal_is_writing = true;
+	writing_depth = trigger_depth();
 	PG_TRY();
 	{
 		rows = plan_execute(plan, values, nulls, false);
@@ -58,6 +72,7 @@ journal_write(SavedPlan *plan, Datum *values, const char *nulls)
 	PG_FINALLY();
 	{
 		journal_is_writing = false;
+		writing_depth = outer_depth;
 	}
 	PG_END_TRY();
 	return rows;
@@ -528,6 +543,51 @@ rewrite_hint(const char *table, bool is_update)
 		"Close an account with kb_schedule_closure.";
 }
 
+/* Qualified, as it runs with the caller's search_path; its own would be paid for on each posting. */
+static SavedPlan vouch_plan = {
+	.sql = "SELECT FROM kbilling.account a"
+	" WHERE a.account_id OPERATOR(pg_catalog.=) $1 AND a.last_seq OPERATOR(pg_catalog.>=) $2 AND $2 OPERATOR(pg_catalog.>) 0"
+	"   AND NOT EXISTS (SELECT FROM kbilling.entry e"
+	"                    WHERE e.account_id OPERATOR(pg_catalog.=) $1 AND e.seq OPERATOR(pg_catalog.=) $2)"
+	" UNION ALL "
+	"SELECT FROM (SELECT WHERE NOT EXISTS (SELECT FROM kbilling.account)) nothing",
+	.arg_types = {"bigint", "bigint"}
+};
+
+/*
+ * Whether an entry is one that a restore brings back: its account's row counts it,
+ * and it is not there; or the rows of accounts are still to come.
+ */
+static bool
+is_restored(const TriggerData *trigger)
+{
+	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
+	bool		isnull;
+	Datum		values[] = {heap_getattr(trigger->tg_trigtuple, SPI_fnumber(desc, "account_id"), desc, &isnull),
+		heap_getattr(trigger->tg_trigtuple, SPI_fnumber(desc, "seq"), desc, &isnull)
+	};
+	bool		result;
+
+	plan_connect();
+	result = plan_execute(&vouch_plan, values, NULL, true) > 0;
+	SPI_finish();
+	return result;
+}
+
+/* Before an entry is inserted: by the journal, by a replication, or by a restore */
+static void
+check_insert(const TriggerData *trigger)
+{
+	/* the trigger itself is one level deeper than the statement */
+	if (writing_depth == trigger_depth() - 1 || IsLogicalWorker() || is_restored(trigger))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_JOURNAL_IS_IMMUTABLE),
+			 errmsg("INSERT on kbilling.entry is refused"),
+			 errdetail("Only the journal's own functions write an entry, with its account's row (J2)."),
+			 errhint("Post with kb_adjust or its like. To restore entries, restore the rows of kbilling.account before them.")));
+}
+
 /* Trigger of the journal's tables (J1, J2) */
 PG_FUNCTION_INFO_V1(kb_refuse_rewrite);
 Datum
@@ -539,6 +599,11 @@ kb_refuse_rewrite(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "kb_refuse_rewrite is a trigger function");
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+	{
+		check_insert(trigger);
+		return PointerGetDatum(trigger->tg_trigtuple);
+	}
 	table = RelationGetRelationName(trigger->tg_relation);
 	if (journal_is_writing && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && strcmp(table, "account") == 0)
 	{

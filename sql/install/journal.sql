@@ -77,6 +77,11 @@ CREATE TRIGGER entry_immutable_row BEFORE UPDATE OR DELETE ON entry
 	FOR EACH ROW EXECUTE FUNCTION kb_refuse_rewrite();
 ALTER TABLE entry ENABLE ALWAYS TRIGGER entry_immutable_row;
 
+-- An entry is inserted by the journal, or brought back by a restore.
+CREATE TRIGGER entry_insert BEFORE INSERT ON entry
+	FOR EACH ROW EXECUTE FUNCTION kb_refuse_rewrite();
+ALTER TABLE entry ENABLE ALWAYS TRIGGER entry_insert;
+
 CREATE TRIGGER account_ledger
 	BEFORE UPDATE OF account_id, created_at, balance, unspent_bonus, last_seq, last_hash, debt_since, charged_through
 	OR DELETE OR TRUNCATE ON account

@@ -127,6 +127,10 @@ CREATE FUNCTION pg_temp.rewrites() RETURNS SETOF text LANGUAGE sql AS $$
 		('TRUNCATE entry'),
 		('TRUNCATE account CASCADE'),
 		('CREATE TABLE par (amount kb_money NOT NULL); ALTER TABLE entry INHERIT par; UPDATE par SET amount = ''1 USD'''),
+		('INSERT INTO entry SELECT * FROM entry'),
+		('INSERT INTO entry SELECT (jsonb_populate_record(e, ''{"seq": 17, "key": "x"}'')).* FROM entry e WHERE seq = 16'),
+		('INSERT INTO entry SELECT (jsonb_populate_record(e, ''{"seq": 0, "key": "x"}'')).* FROM entry e WHERE seq = 16'),
+		('INSERT INTO entry SELECT (jsonb_populate_record(e, ''{"account_id": 7}'')).* FROM entry e WHERE seq = 16'),
 		('INSERT INTO entry SELECT * FROM entry ON CONFLICT (account_id, seq) DO UPDATE SET memo = ''x'''),
 		('MERGE INTO entry e USING account a ON a.account_id = e.account_id WHEN MATCHED THEN DELETE'),
 		('UPDATE account SET account_id = 7 WHERE account_id = 2'),
@@ -150,6 +154,8 @@ SELECT is((pg_temp.raised(rewrite)).hint, hint, 'J1, J2: what to do instead: ' |
 	('UPDATE account SET last_seq = 0', 'Put a mistake right with kb_reverse or kb_adjust.'),
 	('DELETE FROM account', 'Close an account with kb_schedule_closure.'),
 	('DELETE FROM deferral', 'Call kb_defer again.'),
+	('INSERT INTO entry SELECT * FROM entry', 'Post with kb_adjust or its like. To restore entries, restore the rows of '
+		'kbilling.account before them.'),
 	('DELETE FROM closure_step', '')
 ) AS t (rewrite, hint);
 SELECT lives_ok('UPDATE account SET metadata = ''{"crm": 5}'' WHERE account_id = 2', 'J2: what is no part of the ledger may change');

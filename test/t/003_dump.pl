@@ -51,7 +51,7 @@ is(ask('busy', 'SELECT * FROM kbilling.kb_check()'), '', 'the books are right');
 
 my $file = $node->basedir . '/busy';
 my $text = dump_text('busy');
-$node->safe_psql('postgres', "CREATE DATABASE $_") for qw(plain custom);
+$node->safe_psql('postgres', "CREATE DATABASE $_") for qw(plain custom inserts);
 append_to_file("$file.sql", $text);
 $node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('plain'), '-f', "$file.sql" ],
 	'a plain dump is restored by psql');
@@ -61,6 +61,13 @@ $node->command_ok([ 'pg_dump', '-Fc', '-f', "$file.dump", $node->connstr('busy')
 $node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('custom'), @$_, "$file.dump" ],
 	"a custom dump is restored by pg_restore @$_")
 	for [ '--section=pre-data', '--section=data' ], [ '--section=post-data', '--jobs=2' ];
+
+$node->command_ok([ 'pg_dump', '--inserts', '-f', "$file.inserts.sql", $node->connstr('busy') ], 'pg_dump --inserts');
+$node->command_ok([ 'psql', '-Xq', '--single-transaction', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('inserts'),
+	'-f', "$file.inserts.sql" ],
+	'a dump of INSERTs is restored in one transaction');
+is_deeply(contents($node, 'inserts'), $before, 'inserts: every row of every table is the same');
+is(ask('inserts', 'SELECT * FROM kbilling.kb_check()'), '', 'inserts: the books are right');
 
 my %went_on;
 
@@ -83,6 +90,9 @@ for my $database ('plain', 'custom')
 		SELECT evtenabled FROM pg_event_trigger}), "A\nA", "$database: J1, J7: the guards stand");
 	my (undef, undef, $error) = $node->psql($database, 'SET session_replication_role = replica; UPDATE kbilling.entry SET memo = memo');
 	like($error, qr/UPDATE on kbilling.entry is refused/, "$database: J1: and hold");
+	(undef, undef, $error) = $node->psql($database, q{INSERT INTO kbilling.entry
+		SELECT (jsonb_populate_record(e, '{"seq": 999, "key": "x"}')).* FROM kbilling.entry e WHERE account_id = 1 AND seq = 1});
+	like($error, qr/INSERT on kbilling.entry is refused/, "$database: J2: an entry by hand is refused");
 	is(ask($database, q{
 		SELECT string_agg(p.proname || ':' || has_function_privilege('teller', p.oid, 'EXECUTE') || ':'
 			|| has_function_privilege('public', p.oid, 'EXECUTE'), ' ' ORDER BY p.proname)

@@ -88,6 +88,23 @@ like($error, qr/UPDATE on kbilling.entry is refused/, 'J1: the guards hold there
 (undef, undef, $error) = $new->psql('postgres', q{UPDATE kbilling.policy SET remind_day = 1 WHERE policy = 'standard'});
 like($error, qr/built-in row/, 'what is built in is there, and cannot be changed');
 
+(undef, undef, $error) = $new->psql('postgres', q{INSERT INTO kbilling.entry
+	SELECT (jsonb_populate_record(e, '{"seq": 999, "key": "x"}')).* FROM kbilling.entry e WHERE account_id = 1 AND seq = 1});
+like($error, qr/INSERT on kbilling.entry is refused/, 'J2: an entry by hand is refused there');
+
+# A publisher sends rows as they are: a balance that moves without an entry is named.
+$new->safe_psql('postgres', sprintf("CREATE SUBSCRIPTION again CONNECTION '%s' PUBLICATION kbilling WITH (copy_data = false)",
+	$old->connstr . ' dbname=postgres'));
+$new->wait_for_subscription_sync($old, 'again');
+$old->safe_psql('postgres', q{
+	ALTER TABLE kbilling.account DISABLE TRIGGER USER;
+	UPDATE kbilling.account SET balance = '1000.00 USD' WHERE account_id = 1;
+	ALTER TABLE kbilling.account ENABLE ALWAYS TRIGGER account_ledger, ENABLE ALWAYS TRIGGER account_ledger_row});
+$old->wait_for_catchup('again');
+like($new->safe_psql('postgres', 'SELECT problem FROM kbilling.kb_check() WHERE account_id = 1'), qr/^J2: the balance is 1000\.00 USD/m,
+	'J2: so is a balance that replication moves');
+
+$new->safe_psql('postgres', 'DROP SUBSCRIPTION again');
 $new->stop;
 $old->stop;
 done_testing();
