@@ -45,7 +45,7 @@ CREATE TABLE kbilling.notice (
 SELECT pg_catalog.pg_extension_config_dump('kbilling.notice', '');
 COMMENT ON TABLE notice IS 'Messages that someone must get, delivered or not (N1 to N3)';
 COMMENT ON COLUMN notice.account_id IS 'The account';
-COMMENT ON COLUMN notice.notice_no IS 'Rises within the account, with gaps';
+COMMENT ON COLUMN notice.notice_no IS 'Runs 1, 2, 3, ... within the account';
 COMMENT ON COLUMN notice.written_at IS 'When it was written';
 COMMENT ON COLUMN notice.due_at IS
 'When a worker may take it next; NULL once it is delivered or parked, and if the account was purged before that';

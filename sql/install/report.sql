@@ -216,6 +216,20 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 				   THEN 'D2: the account has no owner'
 			   WHEN a.last_notice_no < n.last_notice_no
 				   THEN format('N3: the account counts %s notices, but there is a notice %s', a.last_notice_no, n.last_notice_no)
+			   WHEN a.last_notice_no > coalesce(n.notices, 0)
+				   THEN format('N1: the account counts %s notices, there are %s', a.last_notice_no, coalesce(n.notices, 0))
+			   WHEN a.state = 'purged' AND (a.closure_check_on IS NOT NULL OR a.stage_check_on IS NOT NULL)
+				   THEN 'D6: the account is purged, but a sweep would look at it'
+			   -- policies may have changed since the day was set, but not by a year
+			   WHEN a.state = 'active' AND a.closure_check_on > d.today + 366
+					AND a.closure_check_on > (SELECT t.may_close_on FROM kb_closure_terms(ARRAY[a.account_id], kb_now()) t) + 366
+				   THEN format('D1: no sweep looks before %s whether it may be closed', a.closure_check_on)
+			   WHEN a.state IN ('active', 'closing') AND a.debt_since IS NOT NULL
+					AND coalesce(a.stage_check_on, 'infinity') > greatest(d.today, a.deferred_until) + 366
+					AND coalesce(a.stage_check_on, 'infinity') >
+						(SELECT kb_next_stage_on(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day)
+						 FROM kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p)
+				   THEN format('N5: no sweep looks at its stage before %s', coalesce(a.stage_check_on, 'infinity'))
 		   END AS problem
 	FROM account a
 	LEFT JOIN (SELECT x.account_id, count(*) AS entries, sum(kb_minor(x.amount)) AS total, max(x.period) AS last_period
@@ -225,8 +239,10 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 			   FROM member x GROUP BY x.account_id) m ON m.account_id = a.account_id
 	LEFT JOIN (SELECT DISTINCT ON (x.account_id) x.account_id, x.step, x.delete_on, x.purge_on FROM closure_step x
 			   ORDER BY x.account_id, x.step_no DESC) c ON c.account_id = a.account_id
-	LEFT JOIN (SELECT x.account_id, max(x.notice_no) AS last_notice_no
-			   FROM notice x GROUP BY x.account_id) n ON n.account_id = a.account_id;
+	LEFT JOIN (SELECT x.account_id, max(x.notice_no) AS last_notice_no, count(*) AS notices
+			   FROM notice x GROUP BY x.account_id) n ON n.account_id = a.account_id
+	-- by the clock that was set back, what was posted later counts
+	CROSS JOIN LATERAL (SELECT kb_account_date(greatest(kb_now(), l.posted_at), a.time_zone) AS today) d;
 COMMENT ON VIEW account_check IS
 'Every account, and what is wrong between its row and its journal; NULL if all is well';
 COMMENT ON COLUMN account_check.account_id IS 'The account';
@@ -275,6 +291,59 @@ COMMENT ON COLUMN usage_check.period IS 'The month, by its first day';
 COMMENT ON COLUMN usage_check.service IS 'The metered service';
 COMMENT ON COLUMN usage_check.problem IS 'The rule that is broken, and how';
 
+-- Every notice beside what it is about.
+CREATE VIEW kbilling_internal.notice_check WITH (security_invoker) AS
+	SELECT n.account_id, n.notice_no,
+		   CASE
+			   WHEN n.kind IN ('topup_received', 'charge_posted', 'topup_after_deletion') AND e.seq IS NULL
+				   THEN format('N1: notice %s is of entry %s, which is not there', n.notice_no, n.occasion)
+			   WHEN NOT isfinite(n.due_at)
+					OR n.due_at IS NULL AND n.delivered_at IS NULL AND n.parked_at IS NULL AND a.state <> 'purged'
+				   THEN format('N2: notice %s is never due', n.notice_no)
+		   END AS problem
+	FROM notice n
+	JOIN account a ON a.account_id = n.account_id
+	LEFT JOIN entry e ON e.account_id = n.account_id
+		AND e.seq = CASE WHEN n.occasion ~ '^[0-9]{1,18}$' THEN n.occasion::bigint END;
+COMMENT ON VIEW notice_check IS 'Every notice, and what is wrong with it (N1, N2); NULL if all is well';
+COMMENT ON COLUMN notice_check.account_id IS 'The account';
+COMMENT ON COLUMN notice_check.notice_no IS 'The notice';
+COMMENT ON COLUMN notice_check.problem IS 'The rule that is broken, and how';
+
+-- What guards the tables, as pg_get_triggerdef writes it under the search_path of kb_check.
+CREATE VIEW kbilling_internal.guard_trigger WITH (security_invoker) AS
+	SELECT g.table_name, g.trigger_name, g.enabled::"char" AS enabled,
+		   format('CREATE TRIGGER %s BEFORE %s ON kbilling.%s FOR EACH %s EXECUTE FUNCTION %s', g.trigger_name, g.event, g.table_name,
+				  g.level, g.does) AS definition
+	FROM (VALUES
+		('account', 'account_ledger', 'A', 'DELETE OR UPDATE OF account_id, created_at, balance, unspent_bonus, last_seq, last_hash, '
+			'debt_since, charged_through OR TRUNCATE', 'STATEMENT', 'kb_refuse_rewrite()'),
+		('account', 'account_ledger_row', 'A', 'DELETE', 'ROW', 'kb_refuse_rewrite()'),
+		('closure_step', 'closure_step_immutable', 'A', 'DELETE OR UPDATE OR TRUNCATE', 'STATEMENT', 'kb_refuse_rewrite()'),
+		('closure_step', 'closure_step_immutable_row', 'A', 'DELETE OR UPDATE', 'ROW', 'kb_refuse_rewrite()'),
+		('deferral', 'deferral_immutable', 'A', 'DELETE OR UPDATE OR TRUNCATE', 'STATEMENT', 'kb_refuse_rewrite()'),
+		('deferral', 'deferral_immutable_row', 'A', 'DELETE OR UPDATE', 'ROW', 'kb_refuse_rewrite()'),
+		('entry', 'entry_immutable', 'A', 'DELETE OR UPDATE OR TRUNCATE', 'STATEMENT', 'kb_refuse_rewrite()'),
+		('entry', 'entry_immutable_row', 'A', 'DELETE OR UPDATE', 'ROW', 'kb_refuse_rewrite()'),
+		('entry', 'entry_insert', 'A', 'INSERT', 'ROW', 'kb_refuse_rewrite()'),
+		('payment_method', 'payment_method_standard', 'O', 'DELETE OR UPDATE',
+			'ROW WHEN (((old.method)::text = ANY (kb_standard_methods())))',
+			'kb_refuse_change(''Create a method of your own with kb_create_payment_method.'')'),
+		('payment_method', 'payment_method_truncate', 'O', 'TRUNCATE', 'STATEMENT',
+			'kb_refuse_change(''Delete the rows that are your own.'')'),
+		('policy', 'policy_standard', 'O', 'DELETE OR UPDATE', 'ROW WHEN (((old.policy)::text = ''standard''::text))',
+			'kb_refuse_change(''Insert a policy of your own into kbilling.policy and name it in kb_create_tariff.'')'),
+		('policy', 'policy_truncate', 'O', 'TRUNCATE', 'STATEMENT', 'kb_refuse_change(''Delete the rows that are your own.'')'),
+		('service', 'service_base', 'O', 'DELETE OR UPDATE', 'ROW WHEN (((old.service)::text = ''base''::text))',
+			'kb_refuse_change(''Give the base fee a price in each tariff with kb_set_price, or create a service of your own.'')'),
+		('service', 'service_truncate', 'O', 'TRUNCATE', 'STATEMENT', 'kb_refuse_change(''Delete the rows that are your own.'')')
+	) AS g (table_name, trigger_name, enabled, event, level, does);
+COMMENT ON VIEW guard_trigger IS 'The triggers that keep kbilling''s tables whole, as they are made (J1, J2)';
+COMMENT ON COLUMN guard_trigger.table_name IS 'The table, in the schema kbilling';
+COMMENT ON COLUMN guard_trigger.trigger_name IS 'The trigger';
+COMMENT ON COLUMN guard_trigger.enabled IS 'As in pg_trigger: "A", always; "O", but for replication';
+COMMENT ON COLUMN guard_trigger.definition IS 'The statement that makes it, if kbilling_internal is on the search_path';
+
 CREATE FUNCTION kbilling.kb_verify(account_id bigint) RETURNS TABLE (account_id bigint, seq bigint, problem text)
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
@@ -306,6 +375,12 @@ BEGIN ATOMIC
 	SELECT n.account_id, NULL, format('N1: %s notices without an account', count(*)) FROM notice n
 	WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = n.account_id)
 	GROUP BY n.account_id
+	UNION ALL
+	SELECT n.account_id, NULL, n.problem FROM notice_check n WHERE n.problem IS NOT NULL
+	UNION ALL
+	SELECT p.account_id, p.settled_seq, format('T2: payment %s was settled by an entry that is not there', p.payment_id) FROM payment p
+	WHERE p.settled_seq IS NOT NULL
+		AND NOT EXISTS (SELECT FROM entry e WHERE e.account_id = p.account_id AND e.seq = p.settled_seq AND e.kind = 'topup')
 	UNION ALL
 	SELECT s.account_id, NULL, format('N1: step %s, %s, has no notice', s.step_no, s.step) FROM closure_step s
 	WHERE NOT EXISTS (SELECT FROM notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
@@ -354,11 +429,19 @@ BEGIN ATOMIC
 	FROM account_zone z
 	WHERE NOT EXISTS (SELECT FROM pg_timezone_names n WHERE n.name = z.time_zone)
 	UNION ALL
-	SELECT NULL, NULL, format('J1: trigger %s on %s is not enabled always', t.tgname, t.tgrelid::regclass) FROM pg_trigger t
-	WHERE t.tgfoid = 'kbilling_internal.kb_refuse_rewrite()'::regprocedure AND t.tgenabled <> 'A'
+	SELECT NULL, NULL, format('J1: trigger %s on %s is %s', g.trigger_name, g.table_name,
+			CASE WHEN t.oid IS NULL THEN 'gone' WHEN pg_get_triggerdef(t.oid) <> g.definition THEN 'not what it was'
+				WHEN g.enabled = 'A' THEN 'not enabled always' ELSE 'not enabled' END)
+	FROM guard_trigger g
+	LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass('kbilling.' || g.table_name) AND t.tgname = g.trigger_name
+	WHERE t.oid IS NULL OR pg_get_triggerdef(t.oid) <> g.definition OR t.tgenabled NOT IN (g.enabled, 'A')
 	UNION ALL
-	SELECT NULL, NULL, format('J7: event trigger %s is not enabled always', v.evtname) FROM pg_event_trigger v
-	WHERE v.evtfoid = 'kbilling_internal.kb_refuse_drop()'::regprocedure AND v.evtenabled <> 'A'
+	SELECT NULL, NULL, format('J7: event trigger kbilling_refuse_drop is %s',
+			CASE WHEN v.oid IS NULL THEN 'gone' WHEN v.evtenabled <> 'A' THEN 'not enabled always' ELSE 'not what it was' END)
+	FROM (VALUES (ARRAY['DROP EXTENSION', 'DROP SCHEMA', 'DROP OWNED'])) g (tags)
+	LEFT JOIN pg_event_trigger v ON v.evtname = 'kbilling_refuse_drop'
+	WHERE v.oid IS NULL OR v.evtenabled <> 'A' OR v.evtevent <> 'ddl_command_start' OR NOT coalesce(v.evttags @> g.tags, true)
+		OR v.evtfoid <> 'kbilling_internal.kb_refuse_drop()'::regprocedure
 	UNION ALL
 	SELECT NULL, NULL, format('J1: %s has a parent, %s, on which its triggers do not fire', i.inhrelid::regclass, i.inhparent::regclass)
 	FROM pg_inherits i

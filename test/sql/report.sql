@@ -103,6 +103,11 @@ SELECT is_empty(format('SELECT * FROM kb_verify(%s)', id), format('J5: nothing i
 SELECT throws_ok('SELECT * FROM kb_verify(999)', 'KB001', NULL, 'J5: an account that does not exist has no chain');
 SELECT throws_ok('SELECT * FROM kb_verify(NULL)', '22004', NULL, 'J5: which account?');
 
+SELECT bag_eq('SELECT table_name, trigger_name FROM kbilling_internal.guard_trigger',
+	$$SELECT c.relname::text, t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+		WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND NOT t.tgisinternal$$,
+	'J1: kb_check knows every trigger on kbilling''s tables');
+
 SET LOCAL session_replication_role = replica;
 SELECT throws_ok($$UPDATE entry SET memo = 'x'$$, 'KB007', NULL, 'J1: replication mode does not lift the guard');
 SELECT throws_ok($$UPDATE account SET balance = '0.00 USD'$$, 'KB007', NULL, 'J2: nor that of the balance');
@@ -163,7 +168,46 @@ FROM (VALUES
 		'C4: charged through 2026-11-15, which is not the end of a month'),
 	($$UPDATE account SET time_zone = 'US/Gone' WHERE account_id = 1$$, 'W2: this server does not know the time zone ""US/Gone""'),
 	($$CREATE TABLE parent (amount kb_money NOT NULL); ALTER TABLE entry INHERIT parent$$, 'J1: entry has a parent, parent'),
-	($$ALTER EVENT TRIGGER kbilling_refuse_drop DISABLE$$, 'J7: event trigger'),
+	($$ALTER EVENT TRIGGER kbilling_refuse_drop DISABLE$$, 'J7: event trigger kbilling_refuse_drop is not enabled always'),
+	($$ALTER EXTENSION kbilling DROP EVENT TRIGGER kbilling_refuse_drop; DROP EVENT TRIGGER kbilling_refuse_drop$$,
+		'J7: event trigger kbilling_refuse_drop is gone'),
+	($$ALTER EXTENSION kbilling DROP EVENT TRIGGER kbilling_refuse_drop; DROP EVENT TRIGGER kbilling_refuse_drop;
+			CREATE EVENT TRIGGER kbilling_refuse_drop ON ddl_command_start WHEN TAG IN ('DROP SCHEMA') EXECUTE FUNCTION
+			kbilling_internal.kb_refuse_drop(); ALTER EVENT TRIGGER kbilling_refuse_drop ENABLE ALWAYS$$,
+		'J7: event trigger kbilling_refuse_drop is not what it was'),
+	($$DROP TRIGGER entry_immutable_row ON entry$$, 'J1: trigger entry_immutable_row on entry is gone'),
+	($$DROP TRIGGER entry_insert ON entry$$, 'J1: trigger entry_insert on entry is gone'),
+	($$DROP TRIGGER account_ledger ON account$$, 'J1: trigger account_ledger on account is gone'),
+	($$DROP TRIGGER closure_step_immutable ON closure_step$$, 'J1: trigger closure_step_immutable on closure_step is gone'),
+	($$DROP TRIGGER policy_standard ON policy$$, 'J1: trigger policy_standard on policy is gone'),
+	($$ALTER TABLE service DISABLE TRIGGER service_base$$, 'J1: trigger service_base on service is not enabled'),
+	($$DROP TRIGGER account_ledger ON account; CREATE TRIGGER account_ledger BEFORE UPDATE OF last_hash ON account
+			FOR EACH STATEMENT EXECUTE FUNCTION kbilling_internal.kb_refuse_rewrite();
+			ALTER TABLE account ENABLE ALWAYS TRIGGER account_ledger$$, 'J1: trigger account_ledger on account is not what it was'),
+	-- the newest entry cut off, and the account's row put back
+	($$DELETE FROM entry WHERE account_id = 3; UPDATE account SET balance = '0 USD', last_seq = 0, last_hash = NULL, debt_since = NULL,
+			charged_through = '2026-10-31' WHERE account_id = 3$$, '(3,,"N1: notice 1 is of entry 1, which is not there'),
+	($$DELETE FROM entry WHERE account_id = 3; DELETE FROM notice WHERE account_id = 3; UPDATE account SET balance = '0 USD',
+			last_seq = 0, last_hash = NULL, debt_since = NULL, charged_through = '2026-10-31' WHERE account_id = 3$$,
+		'(3,0,"N1: the account counts 1 notices, there are 0'),
+	($$INSERT INTO payment (account_id, payment_id, amount, bonus, begun_at, expires_at, settled_at, settled_seq, method, member)
+			VALUES (1, 1, '9 USD', '0 USD', now(), now(), now(), 10, 'card', 'olena')$$,
+		'(1,10,"T2: payment 1 was settled by an entry that is not there'),
+	($$DELETE FROM notice WHERE account_id = 1 AND notice_no = 1$$, '(1,9,"N1: the account counts 3 notices, there are 2'),
+	($$DELETE FROM notice WHERE account_id = 1 AND notice_no = 3$$, '(1,9,"N1: the account counts 3 notices, there are 2'),
+	($$UPDATE notice SET due_at = NULL WHERE account_id = 1 AND notice_no = 2$$, '(1,,"N2: notice 2 is never due'),
+	($$UPDATE notice SET due_at = 'infinity' WHERE account_id = 1 AND notice_no = 2$$, '(1,,"N2: notice 2 is never due'),
+	-- no sweep comes any more
+	($$UPDATE account SET stage_check_on = NULL WHERE account_id = 3$$, '(3,1,"N5: no sweep looks at its stage before infinity'),
+	($$UPDATE account SET stage_check_on = '2099-01-01' WHERE account_id = 3$$, '(3,1,"N5: no sweep looks at its stage before 2099-01-01'),
+	($$UPDATE account SET closure_check_on = NULL WHERE account_id = 2$$, '(2,2,"D1: no sweep looks at it'),
+	($$UPDATE account SET closure_check_on = 'infinity' WHERE account_id = 2$$, '(2,2,"D1: no sweep looks before infinity'),
+	($$UPDATE account SET closure_check_on = '2099-01-01' WHERE account_id = 1$$, '(1,9,"D1: no sweep looks before 2099-01-01'),
+	-- what went back of a top-up
+	($$UPDATE entry SET lines = '[{"topup": 1, "amount": "112.00 USD"}]', amount = '-112 USD' WHERE account_id = 1 AND seq = 4$$,
+		'(1,1,"T7: 112.00 USD of the top-up of 100.00 USD has been taken back'),
+	($$UPDATE entry SET lines = '[{"topup": 99, "amount": 7}, {"topup": "x"}, {"topup": 1e300, "amount": "1.00 USD"}, 5]'
+			WHERE account_id = 1 AND seq = 4$$, '(1,4,"C7: the lines do not add up to -12.00 USD'),
 	($$UPDATE entry SET method = 'cash' WHERE account_id = 1 AND seq = 7$$, '(1,7,"T2: there is no payment method ""cash""'),
 	($$INSERT INTO payment (account_id, payment_id, amount, bonus, begun_at, expires_at, method, member)
 			VALUES (1, 1, '1 USD', '0 USD', now(), now(), 'cash', 'ann')$$, '(1,,"T2: payment 1 has the method ""cash""'),
@@ -190,7 +234,8 @@ SELECT results_eq('SELECT problem FROM kb_check() ORDER BY 1', $$VALUES
 	('J1: trigger account_ledger on account is not enabled always'), ('J1: trigger account_ledger_row on account is not enabled always'),
 	('J1: trigger deferral_immutable on deferral is not enabled always'),
 	('J1: trigger deferral_immutable_row on deferral is not enabled always'),
-	('J1: trigger entry_immutable on entry is not enabled always'), ('J1: trigger entry_immutable_row on entry is not enabled always')$$,
+	('J1: trigger entry_immutable on entry is not enabled always'), ('J1: trigger entry_immutable_row on entry is not enabled always'),
+	('J1: trigger entry_insert on entry is not enabled always')$$,
 	'J1: all of it undone, only the guards are missing');
 
 SELECT * FROM finish();
