@@ -3,6 +3,7 @@ CREATE FUNCTION pg_temp.put_state(account_id bigint, state kbilling.kb_account_s
 BEGIN ATOMIC
 	UPDATE kbilling.account a
 	SET state = $2, last_notice_no = a.last_notice_no + 1,
+		stage_check_on = CASE WHEN $2 <> 'purged' THEN a.stage_check_on END,
 		delete_on = CASE WHEN $2 <> 'active' THEN coalesce($3, kbilling_internal.kb_today($1)) END,
 		closure_check_on = CASE $2 WHEN 'closing' THEN coalesce($3, kbilling_internal.kb_today($1))
 			WHEN 'deleted' THEN date '2099-01-01' WHEN 'active' THEN date '2099-01-01' END
