@@ -10,7 +10,7 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE)/kbil
 # The install script is these parts of sql/install/, joined in this order.
 PARTS = schema card money price calendar access posting bill message reminder event policy catalogue account \
 	tariff member outbox template journal bonus notice deferral status terms usage charge payment activity closure purge \
-	topup allocation correction forecast session guard batch meter sweep schedule report portal metrics \
+	topup allocation correction forecast retention session guard batch meter sweep schedule report portal metrics \
 	privilege
 
 # The tests in test/sql/ whose output is the thing; the others there are pgTAP.

@@ -38,6 +38,7 @@ events_begin(EventSet *set, const char *source, TimestampTz now)
 {
 	set->source = source;
 	set->now = now;
+	set->oldest = now;
 	set->n = 0;
 	set->desc = CreateTemplateTupleDesc(EVENT_COLUMNS);
 	for (int i = 0; i < EVENT_COLUMNS; i++)
@@ -74,6 +75,7 @@ events_add(EventSet *set, const UsageEvent *event)
 		[EVENT_PROPERTIES] = event->properties == NULL
 	};
 
+	set->oldest = Min(set->oldest, event->at);
 	tuplestore_putvalues(set->rows, set->desc, values, nulls);
 }
 

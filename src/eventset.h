@@ -57,6 +57,7 @@ typedef struct EventSet
 {
 	const char *source;			/* what they are, for errors: SOURCE_...; NULL: kb_record_usage's one */
 	TimestampTz now;			/* the moment of recording */
+	TimestampTz oldest;			/* time of the oldest; the moment of recording, if they are newer */
 	int64		n;
 	TupleDesc	desc;
 	Tuplestorestate *rows;

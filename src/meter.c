@@ -339,6 +339,7 @@ drop_unchanged(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
  * What is recorded under the rows' keys, with the opposite sign.  A row without an
  * event is older than the trigger.  What was recorded by a call, or for a row of
  * another table, is not this row's; a table that no longer exists counts as renamed.
+ * What is of a removed month (U6) stays as it was billed.
  * Rows of a deleted account may be deleted.
  */
 static SavedPlan take_back_plan[] = PLAN_PAIR(
@@ -347,6 +348,7 @@ static SavedPlan take_back_plan[] = PLAN_PAIR(
 	" CROSS JOIN LATERAL kb_last_revision(r.account_id, r.service, r.key) e"
 	"  JOIN account a ON a.account_id = r.account_id AND a.state IN ('active', 'closing')"
 	" WHERE e.revision % 2 = 0"
+	"   AND coalesce(kb_local_date(e.at, a.time_zone) >= a.usage_kept_from, true)"
 	"   AND (e.metered_table = $1 OR (e.metered_table IS NOT NULL AND to_regclass(e.metered_table) IS NULL))",
 	.arg_types = {"text"}
 );
@@ -433,6 +435,32 @@ record_together(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 	record_result(meter, SOURCE_TOGETHER);
 }
 
+/* A row of an account of which events have been removed, and whose own may be one of them */
+static SavedPlan removed_row_plan[] = PLAN_PAIR(
+	.sql = "SELECT r.account_id, r.key, a.usage_kept_from"
+	"  FROM old_row r JOIN account a ON a.account_id = r.account_id AND a.usage_kept_from IS NOT NULL"
+	" WHERE NOT EXISTS (SELECT FROM usage_event e WHERE e.account_id = r.account_id AND e.service = r.service AND e.key = r.key"
+	"                      AND kb_local_date(e.at, a.time_zone) >= a.usage_kept_from) LIMIT 1"
+);
+
+/*
+ * U6: such a row must not change, as nobody could tell whether it has been counted; it may be
+ * deleted
+ */
+static void
+check_rows_kept(const Meter *meter, const EventSet *old_rows)
+{
+	events_register(old_rows, "old_row");
+	if (plan_execute(&removed_row_plan[events_are_many(old_rows)], NULL, NULL, false) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+			 errmsg("row with key \"%s\" of table %s has no usage event any more", card_hidden(plan_cstring(2)), meter->table),
+			 errdetail("Usage events of account %lld are kept from %s on.", (long long) plan_int64(1), date_to_cstring(plan_date(3))),
+			 errhint("Leave what is metered in it as it is, or delete it: what was billed stays billed. Settle a difference "
+					 "with kb_adjust (U6).")));
+}
+
 /* What the statement has done, as usage */
 static void
 record_rows(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
@@ -445,7 +473,11 @@ record_rows(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
 		return;
 	}
 	if (is_update)
+	{
 		drop_unchanged(meter, old_rows, new_rows);
+		if (meter->key.attnum != 0)
+			check_rows_kept(meter, old_rows);
+	}
 	if (old_rows->n > 0)
 		take_back(meter, old_rows);
 	if (new_rows->n > 0)

@@ -32,7 +32,9 @@ typedef struct BatchResult
 	int64		entries_posted;
 	int64		closure_steps;
 	int64		notices_written;
+	int64		rows_removed;
 	int64		accounts_failed;
+	bool		is_partial;		/* more is left to do for the same accounts */
 } BatchResult;
 
 static SavedPlan lock_plan = {
@@ -93,6 +95,27 @@ notify_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 {
 	lock_accounts(account_ids);
 	result->notices_written += work_by(&notices_plan, account_ids, at);
+}
+
+/* So many rows of a kind are removed in a transaction, however many an account has */
+#define MAX_ROWS_REMOVED	20000
+
+static SavedPlan remove_plan = {
+	.sql = "SELECT kb_remove_old($1, $2, $3)",
+	.arg_types = {"bigint[]", "timestamptz", "bigint"}
+};
+
+/* U6: what is kept no longer */
+static void
+remove_old(ArrayType *account_ids, TimestampTz at, BatchResult *result)
+{
+	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at), Int64GetDatum(MAX_ROWS_REMOVED)};
+	int64		removed;
+
+	plan_execute(&remove_plan, values, NULL, false);
+	removed = plan_int64(1);
+	result->rows_removed += removed;
+	result->is_partial = result->is_partial || removed >= MAX_ROWS_REMOVED;
 }
 
 /*
@@ -187,6 +210,26 @@ static Phase phases[] = {
 			.is_generic = true
 		},
 		.work = notify_accounts
+	},
+	{
+		.name = "retention",
+		.next_zone = {
+			.sql = "SELECT min(a.time_zone) FROM account a"
+			" WHERE a.time_zone > $1 AND a.state IN ('active', 'closing')"
+			"   AND kb_retention_is_set()",
+			.arg_types = {"text"},
+			.is_generic = true
+		},
+		.due = {
+			.sql = "SELECT a.account_id, a.charged_through FROM account a"
+			" WHERE kb_retention_is_due($1, kb_account_date($4, $1))"
+			"   AND a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
+			"   AND EXISTS (SELECT FROM kb_removable(ARRAY[a.account_id], $4))"
+			" ORDER BY a.charged_through, a.account_id LIMIT $5",
+			.arg_types = DUE_TYPES,
+			.is_generic = true
+		},
+		.work = remove_old
 	}
 };
 
@@ -205,9 +248,9 @@ static SavedPlan progress_plan = {
 	.sql = "UPDATE sweep_run r"
 	"   SET periods_charged = r.periods_charged + $2, entries_posted = r.entries_posted + $3,"
 	"       closure_steps = r.closure_steps + $4, notices_written = r.notices_written + $5,"
-	"       accounts_failed = r.accounts_failed + $6, at_date = $7, at_account_id = $8"
+	"       accounts_failed = r.accounts_failed + $6, at_date = $7, at_account_id = $8, rows_removed = r.rows_removed + $9"
 	" WHERE r.run_id = $1",
-	.arg_types = {"bigint", "bigint", "bigint", "bigint", "bigint", "bigint", "date", "bigint"}
+	.arg_types = {"bigint", "bigint", "bigint", "bigint", "bigint", "bigint", "date", "bigint", "bigint"}
 };
 
 static SavedPlan failure_plan = {
@@ -403,7 +446,8 @@ write_progress(const Run *run, const BatchResult *result)
 {
 	Datum		values[] = {Int64GetDatum(run->run_id), Int64GetDatum(result->periods_charged),
 		Int64GetDatum(result->entries_posted), Int64GetDatum(result->closure_steps), Int64GetDatum(result->notices_written),
-		Int64GetDatum(result->accounts_failed), DateADTGetDatum(run->date), Int64GetDatum(run->account_id)
+		Int64GetDatum(result->accounts_failed), DateADTGetDatum(run->date), Int64GetDatum(run->account_id),
+		Int64GetDatum(result->rows_removed)
 	};
 
 	plan_execute(&progress_plan, values, NULL, false);
@@ -414,6 +458,7 @@ static void
 work_on_batch(Run *run, int n)
 {
 	BatchResult result = {0};
+	Run			before = *run;
 	Datum	   *ids = palloc(n * sizeof(Datum));
 	bool		isnull;
 
@@ -423,6 +468,8 @@ work_on_batch(Run *run, int n)
 	run->date = DatumGetDateADT(plan_row_column(n - 1, DUE_DATE, &isnull));
 	SPI_freetuptable(SPI_tuptable);
 	halve_and_work(run, ids, n, &result);
+	if (result.is_partial)
+		*run = before;
 	write_progress(run, &result);
 }
 

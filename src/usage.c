@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "args.h"
+#include "calendar.h"
 #include "clock.h"
 #include "compat.h"
 #include "fmgr.h"
@@ -12,6 +13,7 @@
 #include "plan.h"
 #include "usage.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/timestamp.h"
 
 /* U5: more sessions than this that count for one account at once may wait for each other */
@@ -96,6 +98,55 @@ own_slot(void)
 	return kb_session_number() % NUM_SLOTS;
 }
 
+/* U6: no event is removed before its month has ended a month ago */
+#define MIN_REMOVED_AGE		(27 * USECS_PER_DAY)
+
+/*
+ * The first event of a removed month.  What removes events locks the account, so with
+ * the lock it is known what has been removed, and stays so.
+ */
+static SavedPlan removed_plan[] = PLAN_PAIR(
+	.sql = "WITH kept AS MATERIALIZED ("
+	"  SELECT a.account_id, a.time_zone, a.usage_kept_from FROM account a"
+	"   WHERE a.account_id IN (SELECT e.account_id FROM event_set e WHERE e.at < $1 AND isfinite(e.at))"
+	"     AND (a.usage_kept_from IS NOT NULL OR EXISTS (SELECT FROM policy p WHERE p.keep_usage_months IS NOT NULL))"
+	"   ORDER BY a.account_id FOR SHARE"
+	")"
+	"SELECT k.account_id, k.usage_kept_from, kb_local_date(e.at, k.time_zone)"
+	"  FROM kept k JOIN event_set e ON e.account_id = k.account_id"
+	" WHERE e.at < $1 AND isfinite(e.at) AND kb_local_date(e.at, k.time_zone) < k.usage_kept_from"
+	"   AND NOT EXISTS (SELECT FROM usage_event x WHERE x.account_id = e.account_id AND x.service = e.service AND x.key = e.key"
+	"                     AND x.revision = e.revision)"
+	" ORDER BY e.n LIMIT 1",
+	.arg_types = {"timestamptz"}
+);
+
+/* Its columns */
+enum
+{
+	REMOVED_ACCOUNT_ID = 1, REMOVED_KEPT_FROM, REMOVED_DAY
+};
+
+/* U6: refuse an event of a month whose events have been removed, unless its key is still known */
+static void
+require_kept(const EventSet *set)
+{
+	Datum		before = TimestampTzGetDatum(set->now - MIN_REMOVED_AGE);
+
+	if (set->oldest >= set->now - MIN_REMOVED_AGE)
+		return;
+	events_register(set, "event_set");
+	if (plan_execute(&removed_plan[events_are_many(set)], &before, NULL, false) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+			 errmsg("usage of account %lld on %s is not kept any more",
+					(long long) plan_int64(REMOVED_ACCOUNT_ID), date_to_cstring(plan_date(REMOVED_DAY))),
+			 errdetail("Its usage events are kept from %s on, so it cannot be known whether this one has been counted.",
+					   date_to_cstring(plan_date(REMOVED_KEPT_FROM))),
+			 errhint("Settle it with kb_adjust, or record it at a later time (U6).")));
+}
+
 int64
 usage_record(const EventSet *set)
 {
@@ -106,6 +157,7 @@ usage_record(const EventSet *set)
 
 	if (set->n == 0)
 		return 0;
+	require_kept(set);
 	events_register(set, "event_set");
 	plan_execute(&record_plan[events_are_many(set)], values, nulls, false);
 	return plan_int64(1);

@@ -24,6 +24,9 @@ CREATE TABLE kbilling.account (
 	delete_on       date,
 	stage_check_on  date,
 	closure_check_on date,
+	usage_kept_from date,
+	notices_kept_from timestamptz,
+	notices_removed integer,
 	last_notice_no  bigint NOT NULL DEFAULT 0,
 	terms_version   integer NOT NULL DEFAULT 1,
 	state           kb_account_state NOT NULL DEFAULT 'active',
@@ -54,6 +57,11 @@ COMMENT ON COLUMN account.stage_check_on IS
 COMMENT ON COLUMN account.closure_check_on IS
 'Local date on which the sweep is to look at the account again: whether it may be closed (D1), or a step of its '
 'closure or its purge is due. NULL while the balance is above zero, and once the account is purged';
+COMMENT ON COLUMN account.usage_kept_from IS
+'First day whose usage events are kept: older ones have been removed, and none is accepted any more (U6). NULL: all are kept';
+COMMENT ON COLUMN account.notices_kept_from IS
+'Notices that were delivered before this moment have been removed (U6). NULL: all are kept';
+COMMENT ON COLUMN account.notices_removed IS 'How many notices have been removed; NULL: none';
 COMMENT ON COLUMN account.last_notice_no IS
 'Number of the last notice, or of the last step of a closure; 0 before the first';
 COMMENT ON COLUMN account.terms_version IS

@@ -30,6 +30,8 @@ CREATE TABLE kbilling.policy (
 	payment_hours    integer NOT NULL DEFAULT 24 CHECK (payment_hours >= 1),
 	activity         kb_activity NOT NULL DEFAULT 'any',
 	close_unused     boolean NOT NULL DEFAULT true,
+	keep_usage_months   integer CHECK (keep_usage_months BETWEEN 1 AND 1200),
+	keep_notices_months integer CHECK (keep_notices_months BETWEEN 1 AND 1200),
 	CHECK (1 <= remind_day AND remind_day <= restrict_day AND restrict_day <= block_day)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.policy', $$WHERE policy <> 'standard'$$);
@@ -46,6 +48,10 @@ COMMENT ON COLUMN policy.reminder_days IS 'How many days before the deletion the
 COMMENT ON COLUMN policy.language IS 'Language of notices to members who have none of their own, such as "uk"';
 COMMENT ON COLUMN policy.restore_days IS 'Days after the deletion in which support can restore the account (D5)';
 COMMENT ON COLUMN policy.payment_hours IS 'Hours after which a payment that was begun expires';
+COMMENT ON COLUMN policy.keep_usage_months IS
+'Usage events of charged months are removed when their month has ended so many months ago; NULL: never (U6)';
+COMMENT ON COLUMN policy.keep_notices_months IS
+'Notices are removed when they were delivered so many months ago; NULL: never (U6)';
 COMMENT ON COLUMN policy.debt_counts_from IS
 'When a charge takes effect (C5): "due_date", on the 1st of the month in which it is posted; "posting_date", on the '
 'day of posting';

@@ -216,8 +216,9 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 				   THEN 'D2: the account has no owner'
 			   WHEN a.last_notice_no < n.last_notice_no
 				   THEN format('N3: the account counts %s notices, but there is a notice %s', a.last_notice_no, n.last_notice_no)
-			   WHEN a.last_notice_no > coalesce(n.notices, 0)
-				   THEN format('N1: the account counts %s notices, there are %s', a.last_notice_no, coalesce(n.notices, 0))
+			   WHEN a.last_notice_no > coalesce(n.notices, 0) + coalesce(a.notices_removed, 0)	-- U6
+				   THEN format('N1: the account counts %s notices, there are %s', a.last_notice_no - coalesce(a.notices_removed, 0),
+							   coalesce(n.notices, 0))
 			   WHEN a.state = 'purged' AND (a.closure_check_on IS NOT NULL OR a.stage_check_on IS NOT NULL)
 				   THEN 'D6: the account is purged, but a sweep would look at it'
 			   -- policies may have changed since the day was set, but not by a year
@@ -271,6 +272,8 @@ CREATE VIEW kbilling_internal.usage_check WITH (security_invoker) AS
 			   CASE WHEN t.aggregation IN ('max', 'last') THEN kb_usage_level(account_id, period, service, t.aggregation)
 				   ELSE t.quantity END AS total_quantity
 		FROM event e FULL JOIN total t USING (account_id, period, service)
+		WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = coalesce(e.account_id, t.account_id)
+							AND a.usage_kept_from > coalesce(e.period, t.period))	-- U6
 	)
 	SELECT account_id, period, service,
 		   CASE
@@ -384,6 +387,7 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT s.account_id, NULL, format('N1: step %s, %s, has no notice', s.step_no, s.step) FROM closure_step s
 	WHERE NOT EXISTS (SELECT FROM notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
+		AND NOT EXISTS (SELECT FROM account a WHERE a.account_id = s.account_id AND a.notices_kept_from > s.taken_at)	-- U6
 	UNION ALL
 	SELECT NULL, NULL, format('D6: table %I.%I is registered for the purge, but is gone', o.schema_name, o.table_name) FROM purge_order o
 	WHERE o.relation IS NULL

@@ -5,7 +5,7 @@
 CREATE TYPE kbilling.kb_sweep_outcome AS ENUM ('running', 'finished', 'interrupted');
 COMMENT ON TYPE kb_sweep_outcome IS 'What became of a run of the sweep; one that was interrupted, the next run goes on with';
 
-CREATE TYPE kbilling.kb_sweep_phase AS ENUM ('charges', 'closures', 'notices');
+CREATE TYPE kbilling.kb_sweep_phase AS ENUM ('charges', 'closures', 'notices', 'retention');
 COMMENT ON TYPE kb_sweep_phase IS 'What a run of the sweep is at, in this order';
 
 CREATE TABLE kbilling.sweep_run (
@@ -19,6 +19,7 @@ CREATE TABLE kbilling.sweep_run (
 	entries_posted   bigint NOT NULL DEFAULT 0,
 	closure_steps    bigint NOT NULL DEFAULT 0,
 	notices_written  bigint NOT NULL DEFAULT 0,
+	rows_removed     bigint NOT NULL DEFAULT 0,
 	accounts_failed  bigint NOT NULL DEFAULT 0,
 	phase            kb_sweep_phase NOT NULL DEFAULT 'charges',
 	at_time_zone     text NOT NULL DEFAULT '',
@@ -39,8 +40,9 @@ COMMENT ON COLUMN sweep_run.periods_charged IS 'Periods charged so far';
 COMMENT ON COLUMN sweep_run.entries_posted IS 'How many of those charges did not come to zero (C8)';
 COMMENT ON COLUMN sweep_run.closure_steps IS 'Steps of closures taken so far, purges among them';
 COMMENT ON COLUMN sweep_run.notices_written IS 'Notices written so far, of stages that changed with time';
+COMMENT ON COLUMN sweep_run.rows_removed IS 'Usage events, their distinct values, and notices removed so far (U6)';
 COMMENT ON COLUMN sweep_run.accounts_failed IS 'Accounts that were passed over; kbilling.sweep_failure says why';
-COMMENT ON COLUMN sweep_run.phase IS 'What it is doing: first charges, then closures, then notices';
+COMMENT ON COLUMN sweep_run.phase IS 'What it is doing: first charges, then closures, then notices, then what is kept no longer';
 COMMENT ON COLUMN sweep_run.at_time_zone IS 'How far it has got: time zones are taken in the order of their names';
 COMMENT ON COLUMN sweep_run.at_date IS
 'How far it has got in the time zone: the oldest are taken first, by the last day that was charged or by the day to '
@@ -140,9 +142,26 @@ COMMENT ON FUNCTION kb_sweep_step(bigint, integer) IS
 'Does what is due for the next accounts of a run, at most "batch_size" of them; false if none is left. Part of '
 'kb_sweep';
 
+CREATE FUNCTION kbilling_internal.kb_note_retention(run_id bigint) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	INSERT INTO retention (policy, time_zone, usage_kept_from, notices_kept_from)
+	SELECT k.policy, z.time_zone, k.usage_kept_from, k.notices_kept_from
+	FROM sweep_run r, account_zone z, kb_retention(kb_account_date(r.as_of, z.time_zone)) k
+	WHERE r.run_id = $1 AND NOT EXISTS (SELECT FROM sweep_failure f WHERE f.run_id = r.run_id)
+		AND kb_retention_is_set()
+	ON CONFLICT (policy, time_zone) DO UPDATE
+		SET usage_kept_from = excluded.usage_kept_from, notices_kept_from = excluded.notices_kept_from
+		WHERE (retention.usage_kept_from, retention.notices_kept_from)
+			IS DISTINCT FROM (excluded.usage_kept_from, excluded.notices_kept_from);
+END;
+COMMENT ON FUNCTION kb_note_retention(bigint) IS
+'Notes that a run of the sweep has removed all that was to be removed, if it passed over no account. Part of kb_sweep_end';
+
 CREATE FUNCTION kbilling_internal.kb_sweep_end(run_id bigint) RETURNS void
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
+	SELECT kb_note_retention($1);
 	UPDATE sweep_run r SET finished_at = clock_timestamp(), outcome = 'finished' WHERE r.run_id = $1;
 END;
 COMMENT ON FUNCTION kb_sweep_end(bigint) IS 'Ends a run of the sweep. Part of kb_sweep';
@@ -202,7 +221,7 @@ COMMENT ON FUNCTION kb_sweep_status() IS
 CREATE VIEW kbilling.sweep_progress WITH (security_invoker) AS
 	SELECT r.run_id, r.outcome, r.started_at, r.as_of,
 		   coalesce(r.finished_at, clock_timestamp()) - r.started_at AS duration,
-		   r.periods_due, r.periods_charged, r.entries_posted, r.closure_steps, r.notices_written, r.accounts_failed,
+		   r.periods_due, r.periods_charged, r.entries_posted, r.closure_steps, r.notices_written, r.rows_removed, r.accounts_failed,
 		   round(100.0 * r.periods_charged / nullif(r.periods_due, 0), 1) AS percent,
 		   r.phase, r.at_time_zone, r.at_date, r.at_account_id
 	FROM sweep_run r
@@ -218,6 +237,7 @@ COMMENT ON COLUMN sweep_progress.periods_charged IS 'Periods charged so far';
 COMMENT ON COLUMN sweep_progress.entries_posted IS 'How many of those charges did not come to zero (C8)';
 COMMENT ON COLUMN sweep_progress.closure_steps IS 'Steps of closures taken so far';
 COMMENT ON COLUMN sweep_progress.notices_written IS 'Notices written so far, of stages that changed with time';
+COMMENT ON COLUMN sweep_progress.rows_removed IS 'As in kbilling.sweep_run';
 COMMENT ON COLUMN sweep_progress.accounts_failed IS 'Accounts that were passed over; kbilling.sweep_failure says why';
 COMMENT ON COLUMN sweep_progress.percent IS 'How many percent of the due periods are charged; NULL if none was due';
 COMMENT ON COLUMN sweep_progress.phase IS 'What it is doing: first charges, then closures, then notices';
