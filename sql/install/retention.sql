@@ -12,7 +12,7 @@ COMMENT ON INDEX usage_event_month IS 'Finds the events of months that are not k
 
 CREATE TABLE kbilling.retention (
 	policy            kb_text NOT NULL,
-	time_zone         text NOT NULL,
+	time_zone         kb_text NOT NULL,
 	usage_kept_from   date,
 	notices_kept_from date,
 	PRIMARY KEY (policy, time_zone)
