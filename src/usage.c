@@ -87,7 +87,7 @@ static SavedPlan record_plan[] = PLAN_PAIR(
 	"  JOIN account a ON a.account_id = t.account_id"
 	" CROSS JOIN LATERAL (SELECT kb_month_last_day(greatest(t.period, a.charged_through + 1)) AS day) d"
 	" CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.day) x"
-	"  LEFT JOIN price p ON p.tariff = x.tariff AND p.service = t.service AND p.from_date <= d.day AND p.to_date > d.day",
+	"  LEFT JOIN price_list p ON p.tariff = x.tariff AND p.service = t.service AND p.from_date <= d.day AND p.to_date > d.day",
 	.arg_types = {"text", "timestamptz", "smallint", "timestamptz"}
 );
 

@@ -38,7 +38,7 @@ BEGIN ATOMIC
 				SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
 				WHERE h.account_id = $1 AND h.from_date <= kb_month_last_day($6) AND h.to_date > $5) t
 			ON t.from_date < s.to_date AND t.to_date > s.from_date
-		  JOIN price p ON p.tariff = t.tariff AND p.service = s.service
+		  JOIN price_list p ON p.tariff = t.tariff AND p.service = s.service AND p.to_date > $5
 		  WHERE greatest(s.from_date, t.from_date, p.from_date) < least(s.to_date, t.to_date, p.to_date)) b;
 END;
 COMMENT ON FUNCTION kb_bill_for(bigint, text, text, date, date, date, date, date) IS

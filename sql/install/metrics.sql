@@ -74,7 +74,7 @@ BEGIN ATOMIC
 		SELECT 'kbilling_mrr', jsonb_build_object('currency', t.currency, 'tariff', t.tariff),
 			   coalesce(sum(kb_amount(kb_rate(p.price, r.quantity, t.currency)) * r.accounts), 0)
 		FROM tariff t
-		LEFT JOIN (recurring r JOIN price p
+		LEFT JOIN (recurring r JOIN price_list p
 				   ON p.tariff = r.tariff AND p.service = r.service AND p.from_date <= r.today AND p.to_date > r.today)
 			ON r.tariff = t.tariff
 		GROUP BY t.currency, t.tariff

@@ -60,11 +60,11 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 		-- by these kb_revoke knows as what a role has been granted
 		SELECT k, ARRAY['kb_granted_as_' || k] FROM unnest('{app,payments,support,operator,auditor,tables}'::text[]) k
 	), relation (granted_as, privilege, names) AS (
-		VALUES ('app', 'SELECT', '{tariff,service,price,bonus_tier,payment_method}'::text[]),
+		VALUES ('app', 'SELECT', '{tariff,service,price,price_list,bonus_tier,payment_method}'::text[]),
 			   ('support', 'SELECT', NULL),
-			   ('operator', 'SELECT', '{policy,tariff,service,price,bonus_tier,payment_method,notice_kind,standard_template,notice_template,
-						sweep_run,sweep_failure,sweep_progress,notice_queue,notice,closure_step,purge_table,purge_order,
-						metrics,role_right}'),
+			   ('operator', 'SELECT', '{policy,tariff,service,price,price_list,bonus_tier,payment_method,
+						notice_kind,standard_template,notice_template,sweep_run,sweep_failure,sweep_progress,notice_queue,
+						notice,closure_step,purge_table,purge_order,metrics,role_right}'),
 			   ('operator', 'INSERT', '{policy}'),
 			   ('operator', 'UPDATE', '{policy}'),
 			   ('operator', 'DELETE', '{policy}'),

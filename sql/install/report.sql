@@ -426,7 +426,7 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT NULL, NULL, format('C3: tariff "%s" has two prices for "%s" on %s', p.tariff, p.service, p.from_date)
 	FROM (SELECT x.*, lag(x.to_date) OVER (PARTITION BY x.tariff, x.service ORDER BY x.from_date) AS previous_end
-		  FROM price x) p
+		  FROM price_list x) p
 	WHERE p.from_date < p.previous_end
 	UNION ALL
 	SELECT NULL, NULL, format('W2: this server does not know the time zone "%s" of some accounts, and takes UTC for it', z.time_zone)

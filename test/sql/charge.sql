@@ -470,7 +470,7 @@ CREATE TEMP TABLE had AS
 		SELECT 'base', 1 UNION ALL
 		SELECT u.service, u.quantity FROM subscription AS u WHERE u.account_id = a.account_id AND u.from_date <= d AND d < u.to_date
 	) AS s (service, quantity)
-	JOIN price AS p ON p.tariff = t.tariff AND p.service = s.service AND p.from_date <= d AND d < p.to_date;
+	JOIN price_list AS p ON p.tariff = t.tariff AND p.service = s.service AND p.from_date <= d AND d < p.to_date;
 SELECT is_empty($$(SELECT * FROM charged WHERE service <> 's3' EXCEPT ALL SELECT * FROM had WHERE service <> 's3')
 	UNION ALL (SELECT * FROM had WHERE service <> 's3' EXCEPT ALL SELECT * FROM charged WHERE service <> 's3')$$,
 	'C2, C3: each day of each service is charged once, at its quantity and price');
@@ -526,7 +526,7 @@ SELECT is_empty($$SELECT l.account_id, l.service, kb_month_first_day(l.from_date
 SELECT is_empty($$SELECT l.account_id, l.period, l.service FROM charge_line AS l
 		JOIN account_tariff AS t ON t.account_id = l.account_id AND t.from_date <= kb_month_last_day(l.period)
 			AND kb_month_last_day(l.period) < t.to_date
-		JOIN price AS p ON p.tariff = t.tariff AND p.service = l.service AND p.from_date <= kb_month_last_day(l.period)
+		JOIN price_list AS p ON p.tariff = t.tariff AND p.service = l.service AND p.from_date <= kb_month_last_day(l.period)
 			AND kb_month_last_day(l.period) < p.to_date
 		WHERE l.days IS NULL AND l.unit_price <> p.price::text$$,
 	'C3: at the price of the tariff, both in force on the last day of the month that is charged');

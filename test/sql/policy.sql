@@ -110,7 +110,7 @@ FROM (VALUES
 
 CREATE FUNCTION pg_temp.prices(service text) RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT format('%s to %s: %s', p.from_date, p.to_date, p.price) || CASE WHEN p.prorate THEN '' ELSE ' whole' END
-	FROM kbilling.price p WHERE p.tariff = 'basic' AND p.service = $1 ORDER BY p.from_date
+	FROM kbilling.price_list p WHERE p.tariff = 'basic' AND p.service = $1 ORDER BY p.from_date
 $$;
 
 SELECT kb_set_price('basic', 'base', '19.00');
@@ -148,7 +148,24 @@ FROM (VALUES
 	('''basic'', ''base'', ''1.00'', ''infinity''', '22008'),
 	('''basic'', ''base'', ''-1.00''', '22P02')
 ) AS t (arguments, state);
-SELECT is((SELECT count(*) FROM price), 5::bigint, 'price: what was refused left nothing');
+SELECT is((SELECT count(*) FROM price_list), 5::bigint, 'price: what was refused left nothing');
+
+-- A price that is replaced stays on record.
+SELECT results_eq($$SELECT from_date, to_date, price::text, prorate FROM price WHERE withdrawn_at IS NOT NULL ORDER BY price_id$$,
+	$$VALUES (date '-infinity', date '2026-06-01', '19.00', true), ('2026-06-01', '2026-11-01', '21.00', true)$$,
+	'C3: a price that was replaced is withdrawn, as it was');
+SELECT ok((SELECT bool_and(withdrawn_at = kb_now() AND listed_at = kb_now()) FROM price WHERE withdrawn_at IS NOT NULL),
+	'C3: with the time');
+SELECT is((SELECT count(DISTINCT price_id) FROM price), 7::bigint, 'C3: each price has a number of its own');
+CREATE TEMP TABLE prices_before AS SELECT * FROM price;
+SELECT is(kb_set_price('basic', 'base', price, on_date, prorate), held_from, format('C3: %s on %s holds already', price, on_date))
+FROM (VALUES ('18.00'::kb_price, date '-infinity', true, date '-infinity'), ('18.0', '2020-05-17', true, '-infinity'),
+	('22.00', '2026-06-01', false, '2026-06-01'), ('22.00', '2026-10-31', false, '2026-06-01'), ('25.00', '2030-01-01', true, '2026-11-01'))
+	t (price, on_date, prorate, held_from);
+SELECT bag_eq('TABLE price', 'TABLE prices_before', 'C3: what holds already is not written again');
+SELECT is(kb_set_price('basic', 'seat', '5.00 each', '2026-06-01', false), date '2026-06-01', 'C3: prorate is part of it');
+SELECT throws_ok($$INSERT INTO price (tariff, service, from_date, price) VALUES ('basic', 'seat', '2026-06-01', '1.00')$$, '23505', NULL,
+	'C3: no two prices begin on one day');
 
 -- Bonus tier
 

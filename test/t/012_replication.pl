@@ -44,7 +44,8 @@ $old->safe_psql('postgres', q{
 	SET kbilling.clock = '2025-11-20 06:00+00';
 	SELECT kb_apply_topup(1, '400 USD', 'card', 'pay-1'), kb_defer(3, '2025-11-30', 'support', 'holiday'),
 		kb_switch_off(2, 'seat'), kb_add_member(4, 'ann', 'admin');
-	SELECT kb_set_price('start', 'base', '32', '2025-12-01'), kb_record_usage(6, 'orders', -5, 'cancelled', '2025-07-01 10:00+00');
+	SELECT kb_set_price('start', 'base', '32', '2025-12-01'), kb_set_price('start', 'base', '33', '2025-12-01'),
+		kb_record_usage(6, 'orders', -5, 'cancelled', '2025-07-01 10:00+00');
 	CALL kb_sweep();
 	SET kbilling.clock = '2025-12-02 06:00+00';
 	CALL kb_sweep();
@@ -70,6 +71,7 @@ is_deeply($contents{new}, $contents{old}, 'every row of every table is on the ne
 $new->safe_psql('postgres', 'DROP SUBSCRIPTION kbilling');
 $new->safe_psql('postgres', q{
 	SELECT setval('kbilling.account_id_seq', max(account_id)) FROM kbilling.account;
+	SELECT setval('kbilling.price_price_id_seq', max(price_id)) FROM kbilling.price;
 	SELECT setval('kbilling.sweep_run_run_id_seq', max(run_id)) FROM kbilling.sweep_run});
 is($new->safe_psql('postgres', 'SELECT * FROM kbilling.kb_check()'), '', 'J1 to J5: the books there are right');
 my $go_on = q{

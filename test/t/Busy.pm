@@ -28,7 +28,8 @@ sub make_busy
 		SELECT kb_create_tariff('start', 'USD', 'Start'), kb_create_tariff('reseller', 'USD', policy => 'strict'),
 			kb_create_tariff('lviv', 'UAH', 'Старт');
 		SELECT kb_create_service('seat', 'recurring', 'seat'), kb_create_service('orders', 'metered', 'order', 'count');
-		SELECT kb_set_price('start', 'base', '19.00'), kb_set_price('start', 'base', '21.00', '2025-08-16'),
+		SELECT kb_set_price('start', 'base', '19.00'), kb_set_price('start', 'base', '20.00', '2025-08-16'),
+			kb_set_price('start', 'base', '21.00', '2025-08-16'),
 			kb_set_price('start', 'orders', 'graduated 0.10 to 5, 0.05'), kb_set_price('reseller', 'orders', '2.5% + 0.30'),
 			kb_set_price('lviv', 'orders', '1 each'),
 			kb_set_price('start', 'seat', '5.00 each free 1'), kb_set_price('reseller', 'base', '99', prorate => false),
