@@ -8,8 +8,8 @@ OUT_OF_TREE := $(if $(filter $(realpath $(SOURCE)),$(realpath .)),,yes)
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE)/kbilling.control)
 
 # The install script is these parts of sql/install/, joined in this order.
-PARTS = schema card money price calendar access posting bill message reminder event policy catalogue account \
-	tariff member outbox template journal bonus notice deferral status terms usage charge payment activity closure purge \
+PARTS = schema card money price calendar access posting bill message reminder event change policy catalogue account \
+	tariff member outbox template journal bonus notice deferral status terms usage charge payment activity closure agreement purge \
 	topup allocation correction forecast retention session guard batch meter sweep schedule report portal metrics \
 	privilege
 

@@ -7,6 +7,7 @@
 #include "args.h"
 #include "calendar.h"
 #include "catalog/pg_type.h"
+#include "change.h"
 #include "charge.h"
 #include "clock.h"
 #include "errors.h"
@@ -86,7 +87,7 @@ enum
 uint64
 charge_post(ArrayType *account_ids, TimestampTz at, uint64 *entries)
 {
-	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at), CStringGetTextDatum(journal_role())};
+	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at), CStringGetTextDatum(calling_role())};
 	uint64		charged = journal_write(&post_plan, values, NULL);
 
 	*entries = 0;

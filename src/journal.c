@@ -9,6 +9,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "card.h"
+#include "change.h"
 #include "commands/event_trigger.h"
 #include "commands/trigger.h"
 #include "currency.h"
@@ -249,12 +250,6 @@ journal_key(const text *key, const char *name)
 	return str;
 }
 
-const char *
-journal_role(void)
-{
-	return GetUserNameFromId(GetOuterUserId(), false);
-}
-
 /* The entry that a posting makes of the account as it is */
 static void
 make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
@@ -277,7 +272,7 @@ make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
 	entry->paid = posting->paid;
 	entry->ref_seq = posting->ref_seq;
 	entry->member = posting->member;
-	entry->posted_by = journal_role();
+	entry->posted_by = calling_role();
 	entry->memo = posting->memo;
 	entry->lines = posting->lines;
 }
@@ -537,6 +532,8 @@ rewrite_hint(const char *table, bool is_update)
 {
 	if (strcmp(table, "deferral") == 0)
 		return "Call kb_defer again.";
+	if (strcmp(table, "change_log") == 0)
+		return "Make another change, which is logged as well.";
 	if (strcmp(table, "closure_step") == 0)
 		return NULL;
 	return strcmp(table, "entry") == 0 || is_update ? "Put a mistake right with kb_reverse or kb_adjust." :
@@ -618,7 +615,8 @@ kb_refuse_rewrite(PG_FUNCTION_ARGS)
 			 errmsg("%s on kbilling.%s is refused",
 					TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? "UPDATE" :
 					TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? "DELETE" : "TRUNCATE", table),
-			 errdetail("What is posted stays as it is, and a balance moves only with an entry (J1, J2)."),
+			 errdetail("%s", strcmp(table, "change_log") == 0 ? "What was agreed once stays on record (J9)." :
+					   "What is posted stays as it is, and a balance moves only with an entry (J1, J2)."),
 			 hint ? errhint("%s", hint) : 0));
 }
 

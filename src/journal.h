@@ -63,9 +63,6 @@ typedef struct Posting
  */
 extern uint64 journal_write(SavedPlan *plan, Datum *values, const char *nulls);
 
-/* The role that an entry is posted by: the one that the session has chosen, not the owner of the functions. */
-extern const char *journal_role(void);
-
 /* Locks the row, in whatever state the account is (J8); KB001 for an unknown account. */
 extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *account);
 

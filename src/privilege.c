@@ -57,11 +57,29 @@ static SavedPlan rights_plan = {
 	.arg_types = {"text", "oid"}
 };
 
+/* The rights that the role has */
+static SavedPlan has_plan = {.sql = "SELECT kbilling_internal.kb_rights_of($1)", .arg_types = {"regrole"}};
+
+static Datum
+rights_of(Datum role)
+{
+	plan_execute(&has_plan, &role, NULL, false);
+	return plan_required(1);
+}
+
+/* Log what the rights of the role were and are (J9) */
+static SavedPlan log_plan = {
+	.sql = "INSERT INTO kbilling.change_log (subject, role, before, after)"
+	"VALUES ('rights', pg_catalog.pg_get_userbyid($1), $2, kbilling_internal.kb_rights_of($1))",
+	.arg_types = {"oid", "jsonb"}
+};
+
 /* For each privilege, GRANT all, or REVOKE what is not kept */
 static void
 change_rights(FunctionCallInfo fcinfo, bool grant)
 {
 	Datum		values[2];
+	Datum		logged[2];
 	char	   *role;
 	SPITupleTable *objects;
 	uint64		n;
@@ -73,6 +91,8 @@ change_rights(FunctionCallInfo fcinfo, bool grant)
 	plan_connect();
 	check_rights(arg_cstring(fcinfo, ARG_RIGHTS));
 	role = GetUserNameFromId(PG_GETARG_OID(ARG_ROLE), false);
+	logged[0] = PG_GETARG_DATUM(ARG_ROLE);
+	logged[1] = rights_of(logged[0]);
 	n = plan_execute(&rights_plan, values, grant ? " n" : NULL, false);
 	objects = SPI_tuptable;
 	for (uint64 i = 0; i < n; i++)
@@ -84,6 +104,7 @@ change_rights(FunctionCallInfo fcinfo, bool grant)
 		if (SPI_execute(statement, false, 0) != SPI_OK_UTILITY)
 			elog(ERROR, "could not execute: %s", statement);
 	}
+	plan_execute(&log_plan, logged, NULL, false);
 	SPI_finish();
 }
 

@@ -40,9 +40,20 @@ BEGIN ATOMIC
 						  'A tariff has one currency.', 'Give min_amount in it.')
 		END
 	FROM tariff t WHERE t.tariff = kb_set_bonus.tariff;
-	INSERT INTO bonus_tier (tariff, min_amount, from_date, to_date, percent)
-	VALUES (kb_set_bonus.tariff, kb_set_bonus.min_amount, kb_set_bonus.from_date, kb_set_bonus.to_date, kb_set_bonus.percent)
-	ON CONFLICT (tariff, min_amount, from_date) DO UPDATE SET to_date = excluded.to_date, percent = excluded.percent;
+	-- Two that set tiers of one tariff take turns.
+	SELECT FROM tariff t WHERE t.tariff = kb_set_bonus.tariff FOR NO KEY UPDATE;
+	WITH old AS MATERIALIZED (
+		SELECT to_jsonb(b) - 'tariff' AS tier FROM bonus_tier b
+		WHERE (b.tariff, b.min_amount, b.from_date) = (kb_set_bonus.tariff, kb_set_bonus.min_amount, kb_set_bonus.from_date)
+	), new AS (
+		INSERT INTO bonus_tier AS b (tariff, min_amount, from_date, to_date, percent)
+		VALUES (kb_set_bonus.tariff, kb_set_bonus.min_amount, kb_set_bonus.from_date, kb_set_bonus.to_date, kb_set_bonus.percent)
+		ON CONFLICT (tariff, min_amount, from_date) DO UPDATE SET to_date = excluded.to_date, percent = excluded.percent
+		RETURNING to_jsonb(b) - 'tariff' AS tier
+	)
+	INSERT INTO change_log (subject, tariff, before, after)
+	SELECT 'bonus_tier', kb_set_bonus.tariff, old.tier, new.tier FROM new LEFT JOIN old ON true
+	WHERE new.tier IS DISTINCT FROM old.tier;
 END;
 COMMENT ON FUNCTION kb_set_bonus(text, kb_money, numeric, date, date) IS
 'Sets the bonus tier that begins at "min_amount" (T5). It holds from "from_date" to the day before "to_date". '

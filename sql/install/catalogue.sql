@@ -139,11 +139,15 @@ BEGIN ATOMIC
 			THEN kb_raise('22023', format('%s is not a currency of payment', upper(currency)),
 						  'ISO 4217 gives it no minor unit to count in.', 'Use the code of a currency, such as USD.')
 		WHEN NOT EXISTS (SELECT FROM policy p WHERE p.policy = kb_create_tariff.policy)
-			THEN kb_raise('22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.')
+			THEN kb_raise('22023', format('policy "%s" does not exist', policy), NULL, 'Create it with kb_set_policy first.')
 		END;
-	INSERT INTO tariff (tariff, currency, name, policy)
-	VALUES (kb_create_tariff.tariff, pg_catalog.upper(kb_create_tariff.currency),
-			kb_create_tariff.name, kb_create_tariff.policy);
+	WITH new AS (
+		INSERT INTO tariff (tariff, currency, name, policy)
+		VALUES (kb_create_tariff.tariff, pg_catalog.upper(kb_create_tariff.currency),
+				kb_create_tariff.name, kb_create_tariff.policy)
+		RETURNING tariff.*
+	)
+	INSERT INTO change_log (subject, tariff, after) SELECT 'tariff', new.tariff, to_jsonb(new) - 'tariff' FROM new;
 END;
 COMMENT ON FUNCTION kb_create_tariff(text, text, text, text) IS
 'Creates a tariff in a currency of ISO 4217. '
@@ -163,60 +167,109 @@ BEGIN ATOMIC
 						  format('The aggregations are: %s. What customers call the service is another argument, name.',
 								 array_to_string(enum_range(NULL::kb_aggregation), ', ')))
 		END;
-	INSERT INTO service (service, kind, unit, aggregation, name)
-	VALUES (kb_create_service.service, kb_create_service.kind::kb_service_kind, kb_create_service.unit,
-			kb_create_service.aggregation::kb_aggregation, kb_create_service.name);
+	WITH new AS (
+		INSERT INTO service (service, kind, unit, aggregation, name)
+		VALUES (kb_create_service.service, kb_create_service.kind::kb_service_kind, kb_create_service.unit,
+				kb_create_service.aggregation::kb_aggregation, kb_create_service.name)
+		RETURNING service.*
+	)
+	INSERT INTO change_log (subject, service, after) SELECT 'service', new.service, to_jsonb(new) - 'service' FROM new;
 END;
 COMMENT ON FUNCTION kb_create_service(text, text, text, text, text) IS
 'Creates a service of the kind "recurring" or "metered". A metered one aggregates its usage by "sum", "count", '
 '"max", "unique" or "last" (U2). '
 'Errors: 22023 for another kind or an unknown aggregation, 23505 if the service exists';
 
--- The rows change here alone, so what depends on the prices of these days follows from here.
+-- The first that ends later is the one, so that this costs the same however many prices there are.
+CREATE FUNCTION kbilling_internal.kb_price_on(tariff text, service text, day date) RETURNS SETOF price_list
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT p.price_id, p.tariff, p.service, p.from_date, p.to_date, p.price, p.prorate
+	FROM (SELECT x.* FROM price_list x WHERE x.tariff = $1 AND x.service = $2 AND x.to_date > $3 ORDER BY x.to_date LIMIT 1) p
+	WHERE p.from_date <= $3;
+END;
+COMMENT ON FUNCTION kb_price_on(text, text, date) IS 'The price of a service in a tariff on a day; no row if there is none';
+
+CREATE FUNCTION kbilling_internal.kb_next_price_on(tariff text, service text, on_date date) RETURNS date
+	LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce((SELECT min(p.from_date) FROM price_list p WHERE p.tariff = $1 AND p.service = $2 AND p.from_date > $3), 'infinity');
+COMMENT ON FUNCTION kb_next_price_on(text, text, date) IS
+'The first date after the given one from which another price of the service holds in the tariff; infinity if there is none';
+
+CREATE FUNCTION kbilling_internal.kb_price_change_on(tariff text, service text, at timestamptz) RETURNS date
+	LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE WHEN EXISTS (SELECT FROM price_list p WHERE p.tariff = $1 AND p.service = $2)
+	THEN kb_month_last_day(kb_account_date($3, 'UTC')) + 1 ELSE '-infinity' END;
+COMMENT ON FUNCTION kb_price_change_on(text, text, timestamptz) IS
+'The date from which a price holds if none is given: the 1st of next month, or the beginning for a service that has '
+'no price in the tariff yet';
+
+-- Prices change here alone, so that what depends on them follows from here.
 CREATE FUNCTION kbilling_internal.kb_put_price(tariff text, service text, price kb_price, from_date date, prorate boolean)
 	RETURNS date
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
+	INSERT INTO change_log (subject, tariff, service, before, after)
+	SELECT 'price', $1, $2, (SELECT to_jsonb(o) - '{price_id,tariff,service}'::text[] FROM kb_price_on($1, $2, $4) o),
+		   jsonb_build_object('price', $3, 'prorate', $5, 'from_date', $4, 'to_date', kb_next_price_on($1, $2, $4));
 	-- The price that held on that day ends there, or is withdrawn if it began there.
 	UPDATE price p
 	SET to_date = CASE WHEN p.from_date < $4 THEN $4 ELSE p.to_date END, withdrawn_at = CASE WHEN p.from_date = $4 THEN kb_now() END
-	WHERE p.price_id = (SELECT o.price_id FROM price_list o
-						WHERE o.tariff = $1 AND o.service = $2 AND o.from_date <= $4 AND o.to_date > $4);
+	WHERE p.price_id = (SELECT o.price_id FROM kb_price_on($1, $2, $4) o);
 	INSERT INTO price (tariff, service, from_date, to_date, price, prorate)
-	SELECT $1, $2, $4, coalesce((SELECT min(n.from_date) FROM price_list n WHERE n.tariff = $1 AND n.service = $2 AND n.from_date > $4),
-								'infinity'), $3, $5
+	VALUES ($1, $2, $4, kb_next_price_on($1, $2, $4), $3, $5)
 	RETURNING from_date;
 END;
 COMMENT ON FUNCTION kb_put_price(text, text, kb_price, date, boolean) IS
-'Puts a price on the list, from a date on to that of the next price, and returns the date. The tariff is locked';
+'Puts a price on the list, from a date on to that of the next price, logs it (J9), and returns the date. The tariff is '
+'locked';
 
 CREATE FUNCTION kbilling.kb_set_price(tariff text, service text, price kb_price,
-									  from_date date = '-infinity', prorate boolean = true)
+									  from_date date = NULL, prorate boolean = true)
 	RETURNS date
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('price, from_date, prorate', price, from_date, prorate);
+	SELECT kb_require_not_null('price, prorate', price, prorate);
 	SELECT kb_require_tariff(tariff);
 	SELECT kb_require_service(service);
 	SELECT CASE
 		WHEN from_date = 'infinity'
-			THEN kb_raise('22008', 'from_date must not be infinity', NULL, 'Leave it out for a price that has always held.')
+			THEN kb_raise('22008', 'from_date must not be infinity', NULL, 'Leave it out for the 1st of next month.')
 		END;
 	-- A price that is beyond a kb_money is refused here, not on the 1st.
 	SELECT kb_require_price_range(price, t.currency) FROM tariff t WHERE t.tariff = kb_set_price.tariff;
 	-- Two that set prices of one tariff take turns.
 	SELECT FROM tariff t WHERE t.tariff = kb_set_price.tariff FOR NO KEY UPDATE;
-	-- What holds already is not written again.
-	SELECT coalesce((SELECT p.from_date FROM price_list p
-					 WHERE p.tariff = $1 AND p.service = $2 AND p.from_date <= $4 AND p.to_date > $4
-						AND p.price = $3 AND p.prorate = $5),
-					kb_put_price($1, $2, $3, $4, $5));
+	-- What holds on the day already is not written again.
+	SELECT coalesce((SELECT p.from_date FROM kb_price_on($1, $2, d.day) p WHERE p.price = $3 AND p.prorate = $5),
+					kb_put_price($1, $2, $3, d.day, $5))
+	FROM (SELECT coalesce($4, kb_price_change_on($1, $2, kb_now())) AS day) d;
 END;
 COMMENT ON FUNCTION kb_set_price(text, text, kb_price, date, boolean) IS
 'Sets the price of a service in a tariff from a date on, until the date of the next price, and returns the date from '
-'which it holds: an earlier one if it holds on that day already, and then nothing is changed. What has been charged '
-'stays as it is. '
-'Errors: KB012 for an unknown tariff or service; 22003 for a price that kb_money cannot hold';
+'which it holds. NULL is the beginning for the first price of a service in a tariff, and for a change the 1st of next '
+'month (UTC). If the price holds on that day already, nothing is changed, and the date is that from which it holds. '
+'A date that has passed changes what the running month costs; what has been charged stays as it is. '
+'Errors: KB012 for an unknown tariff or service; 22003 for a price that kb_money cannot hold; 22008 for infinity';
+
+CREATE FUNCTION kbilling.kb_price_list(on_date date = NULL, as_of timestamptz = NULL)
+	RETURNS TABLE (tariff text, service text, price kb_price, prorate boolean, from_date date, to_date date, price_id integer)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	-- A price that has been withdrawn, or was not listed then, has cut no other: "to_date" is found anew.
+	SELECT p.tariff, p.service, p.price, p.prorate, p.from_date, p.to_date, p.price_id
+	FROM (SELECT x.tariff, x.service, x.price, x.prorate, x.from_date, x.price_id,
+				 lead(x.from_date, 1, 'infinity') OVER (PARTITION BY x.tariff, x.service ORDER BY x.from_date, x.price_id) AS to_date
+		  FROM price x
+		  WHERE (x.withdrawn_at IS NULL OR x.withdrawn_at > $2) AND (x.listed_at <= $2 OR $2 IS NULL)) p
+	CROSS JOIN (SELECT coalesce($1, kb_account_date(coalesce($2, kb_now()), 'UTC')) AS day) d
+	WHERE p.from_date <= d.day AND p.to_date > d.day
+	ORDER BY p.tariff, p.service;
+END;
+COMMENT ON FUNCTION kb_price_list(date, timestamptz) IS
+'The prices in force on a day, by the price list as it stands, or as it stood at the moment "as_of". The day is, if it '
+'is NULL, that of the moment (UTC): kb_price_list() is today''s, kb_price_list(''2026-03-01'') what holds or held on a '
+'day, kb_price_list(''2026-03-01'', ''2026-02-01'') what the list said in February of that day';
 
 CREATE FUNCTION kbilling_internal.kb_require_price(tariff text, service text, on_date date, quantity numeric) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE

@@ -92,6 +92,15 @@ CREATE TRIGGER account_ledger_row BEFORE DELETE ON account
 	FOR EACH ROW EXECUTE FUNCTION kb_refuse_rewrite();
 ALTER TABLE account ENABLE ALWAYS TRIGGER account_ledger_row;
 
+-- J9
+CREATE TRIGGER change_log_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON change_log
+	FOR EACH STATEMENT EXECUTE FUNCTION kb_refuse_rewrite();
+ALTER TABLE change_log ENABLE ALWAYS TRIGGER change_log_immutable;
+
+CREATE TRIGGER change_log_immutable_row BEFORE UPDATE OR DELETE ON change_log
+	FOR EACH ROW EXECUTE FUNCTION kb_refuse_rewrite();
+ALTER TABLE change_log ENABLE ALWAYS TRIGGER change_log_immutable_row;
+
 -- J7
 CREATE FUNCTION kbilling_internal.kb_refuse_drop() RETURNS event_trigger
 	LANGUAGE c SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp

@@ -66,10 +66,39 @@ INSERT INTO policy (policy) VALUES ('standard');
 
 CREATE TRIGGER policy_standard BEFORE UPDATE OR DELETE ON policy
 	FOR EACH ROW WHEN (OLD.policy = 'standard')
-	EXECUTE FUNCTION kb_refuse_change('Insert a policy of your own into kbilling.policy and name it in kb_create_tariff.');
+	EXECUTE FUNCTION kb_refuse_change('Create a policy of your own with kb_set_policy, and name it in kb_create_tariff.');
 
 CREATE TRIGGER policy_truncate BEFORE TRUNCATE ON policy
 	FOR EACH STATEMENT EXECUTE FUNCTION kb_refuse_change('Delete the rows that are your own.');
+
+CREATE FUNCTION kbilling_internal.kb_put_policy(policy text, settings jsonb) RETURNS void
+	LANGUAGE c VOLATILE
+	AS 'MODULE_PATHNAME', 'kb_put_policy';
+COMMENT ON FUNCTION kb_put_policy(text, jsonb) IS
+'Writes what kb_set_policy has checked, and logs it if it changes anything (J9)';
+
+CREATE FUNCTION kbilling_internal.kb_require_settings(settings jsonb) RETURNS void
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN jsonb_typeof(settings) <> 'object'
+			THEN kb_raise('22023', 'settings must be an object', format('It is: %s.', jsonb_typeof(settings)),
+						  'Give names and values, such as {"remind_day": 5}.')
+		END;
+	SELECT CASE
+		WHEN k.unknown IS NOT NULL
+			THEN kb_raise('22023', format('a policy has no %s', k.unknown), NULL, format('Its settings are: %s.', k.known))
+		END
+	FROM (SELECT string_agg(format('"%s"', s.key), ', ' ORDER BY s.key) FILTER (WHERE c.attname IS NULL) AS unknown,
+				 string_agg(c.attname, ', ' ORDER BY c.attnum) AS known
+		  FROM jsonb_object_keys(settings) s (key)
+		  FULL JOIN (SELECT a.attname::text, a.attnum FROM pg_attribute a
+					 WHERE a.attrelid = 'kbilling.policy'::regclass AND a.attnum > 0 AND NOT a.attisdropped
+						AND a.attname <> 'policy') c
+			ON c.attname = s.key) k;
+END;
+COMMENT ON FUNCTION kb_require_settings(jsonb) IS
+'Raises 22023 unless it is an object whose keys are columns of kbilling.policy, other than its name';
 
 CREATE FUNCTION kbilling.kb_access_stage(debt_since date, today date, policy policy) RETURNS kb_stage
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE

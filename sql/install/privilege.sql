@@ -49,8 +49,8 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 						kb_defer,kb_refund,kb_reverse_refund,kb_chargeback,kb_reverse_chargeback,kb_adjust,kb_write_off,kb_reverse,
 						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_portal,kb_history,kb_metadata,
 						kb_verify,kb_metrics}'),
-			   ('operator', '{kb_create_tariff,kb_create_service,kb_create_payment_method,kb_set_price,kb_set_bonus,kb_set_template,
-						kb_drop_template,kb_month_charge,
+			   ('operator', '{kb_create_tariff,kb_create_service,kb_create_payment_method,kb_set_price,kb_set_bonus,kb_set_policy,
+						kb_set_template,kb_drop_template,kb_month_charge,
 						kb_sweep,kb_sweep_begin,kb_sweep_step,kb_sweep_end,kb_schedule,kb_unschedule,kb_retry_notice,
 						kb_sweep_status,kb_metrics,kb_verify,kb_check}'),
 			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,kb_metadata,
@@ -62,12 +62,9 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 	), relation (granted_as, privilege, names) AS (
 		VALUES ('app', 'SELECT', '{tariff,service,price,price_list,bonus_tier,payment_method}'::text[]),
 			   ('support', 'SELECT', NULL),
-			   ('operator', 'SELECT', '{policy,tariff,service,price,price_list,bonus_tier,payment_method,
+			   ('operator', 'SELECT', '{policy,tariff,service,price,price_list,bonus_tier,payment_method,change_log,
 						notice_kind,standard_template,notice_template,sweep_run,sweep_failure,sweep_progress,notice_queue,
 						notice,closure_step,purge_table,purge_order,metrics,role_right}'),
-			   ('operator', 'INSERT', '{policy}'),
-			   ('operator', 'UPDATE', '{policy}'),
-			   ('operator', 'DELETE', '{policy}'),
 			   ('auditor', 'SELECT', NULL),
 			   ('tables', 'REFERENCES', '{account}')
 	)
@@ -85,6 +82,14 @@ COMMENT ON COLUMN kbilling.role_right.granted_as IS '"app", "payments", "support
 COMMENT ON COLUMN kbilling.role_right.privilege IS '"EXECUTE", "SELECT", "INSERT", "UPDATE", "DELETE" or "REFERENCES"';
 COMMENT ON COLUMN kbilling.role_right.kind IS '"ROUTINE" or "TABLE", as GRANT calls it; a view is a "TABLE"';
 COMMENT ON COLUMN kbilling.role_right.object IS 'The function, procedure, table or view';
+
+CREATE FUNCTION kbilling_internal.kb_rights_of(role regrole) RETURNS jsonb
+	LANGUAGE sql STABLE
+RETURN (SELECT jsonb_build_object('rights', coalesce(jsonb_agg(g.granted_as ORDER BY g.granted_as), '[]'))
+		FROM (SELECT substr(p.proname, length('kb_granted_as_') + 1) AS granted_as
+			  FROM pg_proc p CROSS JOIN LATERAL aclexplode(p.proacl) x
+			  WHERE p.pronamespace = 'kbilling_internal'::regnamespace AND starts_with(p.proname, 'kb_granted_as_') AND x.grantee = $1) g);
+COMMENT ON FUNCTION kb_rights_of(regrole) IS 'The rights that kb_grant gave a role, as the log shows them (J9)';
 
 CREATE FUNCTION kbilling.kb_grant(role regrole, rights text) RETURNS void
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
@@ -132,7 +137,8 @@ GRANT EXECUTE ON ROUTINE kb_now, kb_acting_account, kb_acting_member, kb_can_use
 
 -- What views are made of: it reads with the rights of its caller, who has them on the tables or gets nothing.
 GRANT EXECUTE ON ROUTINE
-	kb_require_tariff, kb_require_service, kb_require_price, kb_no_account, kb_require_account, kb_require_open,
+	kb_price_list, kb_price_on, kb_next_price_on, kb_price_change_on, kb_require_tariff, kb_require_service, kb_require_price,
+	kb_require_settings, kb_has_settings, kb_no_account, kb_require_account, kb_require_open,
 	kb_require_notice, kb_today, kb_tariff_on, kb_policy_on, kb_template, kb_stage_changes, kb_stage_at, kb_notice_facts, kb_recipients,
 	kb_last_revision, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_bill_for, kb_charges, kb_charges_ahead,
 	kb_last_activity, kb_closure_terms, kb_closes_on, kb_standing

@@ -41,3 +41,6 @@ CREATE FUNCTION kbilling.kb_acting_member() RETURNS text
 	AS 'MODULE_PATHNAME', 'kb_acting_member';
 COMMENT ON FUNCTION kb_acting_member() IS 'The member for whom the transaction acts; NULL if it acts for nobody';
 
+-- What writes the log is below, and knows of no session.
+ALTER TABLE kbilling.change_log ALTER member SET DEFAULT kb_acting_member();
+

@@ -366,7 +366,7 @@ BEGIN ATOMIC
 	SELECT kb_require_not_null('kind, language, subject, body, policy', kind, language, subject, body, policy);
 	SELECT CASE
 		WHEN NOT EXISTS (SELECT FROM policy p WHERE p.policy = kb_set_template.policy)
-			THEN kb_raise('22023', format('policy "%s" does not exist', policy), NULL, 'Insert it into kbilling.policy first.')
+			THEN kb_raise('22023', format('policy "%s" does not exist', policy), NULL, 'Create it with kb_set_policy first.')
 		WHEN subject !~ '\S' OR body !~ '\S'
 			THEN kb_raise('22023', 'a notice must have a subject and a text', NULL, 'To drop a text of your own, call kb_drop_template.')
 		WHEN subject ~ '[\n\r]'
@@ -377,9 +377,21 @@ BEGIN ATOMIC
 	FROM notice_kind k WHERE k.kind = kb_set_template.kind;
 	SELECT kb_format_message(kb_set_template.body, kb_set_template.language, k.example)
 	FROM notice_kind k WHERE k.kind = kb_set_template.kind;
-	INSERT INTO notice_template (policy, kind, language, subject, body)
-	VALUES (kb_set_template.policy, kb_set_template.kind, lower(kb_set_template.language), kb_set_template.subject, kb_set_template.body)
-	ON CONFLICT ON CONSTRAINT notice_template_pkey DO UPDATE SET subject = excluded.subject, body = excluded.body;
+	-- Two that set texts of one policy take turns.
+	SELECT FROM policy p WHERE p.policy = kb_set_template.policy FOR NO KEY UPDATE;
+	WITH old AS MATERIALIZED (
+		SELECT to_jsonb(t) - 'policy' AS template FROM notice_template t
+		WHERE (t.policy, t.kind, t.language) = (kb_set_template.policy, kb_set_template.kind, lower(kb_set_template.language))
+	), new AS (
+		INSERT INTO notice_template AS t (policy, kind, language, subject, body)
+		VALUES (kb_set_template.policy, kb_set_template.kind, lower(kb_set_template.language), kb_set_template.subject,
+				kb_set_template.body)
+		ON CONFLICT ON CONSTRAINT notice_template_pkey DO UPDATE SET subject = excluded.subject, body = excluded.body
+		RETURNING to_jsonb(t) - 'policy' AS template
+	)
+	INSERT INTO change_log (subject, policy, before, after)
+	SELECT 'template', kb_set_template.policy, old.template, new.template FROM new LEFT JOIN old ON true
+	WHERE new.template IS DISTINCT FROM old.template;
 END;
 COMMENT ON FUNCTION kb_set_template(kb_notice_kind, text, text, text, text) IS
 'Sets a service''s own text for a kind of notice in a language, for the accounts of a policy. '
@@ -398,8 +410,13 @@ BEGIN ATOMIC
 			THEN kb_raise('22023', format('policy "%s" has no own text of %s in "%s"', policy, kind, language), NULL,
 						  'Own texts are in kbilling.notice_template.')
 		END;
-	DELETE FROM notice_template t
-	WHERE (t.policy, t.kind, t.language) = (kb_drop_template.policy, kb_drop_template.kind, lower(kb_drop_template.language));
+	WITH old AS (
+		DELETE FROM notice_template t
+		WHERE (t.policy, t.kind, t.language) = (kb_drop_template.policy, kb_drop_template.kind, lower(kb_drop_template.language))
+		RETURNING to_jsonb(t) - 'policy' AS template
+	)
+	INSERT INTO change_log (subject, policy, before)
+	SELECT 'template', kb_drop_template.policy, old.template FROM old;
 END;
 COMMENT ON FUNCTION kb_drop_template(kb_notice_kind, text, text) IS
 'Drops a service''s own text for a kind of notice in a language, so that the text of the policy "standard" or the '

@@ -13,6 +13,18 @@ BEGIN ATOMIC
 		END
 	FROM account a, tariff t
 	WHERE a.account_id = kb_put_tariff.account_id AND t.tariff = kb_put_tariff.tariff;
+	-- What holds on the day, and what was to come after it (J9)
+	WITH old AS (
+		SELECT jsonb_agg(jsonb_build_object('tariff', x.tariff, 'from_date', x.from_date) ORDER BY x.from_date) AS tariffs
+		FROM account_tariff x
+		WHERE x.account_id = kb_put_tariff.account_id AND x.to_date > kb_put_tariff.from_date
+	)
+	INSERT INTO change_log (subject, account_id, tariff, before, after)
+	SELECT 'account_tariff', kb_put_tariff.account_id, kb_put_tariff.tariff,
+		   old.tariffs -> 0 || CASE WHEN jsonb_array_length(old.tariffs) > 1 THEN jsonb_build_object('dropped', old.tariffs - 0) ELSE '{}' END,
+		   jsonb_build_object('tariff', kb_put_tariff.tariff, 'from_date', kb_put_tariff.from_date)
+	FROM old
+	WHERE old.tariffs -> 0 ->> 'tariff' <> kb_put_tariff.tariff OR jsonb_array_length(old.tariffs) > 1;
 	-- The tariff so far ends there; what was to come after it is dropped.
 	INSERT INTO tariff_history (account_id, from_date, to_date, tariff)
 	SELECT a.account_id, a.tariff_from, kb_put_tariff.from_date, a.tariff FROM account a
@@ -74,6 +86,22 @@ BEGIN ATOMIC
 						  ELSE 'A metered service is billed by its usage.' END)
 		END
 	FROM service s WHERE s.service = kb_put_subscription.service;
+	-- What is on that day, and what was to come after it (J9)
+	WITH old AS (
+		SELECT jsonb_agg(p.part ORDER BY u.from_date) FILTER (WHERE u.from_date <= kb_put_subscription.from_date) -> 0 AS part,
+			   jsonb_agg(p.part ORDER BY u.from_date) FILTER (WHERE u.from_date > kb_put_subscription.from_date) AS dropped
+		FROM subscription u
+		CROSS JOIN LATERAL (SELECT jsonb_build_object('quantity', u.quantity, 'from_date', u.from_date, 'to_date', u.to_date) AS part) p
+		WHERE u.account_id = kb_put_subscription.account_id AND u.service = kb_put_subscription.service
+			AND u.to_date > kb_put_subscription.from_date
+	)
+	INSERT INTO change_log (subject, account_id, service, before, after)
+	SELECT 'subscription', kb_put_subscription.account_id, kb_put_subscription.service,
+		   CASE WHEN old.dropped IS NULL THEN old.part ELSE coalesce(old.part, '{}') || jsonb_build_object('dropped', old.dropped) END,
+		   jsonb_build_object('quantity', kb_put_subscription.quantity, 'from_date', kb_put_subscription.from_date)
+	FROM old
+	WHERE coalesce((old.part ->> 'quantity')::numeric, 0) IS DISTINCT FROM kb_put_subscription.quantity
+		OR old.dropped IS NOT NULL OR old.part ->> 'to_date' <> 'infinity';
 	DELETE FROM subscription u
 	WHERE u.account_id = kb_put_subscription.account_id AND u.service = kb_put_subscription.service
 		AND u.from_date >= kb_put_subscription.from_date;

@@ -114,7 +114,7 @@ CREATE FUNCTION pg_temp.prices(service text) RETURNS SETOF text LANGUAGE sql AS 
 $$;
 
 SELECT kb_set_price('basic', 'base', '19.00');
-SELECT is(ARRAY(SELECT pg_temp.prices('base')), '{-infinity to infinity: 19.00}', 'C3: a price without a date holds always');
+SELECT is(ARRAY(SELECT pg_temp.prices('base')), '{-infinity to infinity: 19.00}', 'C3: the first price without a date holds always');
 SELECT kb_set_price('basic', 'base', '25.00', '2026-11-01');
 SELECT is(ARRAY(SELECT pg_temp.prices('base')),
 	'{-infinity to 2026-11-01: 19.00,2026-11-01 to infinity: 25.00}', 'C3: a later price ends the one before it');
@@ -126,9 +126,9 @@ SELECT kb_set_price('basic', 'base', '22.00', '2026-06-01', prorate => false);
 SELECT is(ARRAY(SELECT pg_temp.prices('base')),
 	'{-infinity to 2026-06-01: 19.00,2026-06-01 to 2026-11-01: 22.00 whole,2026-11-01 to infinity: 25.00}',
 	'C3: a price on the same date takes the place of the other');
-SELECT kb_set_price('basic', 'base', '18.00');
+SELECT kb_set_price('basic', 'base', '18.00', '-infinity');
 SELECT is((SELECT min(p) FROM pg_temp.prices('base') p), '-infinity to 2026-06-01: 18.00',
-	'C3: so does one without a date, of the first');
+	'C3: so does one from the beginning on, of the first');
 
 SELECT kb_set_price('basic', 'seat', '5.00 each', '2026-06-01');
 SELECT kb_set_price('basic', 'seat', '4.00 each', '2026-01-01');
@@ -143,7 +143,6 @@ FROM (VALUES
 	('NULL, ''base'', ''1.00''', '22004'),
 	('''basic'', NULL, ''1.00''', '22004'),
 	('''basic'', ''base'', NULL', '22004'),
-	('''basic'', ''base'', ''1.00'', NULL', '22004'),
 	('''basic'', ''base'', ''1.00'', ''2026-01-01'', NULL', '22004'),
 	('''basic'', ''base'', ''1.00'', ''infinity''', '22008'),
 	('''basic'', ''base'', ''-1.00''', '22P02')
@@ -166,6 +165,51 @@ SELECT bag_eq('TABLE price', 'TABLE prices_before', 'C3: what holds already is n
 SELECT is(kb_set_price('basic', 'seat', '5.00 each', '2026-06-01', false), date '2026-06-01', 'C3: prorate is part of it');
 SELECT throws_ok($$INSERT INTO price (tariff, service, from_date, price) VALUES ('basic', 'seat', '2026-06-01', '1.00')$$, '23505', NULL,
 	'C3: no two prices begin on one day');
+
+-- A change that names no day holds from the 1st of next month, by UTC.
+SELECT kb_create_tariff('dated', 'USD'), kb_create_service('fax', 'metered') \g /dev/null
+CREATE FUNCTION pg_temp.set_at(at timestamptz, price kb_price, from_date date = NULL) RETURNS date LANGUAGE sql AS $$
+	SELECT set_config('kbilling.clock', at::text, true);
+	SELECT kbilling.kb_set_price('dated', 'fax', price, from_date)
+$$;
+SELECT is(pg_temp.set_at(at::timestamptz, price::kb_price, from_date), held_from,
+	format('C3: %s, set at %s, holds from %s on', price, at, held_from))
+FROM (VALUES
+	('2026-01-15 12:00+00', '1.00 each', NULL, date '-infinity'),
+	('2026-01-15 12:00+00', '1.00 each', NULL, '-infinity'),		-- as it is
+	('2026-01-31 23:59+00', '2.00 each', NULL, '2026-02-01'),
+	('2026-02-01 01:00+02', '2.50 each', NULL, '2026-02-01'),		-- still January in UTC
+	('2026-02-01 00:00+00', '3.00 each', NULL, '2026-03-01'),
+	('2026-02-01 00:00+00', '3.0 each', NULL, '2026-03-01'),		-- as it is planned
+	('2026-02-10 00:00+00', '4.00 each', date '2026-06-01', '2026-06-01'),
+	('2026-12-31 00:00+00', '5.00 each', NULL, '2027-01-01'),
+	('2026-12-31 00:00+00', '4.00 each', NULL, '2027-01-01')		-- what was planned is taken back
+) AS t (at, price, from_date, held_from);
+SELECT results_eq($$SELECT from_date, to_date, price::text FROM price_list WHERE tariff = 'dated' ORDER BY from_date$$,
+	$$VALUES (date '-infinity', date '2026-02-01', '1.00 each'), ('2026-02-01', '2026-03-01', '2.50 each'),
+		('2026-03-01', '2026-06-01', '3.00 each'), ('2026-06-01', '2027-01-01', '4.00 each'), ('2027-01-01', 'infinity', '4.00 each')$$,
+	'C3: the price that held before is not lost');
+SELECT is(kb_set_price('dated', 'base', '9.00', '2027-06-01'), date '2027-06-01', 'C3: a first price with a date');
+SELECT is(kb_set_price('dated', 'base', '8.00'), date '2027-01-01', 'C3: what follows is a change, though nothing holds yet');
+
+-- What the list says of a day, and what it said
+SELECT results_eq(format($$SELECT service, price::text, from_date, to_date FROM kb_price_list(%L, %L) WHERE tariff = 'dated'$$, on_date, as_of),
+	format('SELECT * FROM (%s) t', listed),
+	format('J9: the price list of %s, as of %s', coalesce(on_date, 'today'), coalesce(as_of, 'today')))
+FROM (VALUES
+	('2026-02-15', NULL, $$VALUES ('fax'::text, '2.50 each'::text, date '2026-02-01', date '2026-03-01')$$),
+	('2026-05-31', NULL, $$VALUES ('fax'::text, '3.00 each'::text, date '2026-03-01', date '2026-06-01')$$),
+	(NULL, NULL, $$VALUES ('fax'::text, '4.00 each'::text, date '2026-06-01', date '2027-01-01')$$),
+	('2027-07-01', NULL, $$VALUES ('base'::text, '9.00'::text, date '2027-06-01', date 'infinity'),
+		('fax', '4.00 each', '2027-01-01', 'infinity')$$),
+	('2026-02-15', '2026-01-31 22:00+00', $$VALUES ('fax'::text, '1.00 each'::text, date '-infinity', date 'infinity')$$),
+	('2026-02-15', '2026-01-31 23:59+00', $$VALUES ('fax'::text, '2.50 each'::text, date '2026-02-01', date 'infinity')$$),
+	('2026-02-15', '2026-02-09 00:00+00', $$VALUES ('fax'::text, '2.50 each'::text, date '2026-02-01', date '2026-03-01')$$),
+	('2026-07-01', '2026-02-09 00:00+00', $$VALUES ('fax'::text, '3.00 each'::text, date '2026-03-01', date 'infinity')$$),
+	(NULL, '2026-07-09 00:00+00', $$VALUES ('fax'::text, '4.00 each'::text, date '2026-06-01', date 'infinity')$$),
+	('2026-01-15', '2026-01-14 00:00+00', $$SELECT ''::text, ''::text, NULL::date, NULL::date WHERE false$$)
+) AS t (on_date, as_of, listed);
+RESET kbilling.clock;
 
 -- Bonus tier
 

@@ -93,6 +93,8 @@ for my $database ('plain', 'custom')
 	(undef, undef, $error) = $node->psql($database, q{INSERT INTO kbilling.entry
 		SELECT (jsonb_populate_record(e, '{"seq": 999, "key": "x"}')).* FROM kbilling.entry e WHERE account_id = 1 AND seq = 1});
 	like($error, qr/INSERT on kbilling.entry is refused/, "$database: J2: an entry by hand is refused");
+	(undef, undef, $error) = $node->psql($database, 'SET session_replication_role = replica; DELETE FROM kbilling.change_log');
+	like($error, qr/DELETE on kbilling.change_log is refused/, "$database: J9: those of the log of changes too");
 	is(ask($database, q{
 		SELECT string_agg(p.proname || ':' || has_function_privilege('teller', p.oid, 'EXECUTE') || ':'
 			|| has_function_privilege('public', p.oid, 'EXECUTE'), ' ' ORDER BY p.proname)

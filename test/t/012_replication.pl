@@ -33,7 +33,8 @@ $new->safe_psql('postgres', q{
 	CREATE EXTENSION kbilling;
 	SET session_replication_role = replica;
 	DELETE FROM kbilling.service;
-	DELETE FROM kbilling.policy});
+	DELETE FROM kbilling.policy;
+	DELETE FROM kbilling.payment_method});
 $new->safe_psql('postgres', sprintf("CREATE SUBSCRIPTION kbilling CONNECTION '%s' PUBLICATION kbilling",
 	$old->connstr . ' dbname=postgres'));
 $new->wait_for_subscription_sync($old, 'kbilling');
@@ -108,5 +109,60 @@ like($new->safe_psql('postgres', 'SELECT problem FROM kbilling.kb_check() WHERE 
 
 $new->safe_psql('postgres', 'DROP SUBSCRIPTION again');
 $new->stop;
+
+# A price list that is written in one database and read in others, as the page says
+my @list = map { "kbilling.$_" } qw(policy service tariff price bonus_tier notice_template payment_method);
+$old->safe_psql('postgres', sprintf(
+	'CREATE PUBLICATION price_list FOR TABLE %s, kbilling.change_log WHERE (account_id IS NULL)', join(', ', @list)));
+my %shards;
+for my $name ('first', 'second')
+{
+	# the second one comes when prices have changed
+	my $shard = $shards{$name} = PostgreSQL::Test::Cluster->new($name);
+	$shard->init;
+	$shard->start;
+	$shard->safe_psql('postgres', q{
+		CREATE EXTENSION kbilling;
+		SET session_replication_role = replica;
+		DELETE FROM kbilling.service;
+		DELETE FROM kbilling.policy;
+		DELETE FROM kbilling.payment_method});
+	$shard->safe_psql('postgres', sprintf("CREATE SUBSCRIPTION price_list_$name CONNECTION '%s' PUBLICATION price_list",
+		$old->connstr . ' dbname=postgres'));
+	$shard->wait_for_subscription_sync($old, "price_list_$name");
+	$shard->safe_psql('postgres', q{
+		SET search_path = kbilling;
+		SET kbilling.clock = '2026-03-01 00:00+00';
+		SELECT kb_create_account('ann', 'start', 1), kb_switch_on(1, 'seat', 2)});
+	$old->safe_psql('postgres', qq{
+		SET search_path = kbilling;
+		SET kbilling.clock = '2026-03-10 00:00+00';
+		SELECT kb_set_price('start', 'base', '40'), kb_set_price('start', 'base', '41'),
+			kb_set_price('start', 'seat', '3 each', '2026-03-02');
+		SELECT kb_set_policy('early', '{"remind_day": 3}'), kb_create_tariff('$name', 'USD', policy => 'early'),
+			kb_create_service('$name', 'metered'), kb_set_price('$name', '$name', '1 each'), kb_set_bonus('$name', '10 USD', 5)});
+}
+$old->wait_for_catchup("price_list_$_") for sort keys %shards;
+my $lists = join ' UNION ALL ', map { "SELECT '$_', t::text FROM $_ t" } @list;
+my $listed = "SELECT * FROM ($lists UNION ALL SELECT 'log', t::text FROM kbilling.change_log t WHERE account_id IS NULL) t ORDER BY 1, 2";
+for my $name (sort keys %shards)
+{
+	my $shard = $shards{$name};
+	is($shard->safe_psql('postgres', $listed), $old->safe_psql('postgres', $listed),
+		"J9, C3: the $name one has the price list, and what became of it");
+	is($shard->safe_psql('postgres', q{
+		SELECT subject, account_id FROM kbilling.change_log WHERE account_id IS NOT NULL;
+		SELECT * FROM kbilling.kb_check()}), 'subscription|1', "J9: beside the changes of its own accounts");
+	# 40 was withdrawn before it held; the seats are 3 each from the 2nd on: 30 of 31 days, and the day before at 2
+	is($shard->safe_psql('postgres', q{
+		SET kbilling.clock = '2026-04-01 06:00+00';
+		SELECT period, total FROM kbilling.kb_month_charge(1);
+		SET kbilling.clock = '2026-05-01 06:00+00';
+		SELECT period, total FROM kbilling.kb_month_charge(1)}),
+		"2026-03-01|38.94 USD\n2026-04-01|47.00 USD", "C3: the $name one charges by it");
+	$shard->safe_psql('postgres', "DROP SUBSCRIPTION price_list_$name");
+	$shard->stop;
+}
+
 $old->stop;
 done_testing();

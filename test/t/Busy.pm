@@ -25,6 +25,7 @@ sub make_busy
 		SET kbilling.clock = '2025-06-10 09:00+00';
 		INSERT INTO policy (policy, remind_day, restrict_day, block_day, debt_counts_from, activity, close_unused, metadata)
 			VALUES ('strict', 2, 3, 6, 'posting_date', 'logins', false, '{"for": "resellers"}');
+		SELECT kb_set_policy('patient', '{"remind_day": 5}'), kb_set_policy('patient', '{"remind_day": 6}');
 		SELECT kb_create_tariff('start', 'USD', 'Start'), kb_create_tariff('reseller', 'USD', policy => 'strict'),
 			kb_create_tariff('lviv', 'UAH', 'Старт');
 		SELECT kb_create_service('seat', 'recurring', 'seat'), kb_create_service('orders', 'metered', 'order', 'count');
@@ -113,12 +114,14 @@ sub contents
 }
 
 # The same, less what differs from run to run: a run and an event note the machine's own
-# time, and which slot of a total a session writes to is the server's choice.
+# time, the numbers of changes are made of it (rights are tried apart), and which slot of a total a session writes to is the server's choice.
 sub lasting_contents
 {
 	my ($node, $database) = @_;
 	my $contents = contents($node, $database);
-	delete @$contents{ 'kbilling.sweep_run', 'kbilling.usage_event', 'kbilling.usage_total' };
+	delete @$contents{ 'kbilling.sweep_run', 'kbilling.usage_event', 'kbilling.usage_total', 'kbilling.change_log' };
+	$contents->{'changes, but for their numbers'} = ask($node, $database, q{
+		SELECT to_jsonb(c) - 'change_id' FROM kbilling.change_log c WHERE c.subject <> 'rights' ORDER BY c.change_id});
 	$contents->{'usage, all slots'} = ask($node, $database, q{
 		SELECT account_id, period, service, aggregation, sum(quantity), sum(billed_quantity), sum(events), sum(billed_events),
 			bool_and(settled), max(last_at), max(last_recorded_at)
@@ -134,6 +137,8 @@ our $go_on = q{
 	SELECT kb_apply_topup(4, '30 USD', 'card', 'pay-3', 'anna'), kb_apply_topup(4, '12 USD', 'card', 'pay-1', 'owner');
 	SELECT kb_reverse(1000, 1, 'wrong-2', 'after the restore');
 	SELECT kb_create_account('new', 'lviv');
+	SELECT kb_set_price('start', 'base', '25.00'), kb_set_policy('patient', '{"block_day": 20}');
+	SELECT subject, before IS NULL, count(*) FROM change_log WHERE subject <> 'rights' GROUP BY 1, 2 ORDER BY 1, 2;
 	SELECT kb_record_usage(7, 'orders', 1, 'order-1'), kb_record_usage(7, 'orders', 1, 'order-9');
 	INSERT INTO public.sale VALUES (7, 501);
 	SELECT * FROM current_usage ORDER BY 1, 2;
