@@ -9,7 +9,7 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE)/kbil
 
 # The install script is these parts of sql/install/, joined in this order.
 PARTS = schema card money price calendar access posting bill message reminder event change policy catalogue account \
-	tariff member outbox template journal bonus notice deferral status terms usage charge payment activity closure agreement purge \
+	tariff member outbox template journal bonus notice deferral status usage terms charge payment activity closure agreement purge \
 	topup allocation correction forecast retention session guard batch meter sweep schedule report portal metrics \
 	privilege
 

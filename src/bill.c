@@ -30,6 +30,8 @@ typedef struct BillPart
 	bool		is_usage;
 	bool		is_late;		/* U3: used in a month that has been charged */
 	int			days_in_month;	/* in that of its days */
+	int32		price_id;
+	int			days;			/* on which the usage's price held in its month, of those from first to last */
 	int64		events;			/* that the usage is of */
 	Numeric		billed_quantity;	/* of the same month's usage */
 	int64		billed_events;
@@ -88,8 +90,8 @@ part_set_days(const Bill *bill, BillPart *part, DateADT from, DateADT end)
 /* Arguments of kb_bill_add */
 enum
 {
-	ARG_STATE, ARG_SERVICE, ARG_FROM_DATE, ARG_TO_DATE, ARG_QUANTITY, ARG_EVENTS, ARG_BILLED_QUANTITY, ARG_BILLED_EVENTS,
-	ARG_PRICE, ARG_PRORATE, ARG_CURRENCY, ARG_FIRST_DAY, ARG_LAST_DAY, NUM_ARGS
+	ARG_STATE, ARG_SERVICE, ARG_FROM_DATE, ARG_TO_DATE, ARG_DAYS, ARG_QUANTITY, ARG_EVENTS, ARG_BILLED_QUANTITY,
+	ARG_BILLED_EVENTS, ARG_PRICE_ID, ARG_PRICE, ARG_PRORATE, ARG_CURRENCY, ARG_FIRST_DAY, ARG_LAST_DAY, NUM_ARGS
 };
 
 /* None may be null but for the state, and what only usage has */
@@ -98,7 +100,7 @@ check_part_arguments(FunctionCallInfo fcinfo)
 {
 	for (int i = ARG_SERVICE; i < NUM_ARGS; i++)
 	{
-		bool		of_usage = i >= ARG_EVENTS && i <= ARG_BILLED_EVENTS;
+		bool		of_usage = i == ARG_DAYS || (i >= ARG_EVENTS && i <= ARG_BILLED_EVENTS);
 
 		if (PG_ARGISNULL(i) && !(of_usage && PG_ARGISNULL(ARG_EVENTS)))
 			ereport(ERROR,
@@ -108,10 +110,10 @@ check_part_arguments(FunctionCallInfo fcinfo)
 }
 
 /*
- * kb_bill_add(state, service, from_date, to_date, quantity, events,
- * billed_quantity, billed_events, price, prorate, currency, first_day, last_day):
- * to_date is the day after the last one; events and what is billed are NULL but
- * for usage.
+ * kb_bill_add(state, service, from_date, to_date, days, quantity, events,
+ * billed_quantity, billed_events, price_id, price, prorate, currency, first_day,
+ * last_day): to_date is the day after the last one; days, events and what is
+ * billed are NULL but for usage.
  */
 PG_FUNCTION_INFO_V1(kb_bill_add);
 Datum
@@ -136,10 +138,12 @@ kb_bill_add(PG_FUNCTION_ARGS)
 	part->is_usage = !PG_ARGISNULL(ARG_EVENTS);
 	if (part->is_usage)
 	{
+		part->days = PG_GETARG_INT32(ARG_DAYS);
 		part->events = PG_GETARG_INT64(ARG_EVENTS);
 		part->billed_quantity = DatumGetNumericCopy(PG_GETARG_DATUM(ARG_BILLED_QUANTITY));
 		part->billed_events = PG_GETARG_INT64(ARG_BILLED_EVENTS);
 	}
+	part->price_id = PG_GETARG_INT32(ARG_PRICE_ID);
 	part->price = (Price *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(ARG_PRICE));
 	part->prorate = PG_GETARG_BOOL(ARG_PRORATE);
 	part_set_days(bill, part, PG_GETARG_DATEADT(ARG_FROM_DATE), PG_GETARG_DATEADT(ARG_TO_DATE));
@@ -148,7 +152,10 @@ kb_bill_add(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(bill);
 }
 
-/* The base fee first, then by service and day, usage that is late after that of the period */
+/*
+ * The base fee first, then by service and day, usage that is late after that of the period.  Prices that held in turn,
+ * or not at all, may have the same first day.
+ */
 static int
 compare_parts(const void *a, const void *b)
 {
@@ -163,7 +170,9 @@ compare_parts(const void *a, const void *b)
 		return by_service;
 	if (x->is_late != y->is_late)
 		return x->is_late - y->is_late;
-	return (x->from > y->from) - (x->from < y->from);
+	if (x->from != y->from)
+		return x->from < y->from ? -1 : 1;
+	return (x->price_id > y->price_id) - (x->price_id < y->price_id);
 }
 
 /*
@@ -197,6 +206,13 @@ usage_exactly(const BillPart *part, Numeric quantity, int64 events)
 	if (numeric_order(quantity, zero) <= 0 && events <= 0)
 		return zero;
 	return price_usage_exactly(part->price, quantity, Max(events, 0), bounds);
+}
+
+/* Usage that was billed, and that nothing has been added to since: it is rounded with what was, and has no line */
+static bool
+part_is_billed(const BillPart *part)
+{
+	return part->is_late && part->events == 0 && numeric_order(part->quantity, int64_to_numeric(0)) == 0;
 }
 
 /* What the part costs, times the days of its month */
@@ -329,7 +345,7 @@ add_group(JsonbParseState **state, const Bill *bill, int first, int end, Money *
 		const BillPart *part = &bill->parts[i];
 		Money		before = rounded;
 
-		if (part_is_superseded(bill, i))
+		if (part_is_superseded(bill, i) || part_is_billed(part))
 			continue;
 		sum = numeric_call(numeric_add, sum, part_exactly(part));
 		sum = numeric_call(numeric_sub, sum, part_billed(part));

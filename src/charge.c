@@ -62,17 +62,18 @@ static SavedPlan post_plan = {
 	/* U3: what the bill has read is billed; what was added to a total meanwhile is left for the next bill */
 	"  UPDATE usage_total t"
 	"     SET billed_quantity = CASE WHEN s.aggregation IN ('max', 'last')"
-	"             THEN kb_usage_level(s.account_id, s.period, s.service, s.aggregation) ELSE s.quantity END,"
+	"             THEN kb_usage_level(s.account_id, s.period, s.service, s.price_id, s.aggregation) ELSE s.quantity END,"
 	"         billed_events = s.events,"
 	"         settled = t.events = s.events AND t.quantity IS NOT DISTINCT FROM s.quantity"
 	"    FROM posted p"
 	/* in the order in which recording takes them */
-	"   CROSS JOIN LATERAL (SELECT DISTINCT o.period, o.service FROM usage_total o"
+	"   CROSS JOIN LATERAL (SELECT DISTINCT o.period, o.service, o.price_id FROM usage_total o"
 	"                        WHERE o.account_id = p.account_id AND o.period <= p.period AND NOT o.settled"
-	"                        ORDER BY o.period, o.service) n"
+	"                        ORDER BY o.period, o.service, o.price_id) n"
 	"    JOIN usage_total s ON s.account_id = p.account_id AND s.period = n.period AND s.service = n.service"
-	"     AND (NOT s.settled OR s.aggregation IN ('max', 'last'))"
-	"   WHERE t.account_id = s.account_id AND t.period = s.period AND t.service = s.service AND t.slot = s.slot"
+	"     AND s.price_id = n.price_id AND (NOT s.settled OR s.aggregation IN ('max', 'last'))"
+	"   WHERE t.account_id = s.account_id AND t.period = s.period AND t.service = s.service AND t.price_id = s.price_id"
+	"     AND t.slot = s.slot"
 	")"
 	"SELECT CASE entries WHEN 1 THEN last_seq END, total, balance, debt_since FROM posted",
 	.arg_types = {"bigint[]", "timestamptz", "text"}

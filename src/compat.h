@@ -14,6 +14,7 @@
 #include "storage/procnumber.h"
 #endif
 #include "parser/parse_type.h"
+#include "storage/proc.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -73,6 +74,17 @@ kb_session_number(void)
 	return MyBackendId;
 #else
 	return MyProcNumber;
+#endif
+}
+
+/* The session's number of its transaction, whether that has written anything or not. */
+static inline LocalTransactionId
+kb_transaction_number(void)
+{
+#if PG_VERSION_NUM < 170000
+	return MyProc->lxid;
+#else
+	return MyProc->vxid.lxid;
 #endif
 }
 

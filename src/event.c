@@ -26,11 +26,11 @@
 #define MAX_QUANTITY	INT64CONST(1000000000000000000)
 #define MAX_SCALE		18
 
-/* Arguments of kb_usage_period */
+/* Arguments of kb_usage_day */
 enum
 {
 	ARG_SOURCE, ARG_N, ARG_ACCOUNT_ID, ARG_SERVICE, ARG_KEY, ARG_QUANTITY, ARG_AT, ARG_NOW,
-	ARG_CREATED_AT, ARG_TIME_ZONE, ARG_DELETED, ARG_KIND, ARG_LACKS_VALUE
+	ARG_CREATED_AT, ARG_TIME_ZONE, ARG_DELETED, ARG_KIND, ARG_LACKS_VALUE, ARG_REFUSE
 };
 
 /* Which event is wrong, as a sentence, or NULL; callers of the SQL function may pass any source */
@@ -103,50 +103,67 @@ check_service(FunctionCallInfo fcinfo)
 			 errhint("A recurring service is switched on with kb_switch_on.")));
 }
 
+/*
+ * The checks of what an event says raise if it is to be refused; else they return
+ * whether it may be recorded, as a repeat of a known key may say anything (U1).
+ */
+static bool
+may_refuse(FunctionCallInfo fcinfo)
+{
+	return !PG_ARGISNULL(ARG_REFUSE) && PG_GETARG_BOOL(ARG_REFUSE);
+}
+
 /* The quantity must be a number that can be summed up */
-static void
+static bool
 check_event_quantity(FunctionCallInfo fcinfo)
 {
 	Numeric		quantity = PG_GETARG_NUMERIC(ARG_QUANTITY);
+	bool		is_finite = !numeric_is_nan(quantity) && !numeric_is_inf(quantity);
 
-	if (numeric_is_nan(quantity) || numeric_is_inf(quantity))
+	if (is_finite && DatumGetInt32(DirectFunctionCall1(numeric_min_scale, NumericGetDatum(quantity))) <= MAX_SCALE &&
+		numeric_order(DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(quantity))),
+					  int64_to_numeric(MAX_QUANTITY)) < 0)
+		return true;
+	if (!may_refuse(fcinfo))
+		return false;
+	if (!is_finite)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("quantity must be finite, but is %s",
 						DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(quantity)))),
 				 errdetail_event(fcinfo),
 				 errhint("Give how many units were used; below zero, how many are taken back.")));
-	if (DatumGetInt32(DirectFunctionCall1(numeric_min_scale, NumericGetDatum(quantity))) > MAX_SCALE ||
-		numeric_order(DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(quantity))),
-					  int64_to_numeric(MAX_QUANTITY)) >= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("quantity has too many digits"),
-				 errdetail_event(fcinfo),
-				 errhint("A quantity is below 10^18, and has at most %d decimals.", MAX_SCALE)));
+	ereport(ERROR,
+			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			 errmsg("quantity has too many digits"),
+			 errdetail_event(fcinfo),
+			 errhint("A quantity is below 10^18, and has at most %d decimals.", MAX_SCALE)));
 }
 
 /* U4 */
-static void
+static bool
 check_ahead(FunctionCallInfo fcinfo)
 {
 	TimestampTz at = PG_GETARG_TIMESTAMPTZ(ARG_AT);
 
+	if (!TIMESTAMP_NOT_FINITE(at) && at <= PG_GETARG_TIMESTAMPTZ(ARG_NOW) + MAX_AHEAD)
+		return true;
+	if (!may_refuse(fcinfo))
+		return false;
 	if (TIMESTAMP_NOT_FINITE(at))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("the time of usage must be finite"),
 				 errdetail_event(fcinfo)));
-	if (at > PG_GETARG_TIMESTAMPTZ(ARG_NOW) + MAX_AHEAD)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("usage cannot be more than an hour ahead, but is of %s", timestamptz_to_str(at)),
-				 errdetail_event(fcinfo),
-				 errhint("Record it once it has been used (U4).")));
+	ereport(ERROR,
+			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+			 errmsg("usage cannot be more than an hour ahead, but is of %s", timestamptz_to_str(at)),
+			 errdetail_event(fcinfo),
+			 errhint("Record it once it has been used (U4).")));
 }
 
 /* Usage is not before the account's first day */
-static void
+static bool
 check_begun(FunctionCallInfo fcinfo, DateADT day, pg_tz *zone)
 {
 	TimestampTz created_at = PG_GETARG_TIMESTAMPTZ(ARG_CREATED_AT);
@@ -154,10 +171,12 @@ check_begun(FunctionCallInfo fcinfo, DateADT day, pg_tz *zone)
 	char	   *event;
 
 	if (PG_GETARG_TIMESTAMPTZ(ARG_AT) >= created_at)
-		return;
+		return true;
 	first_day = local_date(created_at, zone);
 	if (day >= first_day)
-		return;
+		return true;
+	if (!may_refuse(fcinfo))
+		return false;
 	event = event_sentence(fcinfo);
 	ereport(ERROR,
 			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
@@ -168,13 +187,15 @@ check_begun(FunctionCallInfo fcinfo, DateADT day, pg_tz *zone)
 }
 
 /* U2: what counts once must be told apart */
-static void
+static bool
 check_value(FunctionCallInfo fcinfo)
 {
 	char	   *service;
 
 	if (PG_ARGISNULL(ARG_LACKS_VALUE) || !PG_GETARG_BOOL(ARG_LACKS_VALUE))
-		return;
+		return true;
+	if (!may_refuse(fcinfo))
+		return false;
 	service = arg_cstring(fcinfo, ARG_SERVICE);
 	card_check(service);
 	ereport(ERROR,
@@ -186,13 +207,13 @@ check_value(FunctionCallInfo fcinfo)
 }
 
 /*
- * kb_usage_period(source, n, account_id, service, key, quantity, at, now,
- * created_at, time_zone, deleted, kind, lacks_value): what is of the account or
+ * kb_usage_day(source, n, account_id, service, key, quantity, at, now, created_at,
+ * time_zone, deleted, kind, lacks_value, refuse): what is of the account or
  * service is NULL where there is none such.
  */
-PG_FUNCTION_INFO_V1(kb_usage_period);
+PG_FUNCTION_INFO_V1(kb_usage_day);
 Datum
-kb_usage_period(PG_FUNCTION_ARGS)
+kb_usage_day(PG_FUNCTION_ARGS)
 {
 	static const int required[] = {ARG_N, ARG_ACCOUNT_ID, ARG_SERVICE, ARG_QUANTITY, ARG_AT, ARG_NOW};
 	pg_tz	   *zone;
@@ -203,13 +224,13 @@ kb_usage_period(PG_FUNCTION_ARGS)
 			PG_RETURN_NULL();
 	check_event_account(fcinfo);
 	check_service(fcinfo);
-	check_value(fcinfo);
-	check_event_quantity(fcinfo);
-	check_ahead(fcinfo);
+	if (!check_value(fcinfo) || !check_event_quantity(fcinfo) || !check_ahead(fcinfo))
+		PG_RETURN_NULL();
 	zone = zone_or_utc(PG_GETARG_TEXT_PP(ARG_TIME_ZONE));
 	day = local_date(PG_GETARG_TIMESTAMPTZ(ARG_AT), zone);
-	check_begun(fcinfo, day, zone);
-	PG_RETURN_DATEADT(month_first_day(day));
+	if (!check_begun(fcinfo, day, zone))
+		PG_RETURN_NULL();
+	PG_RETURN_DATEADT(day);
 }
 
 /* The only value of an object; NULL if it has none or more */
@@ -272,10 +293,34 @@ kb_usage_value(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(value);
 }
 
-/* Arguments of kb_usage_is_priced; with those before the price it is known what is priced */
+/* Arguments of kb_refuse_unpriced */
 enum
 {
-	PRICED_ACCOUNT_ID, PRICED_SERVICE, PRICED_TARIFF, PRICED_DAY, PRICED_CURRENCY, PRICED_PRICE, PRICED_QUANTITY, PRICED_EVENTS
+	UNPRICED_ACCOUNT_ID, UNPRICED_SERVICE, UNPRICED_TARIFF, UNPRICED_DAY, UNPRICED_ARGS
+};
+
+/* kb_refuse_unpriced(account_id, service, tariff, day) */
+PG_FUNCTION_INFO_V1(kb_refuse_unpriced);
+Datum
+kb_refuse_unpriced(PG_FUNCTION_ARGS)
+{
+	for (int i = 0; i < UNPRICED_ARGS; i++)
+		if (PG_ARGISNULL(i))
+			PG_RETURN_NULL();
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF),
+			 errmsg("tariff \"%s\" has no price for service \"%s\"", card_hidden(arg_cstring(fcinfo, UNPRICED_TARIFF)),
+					card_hidden(arg_cstring(fcinfo, UNPRICED_SERVICE))),
+			 errdetail("It has none on %s, the day of this usage of account %lld.",
+					   date_to_cstring(PG_GETARG_DATEADT(UNPRICED_DAY)), (long long) PG_GETARG_INT64(UNPRICED_ACCOUNT_ID)),
+			 errhint("Set one with kb_set_price.")));
+	PG_RETURN_NULL();
+}
+
+/* Arguments of kb_usage_is_priced */
+enum
+{
+	PRICED_ACCOUNT_ID, PRICED_SERVICE, PRICED_CURRENCY, PRICED_PRICE, PRICED_QUANTITY, PRICED_EVENTS, PRICED_ARGS
 };
 
 /* Whose usage it is, for an error in pricing it */
@@ -288,35 +333,19 @@ priced_context(void *arg)
 			   (long long) PG_GETARG_INT64(PRICED_ACCOUNT_ID));
 }
 
-/* The tariff must have a price for the service */
-static void
-check_event_price(FunctionCallInfo fcinfo)
-{
-	if (PG_ARGISNULL(PRICED_PRICE))
-		ereport(ERROR,
-				(errcode(ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF),
-				 errmsg("tariff \"%s\" has no price for service \"%s\"", card_hidden(arg_cstring(fcinfo, PRICED_TARIFF)),
-						card_hidden(arg_cstring(fcinfo, PRICED_SERVICE))),
-				 errdetail("It has none on %s, the day that prices this usage of account %lld.",
-						   date_to_cstring(PG_GETARG_DATEADT(PRICED_DAY)), (long long) PG_GETARG_INT64(PRICED_ACCOUNT_ID)),
-				 errhint("Set one with kb_set_price.")));
-}
-
-/* kb_usage_is_priced(account_id, service, tariff, day, currency, price, quantity, events) */
+/* kb_usage_is_priced(account_id, service, currency, price, quantity, events) */
 PG_FUNCTION_INFO_V1(kb_usage_is_priced);
 Datum
 kb_usage_is_priced(PG_FUNCTION_ARGS)
 {
 	ErrorContextCallback callback = {error_context_stack, priced_context, fcinfo};
 
-	for (int i = 0; i < PRICED_PRICE; i++)
+	for (int i = 0; i < PRICED_ARGS; i++)
 		if (PG_ARGISNULL(i))
 			PG_RETURN_NULL();
-	check_event_price(fcinfo);
 	error_context_stack = &callback;
-	if (!PG_ARGISNULL(PRICED_QUANTITY) && !PG_ARGISNULL(PRICED_EVENTS))
-		(void) price_rate(PG_GETARG_PRICE(PRICED_PRICE), PG_GETARG_NUMERIC(PRICED_QUANTITY),
-						  Max(PG_GETARG_INT64(PRICED_EVENTS), 0), currency_from_text(PG_GETARG_TEXT_PP(PRICED_CURRENCY)));
+	(void) price_rate(PG_GETARG_PRICE(PRICED_PRICE), PG_GETARG_NUMERIC(PRICED_QUANTITY),
+					  Max(PG_GETARG_INT64(PRICED_EVENTS), 0), currency_from_text(PG_GETARG_TEXT_PP(PRICED_CURRENCY)));
 	error_context_stack = callback.previous;
 	PG_RETURN_BOOL(true);
 }

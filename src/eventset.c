@@ -40,6 +40,7 @@ events_begin(EventSet *set, const char *source, TimestampTz now)
 	set->now = now;
 	set->oldest = now;
 	set->n = 0;
+	set->accounts = 0;
 	set->desc = CreateTemplateTupleDesc(EVENT_COLUMNS);
 	for (int i = 0; i < EVENT_COLUMNS; i++)
 		TupleDescInitEntry(set->desc, i + 1, event_columns[i].name, event_columns[i].type, -1, 0);
@@ -50,6 +51,18 @@ UsageEvent
 event_make(const EventSet *set)
 {
 	return (UsageEvent) {.at = set->now, .events = 1};
+}
+
+/* Keep which accounts the events are of, while they are few */
+static void
+note_account(EventSet *set, int64 account_id)
+{
+	for (int i = 0; i < set->accounts && i < EVENTS_MAX_ACCOUNTS; i++)
+		if (set->account_ids[i] == account_id)
+			return;
+	if (set->accounts < EVENTS_MAX_ACCOUNTS)
+		set->account_ids[set->accounts] = account_id;
+	set->accounts = Min(set->accounts + 1, EVENTS_MAX_ACCOUNTS + 1);
 }
 
 void
@@ -76,6 +89,7 @@ events_add(EventSet *set, const UsageEvent *event)
 	};
 
 	set->oldest = Min(set->oldest, event->at);
+	note_account(set, event->account_id);
 	tuplestore_putvalues(set->rows, set->desc, values, nulls);
 }
 

@@ -53,12 +53,16 @@ enum
  * Events to record together.  They are kept in a tuplestore, which goes to disk if
  * they are many; statements read it as a table, see events_register.
  */
+#define EVENTS_MAX_ACCOUNTS	8
+
 typedef struct EventSet
 {
 	const char *source;			/* what they are, for errors: SOURCE_...; NULL: kb_record_usage's one */
 	TimestampTz now;			/* the moment of recording */
 	TimestampTz oldest;			/* time of the oldest; the moment of recording, if they are newer */
 	int64		n;
+	int			accounts;		/* how many they are of, and which; above EVENTS_MAX_ACCOUNTS they are not kept */
+	int64		account_ids[EVENTS_MAX_ACCOUNTS];
 	TupleDesc	desc;
 	Tuplestorestate *rows;
 } EventSet;

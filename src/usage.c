@@ -11,6 +11,7 @@
 #include "fmgr.h"
 #include "journal.h"
 #include "plan.h"
+#include "storage/lock.h"
 #include "usage.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -19,57 +20,85 @@
 /* U5: more sessions than this that count for one account at once may wait for each other */
 #define NUM_SLOTS		8
 
+/* A transaction that has locked so many accounts locks all that come after them together */
+#define MANY_ACCOUNTS	32
+
+/* What a repeat of the event's key finds: it was recorded before, or stands before it in the set */
+#define EVENT_IS_KNOWN \
+	"(EXISTS (SELECT FROM usage_event k WHERE k.account_id = e.account_id AND k.service = e.service AND k.key = e.key)" \
+	" OR EXISTS (SELECT FROM event_set k WHERE k.account_id = e.account_id AND k.service = e.service AND k.key = e.key AND k.n < e.n))"
+
+/* The day of the event, or NULL if it may not be recorded */
+#define EVENT_DAY(refuse) \
+	"kb_usage_day($1, e.n, e.account_id, e.service, e.key, e.quantity, e.at, $2, a.created_at, a.time_zone," \
+	" a.state IN ('deleted', 'purged'), s.kind::text, s.aggregation = 'unique' AND v.value IS NULL, " refuse ")"
+
 /*
- * Every event is written, unless its key is known, and what was written moves
- * its month's total.  The checks raise for the event or total that is wrong.
+ * Every event is written under the price of its day, unless its key is known,
+ * and what was written moves the total of its month and price.  The checks raise
+ * for the event or total that is wrong; what they refuse may be a known key, and
+ * then it is passed over.  A correction goes with what it corrects.
  */
 static SavedPlan record_plan[] = PLAN_PAIR(
 	.sql = "WITH event AS ("
 	"  SELECT e.account_id, e.service, e.key, e.revision, e.at, e.quantity, e.events, e.metered_table, e.properties, v.value, e.n,"
-	"         s.aggregation IN ('max', 'last') AS is_level,"
-	"         kb_usage_period($1, e.n, e.account_id, e.service, e.key, e.quantity, e.at, $2,"
-	"             a.created_at, a.time_zone, a.state IN ('deleted', 'purged'), s.kind::text,"
-	"             s.aggregation = 'unique' AND v.value IS NULL) AS period"
+	"         s.aggregation IN ('max', 'last') AS is_level, kb_month_first_day(d.day) AS period,"
+	"         CASE WHEN e.revision % 2 = 1 THEN l.price_id"
+	"              WHEN e.quantity >= 0 AND e.events >= 0 AND p.price_id IS NOT NULL THEN p.price_id"
+	"              ELSE coalesce(CASE WHEN e.quantity < 0 OR e.events < 0"
+	"                                 THEN kb_take_back_price(e.account_id, kb_month_first_day(d.day), e.service, p.price_id)"
+	"                                 WHEN l.at = e.at THEN l.price_id END,"
+	"                            CASE WHEN NOT " EVENT_IS_KNOWN
+	"                                 THEN kb_refuse_unpriced(e.account_id, e.service, x.tariff, d.day) END) END AS price_id"
 	"    FROM event_set e"
 	"    LEFT JOIN account a ON a.account_id = e.account_id"
 	"    LEFT JOIN service s ON s.service = e.service"
 	"   CROSS JOIN LATERAL (SELECT CASE s.aggregation WHEN 'unique'"
 	"             THEN coalesce(e.value, kb_usage_value(s.unit, e.properties)) END AS value) v"
+	"   CROSS JOIN LATERAL (SELECT coalesce(" EVENT_DAY("false") ", CASE WHEN NOT " EVENT_IS_KNOWN
+	"                                                                THEN " EVENT_DAY("true") " END) AS day OFFSET 0) d"
+	"   CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.day) x"
+	"    LEFT JOIN price_list p ON p.tariff = x.tariff AND p.service = e.service AND p.from_date <= d.day AND p.to_date > d.day"
+	"    LEFT JOIN usage_event l ON e.revision > 0 AND l.account_id = e.account_id AND l.service = e.service AND l.key = e.key"
+	"     AND l.revision = e.revision - 1"
+	"   WHERE d.day IS NOT NULL"
 	"), written AS ("
-	"  INSERT INTO usage_event AS x (account_id, at, recorded_at, period, revision, is_level, events, service, key, quantity, value,"
-	"                                           metered_table, properties)"
-	"  SELECT account_id, at, $4 + n * interval '1 microsecond', period, revision, is_level, events, service,"
+	"  INSERT INTO usage_event AS x (account_id, at, recorded_at, period, revision, price_id, is_level, events, service, key, quantity,"
+	"                                value, metered_table, properties)"
+	"  SELECT account_id, at, $4 + n * interval '1 microsecond', period, revision, price_id, is_level, events, service,"
 	"         coalesce(key, 'kb:' || gen_random_uuid()), quantity, value, metered_table, properties"
-	"    FROM event ORDER BY account_id, service, key, n"
+	"    FROM event WHERE price_id IS NOT NULL ORDER BY account_id, service, key, n"
 	"  ON CONFLICT (account_id, service, key, revision) DO NOTHING"
-	"  RETURNING x.account_id, x.period, x.service, x.at, x.recorded_at, x.events, x.quantity, x.value"
+	"  RETURNING x.account_id, x.period, x.service, x.price_id, x.at, x.recorded_at, x.events, x.quantity, x.value"
 	"), counted AS ("
-	"  INSERT INTO usage_value AS v (account_id, period, service, value, events, change)"
-	"  SELECT w.account_id, w.period, w.service, w.value, sum(w.events)::bigint, (sum(w.events) > 0)::integer"
+	"  INSERT INTO usage_value AS v (account_id, period, service, price_id, value, events, change)"
+	"  SELECT w.account_id, w.period, w.service, w.price_id, w.value, sum(w.events)::bigint, (sum(w.events) > 0)::integer"
 	"    FROM written w WHERE w.value IS NOT NULL"
-	"   GROUP BY w.account_id, w.period, w.service, w.value"
-	"   ORDER BY w.account_id, w.period, w.service, w.value"
-	"  ON CONFLICT (account_id, period, service, value) DO UPDATE"
+	"   GROUP BY w.account_id, w.period, w.service, w.price_id, w.value"
+	"   ORDER BY w.account_id, w.period, w.service, w.price_id, w.value"
+	"  ON CONFLICT (account_id, period, service, price_id, value) DO UPDATE"
 	"     SET events = v.events + excluded.events,"
 	"         change = (v.events + excluded.events > 0)::integer - (v.events > 0)::integer"
-	"  RETURNING v.account_id, v.period, v.service, v.change"
+	"  RETURNING v.account_id, v.period, v.service, v.price_id, v.change"
 	"), total AS ("
-	"  INSERT INTO usage_total AS t (account_id, period, service, slot, aggregation, quantity, events, last_at, last_recorded_at,"
-	"                                counted_at)"
-	"  SELECT g.account_id, g.period, g.service, $3, g.aggregation,"
+	"  INSERT INTO usage_total AS t (account_id, period, service, price_id, slot, aggregation, quantity, events, last_at,"
+	"                                last_recorded_at, counted_at)"
+	"  SELECT g.account_id, g.period, g.service, g.price_id, $3, g.aggregation,"
 	"         CASE g.aggregation WHEN 'sum' THEN g.quantity WHEN 'count' THEN g.events WHEN 'max' THEN g.highest"
 	"             WHEN 'unique' THEN c.change ELSE g.latest[3] END,"
 	"         g.events, to_timestamp(g.latest[1]::double precision), to_timestamp(g.latest[2]::double precision), $2"
-	"    FROM (SELECT w.account_id, w.period, w.service, s.aggregation, sum(w.quantity) AS quantity, sum(w.events)::bigint AS events,"
+	"    FROM (SELECT w.account_id, w.period, w.service, w.price_id, s.aggregation, sum(w.quantity) AS quantity,"
+	"                 sum(w.events)::bigint AS events,"
 	"                 max(w.quantity) FILTER (WHERE s.aggregation = 'max' AND w.events > 0) AS highest,"
 	"                 max(ARRAY[extract(epoch FROM w.at), extract(epoch FROM w.recorded_at), w.quantity])"
 	"                     FILTER (WHERE s.aggregation = 'last' AND w.events > 0) AS latest"
 	"            FROM written w JOIN service s ON s.service = w.service"
-	"           GROUP BY w.account_id, w.period, w.service, s.aggregation) g"
-	"    LEFT JOIN (SELECT account_id, period, service, sum(change) AS change FROM counted GROUP BY account_id, period, service) c"
-	"           ON c.account_id = g.account_id AND c.period = g.period AND c.service = g.service"
-	"   ORDER BY g.account_id, g.period, g.service"
-	"  ON CONFLICT (account_id, period, service, slot) DO UPDATE"
+	"           GROUP BY w.account_id, w.period, w.service, w.price_id, s.aggregation) g"
+	"    LEFT JOIN (SELECT account_id, period, service, price_id, sum(change) AS change"
+	"                 FROM counted GROUP BY account_id, period, service, price_id) c"
+	"           ON c.account_id = g.account_id AND c.period = g.period AND c.service = g.service AND c.price_id = g.price_id"
+	"   ORDER BY g.account_id, g.period, g.service, g.price_id"
+	"  ON CONFLICT (account_id, period, service, price_id, slot) DO UPDATE"
 	"     SET (quantity, last_at, last_recorded_at) = ("
 	"             SELECT CASE t.aggregation WHEN 'max' THEN greatest(t.quantity, excluded.quantity)"
 	"                        WHEN 'last' THEN CASE WHEN o.is_older THEN t.quantity ELSE excluded.quantity END"
@@ -79,17 +108,78 @@ static SavedPlan record_plan[] = PLAN_PAIR(
 	"               FROM (SELECT excluded.quantity IS NULL OR coalesce((excluded.last_at, excluded.last_recorded_at)"
 	"                         < (t.last_at, t.last_recorded_at), false) AS is_older) o),"
 	"         events = t.events + excluded.events, settled = false, counted_at = greatest(t.counted_at, excluded.counted_at)"
-	"  RETURNING t.account_id, t.period, t.service, t.aggregation, t.quantity, t.events"
+	"  RETURNING t.account_id, t.service, t.price_id, t.quantity, t.events"
 	")"
 	"SELECT (SELECT count(*) FROM written),"
-	"       bool_and(kb_usage_is_priced(a.account_id, t.service, x.tariff, d.day, a.currency, p.price, t.quantity, t.events))"
+	"       bool_and(kb_usage_is_priced(t.account_id, t.service, a.currency, p.price, t.quantity, t.events))"
 	"  FROM total t"
 	"  JOIN account a ON a.account_id = t.account_id"
-	" CROSS JOIN LATERAL (SELECT kb_month_last_day(greatest(t.period, a.charged_through + 1)) AS day) d"
-	" CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.day) x"
-	"  LEFT JOIN price_list p ON p.tariff = x.tariff AND p.service = t.service AND p.from_date <= d.day AND p.to_date > d.day",
+	"  JOIN price p ON p.price_id = t.price_id",
 	.arg_types = {"text", "timestamptz", "smallint", "timestamptz"}
 );
+
+/*
+ * Recording usage and changing the terms of its days exclude each other: these
+ * are the locks, advisory ones of a class that SQL cannot take.  Who records
+ * shares that of the account and, weakly, that of all accounts; where the
+ * accounts are many, that of all alone, as locks take shared memory.  Who changes
+ * the terms of an account keeps out those who record for it, and for many; who
+ * changes a price keeps all of them out.
+ */
+#define ALL_ACCOUNTS	0
+#define CLASS_USAGE		4
+
+#define RECORD			AccessShareLock
+#define RECORD_MANY		RowExclusiveLock
+#define KEEP_MANY_OUT	ShareLock
+#define KEEP_OUT		AccessExclusiveLock
+
+/* Lock the usage of an account, or ALL_ACCOUNTS, until the transaction ends; 1 if that is new to it */
+static int
+lock_usage(int64 account_id, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) ((uint64) account_id >> 32), (uint32) account_id, CLASS_USAGE);
+	return LockAcquire(&tag, mode, false, false) != LOCKACQUIRE_ALREADY_HELD;
+}
+
+/* Keep the terms of the set's accounts as they are */
+static void
+lock_terms(const EventSet *set)
+{
+	static LocalTransactionId transaction = InvalidLocalTransactionId;
+	static int	locked = 0;
+
+	if (transaction != kb_transaction_number())
+	{
+		transaction = kb_transaction_number();
+		locked = 0;
+	}
+	if (set->accounts > EVENTS_MAX_ACCOUNTS || locked >= MANY_ACCOUNTS)
+	{
+		lock_usage(ALL_ACCOUNTS, RECORD_MANY);
+		return;
+	}
+	lock_usage(ALL_ACCOUNTS, RECORD);
+	for (int i = 0; i < set->accounts; i++)
+		locked += lock_usage(set->account_ids[i], RECORD);
+}
+
+/* kb_lock_usage(account_id): of all accounts if it is NULL */
+PG_FUNCTION_INFO_V1(kb_lock_usage);
+Datum
+kb_lock_usage(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		lock_usage(ALL_ACCOUNTS, KEEP_OUT);
+	else
+	{
+		lock_usage(ALL_ACCOUNTS, KEEP_MANY_OUT);
+		lock_usage(PG_GETARG_INT64(0), KEEP_OUT);
+	}
+	PG_RETURN_VOID();
+}
 
 /* Which part of a total this session writes */
 static int16
@@ -158,6 +248,7 @@ usage_record(const EventSet *set)
 	if (set->n == 0)
 		return 0;
 	require_kept(set);
+	lock_terms(set);
 	events_register(set, "event_set");
 	plan_execute(&record_plan[events_are_many(set)], values, nulls, false);
 	return plan_int64(1);

@@ -2,9 +2,10 @@
  * The month charge: what is due, and the running month.
  */
 
--- A row for each part in which nothing changes: what the account had, on which tariff, at which price.  Usage is
--- priced by the month's last day; it has a row for each month in which it was used, from usage_from on.  If paced_on is
--- a day, usage goes on at its pace.
+-- A row for each part in which nothing changes: what the account had, on which tariff, at which price.  Usage has a row
+-- for each month and price of it, from usage_from on, with the days on which the price held in the month; if it held on
+-- none, as other terms took its place, usage that has stayed with it is of the whole month.  If paced_on is a day,
+-- usage goes on at its pace.
 -- The arguments are what is needed of the account's row, so that it is not read again (account_tariff reads it, which
 -- takes 7 % longer); as a whole row it would be built anew for each field.
 CREATE FUNCTION kbilling_internal.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date,
@@ -13,33 +14,44 @@ CREATE FUNCTION kbilling_internal.kb_bill_for(account_id bigint, currency text, 
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	SELECT coalesce((b.bill).total, kb_money(0, $2)), coalesce((b.bill).lines, '[]')
-	FROM (SELECT kb_bill(s.service,
-						 coalesce(s.used_in, greatest(s.from_date, t.from_date, p.from_date)),
-						 coalesce(kb_month_last_day(s.used_in) + 1, least(s.to_date, t.to_date, p.to_date)),
-						 s.quantity, s.events, s.billed_quantity, s.billed_events, p.price, p.prorate, $2, $5, $6) AS bill
-		  FROM (SELECT 'base' AS service, $5 AS from_date, $6 + 1 AS to_date, 1::numeric AS quantity,
-					   NULL::bigint AS events, NULL::numeric AS billed_quantity, NULL::bigint AS billed_events, NULL::date AS used_in
+	FROM (SELECT kb_bill(x.service, x.from_date, x.to_date, x.days, x.quantity, x.events, x.billed_quantity, x.billed_events,
+						 x.price_id, x.price, x.prorate, $2, $5, $6) AS bill
+		  FROM (SELECT s.service, greatest(s.from_date, t.from_date, p.from_date) AS from_date,
+					   least(s.to_date, t.to_date, p.to_date) AS to_date, NULL::integer AS days, s.quantity,
+					   NULL::bigint AS events, NULL::numeric AS billed_quantity, NULL::bigint AS billed_events,
+					   p.price_id, p.price, p.prorate
+				FROM (SELECT 'base' AS service, $5 AS from_date, $6 + 1 AS to_date, 1::numeric AS quantity
+					  UNION ALL
+					  SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity
+					  FROM subscription u
+					  WHERE u.account_id = $1 AND u.from_date <= $6 AND u.to_date > $5) s
+				JOIN (SELECT $3 AS tariff, $4 AS from_date, date 'infinity' AS to_date
+					  UNION ALL
+					  SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
+					  WHERE h.account_id = $1 AND h.from_date <= $6 AND h.to_date > $5) t
+				  ON t.from_date < s.to_date AND t.to_date > s.from_date
+				JOIN price_list p ON p.tariff = t.tariff AND p.service = s.service AND p.to_date > $5
+				WHERE greatest(s.from_date, t.from_date, p.from_date) < least(s.to_date, t.to_date, p.to_date)
 				UNION ALL
-				SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity, NULL, NULL, NULL, NULL
-				FROM subscription u
-				WHERE u.account_id = $1 AND u.from_date <= $6 AND u.to_date > $5
-				UNION ALL
-				SELECT u.service, kb_month_last_day($6), kb_month_last_day($6) + 1, u.quantity, u.events,
-					   u.billed_quantity, u.billed_events, u.period
-				FROM kb_unbilled_usage($1, $7, kb_month_first_day($6)) u
-				WHERE $8 IS NULL
-				UNION ALL
-				SELECT u.service, kb_month_last_day($6), kb_month_last_day($6) + 1, u.quantity, u.events,
-					   u.billed_quantity, u.billed_events, u.period
-				FROM kb_paced_usage($1, $7, kb_month_first_day($6), $8) u
-				WHERE $8 IS NOT NULL) s
-		  JOIN (SELECT $3 AS tariff, $4 AS from_date, date 'infinity' AS to_date
-				UNION ALL
-				SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
-				WHERE h.account_id = $1 AND h.from_date <= kb_month_last_day($6) AND h.to_date > $5) t
-			ON t.from_date < s.to_date AND t.to_date > s.from_date
-		  JOIN price_list p ON p.tariff = t.tariff AND p.service = s.service AND p.to_date > $5
-		  WHERE greatest(s.from_date, t.from_date, p.from_date) < least(s.to_date, t.to_date, p.to_date)) b;
+				SELECT u.service, coalesce(d.from_date, m.from_date), coalesce(d.to_date, m.to_date), coalesce(d.days, 0), u.quantity,
+					   u.events, u.billed_quantity, u.billed_events, u.price_id, p.price, p.prorate
+				FROM (SELECT n.* FROM kb_unbilled_usage($1, $7, kb_month_first_day($6)) n WHERE $8 IS NULL
+					  UNION ALL
+					  SELECT n.* FROM kb_paced_usage($1, $7, kb_month_first_day($6), $8) n WHERE $8 IS NOT NULL) u
+				JOIN price p ON p.price_id = u.price_id
+				CROSS JOIN LATERAL (
+					SELECT CASE u.period WHEN kb_month_first_day($6) THEN $5 ELSE u.period END AS from_date,
+						   CASE u.period WHEN kb_month_first_day($6) THEN $6 ELSE kb_month_last_day(u.period) END + 1 AS to_date OFFSET 0) m
+				CROSS JOIN LATERAL (
+					SELECT min(greatest(t.from_date, p.from_date, m.from_date)) AS from_date,
+						   max(least(t.to_date, p.to_date, m.to_date)) AS to_date,
+						   sum(least(t.to_date, p.to_date, m.to_date) - greatest(t.from_date, p.from_date, m.from_date))::integer AS days
+					FROM (SELECT $3 AS tariff, $4 AS from_date, date 'infinity' AS to_date
+						  UNION ALL
+						  SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
+						  WHERE h.account_id = $1 AND h.from_date < m.to_date AND h.to_date > m.from_date) t
+					WHERE t.tariff = p.tariff
+						AND greatest(t.from_date, p.from_date, m.from_date) < least(t.to_date, p.to_date, m.to_date)) d) x) b;
 END;
 COMMENT ON FUNCTION kb_bill_for(bigint, text, text, date, date, date, date, date) IS
 'What an account owes for days of one month, and the lines of it: the one rating path of charge, preview and '

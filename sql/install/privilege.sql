@@ -129,7 +129,8 @@ GRANT EXECUTE ON ROUTINE
 	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_standard_day, kb_stage, kb_next_stage_on, kb_access_for,
 	kb_next_reminder, kb_charge_effective_on, kb_standard_methods, kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on,
 	kb_closure_check_on, kb_amount_due, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
-	kb_usage_period, kb_usage_value, kb_usage_is_priced, kb_topup_parts, kb_lines_total, kb_max_tries, kb_raise, kb_require_not_null
+	kb_usage_day, kb_usage_value, kb_usage_is_priced, kb_refuse_unpriced, kb_topup_parts,
+	kb_lines_total, kb_max_tries, kb_raise, kb_require_not_null
 	TO PUBLIC;
 
 -- What is of the caller's own transaction.
@@ -140,8 +141,8 @@ GRANT EXECUTE ON ROUTINE
 	kb_price_list, kb_price_on, kb_next_price_on, kb_price_change_on, kb_require_tariff, kb_require_service, kb_require_price,
 	kb_require_settings, kb_has_settings, kb_no_account, kb_require_account, kb_require_open,
 	kb_require_notice, kb_today, kb_tariff_on, kb_policy_on, kb_template, kb_stage_changes, kb_stage_at, kb_notice_facts, kb_recipients,
-	kb_last_revision, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_bill_for, kb_charges, kb_charges_ahead,
-	kb_last_activity, kb_closure_terms, kb_closes_on, kb_standing
+	kb_last_revision, kb_take_back_price, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_bill_for, kb_charges,
+	kb_charges_ahead, kb_last_activity, kb_closure_terms, kb_closes_on, kb_standing
 	TO PUBLIC;
 
 -- The names alone: a role that may call a function of kbilling_internal has to find it.

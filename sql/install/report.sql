@@ -253,45 +253,49 @@ COMMENT ON COLUMN account_check.problem IS 'The rule that is broken, and how';
 -- Every total of usage beside its events; "unique" beside its values, whose events are another row's.
 CREATE VIEW kbilling_internal.usage_check WITH (security_invoker) AS
 	WITH event AS (
-		SELECT e.account_id, e.period, e.service, sum(e.events) AS events, sum(e.quantity) AS quantity
-		FROM usage_event e GROUP BY e.account_id, e.period, e.service
+		SELECT e.account_id, e.period, e.service, e.price_id, sum(e.events) AS events, sum(e.quantity) AS quantity
+		FROM usage_event e GROUP BY e.account_id, e.period, e.service, e.price_id
 	), total AS (
-		SELECT t.account_id, t.period, t.service, min(t.aggregation) AS aggregation, max(t.aggregation) AS other_aggregation,
+		SELECT t.account_id, t.period, t.service, t.price_id, min(t.aggregation) AS aggregation, max(t.aggregation) AS other_aggregation,
 			   sum(t.events) AS events, sum(t.quantity) AS quantity
-		FROM usage_total t GROUP BY t.account_id, t.period, t.service
+		FROM usage_total t GROUP BY t.account_id, t.period, t.service, t.price_id
 	), recorded AS (
-		SELECT account_id, period, service, t.aggregation, t.aggregation <> t.other_aggregation AS is_mixed,
-			   e.events AS recorded_events, t.events AS total_events,
+		SELECT account_id, period, service, price_id, t.aggregation, t.aggregation <> t.other_aggregation AS is_mixed,
+			   coalesce(e.events, 0) AS recorded_events, t.events AS total_events,
 			   CASE t.aggregation
-				   WHEN 'sum' THEN e.quantity
-				   WHEN 'count' THEN e.events
+				   WHEN 'sum' THEN coalesce(e.quantity, 0)
+				   WHEN 'count' THEN coalesce(e.events, 0)
 				   WHEN 'unique' THEN (SELECT count(*) FROM usage_value v
-									   WHERE v.account_id = e.account_id AND v.period = e.period AND v.service = e.service AND v.events > 0)
-				   ELSE coalesce((SELECT l.quantity FROM kb_level_of_events(account_id, period, service, t.aggregation) l), 0)
+									   WHERE v.account_id = e.account_id AND v.period = e.period AND v.service = e.service
+										AND v.price_id = e.price_id AND v.events > 0)
+				   ELSE coalesce((SELECT l.quantity FROM kb_level_of_events(account_id, period, service, price_id, t.aggregation) l), 0)
 			   END AS recorded_quantity,
-			   CASE WHEN t.aggregation IN ('max', 'last') THEN kb_usage_level(account_id, period, service, t.aggregation)
+			   CASE WHEN t.aggregation IN ('max', 'last') THEN kb_usage_level(account_id, period, service, price_id, t.aggregation)
 				   ELSE t.quantity END AS total_quantity
-		FROM event e FULL JOIN total t USING (account_id, period, service)
+		FROM event e FULL JOIN total t USING (account_id, period, service, price_id)
 		WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = coalesce(e.account_id, t.account_id)
 							AND a.usage_kept_from > coalesce(e.period, t.period))	-- U6
 	)
-	SELECT account_id, period, service,
+	SELECT account_id, period, service, price_id,
 		   CASE
 			   WHEN is_mixed
 				   THEN format('U2: usage of "%s" in %s is aggregated in two ways', service, period)
 			   WHEN recorded_events IS DISTINCT FROM total_events
 				   THEN format('U5: usage of "%s" in %s has %s events, its total counts %s', service, period,
-							   coalesce(recorded_events::text, 'no'), coalesce(total_events::text, 'none'))
+							   coalesce(nullif(recorded_events, 0)::text, 'no'), coalesce(total_events::text, 'none'))
 			   WHEN recorded_quantity IS DISTINCT FROM total_quantity
 				   THEN format('U5: usage of "%s" in %s is %s, its total says %s', service, period, recorded_quantity, total_quantity)
+			   WHEN NOT EXISTS (SELECT FROM price p WHERE p.price_id = recorded.price_id AND p.service = recorded.service)
+				   THEN format('C3: usage of "%s" in %s has the price %s, which is none of the service', service, period, price_id)
 		   END AS problem
 	FROM recorded;
 COMMENT ON VIEW usage_check IS
-'Every month of a metered service of an account, and what is wrong between its events and its total (U2, U5); NULL '
-'if all is well';
+'Every month and price of a metered service of an account, and what is wrong between its events and its total (C3, '
+'U2, U5); NULL if all is well';
 COMMENT ON COLUMN usage_check.account_id IS 'The account';
 COMMENT ON COLUMN usage_check.period IS 'The month, by its first day';
 COMMENT ON COLUMN usage_check.service IS 'The metered service';
+COMMENT ON COLUMN usage_check.price_id IS 'The price of kbilling.price';
 COMMENT ON COLUMN usage_check.problem IS 'The rule that is broken, and how';
 
 -- Every notice beside what it is about.

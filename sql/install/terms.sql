@@ -1,6 +1,57 @@
 /*
- * What an account has agreed to: another tariff, and services that are switched on.
+ * What is agreed: prices, the tariff of an account, and services that are switched on.
  */
+
+-- Prices change here alone, so that what depends on them follows from here.
+CREATE FUNCTION kbilling_internal.kb_put_price(tariff text, service text, price kb_price, from_date date, prorate boolean)
+	RETURNS date
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	INSERT INTO change_log (subject, tariff, service, before, after)
+	SELECT 'price', $1, $2, (SELECT to_jsonb(o) - '{price_id,tariff,service}'::text[] FROM kb_price_on($1, $2, $4) o),
+		   jsonb_build_object('price', $3, 'prorate', $5, 'from_date', $4, 'to_date', kb_next_price_on($1, $2, $4));
+	-- The price that held on that day ends there, or is withdrawn if it began there.
+	UPDATE price p
+	SET to_date = CASE WHEN p.from_date < $4 THEN $4 ELSE p.to_date END, withdrawn_at = CASE WHEN p.from_date = $4 THEN kb_now() END
+	WHERE p.price_id = (SELECT o.price_id FROM kb_price_on($1, $2, $4) o);
+	INSERT INTO price (tariff, service, from_date, to_date, price, prorate)
+	VALUES ($1, $2, $4, kb_next_price_on($1, $2, $4), $3, $5);
+	-- days that are past, and a day's margin, as the transaction may end on another day than it began
+	SELECT kb_reprice_tariff($1, $2, $4) FROM service s
+	WHERE s.service = $2 AND s.kind = 'metered' AND $4 <= kb_account_date(kb_now(), 'UTC') + 2;
+	SELECT $4;
+END;
+COMMENT ON FUNCTION kb_put_price(text, text, kb_price, date, boolean) IS
+'Puts a price on the list, from a date on to that of the next price, logs it (J9), and returns the date. What has been '
+'used on its days and is not charged yet gets the price (C3). The tariff is locked';
+
+CREATE FUNCTION kbilling.kb_set_price(tariff text, service text, price kb_price,
+									  from_date date = NULL, prorate boolean = true)
+	RETURNS date
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+BEGIN ATOMIC
+	SELECT kb_require_not_null('price, prorate', price, prorate);
+	SELECT kb_require_tariff(tariff);
+	SELECT kb_require_service(service);
+	SELECT CASE
+		WHEN from_date = 'infinity'
+			THEN kb_raise('22008', 'from_date must not be infinity', NULL, 'Leave it out for the 1st of next month.')
+		END;
+	-- A price that is beyond a kb_money is refused here, not on the 1st.
+	SELECT kb_require_price_range(price, t.currency) FROM tariff t WHERE t.tariff = kb_set_price.tariff;
+	-- Two that set prices of one tariff take turns.
+	SELECT FROM tariff t WHERE t.tariff = kb_set_price.tariff FOR NO KEY UPDATE;
+	-- What holds on the day already is not written again.
+	SELECT coalesce((SELECT p.from_date FROM kb_price_on($1, $2, d.day) p WHERE p.price = $3 AND p.prorate = $5),
+					kb_put_price($1, $2, $3, d.day, $5))
+	FROM (SELECT coalesce($4, kb_price_change_on($1, $2, kb_now())) AS day) d;
+END;
+COMMENT ON FUNCTION kb_set_price(text, text, kb_price, date, boolean) IS
+'Sets the price of a service in a tariff from a date on, until the date of the next price, and returns the date from '
+'which it holds. NULL is the beginning for the first price of a service in a tariff, and for a change the 1st of next '
+'month (UTC). If the price holds on that day already, nothing is changed, and the date is that from which it holds. '
+'A date that has passed changes what the running month costs, usage too (C3); what has been charged stays as it is. '
+'Errors: KB012 for an unknown tariff or service; 22003 for a price that kb_money cannot hold; 22008 for infinity';
 
 CREATE FUNCTION kbilling_internal.kb_put_tariff(account_id bigint, tariff text, from_date date, stage_before kb_stage) RETURNS void
 	LANGUAGE sql VOLATILE
@@ -36,6 +87,9 @@ BEGIN ATOMIC
 	UPDATE account a
 	SET tariff = kb_put_tariff.tariff, tariff_from = kb_put_tariff.from_date, terms_version = a.terms_version + 1
 	WHERE a.account_id = kb_put_tariff.account_id;
+	-- a day's margin, as the transaction may end on another day than it began
+	SELECT kb_reprice_account(a.account_id, kb_put_tariff.from_date) FROM account a
+	WHERE a.account_id = kb_put_tariff.account_id AND kb_put_tariff.from_date <= kb_account_date(kb_now(), a.time_zone) + 1;
 	-- its policy may have other days
 	SELECT kb_notify_stages(ARRAY[a.account_id], kb_now(), kb_put_tariff.stage_before, 'terms ' || a.terms_version)
 	FROM account a WHERE a.account_id = kb_put_tariff.account_id;

@@ -1,5 +1,9 @@
 /*
- * Usage: the events of metered services, and their totals by month.
+ * Usage: the events of metered services, and their totals by month and price.
+ *
+ * An event has the price that holds on its day (C3), so a total is what one price
+ * rates, whole.  Terms that change for days that are past give those days' events
+ * another price: kb_reprice_usage.
  *
  * A month's total is kept in a few slots, so that writers of one account do not
  * queue behind each other.  A charge bills what the slots have beyond what was
@@ -16,6 +20,7 @@ CREATE TABLE kbilling.usage_event (
 	recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	period      date NOT NULL,
 	revision    integer NOT NULL DEFAULT 0,
+	price_id    integer NOT NULL,
 	is_level    boolean NOT NULL,
 	events      bigint NOT NULL,
 	service     kb_text NOT NULL,
@@ -37,6 +42,9 @@ COMMENT ON COLUMN usage_event.period IS 'The month of its time, by its first day
 COMMENT ON COLUMN usage_event.revision IS
 '0 when the key comes first. An odd number takes the event back, as its metered row was changed or deleted; an even '
 'one counts it again';
+COMMENT ON COLUMN usage_event.price_id IS
+'The price of kbilling.price under which it is billed: that of its local day (C3). What a correction takes back it '
+'takes back under the same price';
 COMMENT ON COLUMN usage_event.is_level IS
 'True if the service aggregates by "max" or "last": then a correction has to look at the events again';
 COMMENT ON COLUMN usage_event.events IS
@@ -51,16 +59,17 @@ COMMENT ON COLUMN usage_event.metered_table IS
 COMMENT ON COLUMN usage_event.properties IS 'The application''s own notes on the event';
 
 
-CREATE INDEX usage_level ON usage_event (account_id, service, period) WHERE is_level;
+CREATE INDEX usage_level ON usage_event (account_id, service, period, price_id) WHERE is_level;
 COMMENT ON INDEX usage_level IS 'Finds the events of a month whose highest or last quantity has been corrected';
 
-CREATE INDEX usage_level_correction ON usage_event (account_id, service, period) WHERE is_level AND events < 0;
+CREATE INDEX usage_level_correction ON usage_event (account_id, service, period, price_id) WHERE is_level AND events < 0;
 COMMENT ON INDEX usage_level_correction IS 'Tells whether a month has such a correction';
 
 
 CREATE TABLE kbilling.usage_total (
 	account_id      bigint NOT NULL,
 	period          date NOT NULL,
+	price_id        integer NOT NULL,
 	slot            smallint NOT NULL,
 	settled         boolean NOT NULL DEFAULT false,
 	events          bigint NOT NULL,
@@ -72,12 +81,13 @@ CREATE TABLE kbilling.usage_total (
 	aggregation     kb_aggregation NOT NULL,
 	quantity        numeric,
 	billed_quantity numeric NOT NULL DEFAULT 0,
-	PRIMARY KEY (account_id, period, service, slot)
+	PRIMARY KEY (account_id, period, service, price_id, slot)
 ) WITH (fillfactor = 70);
 SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_total', '');
-COMMENT ON TABLE usage_total IS 'Totals of kbilling.usage_event by month, in slots (U5)';
+COMMENT ON TABLE usage_total IS 'Totals of kbilling.usage_event by month and price, in slots (U5)';
 COMMENT ON COLUMN usage_total.account_id IS 'The account';
 COMMENT ON COLUMN usage_total.period IS 'The month of the events'' time, by its first day';
+COMMENT ON COLUMN usage_total.price_id IS 'The price of kbilling.price under which they are billed, as one line (C3)';
 COMMENT ON COLUMN usage_total.slot IS 'Number of the slot. Sessions write to different ones; the total is their sum';
 COMMENT ON COLUMN usage_total.settled IS 'True if all of it has been billed';
 COMMENT ON COLUMN usage_total.events IS 'How many events there are, less corrections';
@@ -93,7 +103,7 @@ COMMENT ON COLUMN usage_total.quantity IS
 'This slot''s part of the quantity. For "max" and "last" it leaves corrections out, and is NULL if the slot has '
 'nothing else';
 COMMENT ON COLUMN usage_total.billed_quantity IS
-'The part of the quantity that has been billed; for "max" and "last", that of the whole month';
+'The part of the quantity that has been billed; for "max" and "last", that of all slots';
 
 -- settled changes only with a charge, and with the first event after it, so that counting stays a heap-only update.
 
@@ -104,16 +114,18 @@ COMMENT ON INDEX usage_unbilled IS 'Finds what is still to be billed, of whateve
 CREATE TABLE kbilling.usage_value (
 	account_id bigint NOT NULL,
 	period     date NOT NULL,
+	price_id   integer NOT NULL,
 	events     bigint NOT NULL,
 	change     smallint NOT NULL,
 	service    kb_text NOT NULL,
 	value      kb_text NOT NULL,
-	PRIMARY KEY (account_id, period, service, value)
+	PRIMARY KEY (account_id, period, service, price_id, value)
 ) WITH (fillfactor = 80);
 SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_value', '');
-COMMENT ON TABLE usage_value IS 'The distinct values of a month, for the aggregation "unique" (U2)';
+COMMENT ON TABLE usage_value IS 'The distinct values of a month under a price, for the aggregation "unique" (U2)';
 COMMENT ON COLUMN usage_value.account_id IS 'The account';
 COMMENT ON COLUMN usage_value.period IS 'The month, by its first day';
+COMMENT ON COLUMN usage_value.price_id IS 'The price of kbilling.price under which they are billed';
 COMMENT ON COLUMN usage_value.events IS
 'How many events have the value, less corrections; it counts while that is above zero';
 COMMENT ON COLUMN usage_value.change IS
@@ -147,12 +159,26 @@ END;
 COMMENT ON FUNCTION kb_last_revision(bigint, text, text) IS
 'The last event that was recorded under a key; no row if there is none';
 
--- What recording calls for each event, and for each total.
+-- What is taken back had a price, and comes back at that: of its day, if that day's price has usage in the month, else
+-- that of the month under which the most is left.  Where neither day nor month has a price, that of an earlier month.
+CREATE FUNCTION kbilling_internal.kb_take_back_price(account_id bigint, period date, service text, price_id integer) RETURNS integer
+	LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce((SELECT t.price_id FROM usage_total t
+				 WHERE t.account_id = $1 AND t.service = $3 AND (t.period = $2 OR t.period < $2 AND $4 IS NULL)
+				 GROUP BY t.period, t.price_id
+				 HAVING sum(t.quantity) > 0 OR $4 IS NULL
+				 ORDER BY t.period DESC, (t.price_id IS NOT DISTINCT FROM $4 AND sum(t.quantity) > 0) DESC,
+					 sum(t.quantity) DESC NULLS LAST, t.price_id
+				 LIMIT 1), $4);
+COMMENT ON FUNCTION kb_take_back_price(bigint, date, text, integer) IS
+'The price under which a quantity below zero counts in a month, where "price_id" is the price of its day, or NULL; '
+'NULL if the account has never used the service';
 
 -- The aggregations "max" and "last", whose slots do not add up.
 
 -- A correction takes back the event of the same quantity and time; if there is none, the latest of the same quantity.
-CREATE FUNCTION kbilling_internal.kb_level_of_events(account_id bigint, period date, service text, aggregation kb_aggregation)
+CREATE FUNCTION kbilling_internal.kb_level_of_events(account_id bigint, period date, service text, price_id integer,
+													 aggregation kb_aggregation)
 	RETURNS TABLE (quantity numeric, at timestamptz, recorded_at timestamptz)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
@@ -160,11 +186,11 @@ BEGIN ATOMIC
 		SELECT abs(c.quantity) AS quantity, c.at, - sum(c.events) AS events,
 			   - sum(sum(c.events)) OVER (PARTITION BY abs(c.quantity)) AS all_events
 		FROM usage_event c
-		WHERE c.account_id = $1 AND c.service = $3 AND c.period = $2 AND c.is_level AND c.events < 0
+		WHERE c.account_id = $1 AND c.service = $3 AND c.period = $2 AND c.price_id = $4 AND c.is_level AND c.events < 0
 		GROUP BY abs(c.quantity), c.at
 	), event AS NOT MATERIALIZED (
 		SELECT e.quantity, e.at, e.recorded_at FROM usage_event e
-		WHERE e.account_id = $1 AND e.service = $3 AND e.period = $2 AND e.is_level AND e.events > 0
+		WHERE e.account_id = $1 AND e.service = $3 AND e.period = $2 AND e.price_id = $4 AND e.is_level AND e.events > 0
 	), candidate AS (
 		SELECT e.quantity, e.at, e.recorded_at,
 			   row_number() OVER (PARTITION BY e.quantity, e.at ORDER BY e.recorded_at DESC)
@@ -174,108 +200,260 @@ BEGIN ATOMIC
 	SELECT l.quantity, l.at, l.recorded_at
 	FROM ((SELECT e.quantity, e.at, e.recorded_at FROM event e
 		   WHERE e.quantity NOT IN (SELECT c.quantity FROM correction c)
-		   ORDER BY CASE $4 WHEN 'max' THEN e.quantity END DESC, e.at DESC, e.recorded_at DESC
+		   ORDER BY CASE $5 WHEN 'max' THEN e.quantity END DESC, e.at DESC, e.recorded_at DESC
 		   LIMIT 1)
 		  UNION ALL
 		  SELECT k.quantity, k.at, k.recorded_at
 		  FROM (SELECT x.*, row_number() OVER (PARTITION BY x.quantity ORDER BY x.is_meant DESC, x.at DESC, x.recorded_at DESC) AS n
 				FROM candidate x) k
 		  WHERE k.n > (SELECT max(c.all_events) FROM correction c WHERE c.quantity = k.quantity)) l
-	ORDER BY CASE $4 WHEN 'max' THEN l.quantity END DESC, l.at DESC, l.recorded_at DESC
+	ORDER BY CASE $5 WHEN 'max' THEN l.quantity END DESC, l.at DESC, l.recorded_at DESC
 	LIMIT 1;
 END;
-COMMENT ON FUNCTION kb_level_of_events(bigint, date, text, kb_aggregation) IS
-'A month''s quantity of a service that aggregates by "max" or "last", from its events without those that were taken '
-'back; no row if none is left';
+COMMENT ON FUNCTION kb_level_of_events(bigint, date, text, integer, kb_aggregation) IS
+'A month''s quantity under a price of a service that aggregates by "max" or "last", from its events without those '
+'that were taken back; no row if none is left';
 
 -- The slots ignore corrections: if there are any, the events are looked at again.  So no session has to wait for
 -- another one, and none overlooks a correction.
-CREATE FUNCTION kbilling_internal.kb_usage_level(account_id bigint, period date, service text, aggregation kb_aggregation)
+CREATE FUNCTION kbilling_internal.kb_usage_level(account_id bigint, period date, service text, price_id integer,
+												 aggregation kb_aggregation)
 	RETURNS numeric
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT coalesce(CASE
 		WHEN EXISTS (SELECT FROM usage_event c
-					 WHERE c.account_id = $1 AND c.service = $3 AND c.period = $2 AND c.is_level AND c.events < 0)
-			THEN (SELECT l.quantity FROM kb_level_of_events($1, $2, $3, $4) l)
-		WHEN $4 = 'max'
-			THEN (SELECT max(t.quantity) FROM usage_total t WHERE t.account_id = $1 AND t.period = $2 AND t.service = $3)
+					 WHERE c.account_id = $1 AND c.service = $3 AND c.period = $2 AND c.price_id = $4 AND c.is_level AND c.events < 0)
+			THEN (SELECT l.quantity FROM kb_level_of_events($1, $2, $3, $4, $5) l)
+		WHEN $5 = 'max'
+			THEN (SELECT max(t.quantity) FROM usage_total t
+				  WHERE t.account_id = $1 AND t.period = $2 AND t.service = $3 AND t.price_id = $4)
 		ELSE (SELECT t.quantity FROM usage_total t
-			  WHERE t.account_id = $1 AND t.period = $2 AND t.service = $3 AND t.quantity IS NOT NULL
+			  WHERE t.account_id = $1 AND t.period = $2 AND t.service = $3 AND t.price_id = $4 AND t.quantity IS NOT NULL
 			  ORDER BY t.last_at DESC, t.last_recorded_at DESC LIMIT 1)
 		END, 0);
 END;
-COMMENT ON FUNCTION kb_usage_level(bigint, date, text, kb_aggregation) IS
-'A month''s quantity of a service that aggregates by "max" or "last"; zero if there is none';
+COMMENT ON FUNCTION kb_usage_level(bigint, date, text, integer, kb_aggregation) IS
+'A month''s quantity under a price of a service that aggregates by "max" or "last"; zero if there is none';
 
--- Late usage is on the next bill, as a line of its own month (U3).  from_period and to_period are the first and the
--- last month to look at.  Usage that was taken back completely does not count, nor does late usage that adds nothing to
--- a highest, last or distinct quantity.
+-- Late usage is on the next bill, as a line of its own month and price (U3).  from_period and to_period are the first
+-- and the last month to look at.  Usage that was taken back completely does not count, nor does late usage that adds
+-- nothing to a highest, last or distinct quantity: what it was billed for stands there with zero, as do the other
+-- prices of such a month and service, because they are all rounded together (M4).
 CREATE FUNCTION kbilling_internal.kb_unbilled_usage(account_id bigint, from_period date, to_period date)
-	RETURNS TABLE (period date, service text, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint)
+	RETURNS TABLE (period date, service text, price_id integer, quantity numeric, events bigint,
+				   billed_quantity numeric, billed_events bigint)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-	SELECT u.period, u.service, u.quantity - u.billed_quantity, (u.events - u.billed_events)::bigint,
+	SELECT u.period, u.service, u.price_id, u.quantity - u.billed_quantity,
+		   CASE WHEN u.period = $3 OR u.quantity <> u.billed_quantity OR u.aggregation = 'sum'
+			   THEN u.events - u.billed_events ELSE 0 END::bigint,
 		   u.billed_quantity, u.billed_events::bigint
-	FROM (SELECT t.period, t.service, t.aggregation, sum(t.events) AS events, sum(t.billed_events) AS billed_events,
-				 CASE WHEN t.aggregation IN ('max', 'last') THEN kb_usage_level($1, t.period, t.service, t.aggregation)
+	FROM (SELECT t.period, t.service, t.price_id, t.aggregation, sum(t.events) AS events, sum(t.billed_events) AS billed_events,
+				 CASE WHEN t.aggregation IN ('max', 'last') THEN kb_usage_level($1, t.period, t.service, t.price_id, t.aggregation)
 					 ELSE sum(t.quantity) END AS quantity,
 				 CASE WHEN t.aggregation IN ('max', 'last') THEN max(t.billed_quantity) ELSE sum(t.billed_quantity) END AS billed_quantity
-		  FROM (SELECT m.period, m.service, m.aggregation, m.quantity, m.events, m.billed_quantity, m.billed_events
+		  FROM (SELECT m.period, m.service, m.price_id, m.aggregation, m.quantity, m.events, m.billed_quantity, m.billed_events
 				FROM usage_total m WHERE m.account_id = $1 AND m.period = $3
 				UNION ALL
-				SELECT l.period, l.service, l.aggregation, l.quantity, l.events, l.billed_quantity, l.billed_events
+				SELECT l.period, l.service, l.price_id, l.aggregation, l.quantity, l.events, l.billed_quantity, l.billed_events
 				FROM (SELECT DISTINCT o.period, o.service FROM usage_total o
 					  WHERE o.account_id = $1 AND o.period >= $2 AND o.period < $3 AND NOT o.settled
 						AND NOT EXISTS (SELECT FROM skipped_month k WHERE k.account_id = $1 AND k.period = o.period)) n
 				JOIN usage_total l ON l.account_id = $1 AND l.period = n.period AND l.service = n.service) t
-		  GROUP BY t.period, t.service, t.aggregation) u
-	WHERE u.quantity <> u.billed_quantity OR u.events <> u.billed_events AND (u.period = $3 OR u.aggregation = 'sum');
+		  GROUP BY t.period, t.service, t.price_id, t.aggregation) u
+	WHERE u.period < $3 OR u.quantity <> u.billed_quantity OR u.events <> u.billed_events;
 END;
 COMMENT ON FUNCTION kb_unbilled_usage(bigint, date, date) IS
-'What an account has used in the months and has not been billed for, by month and service, with what it has been '
-'billed for';
+'What an account has used in the months and has not been billed for, by month, service and price, with what it has '
+'been billed for';
 
--- The pace is that of the running month and the one before, together.  A highest, last or distinct quantity stays as
--- it is; if there is none yet, as it was in the month before.
+-- The pace is that of the running month and the one before, together, at the prices of the days ahead.  A highest,
+-- last or distinct quantity stays as it is; if there is none yet, as it was in the month before.
 CREATE FUNCTION kbilling_internal.kb_paced_usage(account_id bigint, from_period date, to_period date, today date)
-	RETURNS TABLE (period date, service text, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint)
+	RETURNS TABLE (period date, service text, price_id integer, quantity numeric, events bigint,
+				   billed_quantity numeric, billed_events bigint)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	WITH month AS (
 		SELECT kb_month_first_day($4) AS running, kb_month_first_day(kb_month_first_day($4) - 1) AS before
 	), used AS (
-		SELECT t.service, t.aggregation, t.period = m.running AS is_running, sum(t.events) AS events,
-			   CASE WHEN t.aggregation IN ('max', 'last') THEN kb_usage_level($1, t.period, t.service, t.aggregation)
+		SELECT t.service, t.price_id, t.aggregation, t.period = m.running AS is_running, sum(t.events) AS events,
+			   CASE WHEN t.aggregation IN ('max', 'last') THEN kb_usage_level($1, t.period, t.service, t.price_id, t.aggregation)
 				   ELSE greatest(sum(t.quantity), 0) END AS quantity
 		FROM month m JOIN usage_total t ON t.account_id = $1 AND t.period IN (m.running, m.before)
-		GROUP BY t.service, t.aggregation, t.period, m.running
+		GROUP BY t.service, t.price_id, t.aggregation, t.period, m.running
 	), basis AS (
 		SELECT u.service, u.aggregation IN ('sum', 'count') AS adds_up, sum(u.quantity) AS quantity, sum(u.events) AS events,
-			   coalesce(max(u.quantity) FILTER (WHERE u.is_running), 0) AS so_far,
-			   (array_agg(u.quantity ORDER BY u.is_running DESC))[1] AS level,
-			   coalesce(max(u.events) FILTER (WHERE u.is_running), 0) AS events_so_far,
-			   (array_agg(u.events ORDER BY u.is_running DESC))[1] AS level_events
+			   (array_agg(u.quantity ORDER BY u.is_running DESC, u.quantity DESC))[1] AS level,
+			   (array_agg(u.events ORDER BY u.is_running DESC, u.quantity DESC))[1] AS level_events
 		FROM used u GROUP BY u.service, u.aggregation
 	), ahead AS (
 		SELECT $4 - greatest(m.before, kb_account_date(a.created_at, a.time_zone)) + 1 AS days_past,
-			   kb_month_last_day($3) - greatest($4, $3 - 1) AS days_ahead, $3 = m.running AS is_running
+			   greatest($4 + 1, $3) AS from_date, kb_month_last_day($3) + 1 AS to_date, $3 = m.running AS is_running
 		FROM month m JOIN account a ON a.account_id = $1
 		WHERE $3 >= m.running
+	), priced AS (
+		SELECT b.service, p.price_id, d.is_running, d.days_past, b.adds_up, b.quantity, b.events, b.level, b.level_events,
+			   sum(least(x.to_date, p.to_date, d.to_date) - greatest(x.from_date, p.from_date, d.from_date)) AS days
+		FROM basis b
+		CROSS JOIN ahead d
+		JOIN account_tariff x ON x.account_id = $1
+		JOIN price_list p ON p.tariff = x.tariff AND p.service = b.service
+		WHERE greatest(x.from_date, p.from_date, d.from_date) < least(x.to_date, p.to_date, d.to_date)
+		GROUP BY b.service, p.price_id, d.is_running, d.days_past, b.adds_up, b.quantity, b.events, b.level, b.level_events
 	)
-	SELECT u.period, u.service, sum(u.quantity), sum(u.events)::bigint, sum(u.billed_quantity), sum(u.billed_events)::bigint
-	FROM (SELECT x.period, x.service, x.quantity, x.events, x.billed_quantity, x.billed_events FROM kb_unbilled_usage($1, $2, $3) x
+	SELECT u.period, u.service, u.price_id, sum(u.quantity), sum(u.events)::bigint, sum(u.billed_quantity), sum(u.billed_events)::bigint
+	FROM (SELECT x.period, x.service, x.price_id, x.quantity, x.events, x.billed_quantity, x.billed_events
+		  FROM kb_unbilled_usage($1, $2, $3) x
 		  UNION ALL
-		  SELECT $3, b.service,
-				 CASE WHEN b.adds_up THEN round(b.quantity * d.days_ahead / d.days_past, scale(b.quantity))
-					 WHEN d.is_running THEN b.level - b.so_far ELSE b.level END,
-				 CASE WHEN b.adds_up THEN round(b.events * d.days_ahead / d.days_past)
-					 WHEN d.is_running THEN b.level_events - b.events_so_far ELSE b.level_events END, 0, 0
-		  FROM basis b, ahead d WHERE d.days_ahead > 0) u
-	GROUP BY u.period, u.service;
+		  SELECT $3, y.service, y.price_id,
+				 CASE WHEN y.adds_up THEN round(y.quantity * y.days / y.days_past, scale(y.quantity)) ELSE y.level END,
+				 CASE WHEN y.adds_up THEN round(y.events * y.days / y.days_past) ELSE y.level_events END, 0, 0
+		  FROM priced y
+		  WHERE y.adds_up OR NOT y.is_running
+			OR NOT EXISTS (SELECT FROM used s WHERE s.is_running AND s.service = y.service AND s.price_id = y.price_id)) u
+	GROUP BY u.period, u.service, u.price_id;
 END;
 COMMENT ON FUNCTION kb_paced_usage(bigint, date, date, date) IS
 'The same as kb_unbilled_usage, with what "to_period" adds to it if usage goes on as it does today';
+
+-- Recording an event and changing the terms of its day exclude each other: whoever comes second sees what the first
+-- has done.  Those who record do not wait for each other.
+CREATE FUNCTION kbilling_internal.kb_lock_usage(account_id bigint) RETURNS void
+	LANGUAGE c VOLATILE
+	AS 'MODULE_PATHNAME', 'kb_lock_usage';
+COMMENT ON FUNCTION kb_lock_usage(bigint) IS
+'Waits until no other transaction that has recorded usage of the account is open, and lets none record any until '
+'this one ends; of all accounts, if it is NULL. What the account''s row holds is locked before';
+
+-- Corrections of a key have the time of what they take back, and so its price.  What was taken back by a quantity of
+-- its own goes where usage is left, as when it was recorded: see kb_take_back_price.
+CREATE FUNCTION kbilling_internal.kb_repriced_events(account_ids bigint[], service text, from_date date)
+	RETURNS TABLE (account_id bigint, period date, service text, aggregation kb_aggregation, key text, revision integer, price_id integer,
+				   new_price_id integer, month_changes boolean, quantity numeric, events bigint, value text, at timestamptz,
+				   recorded_at timestamptz)
+	LANGUAGE sql STABLE
+BEGIN ATOMIC
+	WITH month AS (
+		SELECT a.account_id, a.time_zone, a.tariff, a.tariff_from, t.period, t.service, min(t.aggregation) AS aggregation
+		FROM account a JOIN usage_total t ON t.account_id = a.account_id
+		WHERE a.account_id = ANY ($1) AND t.period >= kb_month_first_day(greatest(a.charged_through + 1, $3))
+			AND ($2 IS NULL OR t.service = $2)
+		GROUP BY a.account_id, t.period, t.service
+	), event AS MATERIALIZED (
+		SELECT e.account_id, e.period, e.service, m.aggregation, e.key, e.revision, e.price_id, e.quantity, e.events, e.value, e.at,
+			   e.recorded_at, (e.events < 0 OR e.quantity < 0) <> (e.revision % 2 = 1) AS takes_back,
+			   CASE WHEN d.day >= $3 THEN coalesce(p.price_id, e.price_id) ELSE e.price_id END AS day_price_id
+		FROM month m
+		JOIN usage_event e ON e.account_id = m.account_id AND e.service = m.service AND e.period = m.period
+		CROSS JOIN LATERAL (SELECT kb_account_date(e.at, m.time_zone) AS day OFFSET 0) d
+		CROSS JOIN LATERAL kb_tariff_on(m.account_id, m.tariff, m.tariff_from, d.day) x
+		LEFT JOIN price_list p ON p.tariff = x.tariff AND p.service = e.service AND p.from_date <= d.day AND p.to_date > d.day
+	), used AS MATERIALIZED (
+		SELECT e.account_id, e.period, e.service, e.day_price_id AS price_id, sum(e.quantity) AS quantity
+		FROM event e WHERE NOT e.takes_back
+		GROUP BY e.account_id, e.period, e.service, e.day_price_id
+	)
+	SELECT p.account_id, p.period, p.service, p.aggregation, p.key, p.revision, p.price_id, p.new_price_id,
+		   bool_or(p.new_price_id <> p.price_id) OVER (PARTITION BY p.account_id, p.period, p.service),
+		   p.quantity, p.events, p.value, p.at, p.recorded_at
+	FROM (SELECT e.*, CASE WHEN e.takes_back
+						  THEN coalesce((SELECT u.price_id FROM used u
+										 WHERE u.account_id = e.account_id AND u.period = e.period AND u.service = e.service
+											AND u.quantity > 0
+										 ORDER BY u.price_id = e.day_price_id DESC, u.price_id = e.price_id DESC,
+											u.quantity DESC, u.price_id
+										 LIMIT 1), e.day_price_id)
+						  ELSE e.day_price_id END AS new_price_id
+		  FROM event e) p;
+END;
+COMMENT ON FUNCTION kb_repriced_events(bigint[], text, date) IS
+'The usage of the accounts'' months that are not charged, of one service or all of them (NULL), with the price that '
+'each event has now: for days from the date on, the one that holds on its day, if there is one';
+
+-- Nobody records usage of the accounts meanwhile, and nobody charges them.  What was is deleted before what is now is
+-- written, so the parts that insert look at those that delete.
+CREATE FUNCTION kbilling_internal.kb_reprice_usage(account_ids bigint[], service text, from_date date) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	WITH event AS MATERIALIZED (
+		SELECT e.* FROM kb_repriced_events($1, $2, $3) e WHERE e.month_changes
+	), month AS (
+		SELECT DISTINCT e.account_id, e.period, e.service FROM event e
+	), written AS (
+		UPDATE usage_event x SET price_id = e.new_price_id FROM event e
+		WHERE x.account_id = e.account_id AND x.service = e.service AND x.key = e.key AND x.revision = e.revision
+			AND e.new_price_id <> e.price_id
+	), value AS MATERIALIZED (
+		SELECT e.account_id, e.period, e.service, e.new_price_id AS price_id, e.value, sum(e.events)::bigint AS events
+		FROM event e WHERE e.value IS NOT NULL
+		GROUP BY e.account_id, e.period, e.service, e.new_price_id, e.value
+	), old_value AS (
+		DELETE FROM usage_value v USING month m
+		WHERE v.account_id = m.account_id AND v.period = m.period AND v.service = m.service
+		RETURNING v.account_id
+	), new_value AS (
+		INSERT INTO usage_value (account_id, period, service, price_id, value, events, change)
+		SELECT v.account_id, v.period, v.service, v.price_id, v.value, v.events, 0 FROM value v
+		WHERE (SELECT count(*) FROM old_value) >= 0
+	), old_total AS (
+		DELETE FROM usage_total t USING month m
+		WHERE t.account_id = m.account_id AND t.period = m.period AND t.service = m.service
+		RETURNING t.account_id, t.period, t.service, t.counted_at
+	)
+	INSERT INTO usage_total (account_id, period, service, price_id, slot, aggregation, events, quantity, last_at, last_recorded_at,
+							 counted_at)
+	SELECT g.account_id, g.period, g.service, g.price_id, 0, g.aggregation, g.events,
+		   CASE g.aggregation WHEN 'sum' THEN g.quantity WHEN 'count' THEN g.events WHEN 'max' THEN g.highest
+			   WHEN 'unique' THEN (SELECT count(*) FROM value v WHERE v.account_id = g.account_id AND v.period = g.period
+									AND v.service = g.service AND v.price_id = g.price_id AND v.events > 0)
+			   ELSE g.latest[3] END,
+		   to_timestamp(g.latest[1]::double precision), to_timestamp(g.latest[2]::double precision),
+		   (SELECT max(o.counted_at) FROM old_total o
+			WHERE o.account_id = g.account_id AND o.period = g.period AND o.service = g.service)
+	FROM (SELECT e.account_id, e.period, e.service, e.new_price_id AS price_id, e.aggregation, sum(e.quantity) AS quantity,
+				 sum(e.events)::bigint AS events,
+				 max(e.quantity) FILTER (WHERE e.aggregation = 'max' AND e.events > 0) AS highest,
+				 max(ARRAY[extract(epoch FROM e.at), extract(epoch FROM e.recorded_at), e.quantity])
+					 FILTER (WHERE e.aggregation = 'last' AND e.events > 0) AS latest
+		  FROM event e GROUP BY e.account_id, e.period, e.service, e.new_price_id, e.aggregation) g;
+END;
+COMMENT ON FUNCTION kb_reprice_usage(bigint[], text, date) IS
+'Writes what kb_repriced_events says, and counts anew the months in which an event gets another price (C3). Months that '
+'are charged stay as they are. The accounts are locked, and their usage';
+
+CREATE FUNCTION kbilling_internal.kb_reprice_account(account_id bigint, from_date date) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	SELECT kb_lock_usage($1);
+	SELECT kb_reprice_usage(ARRAY[$1], NULL, $2);
+END;
+COMMENT ON FUNCTION kb_reprice_account(bigint, date) IS
+'What kb_reprice_usage does, for an account whose terms have changed. It waits for every other transaction that has '
+'recorded usage of it. The account is locked';
+
+CREATE FUNCTION kbilling_internal.kb_accounts_to_reprice(tariff text, service text, from_date date) RETURNS bigint[]
+	LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (SELECT coalesce(array_agg(DISTINCT t.account_id), '{}')
+		FROM usage_total t JOIN account a ON a.account_id = t.account_id
+		WHERE t.service = $2 AND NOT t.settled AND t.period >= kb_month_first_day(greatest(a.charged_through + 1, $3))
+			AND EXISTS (SELECT FROM account_tariff x
+						WHERE x.account_id = t.account_id AND x.tariff = $1 AND x.to_date > greatest($3, t.period)));
+COMMENT ON FUNCTION kb_accounts_to_reprice(text, text, date) IS
+'The accounts that have used the service, in a month that is not charged, and were on the tariff from the date on';
+
+CREATE FUNCTION kbilling_internal.kb_reprice_tariff(tariff text, service text, from_date date) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	SELECT FROM account a WHERE a.account_id = ANY (kb_accounts_to_reprice($1, $2, $3)) ORDER BY a.account_id FOR NO KEY UPDATE;
+	SELECT kb_lock_usage(NULL);
+	UPDATE account a SET terms_version = a.terms_version + 1 WHERE a.account_id = ANY (kb_accounts_to_reprice($1, $2, $3));
+	SELECT kb_reprice_usage(kb_accounts_to_reprice($1, $2, $3), $2, $3);
+END;
+COMMENT ON FUNCTION kb_reprice_tariff(text, text, date) IS
+'What kb_reprice_usage does, for all accounts on a tariff, as a price of it has changed. It waits for every other '
+'transaction that has recorded usage, and lets none record any until this one ends';
 
 CREATE FUNCTION kbilling.kb_record_usage(account_id bigint, service text, quantity numeric, key text,
 										 at timestamptz = NULL, properties jsonb = NULL)

@@ -214,12 +214,17 @@ FROM (VALUES
 	($$UPDATE subscription SET to_date = '2026-12-02' WHERE service = 'seat' AND quantity = 2$$,
 		'(1,,"C2: service ""seat"" is on twice on 2026-12-01'),
 	($$UPDATE tariff_history SET to_date = '2026-11-21' WHERE tariff = 'big'$$, '(3,,"C3: two tariffs on 2026-11-20'),
-	($$INSERT INTO usage_total (account_id, period, slot, events, counted_at, service, aggregation, quantity)
-			VALUES (1, '2026-12-01', 0, 3, now(), 'calls', 'sum', 7)$$,
+	($$INSERT INTO usage_total (account_id, period, price_id, slot, events, counted_at, service, aggregation, quantity)
+			VALUES (1, '2026-12-01', 0, 0, 3, now(), 'calls', 'sum', 7)$$,
 		'(1,,"U5: usage of ""calls"" in 2026-12-01 has no events, its total counts 3'),
-	($$INSERT INTO usage_event (account_id, at, period, is_level, events, service, key, quantity)
-			VALUES (1, now(), '2026-12-01', false, 1, 'calls', 'k', 7)$$,
+	($$INSERT INTO usage_event (account_id, at, period, price_id, is_level, events, service, key, quantity)
+			VALUES (1, now(), '2026-12-01', 0, false, 1, 'calls', 'k', 7)$$,
 		'(1,,"U5: usage of ""calls"" in 2026-12-01 has 1 events, its total counts none'),
+	($$INSERT INTO usage_event (account_id, at, period, price_id, is_level, events, service, key, quantity)
+			VALUES (1, now(), '2026-12-01', 0, false, 1, 'calls', 'k', 7);
+		INSERT INTO usage_total (account_id, period, price_id, slot, events, counted_at, service, aggregation, quantity)
+			VALUES (1, '2026-12-01', 0, 0, 1, now(), 'calls', 'sum', 7)$$,
+		'(1,,"C3: usage of ""calls"" in 2026-12-01 has the price 0, which is none of the service'),
 	($$UPDATE price SET to_date = 'infinity' WHERE service = 'base'$$, 'C3: tariff ""std"" has two prices for ""base"" on 2027-06-01')
 ) AS t (change, problem);
 SELECT is(pg_temp.after($$UPDATE entry SET memo = 'x' WHERE account_id = 1 AND seq IN (4, 6, 8)$$,

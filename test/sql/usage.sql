@@ -214,9 +214,9 @@ CREATE TEMP VIEW oracle AS
 	FROM usage_event AS e JOIN service AS s USING (service) GROUP BY account_id, period, e.service, s.aggregation;
 CREATE TEMP VIEW totals AS
 	SELECT account_id, period, service, aggregation, sum(events) AS events,
-		CASE WHEN aggregation IN ('max', 'last') THEN kb_usage_level(account_id, period, service, aggregation)
+		CASE WHEN aggregation IN ('max', 'last') THEN kb_usage_level(account_id, period, service, price_id, aggregation)
 			ELSE sum(quantity) END AS quantity
-	FROM usage_total GROUP BY account_id, period, service, aggregation;
+	FROM usage_total GROUP BY account_id, period, service, price_id, aggregation;
 DO $$
 DECLARE
 	e record;
@@ -246,7 +246,7 @@ SELECT set_eq('SELECT account_id, period, service, aggregation, events, quantity
 		'FROM oracle WHERE account_id BETWEEN 4000 AND 4019 AND service <> ''last''',
 	'U2, U5: by batches, too');
 
--- C2, C3: priced by the month's last day
+-- C3, U4: priced by the local day of the event
 
 SELECT kb_set_price('std', 'later', '1.00 each', '2026-11-30'), kb_set_price('cheap', 'later', '1.00 each', '2026-12-01'),
 	kb_set_price('cheap', 'sum', '0.20 each', '2026-11-30'), kb_set_price('cheap', 'sum', '0.40 each', '2026-12-01')
@@ -263,34 +263,34 @@ FROM (VALUES
 	(50, 'sum', '2026-11-02 00:00+00', '', 'U4: a price that changes'),
 	(51, 'sum', '2026-11-12 00:00+00', '', 'U4: a tariff that changes'),
 	(52, 'sum', '2026-11-12 00:00+00', '', 'U4: a tariff that changes on the 1st'),
-	(51, 'count', '2026-11-12 00:00+00', 'KB012 tariff "cheap" has no price for service "count" '
-		'| It has none on 2026-11-30, the day that prices this usage of account 51.',
-		'U4, C3: the tariff of the last day has no price'),
-	(53, 'sum', '2026-11-12 00:00+00', 'KB012 tariff "bare" has no price for service "sum" '
-		'| It has none on 2026-11-30, the day that prices this usage of account 53.',
-		'U4, C3: nor has that one for anything'),
-	(54, 'sum', '2026-11-12 00:00+00', '', 'U4, C3: the tariff of the last day has one'),
+	(51, 'count', '2026-11-12 00:00+00', '', 'U4, C3: the tariff of the last day has no price'),
+	(53, 'sum', '2026-11-12 00:00+00', '', 'U4, C3: nor has that one for anything'),
+	(54, 'sum', '2026-11-12 00:00+00', 'KB012 tariff "bare" has no price for service "sum" '
+		'| It has none on 2026-11-12, the day of this usage of account 54.',
+		'U4, C3: the tariff of the last day alone has one'),
 	(55, 'sum', '2026-11-12 00:00+00', 'KB012 tariff "bare" has no price for service "sum" '
-		'| It has none on 2026-11-30, the day that prices this usage of account 55.',
+		'| It has none on 2026-11-12, the day of this usage of account 55.',
 		'U4: the tariff of the next month does not count'),
-	(1, 'later', '2026-11-12 00:00+00', '', 'U4, C3: a price from the last day on'),
+	(1, 'later', '2026-11-12 00:00+00', 'KB012 tariff "std" has no price for service "later" '
+		'| It has none on 2026-11-12, the day of this usage of account 1.',
+		'U4, C3: a price from the last day on'),
 	(50, 'later', '2026-11-12 00:00+00', 'KB012 tariff "cheap" has no price for service "later" '
-		'| It has none on 2026-11-30, the day that prices this usage of account 50.',
+		'| It has none on 2026-11-12, the day of this usage of account 50.',
 		'U4: a price from the next month on'),
 	(1, 'nowhere', '2026-11-12 00:00+00', 'KB012 tariff "std" has no price for service "nowhere" '
-		'| It has none on 2026-11-30, the day that prices this usage of account 1.',
+		'| It has none on 2026-11-12, the day of this usage of account 1.',
 		'U4: no price at all')
 ) AS t (id, service, at, error, why);
 SELECT is(pg_temp.running(id), lines, why) FROM (VALUES
-	(50, '{sum usage 11-01..11-20 10/1 x 0.20 each = 2.00 USD}'::text[], 'C3: the price of the month''s last day'),
-	(51, '{sum usage 11-10..11-20 10/1 x 0.20 each = 2.00 USD}', 'C3: the tariff and price of the month''s last day, all of it'),
-	(52, '{sum usage 11-10..11-20 10/1 x 1.00 each = 10.00 USD}', 'C3: not those of the next month'),
-	(54, '{sum usage 11-10..11-20 10/1 x 1.00 each = 10.00 USD}', 'C3: what the account comes to have')
+	(50, '{sum usage 11-01..11-20 10/1 x 0.10 each = 1.00 USD}'::text[], 'C3: not the price of the month''s last day'),
+	(51, '{count usage 11-10..11-20 1/1 x 1.00 each = 1.00 USD,sum usage 11-10..11-20 10/1 x 1.00 each = 10.00 USD}',
+		'C3: nor its tariff'),
+	(52, '{sum usage 11-10..11-20 10/1 x 1.00 each = 10.00 USD}', 'C3: nor those of the next month'),
+	(54, NULL, 'C3: nor what the account comes to have')
 ) AS t (id, lines, why);
 SELECT is((SELECT array_agg((pg_temp.charge_at(id, '2026-12-01 00:00+00')).total::text ORDER BY id) FROM unnest('{51,52,54}'::int[]) AS id),
-	'{2.00 USD,10.00 USD,10.00 USD}', 'C3: and charged so');
-SELECT is((pg_temp.charge_at(53, '2026-12-01 00:00+00'))::text, '(2026-11-01,,"0.00 USD","0.00 USD",ok,f)',
-	'C8: nothing priced, nothing owed');
+	'{11.00 USD,10.00 USD,0.00 USD}', 'C3: and charged so');
+SELECT is((pg_temp.charge_at(53, '2026-12-01 00:00+00')).total, '10.00 USD', 'C3: what was accepted is billed');
 SELECT pg_temp.clock('2026-11-20 12:00+00')
 \g /dev/null
 
@@ -387,7 +387,7 @@ SELECT kb_set_price('cheap', 'packs', '0.01 per 1000000')
 \g /dev/null
 SELECT is(kb_record_usage(50, 'packs', 1e15, 'k'), true, 'M1: 10^15 units that cost little');
 SELECT is(pg_temp.running(50), '{packs usage 11-01..11-20 1000000000000000/1 x 0.01 per 1000000 = 10000000.00 USD,sum usage '
-	'11-01..11-20 10/1 x 0.20 each = 2.00 USD}',
+	'11-01..11-20 10/1 x 0.10 each = 1.00 USD}',
 	'M1: are exact');
 SELECT is(pg_temp.error_with_detail($$SELECT kb_record_usage_batch('[{"account_id":6,"service":"max","quantity":80000000000000,"key":"a"},
 	{"account_id":6,"service":"max","quantity":80000000000000,"key":"b"}]')$$), '', 'U2, M1: the highest of two is no sum');
@@ -412,19 +412,19 @@ SELECT pg_temp.open(id, 'std', '2026-10-15 00:00+00') FROM generate_series(101, 
 CREATE TEMP TABLE late (id bigint, events text, lines text[], why text);
 INSERT INTO late VALUES
 	(101, 'sum:10@12-02 sum:100@10-20 sum:40@11-05 sum:2@11-06',
-		'{sum usage 12-01..12-03 10/1 x 0.07 each = 0.70 USD,sum late usage 10-01..10-31 100/1 x 0.07 each = 7.00 USD,sum '
-			'late usage 11-01..11-30 42/2 x 0.07 each = 2.94 USD}',
-		'of two months, a line each, at the running month''s price'),
+		'{sum usage 12-01..12-03 10/1 x 0.05 each = 0.50 USD,sum late usage 10-15..10-31 100/1 x 1.00 each = 100.00 USD,sum '
+			'late usage 11-01..11-30 42/2 x 1.00 each = 42.00 USD}',
+		'of two months, a line each, at the price of its own days'),
 	(102, 'sum:10@12-02 sum:-4@11-05',
-		'{sum usage 12-01..12-03 10/1 x 0.07 each = 0.70 USD,sum late usage 11-01..11-30 -4/-1 x 0.07 each = -0.28 USD}', 'taken back'),
+		'{sum usage 12-01..12-03 10/1 x 0.05 each = 0.50 USD,sum late usage 11-01..11-30 -4/-1 x 1.00 each = -4.00 USD}', 'taken back'),
 	(103, 'sum:10@12-02 sum:-100@11-05',
-		'{sum usage 12-01..12-03 10/1 x 0.07 each = 0.70 USD,sum late usage 11-01..11-30 -100/-1 x 0.07 each = -0.56 USD}',
+		'{sum usage 12-01..12-03 10/1 x 0.05 each = 0.50 USD,sum late usage 11-01..11-30 -100/-1 x 1.00 each = -8.00 USD}',
 		'no more is given back than was billed'),
 	(104, 'sum:10@12-02 sum:-6@10-20 sum:-8@11-05',
-		'{sum usage 12-01..12-03 10/1 x 0.07 each = 0.70 USD,sum late usage 10-01..10-31 -6/-1 x 0.07 each = 0.00 USD,sum '
-			'late usage 11-01..11-30 -8/-1 x 0.07 each = -0.56 USD}',
+		'{sum usage 12-01..12-03 10/1 x 0.05 each = 0.50 USD,sum late usage 10-15..10-31 -6/-1 x 1.00 each = 0.00 USD,sum '
+			'late usage 11-01..11-30 -8/-1 x 1.00 each = -8.00 USD}',
 		'of two months, of which one had nothing billed'),
-	(105, 'sum:-6@10-20', '{sum late usage 10-01..10-31 -6/-1 x 0.07 each = 0.00 USD}', 'without usage of the month itself nothing'),
+	(105, 'sum:-6@10-20', '{sum late usage 10-15..10-31 -6/-1 x 1.00 each = 0.00 USD}', 'without usage of the month itself nothing'),
 	(106, 'sum:5@10-20 sum:-5@10-20', NULL, 'come and gone'),
 	(107, 'free3:5@12-02 free3:-1@11-05', '{free3 usage 12-01..12-03 5/1 x 0.50 each free 3 = 1.00 USD,free3 late usage '
 		'11-01..11-30 -1/-1 x 0.50 each free 3 = -0.50 USD}', 'with units that are free'),
@@ -492,7 +492,8 @@ SELECT results_eq('SELECT id FROM late WHERE id NOT IN (SELECT id FROM preview W
 SELECT is_empty('SELECT id, pg_temp.running(id) FROM late WHERE pg_temp.running(id) IS NOT NULL',
 	'U3: nothing is billed again in the next month');
 SELECT results_eq($$SELECT account_id, amount::text, bonus_after::text FROM entry WHERE kind = 'charge' AND amount > 0$$,
-	$$VALUES (115::bigint, '4.00 USD', '0.00 USD')$$,
+	$$VALUES (102::bigint, '3.50 USD', '0.00 USD'), (103, '7.50 USD', '0.00 USD'), (104, '7.50 USD', '0.00 USD'),
+		(115, '4.00 USD', '0.00 USD')$$,
 	'U3: what was billed for more than this month costs is given back, as paid money');
 
 -- U3: again and again
@@ -505,7 +506,7 @@ SELECT kb_record_usage(101, 'sum', 1000, 'straggler', '2026-10-31 23:00+00'),
 		kb_record_usage(121, 'unique', 1, 'straggler', '2026-11-30 23:00+00', '{"user": "x"}')
 \g /dev/null
 SELECT is(pg_temp.running(id), lines, 'U3: a straggler, ' || why) FROM (VALUES
-	(101, '{sum late usage 10-01..10-31 1000/1 x 0.09 each = 90.00 USD}'::text[], 'at the price of the month that bills it'),
+	(101, '{sum late usage 10-15..10-31 1000/1 x 1.00 each = 1000.00 USD}'::text[], 'at the price of its own day'),
 	(113, '{max late usage 11-01..11-30 2/1 x 1.00 each = 2.00 USD}', 'what it adds to what was billed late before'),
 	(115, '{max late usage 11-01..11-30 10/1 x 1.00 each = 10.00 USD}', 'what was taken back is due again'),
 	(116, '{last late usage 11-01..11-30 1/1 x 1.00 each = 1.00 USD}', 'by the last'),
@@ -530,7 +531,7 @@ SELECT kb_month_charge(141), kb_month_charge(141)
 \g /dev/null
 SELECT is(ARRAY[pg_temp.charged(141, '2026-10-01'), pg_temp.charged(141, '2026-12-01')],
 	ARRAY['{sum usage 10-01..10-31 10/1 x 1.00 each = 10.00 USD}'::text[],
-		'{sum usage 12-01..12-31 30/1 x 0.07 each = 2.10 USD}'], 'C4: each month has what is its own');
+		'{sum usage 12-01..12-30 30/1 x 0.05 each = 1.50 USD}'], 'C4: each month has what is its own');
 SELECT is(pg_temp.charged(141, '2026-11-01'),
 	'{sum usage 11-01..11-30 20/1 x 1.00 each = 20.00 USD,sum late usage 10-01..10-31 1/1 x 1.00 each = 1.00 USD}',
 	'U3: late usage in the next of them, at its price');

@@ -123,9 +123,9 @@ sub lasting_contents
 	$contents->{'changes, but for their numbers'} = ask($node, $database, q{
 		SELECT to_jsonb(c) - 'change_id' FROM kbilling.change_log c WHERE c.subject <> 'rights' ORDER BY c.change_id});
 	$contents->{'usage, all slots'} = ask($node, $database, q{
-		SELECT account_id, period, service, aggregation, sum(quantity), sum(billed_quantity), sum(events), sum(billed_events),
-			bool_and(settled), max(last_at), max(last_recorded_at)
-		FROM kbilling.usage_total GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3});
+		SELECT account_id, period, service, price_id, aggregation, sum(quantity), sum(billed_quantity), sum(events),
+			sum(billed_events), bool_and(settled), max(last_at), max(last_recorded_at)
+		FROM kbilling.usage_total GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4});
 	return $contents;
 }
 
