@@ -72,7 +72,8 @@ BEGIN ATOMIC
 	)
 	INSERT INTO change_log (subject, account_id, tariff, before, after)
 	SELECT 'account_tariff', kb_put_tariff.account_id, kb_put_tariff.tariff,
-		   old.tariffs -> 0 || CASE WHEN jsonb_array_length(old.tariffs) > 1 THEN jsonb_build_object('dropped', old.tariffs - 0) ELSE '{}' END,
+		   old.tariffs -> 0
+		   || CASE WHEN jsonb_array_length(old.tariffs) > 1 THEN jsonb_build_object('dropped', old.tariffs - 0) ELSE '{}' END,
 		   jsonb_build_object('tariff', kb_put_tariff.tariff, 'from_date', kb_put_tariff.from_date)
 	FROM old
 	WHERE old.tariffs -> 0 ->> 'tariff' <> kb_put_tariff.tariff OR jsonb_array_length(old.tariffs) > 1;

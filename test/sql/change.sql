@@ -98,7 +98,8 @@ SELECT results_eq('SELECT pg_temp.logged(3)', $$VALUES
 	('template strict: none > body {amount}, kind charge_posted, subject Bill, language uk'),
 	('template strict: body {amount}, kind charge_posted, subject Bill, language uk > '
 		'body {amount}, kind charge_posted, subject Your bill, language uk'),
-	('template strict: body {amount}, kind charge_posted, subject Your bill, language uk > none')$$, 'J9: templates, until they are dropped');
+	('template strict: body {amount}, kind charge_posted, subject Your bill, language uk > none')$$,
+	'J9: templates, until they are dropped');
 
 -- An account's terms
 
@@ -182,7 +183,8 @@ SELECT is((SELECT count(*) FROM (SELECT id, lag(id) OVER (ORDER BY n) AS previou
 SELECT is((SELECT array_agg(DISTINCT substr(id::text, 15, 1) || ' ' || (substr(id::text, 20, 1) IN ('8', '9', 'a', 'b'))) FROM numbered),
 	'{7 true}', 'J9: they are UUIDs of version 7');
 SELECT ok((SELECT bool_and(abs(extract(epoch FROM clock_timestamp()) * 1000
-		- ('x' || translate(substr(id::text, 1, 13), '-', ''))::bit(48)::bigint) < 3600000) FROM numbered), 'J9: which begin with the time');
+		- ('x' || translate(substr(id::text, 1, 13), '-', ''))::bit(48)::bigint) < 3600000) FROM numbered),
+	'J9: which begin with the time');
 
 -- A policy that is changed, and the accounts that have it (S2, D1)
 

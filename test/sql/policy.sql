@@ -193,7 +193,8 @@ SELECT is(kb_set_price('dated', 'base', '9.00', '2027-06-01'), date '2027-06-01'
 SELECT is(kb_set_price('dated', 'base', '8.00'), date '2027-01-01', 'C3: what follows is a change, though nothing holds yet');
 
 -- What the list says of a day, and what it said
-SELECT results_eq(format($$SELECT service, price::text, from_date, to_date FROM kb_price_list(%L, %L) WHERE tariff = 'dated'$$, on_date, as_of),
+SELECT results_eq(format($$SELECT service, price::text, from_date, to_date FROM kb_price_list(%L, %L) WHERE tariff = 'dated'$$,
+		on_date, as_of),
 	format('SELECT * FROM (%s) t', listed),
 	format('J9: the price list of %s, as of %s', coalesce(on_date, 'today'), coalesce(as_of, 'today')))
 FROM (VALUES

@@ -113,8 +113,8 @@ sub contents
 	return \%contents;
 }
 
-# The same, less what differs from run to run: a run and an event note the machine's own
-# time, the numbers of changes are made of it (rights are tried apart), and which slot of a total a session writes to is the server's choice.
+# The same, less what differs from run to run: a run and an event note the machine's own time, the numbers of changes are
+# made of it (rights are tried apart), and which slot of a total a session writes to is the server's choice.
 sub lasting_contents
 {
 	my ($node, $database) = @_;
