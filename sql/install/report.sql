@@ -326,6 +326,8 @@ CREATE VIEW kbilling_internal.guard_trigger WITH (security_invoker) AS
 		('account', 'account_ledger', 'A', 'DELETE OR UPDATE OF account_id, created_at, balance, unspent_bonus, last_seq, last_hash, '
 			'debt_since, charged_through OR TRUNCATE', 'STATEMENT', 'kb_refuse_rewrite()'),
 		('account', 'account_ledger_row', 'A', 'DELETE', 'ROW', 'kb_refuse_rewrite()'),
+		('change_log', 'change_log_immutable', 'A', 'DELETE OR UPDATE OR TRUNCATE', 'STATEMENT', 'kb_refuse_rewrite()'),
+		('change_log', 'change_log_immutable_row', 'A', 'DELETE OR UPDATE', 'ROW', 'kb_refuse_rewrite()'),
 		('closure_step', 'closure_step_immutable', 'A', 'DELETE OR UPDATE OR TRUNCATE', 'STATEMENT', 'kb_refuse_rewrite()'),
 		('closure_step', 'closure_step_immutable_row', 'A', 'DELETE OR UPDATE', 'ROW', 'kb_refuse_rewrite()'),
 		('deferral', 'deferral_immutable', 'A', 'DELETE OR UPDATE OR TRUNCATE', 'STATEMENT', 'kb_refuse_rewrite()'),
@@ -339,7 +341,7 @@ CREATE VIEW kbilling_internal.guard_trigger WITH (security_invoker) AS
 		('payment_method', 'payment_method_truncate', 'O', 'TRUNCATE', 'STATEMENT',
 			'kb_refuse_change(''Delete the rows that are your own.'')'),
 		('policy', 'policy_standard', 'O', 'DELETE OR UPDATE', 'ROW WHEN (((old.policy)::text = ''standard''::text))',
-			'kb_refuse_change(''Insert a policy of your own into kbilling.policy and name it in kb_create_tariff.'')'),
+			'kb_refuse_change(''Create a policy of your own with kb_set_policy, and name it in kb_create_tariff.'')'),
 		('policy', 'policy_truncate', 'O', 'TRUNCATE', 'STATEMENT', 'kb_refuse_change(''Delete the rows that are your own.'')'),
 		('service', 'service_base', 'O', 'DELETE OR UPDATE', 'ROW WHEN (((old.service)::text = ''base''::text))',
 			'kb_refuse_change(''Give the base fee a price in each tariff with kb_set_price, or create a service of your own.'')'),
