@@ -50,7 +50,7 @@ BEGIN ATOMIC
 						  UNION ALL
 						  SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
 						  WHERE h.account_id = $1 AND h.from_date < m.to_date AND h.to_date > m.from_date) t
-					WHERE t.tariff = p.tariff
+					WHERE t.tariff = p.tariff AND (p.withdrawn_at IS NULL OR u.period < kb_month_first_day($6))
 						AND greatest(t.from_date, p.from_date, m.from_date) < least(t.to_date, p.to_date, m.to_date)) d) x) b;
 END;
 COMMENT ON FUNCTION kb_bill_for(bigint, text, text, date, date, date, date, date) IS

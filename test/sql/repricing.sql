@@ -223,3 +223,5 @@ SELECT kb_set_price('payg', 'calls', '1.00 each', '2026-10-01'), kb_set_tariff(4
 -- 10 a day: in September 300 at 0.60, in October 100 at 1.00 and 210 at 0.01 and 21 of 31 days of the fee
 SELECT results_eq('SELECT period, charge::text FROM kb_forecast(41, 2)',
 	$$VALUES (date '2026-09-01', '180.00 USD'), ('2026-10-01', '169.84 USD')$$, 'S6, C3: usage ahead');
+
+SELECT * FROM finish();
