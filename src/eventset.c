@@ -29,6 +29,7 @@ static const struct
 	[EVENT_QUANTITY] = {"quantity", NUMERICOID},
 	[EVENT_EVENTS] = {"events", INT8OID},
 	[EVENT_VALUE] = {"value", TEXTOID},
+	[EVENT_PRICE_ID] = {"price_id", INT4OID},
 	[EVENT_METERED_TABLE] = {"metered_table", TEXTOID},
 	[EVENT_PROPERTIES] = {"properties", JSONBOID}
 };
@@ -78,12 +79,14 @@ events_add(EventSet *set, const UsageEvent *event)
 		[EVENT_QUANTITY] = NumericGetDatum(event->quantity),
 		[EVENT_EVENTS] = Int64GetDatum(event->events),
 		[EVENT_VALUE] = PointerGetDatum(event->value),
+		[EVENT_PRICE_ID] = Int32GetDatum(event->price_id),
 		[EVENT_METERED_TABLE] = PointerGetDatum(event->metered_table),
 		[EVENT_PROPERTIES] = PointerGetDatum(event->properties)
 	};
 	bool		nulls[EVENT_COLUMNS] = {
 		[EVENT_KEY] = event->key == NULL,
 		[EVENT_VALUE] = event->value == NULL,
+		[EVENT_PRICE_ID] = event->price_id == 0,
 		[EVENT_METERED_TABLE] = event->metered_table == NULL,
 		[EVENT_PROPERTIES] = event->properties == NULL
 	};

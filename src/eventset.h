@@ -25,6 +25,7 @@ typedef struct UsageEvent
 	Numeric		quantity;
 	int64		events;			/* 1, or -1 for a correction; more where rows without a key are taken together */
 	text	   *value;			/* what counts once; NULL: it is among the properties */
+	int32		price_id;		/* of what a correction corrects; 0: none */
 	text	   *metered_table;	/* of a metered row with a key; NULL: it is not one */
 	struct varlena *properties; /* jsonb, NULL: none */
 } UsageEvent;
@@ -44,6 +45,7 @@ enum
 	EVENT_QUANTITY,
 	EVENT_EVENTS,
 	EVENT_VALUE,
+	EVENT_PRICE_ID,
 	EVENT_METERED_TABLE,
 	EVENT_PROPERTIES,
 	EVENT_COLUMNS

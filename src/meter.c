@@ -283,6 +283,7 @@ read_result(const Meter *meter, const char *source, EventSet *set)
 			.quantity = DatumGetNumeric(result_column(row, EVENT_QUANTITY)),
 			.events = DatumGetInt64(result_column(row, EVENT_EVENTS)),
 			.value = (text *) DatumGetPointer(result_column(row, EVENT_VALUE)),
+			.price_id = DatumGetInt32(result_column(row, EVENT_PRICE_ID)),
 			.metered_table = table
 		};
 
@@ -304,15 +305,15 @@ record_result(const Meter *meter, const char *source)
 
 /* What an UPDATE left unchanged, for usage, is in both sets: take what is only in the first. */
 static SavedPlan removed_plan[] = PLAN_PAIR(
-	.sql = "SELECT account_id, service, key, revision, at, quantity, events, value FROM old_row"
+	.sql = "SELECT account_id, service, key, revision, at, quantity, events, value, price_id FROM old_row"
 	" EXCEPT ALL"
-	" SELECT account_id, service, key, revision, at, - quantity, - events, value FROM new_row"
+	" SELECT account_id, service, key, revision, at, - quantity, - events, value, price_id FROM new_row"
 );
 
 static SavedPlan added_plan[] = PLAN_PAIR(
-	.sql = "SELECT account_id, service, key, revision, at, quantity, events, value FROM new_row"
+	.sql = "SELECT account_id, service, key, revision, at, quantity, events, value, price_id FROM new_row"
 	" EXCEPT ALL"
-	" SELECT account_id, service, key, revision, at, - quantity, - events, value FROM old_row"
+	" SELECT account_id, service, key, revision, at, - quantity, - events, value, price_id FROM old_row"
 );
 
 /* Keep the rows whose usage an UPDATE has changed */
@@ -343,7 +344,7 @@ drop_unchanged(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
  * Rows of a deleted account may be deleted.
  */
 static SavedPlan take_back_plan[] = PLAN_PAIR(
-	.sql = "SELECT r.account_id, r.service, r.key, e.revision + 1, e.at, - e.quantity, - e.events, e.value"
+	.sql = "SELECT r.account_id, r.service, r.key, e.revision + 1, e.at, - e.quantity, - e.events, e.value, e.price_id"
 	"  FROM (SELECT DISTINCT account_id, service, key FROM old_row) r"
 	" CROSS JOIN LATERAL kb_last_revision(r.account_id, r.service, r.key) e"
 	"  JOIN account a ON a.account_id = r.account_id AND a.state IN ('active', 'closing')"
@@ -367,7 +368,7 @@ take_back(const Meter *meter, EventSet *removed)
 /* Keys that were taken back before and count again; $1: whether they keep their time */
 static SavedPlan again_plan[] = PLAN_PAIR(
 	.sql = "SELECT r.account_id, r.service, r.key, e.revision + 1, CASE WHEN $1 THEN e.at ELSE r.at END,"
-	"       r.quantity, r.events, r.value"
+	"       r.quantity, r.events, r.value, CASE WHEN $1 THEN e.price_id END"
 	"  FROM new_row r CROSS JOIN LATERAL kb_last_revision(r.account_id, r.service, r.key) e"
 	" WHERE e.revision % 2 = 1",
 	.arg_types = {"boolean"}
@@ -415,7 +416,7 @@ record_added(const Meter *meter, EventSet *added, bool keep_time)
  * rows add up.  Rows of a deleted account may be deleted.
  */
 static SavedPlan together_plan[] = PLAN_PAIR(
-	.sql = "SELECT r.account_id, r.service, NULL::text, 0, r.at, r.quantity, r.events, r.value"
+	.sql = "SELECT r.account_id, r.service, NULL::text, 0, r.at, r.quantity, r.events, r.value, NULL::integer"
 	"  FROM (SELECT account_id, service, at, value, sum(quantity) AS quantity, sum(events)::bigint AS events"
 	"          FROM (TABLE old_row UNION ALL TABLE new_row) o GROUP BY account_id, service, at, value) r"
 	"  LEFT JOIN account a ON a.account_id = r.account_id"

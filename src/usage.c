@@ -23,51 +23,41 @@
 /* A transaction that has locked so many accounts locks all that come after them together */
 #define MANY_ACCOUNTS	32
 
-/* What a repeat of the event's key finds: it was recorded before, or stands before it in the set */
-#define EVENT_IS_KNOWN \
-	"(EXISTS (SELECT FROM usage_event k WHERE k.account_id = e.account_id AND k.service = e.service AND k.key = e.key)" \
-	" OR EXISTS (SELECT FROM event_set k WHERE k.account_id = e.account_id AND k.service = e.service AND k.key = e.key AND k.n < e.n))"
+/* The events of a set, each with its account, its service, and the tariff and price of its day, or NULL for what there is not */
+#define EVENTS(set, refuse) \
+	"    FROM " set " e" \
+	"    LEFT JOIN account a ON a.account_id = e.account_id" \
+	"    LEFT JOIN service s ON s.service = e.service" \
+	"   CROSS JOIN LATERAL (SELECT CASE s.aggregation WHEN 'unique'" \
+	"             THEN coalesce(e.value, kb_usage_value(s.unit, e.properties)) END AS value) v" \
+	"   CROSS JOIN LATERAL (SELECT kb_usage_day($1, e.n, e.account_id, e.service, e.key, e.quantity, e.at, $2," \
+	"             a.created_at, a.time_zone, a.state IN ('deleted', 'purged'), s.kind::text," \
+	"             s.aggregation = 'unique' AND v.value IS NULL, " refuse ") AS day OFFSET 0) d" \
+	"   CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.day) x" \
+	"    LEFT JOIN price_list p ON p.tariff = x.tariff AND p.service = e.service AND p.from_date <= d.day AND p.to_date > d.day"
 
-/* The day of the event, or NULL if it may not be recorded */
-#define EVENT_DAY(refuse) \
-	"kb_usage_day($1, e.n, e.account_id, e.service, e.key, e.quantity, e.at, $2, a.created_at, a.time_zone," \
-	" a.state IN ('deleted', 'purged'), s.kind::text, s.aggregation = 'unique' AND v.value IS NULL, " refuse ")"
+/* C3: the price of an event; a correction goes with what it corrects */
+#define EVENT_PRICE_OF_DAY \
+	"CASE WHEN e.revision % 2 = 1 THEN e.price_id" \
+	"     WHEN e.quantity >= 0 AND e.events >= 0 THEN coalesce(p.price_id, e.price_id)" \
+	"     ELSE kb_take_back_price(e.account_id, kb_month_first_day(d.day), e.service, p.price_id) END"
 
 /*
  * Every event is written under the price of its day, unless its key is known,
- * and what was written moves the total of its month and price.  The checks raise
- * for the event or total that is wrong; what they refuse may be a known key, and
- * then it is passed over.  A correction goes with what it corrects.
+ * and what was written moves the total of its month and price.  What may not be
+ * recorded is passed over, as its key may be known; the check of a total raises.
  */
 static SavedPlan record_plan[] = PLAN_PAIR(
 	.sql = "WITH event AS ("
 	"  SELECT e.account_id, e.service, e.key, e.revision, e.at, e.quantity, e.events, e.metered_table, e.properties, v.value, e.n,"
-	"         s.aggregation IN ('max', 'last') AS is_level, kb_month_first_day(d.day) AS period,"
-	"         CASE WHEN e.revision % 2 = 1 THEN l.price_id"
-	"              WHEN e.quantity >= 0 AND e.events >= 0 AND p.price_id IS NOT NULL THEN p.price_id"
-	"              ELSE coalesce(CASE WHEN e.quantity < 0 OR e.events < 0"
-	"                                 THEN kb_take_back_price(e.account_id, kb_month_first_day(d.day), e.service, p.price_id)"
-	"                                 WHEN l.at = e.at THEN l.price_id END,"
-	"                            CASE WHEN NOT " EVENT_IS_KNOWN
-	"                                 THEN kb_refuse_unpriced(e.account_id, e.service, x.tariff, d.day) END) END AS price_id"
-	"    FROM event_set e"
-	"    LEFT JOIN account a ON a.account_id = e.account_id"
-	"    LEFT JOIN service s ON s.service = e.service"
-	"   CROSS JOIN LATERAL (SELECT CASE s.aggregation WHEN 'unique'"
-	"             THEN coalesce(e.value, kb_usage_value(s.unit, e.properties)) END AS value) v"
-	"   CROSS JOIN LATERAL (SELECT coalesce(" EVENT_DAY("false") ", CASE WHEN NOT " EVENT_IS_KNOWN
-	"                                                                THEN " EVENT_DAY("true") " END) AS day OFFSET 0) d"
-	"   CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.day) x"
-	"    LEFT JOIN price_list p ON p.tariff = x.tariff AND p.service = e.service AND p.from_date <= d.day AND p.to_date > d.day"
-	"    LEFT JOIN usage_event l ON e.revision > 0 AND l.account_id = e.account_id AND l.service = e.service AND l.key = e.key"
-	"     AND l.revision = e.revision - 1"
-	"   WHERE d.day IS NOT NULL"
+	"         s.aggregation IN ('max', 'last') AS is_level, kb_month_first_day(d.day) AS period, " EVENT_PRICE_OF_DAY " AS price_id"
+	EVENTS("event_set", "false")
 	"), written AS ("
 	"  INSERT INTO usage_event AS x (account_id, at, recorded_at, period, revision, price_id, is_level, events, service, key, quantity,"
 	"                                value, metered_table, properties)"
 	"  SELECT account_id, at, $4 + n * interval '1 microsecond', period, revision, price_id, is_level, events, service,"
 	"         coalesce(key, 'kb:' || gen_random_uuid()), quantity, value, metered_table, properties"
-	"    FROM event WHERE price_id IS NOT NULL ORDER BY account_id, service, key, n"
+	"    FROM event WHERE period IS NOT NULL AND price_id IS NOT NULL ORDER BY account_id, service, key, n"
 	"  ON CONFLICT (account_id, service, key, revision) DO NOTHING"
 	"  RETURNING x.account_id, x.period, x.service, x.price_id, x.at, x.recorded_at, x.events, x.quantity, x.value"
 	"), counted AS ("
@@ -116,6 +106,18 @@ static SavedPlan record_plan[] = PLAN_PAIR(
 	"  JOIN account a ON a.account_id = t.account_id"
 	"  JOIN price p ON p.price_id = t.price_id",
 	.arg_types = {"text", "timestamptz", "smallint", "timestamptz"}
+);
+
+/* U1, U4: the first event that was passed over and whose key is not known raises */
+static SavedPlan refuse_plan[] = PLAN_PAIR(
+	.sql = "SELECT CASE WHEN w.price_id IS NULL THEN kb_refuse_unpriced(w.account_id, w.service, w.tariff, w.day) END"
+	"  FROM (SELECT e.account_id, e.service, x.tariff, d.day, " EVENT_PRICE_OF_DAY " AS price_id"
+	EVENTS("(SELECT u.* FROM event_set u"
+	"          WHERE NOT EXISTS (SELECT FROM usage_event k WHERE k.account_id = u.account_id AND k.service = u.service"
+	"                               AND k.key = u.key AND k.revision >= u.revision)"
+	"          ORDER BY u.n OFFSET 0)", "true")
+	"         ORDER BY e.n OFFSET 0) w",
+	.arg_types = {"text", "timestamptz"}
 );
 
 /*
@@ -244,6 +246,7 @@ usage_record(const EventSet *set)
 	Datum		values[] = {plan_text_value(set->source, &nulls[0]), TimestampTzGetDatum(set->now),
 		Int16GetDatum(own_slot()), TimestampTzGetDatum(GetCurrentTimestamp())
 	};
+	int64		counted;
 
 	if (set->n == 0)
 		return 0;
@@ -251,7 +254,10 @@ usage_record(const EventSet *set)
 	lock_terms(set);
 	events_register(set, "event_set");
 	plan_execute(&record_plan[events_are_many(set)], values, nulls, false);
-	return plan_int64(1);
+	counted = plan_int64(1);
+	if (counted < set->n)
+		plan_execute(&refuse_plan[events_are_many(set)], values, nulls, false);
+	return counted;
 }
 
 /* Arguments of kb_record_usage */

@@ -149,10 +149,10 @@ COMMENT ON COLUMN skipped_month.period IS 'The month, by its first day';
 -- Inlined; a key's revisions take turns: even ones count, odd ones take back.
 
 CREATE FUNCTION kbilling_internal.kb_last_revision(account_id bigint, service text, key text)
-	RETURNS TABLE (revision integer, at timestamptz, quantity numeric, events bigint, value text, metered_table text)
+	RETURNS TABLE (revision integer, at timestamptz, quantity numeric, events bigint, value text, price_id integer, metered_table text)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-	SELECT e.revision, e.at, e.quantity, e.events, e.value, e.metered_table FROM usage_event e
+	SELECT e.revision, e.at, e.quantity, e.events, e.value, e.price_id, e.metered_table FROM usage_event e
 	WHERE e.account_id = $1 AND e.service = $2 AND e.key = $3
 	ORDER BY e.revision DESC LIMIT 1;
 END;
