@@ -29,7 +29,7 @@ static SavedPlan look_plan = {
 /* Whether the account is closing; no row if this is no activity */
 static SavedPlan counts_plan = {
 	.sql = "SELECT a.state = 'closing'"
-	"  FROM account_status s"
+	"  FROM account_now s"
 	"  JOIN account a ON a.account_id = s.account_id"
 	"  JOIN member m ON m.account_id = s.account_id AND m.member = $2"
 	" CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date($3, a.time_zone)) p"

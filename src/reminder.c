@@ -7,20 +7,10 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "optional_date.h"
+#include "reminder.h"
 #include "row.h"
 #include "utils/array.h"
 #include "utils/date.h"
-
-/* A closure that is under way */
-typedef struct Closure
-{
-	DateADT		scheduled_on;
-	DateADT		delete_on;
-	int			n;
-	Datum	   *reminder_days;	/* int4, days before the deletion, in any order */
-	int32		reminded;		/* the smallest of those given so far */
-} Closure;
 
 /* The day of the i-th reminder; false if the first notice is of that day or later, and stands for it */
 static bool
@@ -68,61 +58,58 @@ next_reminder_day(const Closure *closure, DateADT today)
 	return (DateADT) next;
 }
 
-/* Set the results: the reminder to give (0: none), and the days */
-static Datum
-decision(FunctionCallInfo fcinfo, int32 reminder, DateADT delete_on, OptionalDate next_on)
-{
-	Row			row;
-
-	row_begin(&row, fcinfo);
-	if (reminder > 0)
-		row_set(&row, 0, Int32GetDatum(reminder));
-	row_set(&row, 1, DateADTGetDatum(delete_on));
-	if (next_on.exists)
-		row_set(&row, 2, DateADTGetDatum(next_on.date));
-	return row_end(&row);
-}
-
 /*
- * kb_next_reminder(scheduled_on, delete_on, today, reminder_days, reminded).  A
- * reminder whose day has passed is given together with the next one.  The last one
+ * A reminder whose day has passed is given together with the next one.  The last one
  * is always given its full days before the deletion: if it comes too late for that,
  * the deletion is put off.
  */
+ClosureStep
+closure_next_step(const Closure *closure, DateADT today)
+{
+	int32		last = last_reminder(closure);
+	ClosureStep step = {0, closure->delete_on, optional_date(closure->delete_on)};
+
+	if (closure->reminded <= last || last == 0)
+		step.next_on.exists = today < closure->delete_on;
+	else if (today >= closure->delete_on - last)
+	{
+		step.reminder = last;
+		step.delete_on = Max(closure->delete_on, today + last);
+		step.next_on.date = step.delete_on;
+	}
+	else
+	{
+		if (is_reminder_day(closure, today) && closure->delete_on - today < closure->reminded)
+			step.reminder = closure->delete_on - today;
+		step.next_on.date = next_reminder_day(closure, today);
+	}
+	return step;
+}
+
+/* kb_next_reminder(scheduled_on, delete_on, today, reminder_days, reminded) */
 PG_FUNCTION_INFO_V1(kb_next_reminder);
 Datum
 kb_next_reminder(PG_FUNCTION_ARGS)
 {
 	Closure		closure;
-	DateADT		today;
-	int32		last;
-	OptionalDate next = no_date();
+	ClosureStep step;
+	Row			row;
 
 	for (int i = 0; i < 4; i++)
 		if (PG_ARGISNULL(i))
 			PG_RETURN_NULL();
 	closure.scheduled_on = PG_GETARG_DATEADT(0);
 	closure.delete_on = PG_GETARG_DATEADT(1);
-	today = PG_GETARG_DATEADT(2);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(3), INT4OID, sizeof(int32), true, TYPALIGN_INT,
 					  &closure.reminder_days, NULL, &closure.n);
-	closure.reminded = PG_ARGISNULL(4) ? PG_INT32_MAX : PG_GETARG_INT32(4);
+	closure.reminded = PG_ARGISNULL(4) ? NOT_REMINDED : PG_GETARG_INT32(4);
 
-	last = last_reminder(&closure);
-	if (closure.reminded <= last || last == 0)
-	{
-		next.exists = today < closure.delete_on;
-		next.date = closure.delete_on;
-		return decision(fcinfo, 0, closure.delete_on, next);
-	}
-	next.exists = true;
-	if (today >= closure.delete_on - last)
-	{
-		next.date = Max(closure.delete_on, today + last);
-		return decision(fcinfo, last, next.date, next);
-	}
-	next.date = next_reminder_day(&closure, today);
-	if (is_reminder_day(&closure, today) && closure.delete_on - today < closure.reminded)
-		return decision(fcinfo, closure.delete_on - today, closure.delete_on, next);
-	return decision(fcinfo, 0, closure.delete_on, next);
+	step = closure_next_step(&closure, PG_GETARG_DATEADT(2));
+	row_begin(&row, fcinfo);
+	if (step.reminder > 0)
+		row_set(&row, 0, Int32GetDatum(step.reminder));
+	row_set(&row, 1, DateADTGetDatum(step.delete_on));
+	if (step.next_on.exists)
+		row_set(&row, 2, DateADTGetDatum(step.next_on.date));
+	return row_end(&row);
 }

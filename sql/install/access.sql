@@ -39,7 +39,21 @@ CREATE FUNCTION kbilling_internal.kb_next_stage_on(debt_since date, deferred_unt
 COMMENT ON FUNCTION kb_next_stage_on(date, date, date, integer, integer, integer) IS
 'The next day on which the stage is another than today''s, if nothing is paid; NULL if it stays';
 
--- Not STRICT, so that it is inlined.
+-- Not STRICT, so that it is inlined; so the next one, too.
+CREATE FUNCTION kbilling_internal.kb_stage_changes_on(stage kb_stage, today date, from_day date, to_day date, debt_since date,
+													  deferred_until date, remind_day integer, restrict_day integer, block_day integer)
+	RETURNS date
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+	WHEN $3 >= $2 AND kb_stage($5, $6, $3, $7, $8, $9) <> $1 THEN $3
+	WHEN kb_next_stage_on($5, $6, greatest($2, $3), $7, $8, $9) < $4
+		THEN kb_next_stage_on($5, $6, greatest($2, $3), $7, $8, $9)
+END;
+COMMENT ON FUNCTION kb_stage_changes_on(kb_stage, date, date, date, date, date, integer, integer, integer) IS
+'The first day from today on, of those from "from_day" to the day before "to_day", on which the stage is not the one that '
+'is given, for the debt and the policy of those days; NULL if there is none. It takes it that the stage is the one given up '
+'to "from_day"';
+
 CREATE FUNCTION kbilling_internal.kb_access_for(stage kb_stage, role kb_role, deleted boolean = false)
 	RETURNS kb_access
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE

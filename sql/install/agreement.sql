@@ -19,10 +19,10 @@ BEGIN ATOMIC
 	GROUP BY d.stage;
 	-- The sweep looks at closing on the day that the rules give now, be it earlier or later than before.
 	UPDATE account a
-	SET closure_check_on = greatest(t.may_close_on, t.today)
+	SET closure_check_on = least(greatest(t.may_close_on, t.today), t.next_tariff_on)
 	FROM kb_closure_terms($3, kb_now()) t
 	WHERE a.account_id = t.account_id AND a.state = 'active' AND a.balance <= 0
-		AND a.closure_check_on IS DISTINCT FROM greatest(t.may_close_on, t.today);
+		AND a.closure_check_on IS DISTINCT FROM least(greatest(t.may_close_on, t.today), t.next_tariff_on);
 END;
 COMMENT ON FUNCTION kb_change_policy(text, jsonb, bigint[], kb_stage[]) IS
 'Writes what kb_set_policy has checked, and then, for the accounts, the notices of stages that are now others than '
@@ -43,7 +43,7 @@ BEGIN ATOMIC
 	SELECT kb_change_policy($1, $2, array_agg(s.account_id ORDER BY s.account_id), array_agg(s.stage ORDER BY s.account_id))
 	FROM account a
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
-	JOIN account_status s ON s.account_id = a.account_id
+	JOIN account_now s ON s.account_id = a.account_id
 	WHERE p.policy = $1 AND a.state IN ('active', 'closing') AND a.balance <= 0
 	HAVING $1 = 'standard' OR NOT kb_has_settings($1, $2);
 END;

@@ -63,17 +63,23 @@ COMMENT ON FUNCTION kb_last_activity(bigint, timestamptz, kb_activity) IS
 'When an account was last used, by what its policy takes for that (D1): its creation, a login, a member who acts or '
 'cancels a closure, a restore; and with "any" a payment that was begun or confirmed, and usage, when it was recorded';
 
+CREATE FUNCTION kbilling_internal.kb_may_close_on(created_on date, active_on date, min_age_days integer, inactive_days integer)
+	RETURNS date
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN greatest($1 + $3 + 1, $2 + $4);
+COMMENT ON FUNCTION kb_may_close_on(date, date, integer, integer) IS 'The day from which age and idleness allow a closure (D1)';
+
 CREATE FUNCTION kbilling_internal.kb_closure_terms(account_ids bigint[], at timestamptz)
 	RETURNS TABLE (account_id bigint, delete_on date, today date, created_on date, active_on date, may_close_on date, look_on date,
-				   is_charged boolean, is_stopped boolean, close_unused boolean,
+				   next_tariff_on date, is_charged boolean, is_stopped boolean, close_unused boolean,
 				   min_age_days integer, inactive_days integer, notice_days integer, restore_days integer,
 				   reminder integer, deletion_on date, next_on date)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT a.account_id, a.delete_on, d.today, d.created_on, u.active_on,
-		   greatest(d.created_on + p.min_age_days + 1, u.active_on + p.inactive_days),
-		   greatest(d.created_on + p.min_age_days + 1, u.active_on + p.inactive_days,
-					d.today + CASE WHEN p.close_unused THEN 1 ELSE 30 END),
+		   kb_may_close_on(d.created_on, u.active_on, p.min_age_days, p.inactive_days),
+		   least(greatest(kb_may_close_on(d.created_on, u.active_on, p.min_age_days, p.inactive_days),
+						  d.today + CASE WHEN p.close_unused THEN 1 ELSE 30 END), n.next_tariff_on), n.next_tariff_on,
 		   a.charged_through >= kb_month_first_day(d.today) - 1,
 		   NOT p.close_unused AND begun.taken_by = 'sweep', p.close_unused,
 		   p.min_age_days, p.inactive_days, p.notice_days, p.restore_days,
@@ -83,6 +89,9 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL (SELECT kb_account_date($2, a.time_zone) AS today,
 							   kb_account_date(a.created_at, a.time_zone) AS created_on) d
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
+	CROSS JOIN LATERAL (
+		SELECT CASE WHEN a.tariff_from > d.today THEN (SELECT min(x.from_date) FROM account_tariff x
+			WHERE x.account_id = a.account_id AND x.from_date > d.today) END AS next_tariff_on) n
 	CROSS JOIN LATERAL (
 		SELECT kb_account_date(kb_last_activity(a.account_id, a.created_at, p.activity), a.time_zone) AS active_on) u
 	LEFT JOIN LATERAL (SELECT s.step_no, s.taken_on, s.taken_by FROM closure_step s
@@ -95,10 +104,30 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_closure_terms(bigint[], timestamptz) IS
 'What the rules of closure (D) say of accounts, on their local dates: the day from which age and idleness allow a '
-'closure ("may_close_on"), the day on which to look at an active account again ("look_on"; where the sweep closes none, '
-'in 30 days at least, as the policy may change), whether all months that have ended are charged, whether the sweep has '
-'scheduled the closure and the policy does not want that any more ("is_stopped"), and, for a closing account, what '
-'kb_next_reminder returns';
+'closure ("may_close_on"), the day on which to look at an active account again ("look_on": that one, or in 30 days at '
+'least where the sweep closes none, as the policy may change, but not after another tariff begins, on '
+'"next_tariff_on"), whether all months that have ended are charged, whether the sweep has scheduled the closure and the '
+'policy does not want that any more ("is_stopped"), and, for a closing account, what kb_next_reminder returns';
+
+CREATE FUNCTION kbilling_internal.kb_policies_ahead(account_id bigint, today date, in_use boolean)
+	RETURNS TABLE (from_day date, policy kb_policy_ahead)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT x.from_date,
+		   ROW(x.from_date, p.remind_day, p.restrict_day, p.block_day,
+			   kb_may_close_on(d.created_on, d.active_on, p.min_age_days, p.inactive_days), p.close_unused AND NOT $3,
+			   p.notice_days, p.restore_days, p.reminder_days)::kb_policy_ahead
+	FROM account a
+	JOIN account_tariff x ON x.account_id = a.account_id
+	JOIN tariff t ON t.tariff = x.tariff
+	JOIN policy p ON p.policy = t.policy
+	CROSS JOIN LATERAL (SELECT kb_account_date(a.created_at, a.time_zone) AS created_on,
+							   kb_account_date(kb_last_activity(a.account_id, a.created_at, p.activity), a.time_zone) AS active_on) d
+	WHERE a.account_id = $1 AND x.to_date > $2;
+END;
+COMMENT ON FUNCTION kb_policies_ahead(bigint, date, boolean) IS
+'The policies that hold for an account from a day on, by the tariffs that it has and will have. By none of them is it '
+'closed if it stays in use';
 
 -- A step's notice has its number, so that this writes the notices of steps that have none.
 CREATE FUNCTION kbilling_internal.kb_notify_closures(account_ids bigint[], at timestamptz) RETURNS bigint
@@ -166,7 +195,7 @@ BEGIN ATOMIC
 		SET state = 'active', delete_on = NULL, last_notice_no = a.last_notice_no + 1,
 			-- a member who cancels uses the account; the step that says so comes with this
 			closure_check_on = CASE WHEN a.balance <= 0
-				THEN greatest(t.look_on, CASE $4 WHEN 'member' THEN t.today + t.inactive_days END) END
+				THEN least(greatest(t.look_on, CASE $4 WHEN 'member' THEN t.today + t.inactive_days END), t.next_tariff_on) END
 		FROM kb_closure_terms($1, $2) t
 		WHERE a.account_id = t.account_id AND a.state = 'closing'
 		RETURNING a.account_id, a.last_notice_no, a.balance, t.delete_on, t.today
@@ -324,7 +353,7 @@ BEGIN ATOMIC
 	WITH step AS (
 		UPDATE account a
 		SET state = 'active', delete_on = NULL, last_notice_no = a.last_notice_no + 1,
-			closure_check_on = CASE WHEN a.balance <= 0 THEN greatest(t.look_on, t.today + t.inactive_days) END
+			closure_check_on = CASE WHEN a.balance <= 0 THEN least(greatest(t.look_on, t.today + t.inactive_days), t.next_tariff_on) END
 		FROM kb_closure_terms(ARRAY[$1], kb_now()) t
 		WHERE a.account_id = t.account_id AND a.state = 'deleted'
 		RETURNING a.account_id, a.last_notice_no, a.balance, t.today

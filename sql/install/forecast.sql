@@ -3,128 +3,91 @@
  * moment, the months ahead, and what to pay for them now.
  */
 
-CREATE FUNCTION kbilling_internal.kb_closes_on(account_id bigint) RETURNS date
-	LANGUAGE sql STABLE PARALLEL SAFE
-RETURN (
-	SELECT a.delete_on FROM account a
-	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, a.delete_on) p
-	WHERE a.account_id = $1 AND a.state = 'closing' AND a.balance <= 0
-		AND kb_account_date(a.created_at, a.time_zone) + p.min_age_days < a.delete_on
-		AND kb_account_date(kb_last_activity(a.account_id, a.created_at, p.activity), a.time_zone) + p.inactive_days <= a.delete_on
-		AND (p.close_unused OR (SELECT s.taken_by FROM closure_step s WHERE s.account_id = a.account_id AND s.step = 'scheduled'
-								ORDER BY s.step_no DESC LIMIT 1) <> 'sweep')
-);
-COMMENT ON FUNCTION kb_closes_on(bigint) IS
-'The day on which the account will be deleted if nobody uses it and nothing is paid. NULL if it is not closing, or '
-'if something has happened since that will cancel the closure (D4)';
-
--- Each month is charged when it has ended, and nothing is paid.  With paced, usage goes on at its pace, and the
--- account is not closed.
-CREATE FUNCTION kbilling_internal.kb_charges_ahead(account_id bigint, through date, paced boolean)
-	RETURNS TABLE (period date, total kb_money, effective_on date, balance kb_money, debt_since date)
+CREATE FUNCTION kbilling_internal.kb_terms_changes(account_id bigint, today date) RETURNS TABLE (day date)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT m.period, m.total, m.effective_on, m.balance,
-		   CASE WHEN m.balance < 0
-			   THEN coalesce(m.debt_since, min(m.effective_on) FILTER (WHERE m.balance < 0) OVER (ORDER BY m.period)) END
-	FROM (SELECT g.period, b.total, a.debt_since,
-				 a.balance - sum(b.total) OVER (ORDER BY g.period) AS balance,
-				 kb_charge_effective_on(greatest(g.last_day + 1, d.today), p.debt_counts_from) AS effective_on
-		  FROM account a
-		  CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today,
-									 kb_month_first_day(a.charged_through + 1) AS oldest) d
-		  CROSS JOIN LATERAL (SELECT i::date AS period, greatest(i::date, a.charged_through + 1) AS first_day,
-									 kb_month_last_day(i::date) AS last_day
-							  FROM generate_series(d.oldest::timestamp, $2::timestamp, interval '1 month') i) g
-		  CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, g.last_day + 1) p
-		  CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, g.first_day, g.last_day,
-			  CASE g.period WHEN d.oldest THEN '-infinity' ELSE g.period END, CASE WHEN $3 THEN d.today END) b
-		  WHERE a.account_id = $1 AND g.last_day <= $2 AND a.state IN ('active', 'closing')
-			AND ($3 OR (g.last_day >= kb_closes_on(a.account_id)) IS NOT TRUE)) m;
+	SELECT x.from_date FROM account_tariff x WHERE x.account_id = $1 AND x.from_date > $2
+	UNION ALL
+	SELECT u.from_date FROM subscription u WHERE u.account_id = $1 AND u.from_date > $2
+	UNION ALL
+	SELECT u.to_date FROM subscription u WHERE u.account_id = $1 AND u.to_date > $2 AND u.to_date < 'infinity'
+	UNION ALL
+	SELECT p.from_date FROM account_tariff x JOIN price_list p ON p.tariff = x.tariff
+	WHERE x.account_id = $1 AND x.to_date > $2 AND p.from_date > $2
+	UNION ALL
+	SELECT p.to_date FROM account_tariff x JOIN price_list p ON p.tariff = x.tariff
+	WHERE x.account_id = $1 AND x.to_date > $2 AND p.to_date > $2 AND p.to_date < 'infinity';
+END;
+COMMENT ON FUNCTION kb_terms_changes(bigint, date) IS
+'The days after today on which the tariff of an account, its services or their prices change, some of them repeatedly';
+
+-- Whole months in which nothing changes cost the same, if they have as many days; so one of them is billed for all.
+-- The months before those have usage of their own.
+CREATE FUNCTION kbilling_internal.kb_charges_ahead(account_id bigint, through date, paced boolean)
+	RETURNS TABLE (period date, posted_on date, effective_on date, total kb_money)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	WITH month AS MATERIALIZED (
+		SELECT g.period, g.first_day, g.last_day, greatest(g.last_day + 1, d.today) AS posted_on, d.today, d.oldest,
+			   CASE WHEN g.period > d.own AND width_bucket(g.period, d.changes) = width_bucket(g.last_day, d.changes)
+				   THEN min(g.period) OVER (PARTITION BY g.period > d.own, width_bucket(g.period, d.changes),
+											width_bucket(g.last_day, d.changes), g.last_day - g.period)
+				   ELSE g.period END AS like_period
+		FROM (SELECT a.charged_through, t.today, kb_month_first_day(a.charged_through + 1) AS oldest,
+					 greatest(kb_month_last_day(t.today), kb_month_last_day(a.charged_through + 1)) + 1 AS own,
+					 (SELECT coalesce(array_agg(c.day ORDER BY c.day), '{}') FROM kb_terms_changes(a.account_id, t.today) c) AS changes
+			  FROM account a
+			  CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) t
+			  WHERE a.account_id = $1 AND a.state IN ('active', 'closing')
+			  OFFSET 0) d
+		CROSS JOIN LATERAL (SELECT i::date AS period, greatest(i::date, d.charged_through + 1) AS first_day,
+								   kb_month_last_day(i::date) AS last_day
+							FROM generate_series(d.oldest::timestamp, $2::timestamp, interval '1 month') i) g
+		WHERE g.last_day < $2
+	), bill AS MATERIALIZED (
+		SELECT m.period, b.total
+		FROM month m
+		JOIN account a ON a.account_id = $1
+		CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, m.first_day, m.last_day,
+			CASE m.period WHEN m.oldest THEN '-infinity' ELSE m.period END, CASE WHEN $3 THEN m.today END) b
+		WHERE m.period = m.like_period
+	)
+	SELECT m.period, m.posted_on, kb_charge_effective_on(m.posted_on, p.debt_counts_from), b.total
+	FROM month m
+	JOIN bill b ON b.period = m.like_period
+	JOIN account a ON a.account_id = $1
+	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, m.posted_on) p;
 END;
 COMMENT ON FUNCTION kb_charges_ahead(bigint, date, boolean) IS
-'The months of an account that are not charged yet and end by a day: what each will come to, when the charge takes '
-'effect, and the balance and debt after it if nothing is paid';
+'The months of an account that are not charged yet, and that a sweep which runs each day charges up to a day: what each '
+'will come to, when it is charged, and when that takes effect. Usage does not go on, or, with "paced", at its pace. '
+'Whether the account is deleted first is not looked at';
 
-CREATE FUNCTION kbilling_internal.kb_standing(account_id bigint, at timestamptz)
-	RETURNS TABLE (balance kb_money, debt_since date, deferred_until date, today date,
-				   remind_day integer, restrict_day integer, block_day integer, delete_on date, deleted boolean)
+CREATE FUNCTION kbilling_internal.kb_timeline(account_id bigint, through date, in_use boolean)
+	RETURNS TABLE (today date, deferred_until date, from_day date, to_day date, balance kb_money, debt_since date, state text,
+				   delete_on date, remind_day integer, restrict_day integer, block_day integer,
+				   period date, charge kb_money, effective_on date)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kb_require_not_null('at', $2);
-	SELECT CASE
-		WHEN NOT isfinite($2) OR $2 > kb_now() + interval '100 years'
-			THEN kb_raise('22008', 'at must be finite, and at most 100 years ahead')
-		END;
-	SELECT kb_require_account($1);
-	SELECT CASE WHEN d.is_past THEN coalesce(past.balance_after, zero.amount) ELSE coalesce(ahead.balance, a.balance) END,
-		   CASE WHEN d.is_past THEN past.debt_since ELSE coalesce(ahead.debt_since, a.debt_since) END,
-		   CASE WHEN d.is_past THEN granted.deferred_until ELSE a.deferred_until END,
-		   d.today, p.remind_day, p.restrict_day, p.block_day,
-		   CASE WHEN d.is_past THEN CASE WHEN c.step <> 'cancelled' THEN c.delete_on END ELSE a.delete_on END,
-		   coalesce(c.step IN ('deleted', 'purged') OR NOT d.is_past AND d.today >= kb_closes_on(a.account_id), false)
+	SELECT d.today, a.deferred_until, w.from_day, w.to_day, w.balance, w.debt_since, w.state, w.delete_on,
+		   w.remind_day, w.restrict_day, w.block_day, w.period, w.charge, w.effective_on
 	FROM account a
-	CROSS JOIN LATERAL (SELECT kb_account_date($2, a.time_zone) AS today, $2 <= kb_now() AS is_past) d
-	CROSS JOIN LATERAL (SELECT a.balance - a.balance AS amount) zero
-	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
-	-- S6, the past: what the journal said at the moment
-	LEFT JOIN LATERAL (
-		SELECT e.balance_after, e.debt_since FROM entry e
-		WHERE e.account_id = a.account_id AND e.posted_at <= $2 AND d.is_past
-		ORDER BY e.seq DESC LIMIT 1) past ON true
-	LEFT JOIN LATERAL (
-		SELECT f.deferred_until FROM deferral f
-		WHERE f.account_id = a.account_id AND f.granted_at <= $2
-		ORDER BY f.deferral_no DESC LIMIT 1) granted ON true
-	-- the past of closures; ahead, one that is under way is carried out
-	LEFT JOIN LATERAL (
-		SELECT x.step, x.delete_on FROM closure_step x
-		WHERE x.account_id = a.account_id AND x.taken_at <= $2
-		ORDER BY x.step_no DESC LIMIT 1) c ON true
-	-- S6, ahead: the months that end until then are charged, and nothing is paid
-	LEFT JOIN LATERAL (
-		SELECT m.balance, m.debt_since FROM kb_charges_ahead(a.account_id, d.today - 1, false) m
-		WHERE NOT d.is_past
-		ORDER BY m.period DESC LIMIT 1) ahead ON true
+	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
+	LEFT JOIN LATERAL (SELECT s.step_no, s.taken_on, s.taken_by = 'sweep' AS by_sweep FROM closure_step s
+					   WHERE s.account_id = a.account_id AND s.step = 'scheduled' AND a.state = 'closing' AND NOT $3
+					   ORDER BY s.step_no DESC LIMIT 1) begun ON true
+	CROSS JOIN LATERAL kb_walk_ahead(d.today, $2, a.balance, a.debt_since, a.state::text, a.delete_on,
+		a.closure_check_on, begun.taken_on, begun.by_sweep,
+		(SELECT min(s.reminder) FROM closure_step s
+		 WHERE s.account_id = a.account_id AND s.step_no > begun.step_no AND s.step = 'reminded'),
+		(SELECT array_agg(p.policy ORDER BY p.from_day) FROM kb_policies_ahead(a.account_id, d.today, $3) p),
+		(SELECT array_agg(ROW(c.period, c.posted_on, c.effective_on, c.total)::kb_charge_ahead ORDER BY c.period)
+		 FROM kb_charges_ahead(a.account_id, $2, $3) c)) w
 	WHERE a.account_id = $1;
 END;
-COMMENT ON FUNCTION kb_standing(bigint, timestamptz) IS
-'The values from which an account''s stage follows, at any moment: in the past by the journal, ahead if nothing is '
-'paid (S6). '
-'Errors: KB001; 22008 for an infinite moment, or one more than 100 years ahead';
-
-CREATE FUNCTION kbilling.kb_balance(account_id bigint, at timestamptz) RETURNS kb_money
-	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
-RETURN (SELECT s.balance FROM kb_standing($1, $2) s);
-COMMENT ON FUNCTION kb_balance(bigint, timestamptz) IS
-'The balance at a moment (S6): in the past by the journal; ahead if nothing is paid, and each month is charged when '
-'it has ended. '
-'Errors: KB001, 22008';
-
-CREATE FUNCTION kbilling.kb_access_stage(account_id bigint, at timestamptz) RETURNS kb_stage
-	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
-RETURN (SELECT kb_stage(s.debt_since, s.deferred_until, s.today, s.remind_day, s.restrict_day, s.block_day)
-		FROM kb_standing($1, $2) s);
-COMMENT ON FUNCTION kb_access_stage(bigint, timestamptz) IS
-'The account''s stage at a moment (S6): in the past by the journal; ahead if nothing is paid. '
-'Errors: KB001, 22008';
-
-CREATE FUNCTION kbilling.kb_access(account_id bigint, role kb_role, at timestamptz) RETURNS kb_access_decision
-	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
-BEGIN ATOMIC
-	SELECT kb_require_not_null('role', $2);
-	SELECT ROW(x.stage, kb_access_for(x.stage, $2, s.deleted),
-			   kb_amount_due(s.balance),
-			   kb_stage(s.debt_since, s.deferred_until, n.next_on, s.remind_day, s.restrict_day, s.block_day),
-			   n.next_on, s.delete_on)::kb_access_decision
-	FROM kb_standing($1, $3) s
-	CROSS JOIN LATERAL (SELECT kb_stage(s.debt_since, s.deferred_until, s.today,
-										s.remind_day, s.restrict_day, s.block_day) AS stage) x
-	CROSS JOIN LATERAL (SELECT kb_next_stage_on(s.debt_since, s.deferred_until, s.today,
-												s.remind_day, s.restrict_day, s.block_day) AS next_on) n;
-END;
-COMMENT ON FUNCTION kb_access(bigint, kb_role, timestamptz) IS
-'What a member with the role may do at a moment, in the past or ahead (S3, S6). Errors: KB001, 22008';
+COMMENT ON FUNCTION kb_timeline(bigint, date, boolean) IS
+'What kb_walk_ahead says of an account, from today up to a day (S6). With "in_use", usage goes on at its pace, and the '
+'account is not closed';
 
 CREATE FUNCTION kbilling.kb_forecast(account_id bigint, months integer)
 	RETURNS TABLE (period date, charge kb_money, charged_on date, balance kb_money, stage kb_stage)
@@ -137,16 +100,11 @@ BEGIN ATOMIC
 			THEN kb_raise('22023', 'months must be from 1 to 1200', format('It is %s.', $2),
 						  'Give how many months to look ahead, the running one included.')
 		END;
-	SELECT m.period, m.total, m.effective_on, m.balance,
-		   kb_stage(m.debt_since, a.deferred_until, s.day, p.remind_day, p.restrict_day, p.block_day)
-	FROM account a
-	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
-	CROSS JOIN LATERAL kb_charges_ahead($1, (kb_month_first_day(d.today) + $2 * interval '1 month')::date - 1, true) m
-	-- what is due already is charged today, whatever day it counts from
-	CROSS JOIN LATERAL (SELECT greatest(m.effective_on, d.today) AS day) s
-	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, s.day) p
-	WHERE a.account_id = $1
-	ORDER BY m.period;
+	SELECT t.period, t.charge, t.effective_on, t.balance,
+		   kb_stage(t.debt_since, t.deferred_until, t.from_day, t.remind_day, t.restrict_day, t.block_day)
+	FROM kb_timeline($1, (kb_month_first_day(kb_today($1)) + $2 * interval '1 month')::date, true) t
+	WHERE t.period IS NOT NULL
+	ORDER BY t.period;
 END;
 COMMENT ON FUNCTION kb_forecast(bigint, integer) IS
 'A row for each month that is still to be charged: those that are due, the running one and those after it; "months" '

@@ -15,8 +15,7 @@ BEGIN ATOMIC
 					 'deferred until ' || to_char(a.deferred_until, 'YYYY-MM-DD')),
 		   jsonb_build_object(
 			   'balance', a.balance, 'amount_due', kb_amount_due(a.balance), 'next_stage_on', n.next_on,
-			   'next_stage', coalesce(kb_stage(a.debt_since, a.deferred_until, n.next_on,
-											   p.remind_day, p.restrict_day, p.block_day)::text, 'none'))
+			   'next_stage', coalesce(n.next_stage::text, 'none'))
 		   || CASE s.stage
 			   WHEN 'remind' THEN jsonb_build_object('day', d.today - a.debt_since + 1, 'days', coalesce(n.next_on - d.today, 0))
 			   ELSE jsonb_build_object('stage', s.stage)
@@ -27,8 +26,7 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
 	CROSS JOIN LATERAL (SELECT kb_stage(a.debt_since, a.deferred_until, d.today,
 										p.remind_day, p.restrict_day, p.block_day) AS stage) s
-	CROSS JOIN LATERAL (SELECT kb_next_stage_on(a.debt_since, a.deferred_until, d.today,
-												p.remind_day, p.restrict_day, p.block_day) AS next_on) n
+	LEFT JOIN LATERAL kb_planned_stage(a.account_id, a.debt_since, a.deferred_until, d.today, s.stage) n ON true
 	-- the policy may have been another one the day before, or become another one
 	CROSS JOIN LATERAL (SELECT least(a.stage_check_on, d.today) - 1 AS day) b
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, coalesce(b.day, d.today)) o

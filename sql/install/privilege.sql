@@ -126,7 +126,8 @@ GRANT EXECUTE ON ROUTINE
 	kb_has_card_number(text), kb_has_card_number(jsonb), kb_refuse_card_number(text), kb_refuse_card_number(jsonb),
 	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_is_email,
 	kb_utf8, kb_format_message,
-	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_standard_day, kb_stage, kb_next_stage_on, kb_access_for,
+	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_standard_day, kb_stage, kb_next_stage_on, kb_stage_changes_on,
+	kb_access_for, kb_may_close_on, kb_walk_ahead,
 	kb_next_reminder, kb_charge_effective_on, kb_standard_methods, kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on,
 	kb_closure_check_on, kb_amount_due, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
 	kb_usage_day, kb_usage_value, kb_usage_is_priced, kb_refuse_unpriced, kb_topup_parts,
@@ -142,7 +143,8 @@ GRANT EXECUTE ON ROUTINE
 	kb_require_settings, kb_has_settings, kb_no_account, kb_require_account, kb_require_open,
 	kb_require_notice, kb_today, kb_tariff_on, kb_policy_on, kb_template, kb_stage_changes, kb_stage_at, kb_notice_facts, kb_recipients,
 	kb_last_revision, kb_take_back_price, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_bill_for, kb_charges,
-	kb_charges_ahead, kb_last_activity, kb_closure_terms, kb_closes_on, kb_standing
+	kb_charges_ahead, kb_last_activity, kb_closure_terms, kb_policies_ahead, kb_terms_changes, kb_timeline,
+	kb_planned_stage, kb_next_stage, kb_standing_ahead, kb_standing_then
 	TO PUBLIC;
 
 -- The names alone: a role that may call a function of kbilling_internal has to find it.

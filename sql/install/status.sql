@@ -1,50 +1,48 @@
 /*
- * Where an account stands now: balance, stage and access.  Computed, never
- * stored (S5).
+ * Where an account stands now: balance and stage.  Computed, never stored (S5).
  */
 
-CREATE TYPE kbilling.kb_access_decision AS (
-	stage         kb_stage,
-	access        kb_access,
-	amount_due    kb_money,
-	next_stage    kb_stage,
-	next_stage_on date,
-	delete_on     date
-);
-COMMENT ON TYPE kb_access_decision IS 'What a member may do, and what comes next if nothing is paid';
-COMMENT ON COLUMN kb_access_decision.stage IS 'How far the consequences of a debt have got (S2)';
-COMMENT ON COLUMN kb_access_decision.access IS 'What the member may do (S3)';
-COMMENT ON COLUMN kb_access_decision.amount_due IS 'The debt, zero or more';
-COMMENT ON COLUMN kb_access_decision.next_stage IS
-'The stage that comes next if nothing is paid; NULL without a debt, or if none comes';
-COMMENT ON COLUMN kb_access_decision.next_stage_on IS 'The local date on which it begins';
-COMMENT ON COLUMN kb_access_decision.delete_on IS 'The date of the deletion, if the account is closing';
-
-CREATE VIEW kbilling.account_status WITH (security_invoker) AS
+-- A tariff that is to come is in the account's row, so then that of today is in its history.  Today is computed once for many
+-- accounts: OFFSET 0 keeps it from being computed wherever it is used.
+CREATE VIEW kbilling_internal.account_now WITH (security_invoker) AS
 	SELECT a.account_id, a.state, a.balance, a.unspent_bonus AS bonus,
-		   kb_stage(a.debt_since, a.deferred_until, d.today, p.remind_day, p.restrict_day, p.block_day) AS stage,
-		   a.debt_since,
-		   kb_amount_due(a.balance) AS amount_due,
-		   kb_stage(a.debt_since, a.deferred_until, n.next_on, p.remind_day, p.restrict_day, p.block_day) AS next_stage,
+		   kb_stage(a.debt_since, a.deferred_until, d.today, s.remind_day, s.restrict_day, s.block_day) AS stage,
+		   a.debt_since, a.deferred_until, d.today,
+		   kb_stage(a.debt_since, a.deferred_until, n.next_on, s.remind_day, s.restrict_day, s.block_day) AS next_stage,
 		   n.next_on AS next_stage_on,
+		   a.debt_since IS NOT NULL AND a.tariff_from > d.today AS has_plan,
+		   a.debt_since IS NOT NULL AND (n.next_on <= kb_month_last_day(a.charged_through + 1)) IS NOT TRUE AS is_charged_first,
 		   a.delete_on, a.last_seq
 	FROM account a
-	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
-	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
+	JOIN tariff t ON t.tariff = a.tariff
+	JOIN policy p ON p.policy = t.policy
+	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today OFFSET 0) d
+	LEFT JOIN tariff_history h ON h.account_id = a.account_id AND h.from_date <= d.today AND h.to_date > d.today
+		AND a.tariff_from > d.today
+	LEFT JOIN tariff ht ON ht.tariff = h.tariff
+	LEFT JOIN policy hp ON hp.policy = ht.policy
+	CROSS JOIN LATERAL (SELECT coalesce(hp.remind_day, p.remind_day) AS remind_day,
+							   coalesce(hp.restrict_day, p.restrict_day) AS restrict_day,
+							   coalesce(hp.block_day, p.block_day) AS block_day) s
 	CROSS JOIN LATERAL (SELECT kb_next_stage_on(a.debt_since, a.deferred_until, d.today,
-														  p.remind_day, p.restrict_day, p.block_day) AS next_on) n;
-COMMENT ON VIEW account_status IS 'Where every account stands now';
-COMMENT ON COLUMN account_status.account_id IS 'The account';
-COMMENT ON COLUMN account_status.state IS '"active", "closing", "deleted" or "purged"';
-COMMENT ON COLUMN account_status.balance IS 'Sum of the entries; below zero it is a debt';
-COMMENT ON COLUMN account_status.bonus IS 'The part of the balance that is bonus';
-COMMENT ON COLUMN account_status.stage IS 'How far the consequences of a debt have got (S2, S4)';
-COMMENT ON COLUMN account_status.debt_since IS 'Local date on which the debt took effect (S1)';
-COMMENT ON COLUMN account_status.amount_due IS 'The debt, zero or more';
-COMMENT ON COLUMN account_status.next_stage IS 'The stage that comes next if nothing is paid';
-COMMENT ON COLUMN account_status.next_stage_on IS 'The local date on which it begins';
-COMMENT ON COLUMN account_status.delete_on IS 'The date of the deletion, if the account is closing';
-COMMENT ON COLUMN account_status.last_seq IS 'Number of the last entry';
+												s.remind_day, s.restrict_day, s.block_day) AS next_on) n;
+COMMENT ON VIEW account_now IS 'Where every account stands now, as far as its row and the policy of today say';
+COMMENT ON COLUMN account_now.account_id IS 'The account';
+COMMENT ON COLUMN account_now.state IS 'How far it has got on its way to deletion';
+COMMENT ON COLUMN account_now.balance IS 'Sum of the entries';
+COMMENT ON COLUMN account_now.bonus IS 'The part of the balance that is bonus';
+COMMENT ON COLUMN account_now.stage IS 'How far the consequences of a debt have got (S2, S4)';
+COMMENT ON COLUMN account_now.debt_since IS 'Local date on which the debt took effect (S1)';
+COMMENT ON COLUMN account_now.deferred_until IS 'Last day on which the stage is at most grace (S4)';
+COMMENT ON COLUMN account_now.today IS 'The local date';
+COMMENT ON COLUMN account_now.next_stage IS 'The stage that comes next by the policy of today';
+COMMENT ON COLUMN account_now.next_stage_on IS 'The local date on which it begins';
+COMMENT ON COLUMN account_now.has_plan IS
+'True for a debt if another tariff is to come, whose policy may make the next stage another one';
+COMMENT ON COLUMN account_now.is_charged_first IS
+'True for a debt if a month is charged before the next stage begins, or on its day; if that is a credit, it may end the debt';
+COMMENT ON COLUMN account_now.delete_on IS 'The date of the deletion, if the account is closing or deleted';
+COMMENT ON COLUMN account_now.last_seq IS 'Number of the last entry';
 
 CREATE FUNCTION kbilling_internal.kb_stage_at(account_id bigint, seq bigint, at timestamptz) RETURNS kb_stage
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -70,12 +68,6 @@ COMMENT ON FUNCTION kb_balance(bigint) IS 'The balance now. Errors: KB001';
 
 CREATE FUNCTION kbilling.kb_access_stage(account_id bigint) RETURNS kb_stage
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
-RETURN coalesce((SELECT s.stage FROM account_status s WHERE s.account_id = $1),
+RETURN coalesce((SELECT s.stage FROM account_now s WHERE s.account_id = $1),
 				kb_no_account($1, NULL::kb_stage));
 COMMENT ON FUNCTION kb_access_stage(bigint) IS 'The account''s stage now (S2, S4). Errors: KB001';
-
-CREATE FUNCTION kbilling.kb_access(account_id bigint, role kb_role) RETURNS kb_access_decision
-	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
-	AS 'MODULE_PATHNAME', 'kb_access';
-COMMENT ON FUNCTION kb_access(bigint, kb_role) IS
-'What a member with the role may do now, and what comes next (S3). Errors: KB001';

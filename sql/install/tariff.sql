@@ -56,3 +56,20 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_policy_on(bigint, text, date, date) IS
 'The policy that holds for an account on a day: that of the tariff which kb_tariff_on finds';
+
+CREATE FUNCTION kbilling_internal.kb_planned_stage(account_id bigint, debt_since date, deferred_until date, today date, stage kb_stage)
+	RETURNS TABLE (next_on date, next_stage kb_stage)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT c.next_on, kb_stage($2, $3, c.next_on, p.remind_day, p.restrict_day, p.block_day)
+	FROM account_tariff x
+	JOIN tariff t ON t.tariff = x.tariff
+	JOIN policy p ON p.policy = t.policy
+	CROSS JOIN LATERAL (SELECT kb_stage_changes_on($5, $4, x.from_date, x.to_date, $2, $3,
+												   p.remind_day, p.restrict_day, p.block_day) AS next_on) c
+	WHERE x.account_id = $1 AND x.to_date > $4 AND c.next_on > $4
+	ORDER BY c.next_on LIMIT 1;
+END;
+COMMENT ON FUNCTION kb_planned_stage(bigint, date, date, date, kb_stage) IS
+'The stage of a debt that comes after the one of today, and its day, by the policy of the tariff that the account has on '
+'each day; no row if it stays';

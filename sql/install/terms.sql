@@ -85,8 +85,10 @@ BEGIN ATOMIC
 	WHERE h.account_id = kb_put_tariff.account_id AND h.from_date >= kb_put_tariff.from_date;
 	UPDATE tariff_history h SET to_date = kb_put_tariff.from_date
 	WHERE h.account_id = kb_put_tariff.account_id AND h.to_date > kb_put_tariff.from_date;
+	-- the sweep looks whether its policy allows a closure (D1)
 	UPDATE account a
-	SET tariff = kb_put_tariff.tariff, tariff_from = kb_put_tariff.from_date, terms_version = a.terms_version + 1
+	SET tariff = kb_put_tariff.tariff, tariff_from = kb_put_tariff.from_date, terms_version = a.terms_version + 1,
+		closure_check_on = CASE WHEN a.closure_check_on IS NOT NULL THEN least(a.closure_check_on, kb_put_tariff.from_date) END
 	WHERE a.account_id = kb_put_tariff.account_id;
 	-- a day's margin, as the transaction may end on another day than it began
 	SELECT kb_reprice_account(a.account_id, kb_put_tariff.from_date) FROM account a
@@ -104,8 +106,7 @@ CREATE FUNCTION kbilling.kb_set_tariff(account_id bigint, tariff text, from_date
 BEGIN ATOMIC
 	SELECT kb_lock_account(account_id);
 	SELECT kb_require_tariff(tariff);
-	SELECT kb_put_tariff(s.account_id, kb_set_tariff.tariff, coalesce(kb_set_tariff.from_date, kb_today(s.account_id)), s.stage)
-	FROM account_status s WHERE s.account_id = kb_set_tariff.account_id;
+	SELECT kb_put_tariff(account_id, tariff, coalesce(from_date, kb_today(account_id)), kb_access_stage(account_id));
 END;
 COMMENT ON FUNCTION kb_set_tariff(bigint, text, date) IS
 'Puts the account on another tariff of its currency, from a local date on (NULL: today). Changes of tariff that were '

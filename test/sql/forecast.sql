@@ -205,6 +205,8 @@ SELECT kb_switch_on(1000 + i, 'seat', i % 4 + 1, '2026-11-12'::date + i) FROM ge
 \g /dev/null
 SELECT kb_set_tariff(1000 + i, 'big', '2026-12-05'::date + i) FROM generate_series(0, 29, 6) AS i
 \g /dev/null
+-- Somebody is always there, so that none is closed.
+INSERT INTO activity SELECT account_id, '2099-01-01' FROM account ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at;
 CREATE TEMP TABLE plan AS SELECT 1000::bigint + i AS id, i % 5 + 1 AS months,
 	(kb_amount_for(1000 + i, i % 5 + 1)) AS amount, i % 2 AS less FROM generate_series(0, 29) AS i;
 SELECT kb_apply_topup(id, CASE less WHEN 1 THEN amount - '0.01 USD'::kb_money ELSE amount END, 'card', 'ahead') FROM plan
@@ -231,8 +233,6 @@ BEGIN
 			s.stage FROM plan JOIN account_status AS s ON s.account_id = id;
 	END LOOP;
 END $$;
--- Somebody is always there, so that none is closed.
-INSERT INTO activity SELECT account_id, '2099-01-01' FROM account ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at;
 CALL pg_temp.live();
 SELECT is_empty('SELECT * FROM stages JOIN lived USING (id, at) WHERE (stages.stage, stages.balance, '
 	'stages.due) IS DISTINCT FROM (lived.stage, lived.balance, lived.due) OR lived.stage <> lived.status_stage',

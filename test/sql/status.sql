@@ -118,11 +118,11 @@ FROM (VALUES
 	(3, '2026-12-01 00:00+00', -20.00, 'grace'),
 	(3, '2026-12-04 12:00+00', -20.00, 'remind'),
 	(3, '2026-12-12 12:00+00', -20.00, 'blocked'),
-	(3, '2027-01-01 00:00+00', -50.00, 'blocked'),
+	(3, '2027-01-01 00:00+00', -20.00, 'blocked'),	-- unused for 30 days on 20 December, it is deleted on the 30th (D1, D5)
 	(4, '2026-12-12 12:00+00', 15.00, 'ok'),
 	(4, '2027-01-01 00:00+00', -15.00, 'grace'),
 	(4, '2027-01-12 12:00+00', -15.00, 'blocked'),
-	(4, '2027-03-01 00:00+00', -75.00, 'blocked'),
+	(4, '2027-03-01 00:00+00', -15.00, 'blocked'),	-- deleted on 11 January
 	(5, '2026-11-20 12:00+00', -1.00, 'grace'),
 	(5, '2026-11-30 12:00+00', -1.00, 'grace'),	-- day 11, deferred
 	(5, '2026-12-05 23:59+00', -31.00, 'grace'),
@@ -135,7 +135,9 @@ FROM (VALUES
 	(8, '2026-12-01 12:00+00', -30.97, 'blocked')
 ) AS t (id, at, balance, stage);
 
--- What was foretold comes true, if the months are charged and nothing is paid
+-- What was foretold comes true, if the months are charged and nothing is paid; somebody is there, so that none is closed
+
+INSERT INTO activity SELECT id, '2099-01-01' FROM unnest('{3,5,6,9}'::int[]) AS id;
 
 CREATE TEMP TABLE foretold AS
 	SELECT id AS account_id, at, kb_balance(id, at) AS balance, kb_access(id, 'admin', at) AS decision

@@ -1,0 +1,399 @@
+/*
+ * ahead.c
+ *		What becomes of an account if nothing is paid and nothing else happens (S6):
+ *		the days of a sweep that runs each day, played over values.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "money.h"
+#include "optional_date.h"
+#include "posting.h"
+#include "reminder.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+/* A policy, from a day on; a row of kb_policy_ahead */
+typedef struct PolicySpan
+{
+	DateADT		from;
+	Datum		stage_days[3];
+	DateADT		may_close_on;	/* age and idleness allow a closure from then on (D1) */
+	bool		close_unused;	/* whether the sweep schedules it */
+	int32		notice_days;
+	int32		restore_days;
+	int			nreminders;
+	Datum	   *reminder_days;
+} PolicySpan;
+
+/* A month that will be charged; a row of kb_charge_ahead */
+typedef struct ChargeAhead
+{
+	DateADT		period;
+	DateADT		posted_on;
+	DateADT		effective_on;
+	Money		total;
+} ChargeAhead;
+
+/* As in the account's row */
+typedef enum State
+{
+	STATE_ACTIVE, STATE_CLOSING, STATE_DELETED, STATE_PURGED, NUM_STATES
+} State;
+
+static const char *const state_labels[NUM_STATES] = {"active", "closing", "deleted", "purged"};
+
+/* An account on its way through the days */
+typedef struct Walk
+{
+	Money		balance;
+	OptionalDate debt_since;
+	State		state;
+	OptionalDate delete_on;
+	OptionalDate check_on;		/* closure_check_on */
+	OptionalDate scheduled_on;
+	bool		scheduled_by_sweep;
+	int32		reminded;
+	PolicySpan *spans;
+	int			nspans;
+	int			span;			/* that holds on the day */
+	ChargeAhead *charges;
+	int			ncharges;
+	int			ncharged;
+	ReturnSetInfo *rows;
+} Walk;
+
+/* Arguments of kb_walk_ahead */
+enum
+{
+	ARG_TODAY, ARG_THROUGH, ARG_BALANCE, ARG_DEBT_SINCE, ARG_STATE, ARG_DELETE_ON, ARG_CHECK_ON, ARG_SCHEDULED_ON,
+	ARG_SCHEDULED_BY_SWEEP, ARG_REMINDED, ARG_POLICIES, ARG_CHARGES
+};
+
+/* Its columns */
+enum
+{
+	COLUMN_FROM_DAY, COLUMN_TO_DAY, COLUMN_BALANCE, COLUMN_DEBT_SINCE, COLUMN_STATE, COLUMN_DELETE_ON, COLUMN_REMIND_DAY,
+	COLUMN_RESTRICT_DAY, COLUMN_BLOCK_DAY, COLUMN_PERIOD, COLUMN_CHARGE, COLUMN_EFFECTIVE_ON, NUM_COLUMNS
+};
+
+/* A date that may be missing, as a column */
+static void
+set_date(Datum *values, bool *nulls, int column, OptionalDate d)
+{
+	nulls[column] = !d.exists;
+	values[column] = DateADTGetDatum(d.date);
+}
+
+/* How the account stands from a day to the one before another; charge is what was posted then, or NULL */
+static void
+put_row(const Walk *walk, DateADT from, DateADT to, const ChargeAhead *charge)
+{
+	Datum		values[NUM_COLUMNS] = {0};
+	bool		nulls[NUM_COLUMNS] = {false};
+
+	values[COLUMN_FROM_DAY] = DateADTGetDatum(from);
+	values[COLUMN_TO_DAY] = DateADTGetDatum(to);
+	values[COLUMN_BALANCE] = MoneyGetDatum(walk->balance);
+	set_date(values, nulls, COLUMN_DEBT_SINCE, walk->debt_since);
+	values[COLUMN_STATE] = CStringGetTextDatum(state_labels[walk->state]);
+	set_date(values, nulls, COLUMN_DELETE_ON, walk->delete_on);
+	for (int i = 0; i < 3; i++)
+		values[COLUMN_REMIND_DAY + i] = walk->spans[walk->span].stage_days[i];
+	nulls[COLUMN_PERIOD] = nulls[COLUMN_CHARGE] = nulls[COLUMN_EFFECTIVE_ON] = charge == NULL;
+	if (charge != NULL)
+	{
+		values[COLUMN_PERIOD] = DateADTGetDatum(charge->period);
+		values[COLUMN_CHARGE] = MoneyGetDatum(charge->total);
+		values[COLUMN_EFFECTIVE_ON] = DateADTGetDatum(charge->effective_on);
+	}
+	tuplestore_putvalues(walk->rows->setResult, walk->rows->setDesc, values, nulls);
+}
+
+/* The next month that will be charged; NULL if none is left, or the account is deleted (D5) */
+static const ChargeAhead *
+next_charge(const Walk *walk)
+{
+	if (walk->ncharged == walk->ncharges || walk->state >= STATE_DELETED)
+		return NULL;
+	return &walk->charges[walk->ncharged];
+}
+
+/* The first day of the next policy; none if this one is the last */
+static OptionalDate
+next_policy_on(const Walk *walk)
+{
+	if (walk->span + 1 == walk->nspans)
+		return no_date();
+	return optional_date(walk->spans[walk->span + 1].from);
+}
+
+/* The charges of the day, oldest first; all but the last have a row of no length.  Returns the last, or NULL */
+static const ChargeAhead *
+post_charges(Walk *walk, DateADT day)
+{
+	const ChargeAhead *last = NULL;
+	const ChargeAhead *charge;
+
+	while ((charge = next_charge(walk)) != NULL && charge->posted_on <= day)
+	{
+		if (last != NULL)
+			put_row(walk, day, day, last);
+		walk->balance = money_sub(walk->balance, charge->total);
+		walk->debt_since = posting_debt_since(walk->debt_since, walk->balance, charge->effective_on);
+		walk->check_on = posting_closure_check_on(walk->check_on, walk->balance, charge->effective_on);
+		walk->ncharged++;
+		last = charge;
+	}
+	return last;
+}
+
+/* Whether the account is unused (D1) */
+static bool
+may_close(const Walk *walk, DateADT day)
+{
+	return money_minor(walk->balance) <= 0 && walk->spans[walk->span].may_close_on <= day;
+}
+
+/* An account that stays active is looked at again when the sweep may close it, or its policy changes */
+static void
+look_again(Walk *walk, DateADT day)
+{
+	const PolicySpan *policy = &walk->spans[walk->span];
+	OptionalDate next = next_policy_on(walk);
+
+	if (policy->close_unused && (!next.exists || policy->may_close_on < next.date))
+		next = optional_date(Max(policy->may_close_on, day + 1));
+	walk->check_on = money_minor(walk->balance) <= 0 ? next : no_date();
+}
+
+/* D2: its deletion is scheduled */
+static void
+schedule_closure(Walk *walk, DateADT day)
+{
+	walk->state = STATE_CLOSING;
+	walk->scheduled_on = optional_date(day);
+	walk->scheduled_by_sweep = true;
+	walk->delete_on = optional_date(day + walk->spans[walk->span].notice_days);
+	walk->check_on = optional_date(day + 1);
+	walk->reminded = NOT_REMINDED;
+}
+
+/* D4: on its date it is deleted, or else its closure is cancelled, as it is if the sweep is not to close it any more (D1) */
+static void
+end_closure(Walk *walk, DateADT day, bool is_stopped)
+{
+	if (may_close(walk, day) && !is_stopped)
+	{
+		walk->state = STATE_DELETED;
+		walk->delete_on = optional_date(day);
+		walk->check_on = optional_date(day + walk->spans[walk->span].restore_days);
+		return;
+	}
+	walk->state = STATE_ACTIVE;
+	walk->delete_on = no_date();
+	look_again(walk, day);
+}
+
+/* The day's look at a closing account.  The sweep comes each day, but nothing is to be done before next_on */
+static void
+go_on_closing(Walk *walk, DateADT day)
+{
+	const PolicySpan *policy = &walk->spans[walk->span];
+	OptionalDate next_policy = next_policy_on(walk);
+	Closure		closure = {walk->scheduled_on.date, walk->delete_on.date, policy->nreminders, policy->reminder_days, walk->reminded};
+	bool		is_stopped = walk->scheduled_by_sweep && !policy->close_unused;
+	ClosureStep step;
+
+	walk->check_on = no_date();
+	if (!walk->scheduled_on.exists || !walk->delete_on.exists)
+		return;
+	step = closure_next_step(&closure, day);
+	if (is_stopped || !step.next_on.exists)
+	{
+		end_closure(walk, day, is_stopped);
+		return;
+	}
+	if (step.reminder > 0)
+		walk->reminded = step.reminder;
+	walk->delete_on = optional_date(step.delete_on);
+	walk->check_on = next_policy.exists && next_policy.date < step.next_on.date ? next_policy : step.next_on;
+}
+
+/* What the sweep does about closures on a day */
+static void
+look_at_closure(Walk *walk, DateADT day)
+{
+	if (!walk->check_on.exists || walk->check_on.date > day)
+		return;
+	if (walk->state == STATE_CLOSING)
+		go_on_closing(walk, day);
+	else if (walk->state == STATE_DELETED)
+	{
+		walk->state = STATE_PURGED;
+		walk->check_on = no_date();
+	}
+	else if (may_close(walk, day) && walk->spans[walk->span].close_unused)
+		schedule_closure(walk, day);
+	else
+		look_again(walk, day);
+}
+
+/* The next day on which something happens */
+static DateADT
+next_day(const Walk *walk, DateADT day)
+{
+	const ChargeAhead *charge = next_charge(walk);
+	OptionalDate next_policy = next_policy_on(walk);
+	DateADT		next;
+
+	DATE_NOEND(next);
+	if (charge != NULL)
+		next = charge->posted_on;
+	if (walk->check_on.exists)
+		next = Min(next, walk->check_on.date);
+	if (next_policy.exists)
+		next = Min(next, next_policy.date);
+	Assert(next > day);
+	return next;
+}
+
+/* Play the days through one, and on to the last change of policy; from there on all is taken to stay */
+static void
+walk_days(Walk *walk, DateADT today, DateADT through)
+{
+	DateADT		last = Max(through, walk->spans[walk->nspans - 1].from);
+	DateADT		day = today;
+
+	while (day <= last)
+	{
+		const ChargeAhead *charge;
+		DateADT		next;
+
+		CHECK_FOR_INTERRUPTS();
+		while (walk->span + 1 < walk->nspans && walk->spans[walk->span + 1].from <= day)
+			walk->span++;
+		charge = post_charges(walk, day);
+		look_at_closure(walk, day);
+		next = next_day(walk, day);
+		if (next > last)
+			DATE_NOEND(next);
+		put_row(walk, day, next, charge);
+		day = next;
+	}
+}
+
+/* The elements of an array of rows, none of them NULL */
+static int
+deconstruct_rows(ArrayType *array, Datum **rows)
+{
+	int			n;
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	get_typlenbyvalalign(ARR_ELEMTYPE(array), &typlen, &typbyval, &typalign);
+	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign, rows, NULL, &n);
+	return n;
+}
+
+/* A field of a row, counted from 1, that is never NULL */
+static Datum
+required_field(HeapTupleHeader row, int field)
+{
+	bool		isnull;
+	Datum		value = GetAttributeByNum(row, field, &isnull);
+
+	if (isnull)
+		elog(ERROR, "field %d of what is to come is null", field);
+	return value;
+}
+
+/* Read the policies, by day; there is at least one */
+static void
+read_policies(Walk *walk, ArrayType *array)
+{
+	Datum	   *rows;
+
+	walk->nspans = deconstruct_rows(array, &rows);
+	if (walk->nspans == 0)
+		elog(ERROR, "an account has no policy");
+	walk->spans = palloc(walk->nspans * sizeof(PolicySpan));
+	for (int i = 0; i < walk->nspans; i++)
+	{
+		HeapTupleHeader row = DatumGetHeapTupleHeader(rows[i]);
+		PolicySpan *span = &walk->spans[i];
+
+		span->from = DatumGetDateADT(required_field(row, 1));
+		for (int k = 0; k < 3; k++)
+			span->stage_days[k] = required_field(row, 2 + k);
+		span->may_close_on = DatumGetDateADT(required_field(row, 5));
+		span->close_unused = DatumGetBool(required_field(row, 6));
+		span->notice_days = DatumGetInt32(required_field(row, 7));
+		span->restore_days = DatumGetInt32(required_field(row, 8));
+		deconstruct_array(DatumGetArrayTypeP(required_field(row, 9)), INT4OID, sizeof(int32), true, TYPALIGN_INT,
+						  &span->reminder_days, NULL, &span->nreminders);
+	}
+}
+
+/* Read the charges, by day */
+static void
+read_charges(Walk *walk, ArrayType *array)
+{
+	Datum	   *rows;
+
+	walk->ncharges = deconstruct_rows(array, &rows);
+	walk->charges = palloc(walk->ncharges * sizeof(ChargeAhead));
+	for (int i = 0; i < walk->ncharges; i++)
+	{
+		HeapTupleHeader row = DatumGetHeapTupleHeader(rows[i]);
+
+		walk->charges[i].period = DatumGetDateADT(required_field(row, 1));
+		walk->charges[i].posted_on = DatumGetDateADT(required_field(row, 2));
+		walk->charges[i].effective_on = DatumGetDateADT(required_field(row, 3));
+		walk->charges[i].total = DatumGetMoney(required_field(row, 4));
+	}
+}
+
+/* The state by its label */
+static State
+read_state(const char *label)
+{
+	for (int i = 0; i < NUM_STATES; i++)
+		if (strcmp(label, state_labels[i]) == 0)
+			return (State) i;
+	elog(ERROR, "an account has no state \"%s\"", label);
+}
+
+/*
+ * kb_walk_ahead(today, through, balance, debt_since, state, delete_on,
+ * closure_check_on, scheduled_on, scheduled_by_sweep, reminded, policies, charges)
+ */
+PG_FUNCTION_INFO_V1(kb_walk_ahead);
+Datum
+kb_walk_ahead(PG_FUNCTION_ARGS)
+{
+	Walk		walk = {.rows = (ReturnSetInfo *) fcinfo->resultinfo};
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(ARG_TODAY) || PG_ARGISNULL(ARG_THROUGH) || PG_ARGISNULL(ARG_BALANCE) || PG_ARGISNULL(ARG_STATE) ||
+		PG_ARGISNULL(ARG_POLICIES))
+		return (Datum) 0;
+	walk.balance = PG_GETARG_MONEY(ARG_BALANCE);
+	walk.debt_since = arg_date(fcinfo, ARG_DEBT_SINCE);
+	walk.state = read_state(text_to_cstring(PG_GETARG_TEXT_PP(ARG_STATE)));
+	walk.delete_on = arg_date(fcinfo, ARG_DELETE_ON);
+	walk.check_on = arg_date(fcinfo, ARG_CHECK_ON);
+	walk.scheduled_on = arg_date(fcinfo, ARG_SCHEDULED_ON);
+	walk.scheduled_by_sweep = !PG_ARGISNULL(ARG_SCHEDULED_BY_SWEEP) && PG_GETARG_BOOL(ARG_SCHEDULED_BY_SWEEP);
+	walk.reminded = PG_ARGISNULL(ARG_REMINDED) ? NOT_REMINDED : PG_GETARG_INT32(ARG_REMINDED);
+	read_policies(&walk, PG_GETARG_ARRAYTYPE_P(ARG_POLICIES));
+	if (!PG_ARGISNULL(ARG_CHARGES))
+		read_charges(&walk, PG_GETARG_ARRAYTYPE_P(ARG_CHARGES));
+	walk_days(&walk, PG_GETARG_DATEADT(ARG_TODAY), PG_GETARG_DATEADT(ARG_THROUGH));
+	return (Datum) 0;
+}

@@ -1,0 +1,213 @@
+/*
+ * standing.c
+ *		Where an account stands at a moment: now, the answer that an app asks for at
+ *		each request, in the past and ahead (S6).
+ */
+#include "postgres.h"
+
+#include "account.h"
+#include "args.h"
+#include "clock.h"
+#include "fmgr.h"
+#include "plan.h"
+#include "row.h"
+#include "utils/fmgrprotos.h"
+
+/* Columns of the three plans of a standing; the first ones are those of kb_access_decision */
+enum
+{
+	STANDING_STAGE, STANDING_ACCESS, STANDING_AMOUNT_DUE, STANDING_NEXT_STAGE, STANDING_NEXT_STAGE_ON, STANDING_DELETE_ON,
+	DECISION_COLUMNS, STANDING_BALANCE = DECISION_COLUMNS, NOW_MAY_DIFFER
+};
+
+/* $1 the account, $2 the role, or NULL */
+static SavedPlan now_plan = {
+	.sql = "SELECT s.stage, kb_access_for(s.stage, $2, s.state IN ('deleted', 'purged')), kb_amount_due(s.balance),"
+	"       s.next_stage, s.next_stage_on, s.delete_on, s.balance, s.may_differ"
+	"  FROM account_standing s WHERE s.account_id = $1",
+	.arg_types = {"bigint", "kb_role"}
+};
+
+/* $3 the moment */
+static SavedPlan then_plan = {
+	.sql = "SELECT s.stage, kb_access_for(s.stage, $2, s.is_deleted), kb_amount_due(s.balance),"
+	"       s.next_stage, s.next_stage_on, s.delete_on, s.balance"
+	"  FROM kb_standing_then($1, $3) s",
+	.arg_types = {"bigint", "kb_role", "timestamptz"},
+	.is_generic = true
+};
+
+static SavedPlan ahead_plan = {
+	.sql = "SELECT s.stage, kb_access_for(s.stage, $2, s.is_deleted), kb_amount_due(s.balance),"
+	"       s.next_stage, s.next_stage_on, s.delete_on, s.balance"
+	"  FROM account a CROSS JOIN LATERAL kb_standing_ahead(a.account_id, kb_account_date($3, a.time_zone)) s"
+	" WHERE a.account_id = $1",
+	.arg_types = {"bigint", "kb_role", "timestamptz"},
+	.is_generic = true
+};
+
+/*
+ * What comes next, where the row and the policy of today do not tell.  Usage that is late makes it worth to look at the
+ * charges.  Names are written out, as kb_next_stage pins no path.
+ */
+static SavedPlan next_plan = {
+	.sql = "WITH now AS MATERIALIZED ("
+	"  SELECT s.account_id, s.debt_since, s.deferred_until, s.today, s.stage, EXISTS ("
+	"             SELECT FROM kbilling.usage_total t"
+	"              WHERE t.account_id = a.account_id AND NOT t.settled AND t.period <= a.charged_through) AS has_late_usage"
+	"    FROM kbilling_internal.account_now s JOIN kbilling.account a ON a.account_id = s.account_id"
+	"   WHERE s.account_id = $1"
+	")"
+	"SELECT f.next_stage, f.next_stage_on"
+	"  FROM now n CROSS JOIN LATERAL kbilling_internal.kb_standing_ahead(n.account_id, n.today, n.stage) f"
+	" WHERE n.has_late_usage"
+	" UNION ALL "
+	"SELECT p.next_stage, p.next_on"
+	"  FROM now n"
+	" CROSS JOIN LATERAL kbilling_internal.kb_planned_stage(n.account_id, n.debt_since, n.deferred_until, n.today, n.stage) p"
+	" WHERE NOT n.has_late_usage",
+	.arg_types = {"bigint"},
+	.is_generic = true
+};
+
+/* A standing; every column is passed by value, so it outlives the connection to SPI */
+typedef struct Standing
+{
+	Datum		values[NOW_MAY_DIFFER + 1];
+	bool		nulls[NOW_MAY_DIFFER + 1];
+} Standing;
+
+/* Read the stage that comes next; the caller is connected to SPI */
+static void
+read_next_stage(int64 account_id, Datum values[2], bool nulls[2])
+{
+	Datum		value = Int64GetDatum(account_id);
+
+	nulls[0] = nulls[1] = true;
+	if (plan_execute(&next_plan, &value, NULL, true) == 0)
+		return;
+	for (int i = 0; i < 2; i++)
+		values[i] = plan_column(i + 1, &nulls[i]);
+}
+
+/* Read a standing by one of the three plans; role NULL if nobody asks what to do */
+static void
+read_standing(SavedPlan *plan, int64 account_id, const Datum *role, TimestampTz at, Standing *standing)
+{
+	Datum		values[] = {Int64GetDatum(account_id), role ? *role : (Datum) 0, TimestampTzGetDatum(at)};
+	int			ncolumns = plan == &now_plan ? NOW_MAY_DIFFER + 1 : NOW_MAY_DIFFER;
+
+	plan_connect();
+	if (plan_execute(plan, values, role ? "   " : " n ", true) == 0)
+		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
+	for (int i = 0; i < ncolumns; i++)
+		standing->values[i] = plan_column(i + 1, &standing->nulls[i]);
+	if (plan == &now_plan && role != NULL && DatumGetBool(standing->values[NOW_MAY_DIFFER]))
+		read_next_stage(account_id, &standing->values[STANDING_NEXT_STAGE], &standing->nulls[STANDING_NEXT_STAGE]);
+	SPI_finish();
+}
+
+/* Refuse a moment that cannot be told */
+static void
+check_moment(TimestampTz at, TimestampTz now)
+{
+	Interval	most = {.month = 100 * MONTHS_PER_YEAR};
+	Datum		last = DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), IntervalPGetDatum(&most));
+
+	if (TIMESTAMP_NOT_FINITE(at) || at > DatumGetTimestampTz(last))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("at must be finite, and at most 100 years ahead")));
+}
+
+/* The standing at the moment that the n-th argument gives */
+static void
+read_standing_at(FunctionCallInfo fcinfo, int n, const Datum *role, Standing *standing)
+{
+	TimestampTz now = kb_current_time();
+	TimestampTz at;
+
+	arg_required(fcinfo, 0, "account_id");
+	arg_required(fcinfo, n, "at");
+	at = PG_GETARG_TIMESTAMPTZ(n);
+	check_moment(at, now);
+	read_standing(at < now ? &then_plan : at == now ? &now_plan : &ahead_plan, PG_GETARG_INT64(0), role, at, standing);
+}
+
+/* A standing as a kb_access_decision */
+static Datum
+standing_decision(FunctionCallInfo fcinfo, const Standing *standing)
+{
+	Row			row;
+
+	row_begin(&row, fcinfo);
+	memcpy(row.values, standing->values, DECISION_COLUMNS * sizeof(Datum));
+	memcpy(row.nulls, standing->nulls, DECISION_COLUMNS * sizeof(bool));
+	return row_end(&row);
+}
+
+/* kb_access(account_id, role) */
+PG_FUNCTION_INFO_V1(kb_access);
+Datum
+kb_access(PG_FUNCTION_ARGS)
+{
+	Standing	standing;
+	Datum		role;
+
+	arg_required(fcinfo, 0, "account_id");
+	arg_required(fcinfo, 1, "role");
+	role = PG_GETARG_DATUM(1);
+	read_standing(&now_plan, PG_GETARG_INT64(0), &role, 0, &standing);
+	return standing_decision(fcinfo, &standing);
+}
+
+/* kb_access(account_id, role, at) */
+PG_FUNCTION_INFO_V1(kb_access_at);
+Datum
+kb_access_at(PG_FUNCTION_ARGS)
+{
+	Standing	standing;
+	Datum		role;
+
+	arg_required(fcinfo, 1, "role");
+	role = PG_GETARG_DATUM(1);
+	read_standing_at(fcinfo, 2, &role, &standing);
+	return standing_decision(fcinfo, &standing);
+}
+
+/* kb_access_stage(account_id, at) */
+PG_FUNCTION_INFO_V1(kb_access_stage_at);
+Datum
+kb_access_stage_at(PG_FUNCTION_ARGS)
+{
+	Standing	standing;
+
+	read_standing_at(fcinfo, 1, NULL, &standing);
+	return standing.values[STANDING_STAGE];
+}
+
+/* kb_balance(account_id, at) */
+PG_FUNCTION_INFO_V1(kb_balance_at);
+Datum
+kb_balance_at(PG_FUNCTION_ARGS)
+{
+	Standing	standing;
+
+	read_standing_at(fcinfo, 1, NULL, &standing);
+	return standing.values[STANDING_BALANCE];
+}
+
+/* kb_next_stage(account_id) */
+PG_FUNCTION_INFO_V1(kb_next_stage);
+Datum
+kb_next_stage(PG_FUNCTION_ARGS)
+{
+	Row			row;
+
+	arg_required(fcinfo, 0, "account_id");
+	row_begin(&row, fcinfo);
+	plan_connect();
+	read_next_stage(PG_GETARG_INT64(0), row.values, row.nulls);
+	SPI_finish();
+	return row_end(&row);
+}
