@@ -41,7 +41,7 @@ WITH heading (title, parts, says) AS (
 	('Account', '{account}', 'The paying customers.'),
 	('Member', '{member}', 'The people who use an account.'),
 	('Terms', '{tariff,terms}', 'What an account has: its tariff, and the recurring services that are switched on.'),
-	('Payment', '{payment,topup}', 'Money in: a payment that a member begins, and what the provider''s webhook reports.'),
+	('Payment', '{payment,topup,provider}', 'Money in: a payment that a member begins, and what the provider''s webhook reports.'),
 	('Correction', '{allocation,correction}',
 		'Refunds, chargebacks, adjustments, write-offs and reversals. Each is an entry of its own.'),
 	('Journal', '{journal,posting}', 'The entries that moved the balances.'),

@@ -37,6 +37,7 @@
 #define UUID_LENGTH			36
 #define IBAN_MIN_LENGTH		15
 #define HASH_MAX_LENGTH		128		/* SHA-512 */
+#define FOLDED_MARK			'\xFF' /* a digit that is to be masked */
 #define FOLDED_OTHER		'\x7F' /* a character that is none of ours */
 #define FOLDED_PIECE		1024	/* bytes that are converted to UTF-8 at once */
 
@@ -520,12 +521,14 @@ read_group(CardCandidate *card, const char *s, const char *end)
 }
 
 /*
- * Whether a card number begins with the group at s
+ * Where the card number ends that begins with the group at s, NULL if none does;
+ * of several, the longest
  */
-static bool
-card_begins(const char *text, const char *s, const char *end)
+static const char *
+card_end(const char *text, const char *s, const char *end)
 {
 	CardCandidate card = {.text = text, .begin = s};
+	const char *found = NULL;
 
 	while (s != NULL && (s = read_group(&card, s, end)) != NULL)
 	{
@@ -534,10 +537,10 @@ card_begins(const char *text, const char *s, const char *end)
 			luhn_valid(card.digits, card.ndigits) &&
 			groups_plausible(&card, s, end) &&
 			!is_part_of_other(&card, s, end))
-			return true;
+			found = s;
 		s = next_group(s, end, &card.separators);
 	}
-	return false;
+	return found;
 }
 
 /*
@@ -632,13 +635,13 @@ group_begins(const char *text, const char *s)
 }
 
 /*
- * Look into a text of ASCII
+ * Find a card number in a text of ASCII, from begin on; sets where it begins and ends
  */
 static bool
-card_number_in_ascii(const char *s, size_t len)
+find_card_number(const char *s, size_t len, const char **begin, const char **finish)
 {
 	const char *end = s + len;
-	const char *at = s;
+	const char *at = *begin;
 
 	while (at < end)
 	{
@@ -650,11 +653,26 @@ card_number_in_ascii(const char *s, size_t len)
 			if (skip == 0)
 				skip = iban_length(at, end);
 		}
-		if (skip == 0 && group_begins(s, at) && card_begins(s, at, end))
+		if (skip == 0 && group_begins(s, at) && (*finish = card_end(s, at, end)) != NULL)
+		{
+			*begin = at;
 			return true;
+		}
 		at += Max(skip, 1);
 	}
 	return false;
+}
+
+/*
+ * Look into a text of ASCII
+ */
+static bool
+card_number_in_ascii(const char *s, size_t len)
+{
+	const char *begin = s;
+	const char *finish;
+
+	return find_card_number(s, len, &begin, &finish);
 }
 
 bool
@@ -778,6 +796,108 @@ const char *
 card_hidden(const char *s)
 {
 	return card_number_in(s, strlen(s)) ? "(what looks like a payment card number)" : s;
+}
+
+/*
+ * Mark the digits of card numbers in a folded text
+ */
+static void
+mark_folded(char *folded, size_t len)
+{
+	const char *finish;
+	bool		found;
+
+	/* again until there is none: what is left of a row of groups may be a number by itself */
+	do
+	{
+		found = false;
+		for (const char *begin = folded; find_card_number(folded, len, &begin, &finish); begin = finish)
+		{
+			found = true;
+			for (char *c = folded + (begin - folded); c < finish; c++)
+				if (is_digit(*c))
+					*c = FOLDED_MARK;
+		}
+	} while (found);
+}
+
+/*
+ * How many bytes the character at s has, as fold() reads it
+ */
+static int
+char_width(const char *s, const char *end)
+{
+	int			encoding = GetDatabaseEncoding();
+	int			width = 1;
+
+	if (!IS_HIGHBIT_SET(*s))
+		return 1;
+	if (!reads_as_utf8(encoding))
+		return Min(pg_encoding_mblen(encoding, s), end - s);
+	return read_utf8((const unsigned char *) s, (const unsigned char *) end, &width) != 0 ? width : 1;
+}
+
+/*
+ * Fold a text character by character, so that each has one byte
+ */
+static size_t
+fold_each(char *to, const char *s, const char *end)
+{
+	char	   *begin = to;
+	int			width;
+
+	for (; s < end; s += width)
+	{
+		char		one[MAX_MULTIBYTE_CHAR_LEN];
+
+		width = char_width(s, end);
+		*to++ = fold(one, s, width) == 1 ? one[0] : FOLDED_OTHER;
+	}
+	return to - begin;
+}
+
+/*
+ * A copy of a text that holds a card number, with asterisks for its digits
+ */
+static char *
+mask(const char *s)
+{
+	const char *end = s + strlen(s);
+	char	   *masked = palloc(end - s + 1);
+	char	   *folded = palloc(end - s + 1);
+	char	   *to = masked;
+	int			width;
+
+	mark_folded(folded, fold_each(folded, s, end));
+	for (; s < end; s += width)
+	{
+		width = char_width(s, end);
+		if (*folded++ == FOLDED_MARK)
+			*to++ = '*';
+		else
+		{
+			memcpy(to, s, width);
+			to += width;
+		}
+	}
+	*to = '\0';
+	return masked;
+}
+
+char *
+card_masked(const char *s)
+{
+	char	   *masked = card_number_in(s, strlen(s)) ? mask(s) : pstrdup(s);
+
+	/* whatever a conversion between encodings makes of it: a text that holds a number is not kept */
+	return pstrdup(card_hidden(masked));
+}
+
+PG_FUNCTION_INFO_V1(kb_mask_card_numbers);
+Datum
+kb_mask_card_numbers(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(card_masked(text_to_cstring(PG_GETARG_TEXT_PP(0)))));
 }
 
 /*

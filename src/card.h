@@ -19,6 +19,9 @@ extern void card_check(const char *s);
 /* The text, for an error to repeat; if it holds a card number, words that say so. */
 extern const char *card_hidden(const char *s);
 
+/* A copy of the text with an asterisk for each digit of the card numbers in it. */
+extern char *card_masked(const char *s);
+
 /*
  * For an input function, before it reads the text: where that holds a number, errors have no context, as COPY's
  * would show the text.  It returns the context, to be put back after.

@@ -27,7 +27,6 @@
 #include "utils/syscache.h"
 
 #define MAX_KEY_LENGTH	255
-#define OWN_KEY_PREFIX	"kb:"
 
 /* kbilling.allow_drop: lets DROP EXTENSION take a journal with it (J7). */
 static bool allow_drop = false;

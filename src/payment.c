@@ -101,12 +101,13 @@ begin_payment(LockedAccount *account, const Posting *posting, Row *row)
 {
 	Money		bonus = bonus_for(account, posting->amount);
 	const char *tariff = journal_tariff(account);
+	char		nulls[] = "       ";
 	Datum		values[] = {Int64GetDatum(account->account_id), MoneyGetDatum(posting->amount), MoneyGetDatum(bonus),
-		TimestampTzGetDatum(account->at), CStringGetTextDatum(posting->method), CStringGetTextDatum(posting->member),
+		TimestampTzGetDatum(account->at), plan_text_value(posting->method, &nulls[4]), CStringGetTextDatum(posting->member),
 		CStringGetTextDatum(tariff)
 	};
 
-	if (plan_execute(&begin_plan, values, NULL, false) != 1)
+	if (plan_execute(&begin_plan, values, nulls, false) != 1)
 		elog(ERROR, "tariff \"%s\" is gone", tariff);
 	row_set(row, OFFER_PAYMENT_ID, Int64GetDatum(plan_int64(1)));
 	row_set(row, OFFER_BONUS, MoneyGetDatum(bonus));
@@ -125,7 +126,6 @@ kb_begin_topup(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, ARG_ACCOUNT_ID, "account_id");
 	arg_required(fcinfo, ARG_MEMBER, "member");
 	arg_required(fcinfo, ARG_AMOUNT, "amount");
-	arg_required(fcinfo, ARG_METHOD, "method");
 	posting.member = arg_cstring(fcinfo, ARG_MEMBER);
 	posting.amount = PG_GETARG_MONEY(ARG_AMOUNT);
 	posting.method = arg_cstring(fcinfo, ARG_METHOD);
@@ -133,7 +133,8 @@ kb_begin_topup(PG_FUNCTION_ARGS)
 	payment_check_amount(posting.amount);
 	row_begin(&row, fcinfo);
 	plan_connect();
-	payment_check_method(posting.method);
+	if (posting.method != NULL)
+		payment_check_method(posting.method);
 
 	journal_lock(PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time(), &account);
 	journal_require_open(&account);
@@ -146,7 +147,7 @@ kb_begin_topup(PG_FUNCTION_ARGS)
 }
 
 static SavedPlan find_plan = {
-	.sql = "SELECT p.amount, p.method, p.member, p.settled_seq, e.key"
+	.sql = "SELECT p.member, p.settled_seq, e.key"
 	"  FROM payment p LEFT JOIN entry e ON e.account_id = p.account_id AND e.seq = p.settled_seq"
 	" WHERE p.account_id = $1 AND p.payment_id = $2",
 	.arg_types = {"bigint", "bigint"}
@@ -155,34 +156,24 @@ static SavedPlan find_plan = {
 /* Its columns; the last two are NULL until it is settled. */
 enum
 {
-	PAYMENT_AMOUNT = 1, PAYMENT_METHOD, PAYMENT_MEMBER, PAYMENT_SETTLED_SEQ, PAYMENT_SETTLED_BY
+	PAYMENT_MEMBER = 1, PAYMENT_SETTLED_SEQ, PAYMENT_SETTLED_BY
 };
 
+/* T9: what is confirmed counts, not what was begun; but not of another account, and not under a second reference */
 void
 payment_check(const LockedAccount *account, int64 payment_id, Posting *posting)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(payment_id)};
-	Money		amount;
-	char	   *method;
 	char	   *settled_by;
 
 	if (plan_execute(&find_plan, values, NULL, false) == 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				(errcode(ERRCODE_KB_KEY_REUSED),
 				 errmsg("account %lld has no payment %lld", (long long) account->account_id, (long long) payment_id),
-				 errdetail("Payments are numbered within their account."),
-				 errhint("Pass the payment_id that kb_begin_topup gave for this account.")));
-	amount = plan_money(PAYMENT_AMOUNT);
-	method = plan_cstring(PAYMENT_METHOD);
+				 errdetail("Payments are numbered within their account, so it may be another account's."),
+				 errhint("Pass the account for which kb_begin_topup gave that payment_id, "
+						 "or leave payment_id out to credit this account.")));
 	settled_by = plan_optional_cstring(PAYMENT_SETTLED_BY);
-	if (amount != posting->amount || strcmp(method, posting->method) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("what was confirmed is not payment %lld of account %lld", (long long) payment_id,
-						(long long) account->account_id),
-				 errdetail("It was begun as %s by %s, but %s by %s was confirmed.", money_to_cstring(amount), method,
-						   card_hidden(money_to_cstring(posting->amount)), posting->method),
-				 errhint("Leave payment_id out to credit what was paid.")));
 	if (settled_by != NULL && strcmp(settled_by, posting->key) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_KEY_REUSED),
@@ -194,17 +185,18 @@ payment_check(const LockedAccount *account, int64 payment_id, Posting *posting)
 }
 
 static SavedPlan settle_plan = {
-	.sql = "UPDATE payment p SET settled_seq = $3, settled_at = coalesce(p.settled_at, $4)"
+	.sql = "UPDATE payment p SET settled_seq = $3, settled_at = coalesce(p.settled_at, $4),"
+	"       settled_amount = $5, settled_method = $6"
 	" WHERE p.account_id = $1 AND p.payment_id = $2"
 	"   AND NOT EXISTS (SELECT FROM payment o WHERE o.account_id = $1 AND o.settled_seq = $3 AND o.payment_id <> $2)",
-	.arg_types = {"bigint", "bigint", "bigint", "timestamptz"}
+	.arg_types = {"bigint", "bigint", "bigint", "timestamptz", "kb_money", "text"}
 };
 
 void
-payment_settle(const LockedAccount *account, int64 payment_id, int64 seq)
+payment_settle(const LockedAccount *account, int64 payment_id, const Posting *posting, int64 seq)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(payment_id), Int64GetDatum(seq),
-		TimestampTzGetDatum(account->at)
+		TimestampTzGetDatum(account->at), MoneyGetDatum(posting->amount), CStringGetTextDatum(posting->method)
 	};
 
 	if (plan_execute(&settle_plan, values, NULL, false) == 0)

@@ -15,13 +15,13 @@ extern void payment_check_amount(Money amount);
 extern void payment_check_method(const char *method);
 
 /*
- * Checks whether the posting may settle the payment: 22023 if there is no such
- * payment, or it is of another amount or method; KB006 if another reference has
+ * Checks whether the posting may settle the payment, whatever its amount and
+ * method: KB006 if the account has no such payment, or another reference has
  * settled it.  Fills in the member who began it, if the posting has none.
  */
 extern void payment_check(const LockedAccount *account, int64 payment_id, Posting *posting);
 
-/* Notes the entry that settles it; KB006 if that has settled another one. */
-extern void payment_settle(const LockedAccount *account, int64 payment_id, int64 seq);
+/* Notes the entry that settles it, and what was confirmed; KB006 if that has settled another one. */
+extern void payment_settle(const LockedAccount *account, int64 payment_id, const Posting *posting, int64 seq);
 
 #endif

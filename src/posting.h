@@ -15,6 +15,9 @@
 #include "money.h"
 #include "utils/jsonb.h"
 
+/* Keys that begin with it are kbilling's own. */
+#define OWN_KEY_PREFIX	"kb:"
+
 /* One entry, as it is hashed and stored; all pointers but kind, key and posted_by may be NULL. */
 typedef struct Entry
 {

@@ -256,7 +256,7 @@ static SavedPlan progress_plan = {
 static SavedPlan failure_plan = {
 	.sql = "INSERT INTO sweep_failure (account_id, run_id, failed_at, state, message)"
 	" VALUES ($1, $2, clock_timestamp(), $3,"
-	"         CASE WHEN kb_has_card_number($4) THEN '(a message with a card number)' ELSE $4 END)"
+	"         kb_mask_card_numbers($4))"
 	" ON CONFLICT (account_id, run_id) DO NOTHING",
 	.arg_types = {"bigint", "bigint", "text", "text"}
 };

@@ -180,7 +180,7 @@ kb_apply_topup(PG_FUNCTION_ARGS)
 		member_require_payer(account.account_id, posting.member,
 							 "Leave member out for a payment that the provider reports by itself.");
 	if (has_payment)
-		payment_settle(&account, PG_GETARG_INT64(ARG_PAYMENT_ID), seq);
+		payment_settle(&account, PG_GETARG_INT64(ARG_PAYMENT_ID), &posting, seq);
 
 	SPI_finish();
 	return row_end(&row);

@@ -84,7 +84,9 @@ RETURN jsonb_build_object('account_id', ($1).account_id) || coalesce(($1).facts,
 			   'stage', ($1).stage)
 		|| CASE ($1).kind
 			WHEN 'topup_received' THEN jsonb_build_object(
-				'amount', e.amount, 'bonus', coalesce(b.amount, z.zero), 'has_bonus', b.seq IS NOT NULL, 'stage_before', ($1).stage_before)
+				'amount', e.amount, 'bonus', coalesce(b.amount, z.zero), 'has_bonus', b.seq IS NOT NULL, 'stage_before', ($1).stage_before,
+				'has_paid', e.paid IS NOT NULL, 'paid', coalesce(e.paid, e.amount),
+				'has_rate', r.rate IS NOT NULL, 'rate', coalesce(r.rate, 1))
 			WHEN 'topup_after_deletion' THEN jsonb_build_object('amount', e.amount, 'reference', e.key)
 			ELSE jsonb_build_object(
 				'month', to_char(e.period, 'YYYY-MM'), 'amount', - e.amount,
@@ -94,6 +96,7 @@ RETURN jsonb_build_object('account_id', ($1).account_id) || coalesce(($1).facts,
 	LEFT JOIN entry b ON b.account_id = e.account_id AND b.seq = e.seq + 1 AND b.kind = 'bonus' AND b.ref_seq = e.seq
 	CROSS JOIN LATERAL (SELECT coalesce(b.balance_after, e.balance_after) AS balance_after) l
 	CROSS JOIN LATERAL (SELECT e.amount - e.amount AS zero) z
+	CROSS JOIN LATERAL (SELECT kb_exchange_rate(e.paid, e.amount) AS rate) r
 	WHERE e.account_id = ($1).account_id AND e.seq = ($1).occasion::bigint), '{}');
 COMMENT ON FUNCTION kb_notice_facts(notice) IS
 'The facts for a notice''s text: those in its row, or those of its entry as they were then; kbilling.notice_kind '
@@ -197,16 +200,15 @@ BEGIN ATOMIC
 		parked_at = CASE WHEN n.tries >= kb_max_tries() THEN kb_now() END,
 		leased_until = NULL,
 		-- the cut may turn digits into a card number
-		last_error = CASE WHEN kb_has_card_number(error) OR kb_has_card_number(left(error, 500))
-						 THEN '(an error with a card number)' ELSE left(error, 500) END
+		last_error = kb_mask_card_numbers(left(kb_mask_card_numbers(error), 500))
 	WHERE n.account_id = $1 AND n.notice_no = $2 AND n.due_at IS NOT NULL AND n.tries > 0
 		AND n.tries = coalesce(kb_fail_notice.tries, n.tries);
 	SELECT n.due_at FROM notice n WHERE n.account_id = $1 AND n.notice_no = $2;
 END;
 COMMENT ON FUNCTION kb_fail_notice(bigint, bigint, text, integer) IS
-'Notes that a notice could not be delivered, and why, and returns when it is due again: after 1, 2, 4, ... 256 '
-'minutes. NULL if it is parked, as it is after the tenth try (N2), or delivered. With "tries" as kb_take_notices '
-'gave it, a worker whose lease has ended does not disturb the worker that has the notice now. '
+'Notes that a notice could not be delivered, and why, with card numbers masked (T10), and returns when it is due '
+'again: after 1, 2, 4, ... 256 minutes. NULL if it is parked, as it is after the tenth try (N2), or delivered. '
+'With "tries" as kb_take_notices gave it, a worker whose lease has ended does not disturb the worker that has the notice now. '
 'Errors: 22023 if there is no such notice';
 
 CREATE FUNCTION kbilling.kb_retry_notice(account_id bigint, notice_no bigint) RETURNS boolean

@@ -35,7 +35,11 @@ CREATE FUNCTION kbilling.kb_create_payment_method(method text, name text = NULL)
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_require_not_null('method', method);
-	INSERT INTO payment_method (method, name) VALUES (kb_create_payment_method.method, kb_create_payment_method.name);
+	WITH new AS (
+		INSERT INTO payment_method (method, name) VALUES (kb_create_payment_method.method, kb_create_payment_method.name)
+		RETURNING *
+	)
+	INSERT INTO change_log (subject, after) SELECT 'payment_method', to_jsonb(new) FROM new;
 END;
 COMMENT ON FUNCTION kb_create_payment_method(text, text) IS
 'Creates a method by which top-ups can be paid (T2); "name" is what customers call it. '
@@ -51,17 +55,20 @@ CREATE TABLE kbilling.payment (
 	failed_at    timestamptz,
 	settled_at   timestamptz,
 	settled_seq  bigint,
-	method       text NOT NULL,
+	settled_amount kb_money,
+	method       text,
+	settled_method text,
 	member       kb_text NOT NULL,
 	failure      kb_text,
 	PRIMARY KEY (account_id, payment_id),
-	UNIQUE (account_id, settled_seq)
+	UNIQUE (account_id, settled_seq),
+	CHECK (num_nulls(settled_at, settled_seq, settled_amount, settled_method) IN (0, 4))
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.payment', '');
 COMMENT ON TABLE payment IS 'Payments that were begun with kb_begin_topup, without any payment data (T4)';
 COMMENT ON COLUMN payment.account_id IS 'The account';
 COMMENT ON COLUMN payment.payment_id IS 'Runs 1, 2, 3, ... within the account';
-COMMENT ON COLUMN payment.amount IS 'What is to be paid';
+COMMENT ON COLUMN payment.amount IS 'What was to be paid when it was begun';
 COMMENT ON COLUMN payment.bonus IS
 'The bonus that it would have earned when it was begun; the bonus that it earns is computed when it is credited';
 COMMENT ON COLUMN payment.begun_at IS 'When it was begun';
@@ -69,9 +76,12 @@ COMMENT ON COLUMN payment.expires_at IS 'When it expires; if it is confirmed lat
 COMMENT ON COLUMN payment.failed_at IS 'When the provider reported that it failed';
 COMMENT ON COLUMN payment.settled_at IS 'When it was credited';
 COMMENT ON COLUMN payment.settled_seq IS 'The top-up''s entry';
-COMMENT ON COLUMN payment.method IS 'How it is paid: a row of kbilling.payment_method';
+COMMENT ON COLUMN payment.settled_amount IS 'What the provider has confirmed, and was credited (T9)';
+COMMENT ON COLUMN payment.method IS
+'How it was to be paid when it was begun: a row of kbilling.payment_method; NULL if that was left open';
+COMMENT ON COLUMN payment.settled_method IS 'How it was paid, as the provider has confirmed it (T9)';
 COMMENT ON COLUMN payment.member IS 'Who began it';
-COMMENT ON COLUMN payment.failure IS 'Why it failed, in the provider''s words';
+COMMENT ON COLUMN payment.failure IS 'Why it failed, in the provider''s words, with card numbers masked (T10)';
 
 CREATE TYPE kbilling.kb_payment_status AS ENUM ('pending', 'expired', 'failed', 'settled');
 COMMENT ON TYPE kb_payment_status IS 'What has become of a payment';
@@ -83,19 +93,21 @@ CREATE VIEW kbilling.payment_status WITH (security_invoker) AS
 			   WHEN p.failed_at IS NOT NULL THEN 'failed'
 			   WHEN p.expires_at <= kb_now() THEN 'expired'
 			   ELSE 'pending'
-		   END::kb_payment_status AS status, p.settled_seq, p.failure
+		   END::kb_payment_status AS status, p.settled_seq, p.settled_amount, p.settled_method, p.failure
 	FROM payment p;
 COMMENT ON VIEW payment_status IS 'The payments that were begun, and what has become of each';
 COMMENT ON COLUMN payment_status.account_id IS 'The account';
 COMMENT ON COLUMN payment_status.payment_id IS 'Runs 1, 2, 3, ... within the account';
-COMMENT ON COLUMN payment_status.amount IS 'What is to be paid';
+COMMENT ON COLUMN payment_status.amount IS 'What was to be paid when it was begun';
 COMMENT ON COLUMN payment_status.bonus IS 'The bonus that it would have earned when it was begun';
-COMMENT ON COLUMN payment_status.method IS 'How it is paid';
+COMMENT ON COLUMN payment_status.method IS 'How it was to be paid when it was begun; NULL if that was left open';
 COMMENT ON COLUMN payment_status.member IS 'Who began it';
 COMMENT ON COLUMN payment_status.begun_at IS 'When it was begun';
 COMMENT ON COLUMN payment_status.expires_at IS 'When it expires; if it is confirmed later, it is credited all the same';
 COMMENT ON COLUMN payment_status.status IS '"pending", "expired", "failed" or "settled"';
 COMMENT ON COLUMN payment_status.settled_seq IS 'The top-up''s entry, once it is settled';
+COMMENT ON COLUMN payment_status.settled_amount IS 'What was confirmed and credited';
+COMMENT ON COLUMN payment_status.settled_method IS 'How it was paid';
 COMMENT ON COLUMN payment_status.failure IS 'Why it failed';
 
 CREATE TYPE kbilling.kb_payment_offer AS (
@@ -109,12 +121,13 @@ COMMENT ON COLUMN kb_payment_offer.payment_id IS
 COMMENT ON COLUMN kb_payment_offer.bonus IS 'The bonus that it would earn now';
 COMMENT ON COLUMN kb_payment_offer.expires_at IS 'When it expires';
 
-CREATE FUNCTION kbilling.kb_begin_topup(account_id bigint, member text, amount kb_money, method text)
+CREATE FUNCTION kbilling.kb_begin_topup(account_id bigint, member text, amount kb_money, method text = NULL)
 	RETURNS kb_payment_offer
 	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_begin_topup';
 COMMENT ON FUNCTION kb_begin_topup(bigint, text, kb_money, text) IS
 'Begins a payment by a member, at any stage (T1), and returns its number and the bonus that it would earn (T5). '
+'The method may be left open, as it often is chosen at the provider; what is confirmed is booked as it was confirmed (T9). '
 'Errors: KB001, KB010; KB002 for another currency; KB004 if the member is no owner or admin; KB005 for an amount '
 'that is not above zero; 22023 for an unknown method';
 
@@ -122,21 +135,26 @@ CREATE FUNCTION kbilling.kb_fail_topup(account_id bigint, payment_id bigint, fai
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_require_not_null('payment_id, failure', payment_id, failure);
-	SELECT kb_lock_account(account_id);
+	SELECT FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
+	SELECT kb_require_account(account_id);
 	SELECT CASE
-		WHEN count(*) = 0
-			THEN kb_raise('22023', format('account %s has no payment %s', $1, $2), NULL, 'A payment is begun with kb_begin_topup.')
-		WHEN bool_or(p.settled_at IS NOT NULL)
-			THEN kb_raise('KB006', format('payment %s of account %s is settled', $2, $1), 'It has been credited.',
-						  'Take it back with kb_chargeback.')
-		END
-	FROM payment p WHERE p.account_id = kb_fail_topup.account_id AND p.payment_id = kb_fail_topup.payment_id;
-	UPDATE payment p SET failed_at = coalesce(p.failed_at, kb_now()), failure = kb_fail_topup.failure
-	WHERE p.account_id = kb_fail_topup.account_id AND p.payment_id = kb_fail_topup.payment_id;
+		WHEN NOT EXISTS (SELECT FROM payment p WHERE p.account_id = kb_fail_topup.account_id AND p.payment_id = kb_fail_topup.payment_id)
+			THEN kb_raise('KB006', format('account %s has no payment %s', $1, $2),
+						  'Payments are numbered within their account, so it may be another account''s.',
+						  'Pass the account for which kb_begin_topup gave that payment_id.')
+		END;
+	-- what arrives after the confirmation changes nothing (T9), and a purge has taken the words of others
+	UPDATE payment p
+	SET failed_at = coalesce(p.failed_at, kb_now()),
+		failure = CASE WHEN a.state <> 'purged' THEN kb_mask_card_numbers(kb_fail_topup.failure) END
+	FROM account a
+	WHERE p.account_id = kb_fail_topup.account_id AND p.payment_id = kb_fail_topup.payment_id AND p.settled_at IS NULL
+		AND a.account_id = p.account_id;
 END;
 COMMENT ON FUNCTION kb_fail_topup(bigint, bigint, text) IS
-'Notes that a payment failed, and why. If it is confirmed after that, it is credited all the same. '
-'Errors: KB001, KB010; KB006 if it is settled; 22023 if there is no such payment';
+'Notes that a payment failed or expired at the provider, and why, with card numbers masked (T10). It changes nothing if the '
+'payment has been credited (T9); if it is confirmed after the failure, it is credited all the same. '
+'Errors: KB001; KB006 if the account has no such payment';
 
 CREATE FUNCTION kbilling.kb_topup_offers(account_id bigint)
 	RETURNS TABLE (amount kb_money, bonus kb_money)

@@ -27,7 +27,8 @@ BEGIN ATOMIC
 				   FROM payment_status p WHERE p.account_id = $1 AND p.status = 'pending'), '[]'),
 			   'entries', coalesce((
 				   SELECT jsonb_agg(jsonb_build_object('seq', e.seq, 'effective_on', e.effective_on, 'kind', e.kind, 'amount', e.amount,
-													   'balance_after', e.balance_after, 'method', e.method, 'period', e.period,
+													   'balance_after', e.balance_after, 'method', e.method, 'paid', e.paid, 'rate', e.rate,
+													   'period', e.period,
 													   'member', e.member, 'memo', e.memo, 'lines', e.lines) ORDER BY e.seq DESC)
 				   FROM (SELECT * FROM payment_history h WHERE h.account_id = $1 ORDER BY h.seq DESC LIMIT 20) e), '[]'))
 			ELSE jsonb_build_object('can_pay', false) END
@@ -44,7 +45,8 @@ COMMENT ON FUNCTION kb_portal(bigint, text) IS
 'stage, access, delete_on, can_pay. For an owner or admin of an account that is not deleted also: tariff, '
 'tariff_name, currency, balance, bonus, amount_due, debt_since, next_stage, next_stage_on, reminder (null, or '
 'amount_due and restricted_on), usage (the lines of kb_current_usage), usage_total, offers (those of '
-'kb_topup_offers), payments (the pending ones), entries (the last 20, newest first, with the lines of charges). '
+'kb_topup_offers), payments (the pending ones), entries (the last 20, newest first, with the lines of charges, and '
+'what was paid in another currency, with its rate). '
 'Errors: KB001; KB004 for an unknown member';
 
 -- A page costs what it shows: the primary key gives its entries in their order, wherever the page begins.  As the planner

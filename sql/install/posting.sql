@@ -50,6 +50,13 @@ CREATE FUNCTION kbilling_internal.kb_amount_due(balance kb_money) RETURNS kb_mon
 RETURN greatest(- balance, balance - balance);
 COMMENT ON FUNCTION kb_amount_due(kb_money) IS 'The debt of a balance, zero or more';
 
+CREATE FUNCTION kbilling_internal.kb_exchange_rate(paid kb_money, amount kb_money) RETURNS numeric
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN kb_currency(paid) <> kb_currency(amount)
+	THEN trim_scale(round(kb_amount(paid) / nullif(kb_amount(amount), 0), 8)) END;
+COMMENT ON FUNCTION kb_exchange_rate(kb_money, kb_money) IS
+'What was paid for one of the amount''s currency, to 8 decimals (T8); NULL if both are in one currency';
+
 CREATE FUNCTION kbilling_internal.kb_entry_hash(
 		previous bytea, account_id bigint, seq bigint, kind text,
 		amount kb_money, balance_after kb_money, bonus_after kb_money,

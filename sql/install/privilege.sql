@@ -123,13 +123,14 @@ GRANT EXECUTE ON ROUTINE
 	kb_money_serialize, kb_money_deserialize, kb_money_sum, kb_money_avg, kb_money_smaller, kb_money_larger, kb_is_amount,
 	kb_price_in, kb_price_out, kb_price_recv, kb_price_send, kb_price_eq, kb_price_ne, kb_price_hash, kb_price_hash_extended,
 	kb_rate, kb_rate_days, kb_explain_price, kb_require_price_range,
-	kb_has_card_number(text), kb_has_card_number(jsonb), kb_refuse_card_number(text), kb_refuse_card_number(jsonb),
+	kb_has_card_number(text), kb_has_card_number(jsonb), kb_mask_card_numbers, kb_reference, kb_reference_id,
+	kb_refuse_card_number(text), kb_refuse_card_number(jsonb),
 	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_is_email,
 	kb_utf8, kb_format_message,
 	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_standard_day, kb_stage, kb_next_stage_on, kb_stage_changes_on,
 	kb_access_for, kb_may_close_on, kb_walk_ahead,
 	kb_next_reminder, kb_charge_effective_on, kb_standard_methods, kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on,
-	kb_closure_check_on, kb_amount_due, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
+	kb_closure_check_on, kb_amount_due, kb_exchange_rate, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
 	kb_usage_day, kb_usage_value, kb_usage_is_priced, kb_refuse_unpriced, kb_topup_parts,
 	kb_lines_total, kb_max_tries, kb_raise, kb_require_not_null
 	TO PUBLIC;

@@ -36,7 +36,8 @@ COMMENT ON COLUMN charge_line.amount IS 'The amount; those of a service in a mon
 
 CREATE VIEW kbilling.payment_history WITH (security_invoker) AS
 	SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, e.amount, e.balance_after, e.bonus_after,
-		   e.method, e.paid, e.period, CASE WHEN e.key NOT LIKE 'kb:%' THEN e.key END AS reference, e.ref_seq, e.member, e.memo, e.lines
+		   e.method, e.paid, kb_exchange_rate(e.paid, e.amount) AS rate, e.period,
+		   CASE WHEN e.key NOT LIKE 'kb:%' THEN e.key END AS reference, e.ref_seq, e.member, e.memo, e.lines
 	FROM entry e
 	ORDER BY e.account_id, e.seq DESC;
 COMMENT ON VIEW payment_history IS 'The journal as a customer reads it, newest first, with each charge''s lines';
@@ -51,6 +52,7 @@ COMMENT ON COLUMN payment_history.bonus_after IS 'Unspent bonus after it';
 COMMENT ON COLUMN payment_history.method IS 'How a top-up was paid';
 COMMENT ON COLUMN payment_history.paid IS
 'What the customer was charged, where that is another amount, perhaps in another currency (T8)';
+COMMENT ON COLUMN payment_history.rate IS 'The rate of that, if it is in another currency: paid for one of the amount''s currency';
 COMMENT ON COLUMN payment_history.period IS 'The month of a charge';
 COMMENT ON COLUMN payment_history.reference IS 'The caller''s reference; NULL for charges and bonuses';
 COMMENT ON COLUMN payment_history.ref_seq IS 'The entry that it belongs to or takes back';
@@ -402,7 +404,11 @@ BEGIN ATOMIC
 	WHERE e.method IS NOT NULL AND NOT EXISTS (SELECT FROM payment_method m WHERE m.method = e.method)
 	UNION ALL
 	SELECT p.account_id, NULL, format('T2: payment %s has the method "%s", which there is not', p.payment_id, p.method) FROM payment p
-	WHERE NOT EXISTS (SELECT FROM payment_method m WHERE m.method = p.method)
+	WHERE p.method IS NOT NULL AND NOT EXISTS (SELECT FROM payment_method m WHERE m.method = p.method)
+	UNION ALL
+	SELECT p.account_id, p.settled_seq, format('T9: payment %s was settled by an entry of another amount or method', p.payment_id)
+	FROM payment p JOIN entry e ON e.account_id = p.account_id AND e.seq = p.settled_seq
+	WHERE e.amount <> p.settled_amount OR e.method <> p.settled_method
 	UNION ALL
 	SELECT u.account_id, NULL, u.problem FROM usage_check u WHERE u.problem IS NOT NULL
 	UNION ALL

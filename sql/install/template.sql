@@ -12,7 +12,8 @@ CREATE VIEW kbilling.notice_kind WITH (security_invoker) AS
 	FROM (VALUES
 		('topup_received',
 			'{"account_id": 7, "amount": "50.00 USD", "bonus": "5.00 USD", "balance": "36.00 USD", "amount_due": "0.00 USD",
-			"has_bonus": true, "in_debt": false, "stage_before": "restrict", "stage": "ok"}'),
+			"has_bonus": true, "in_debt": false, "stage_before": "restrict", "stage": "ok",
+			"has_paid": true, "paid": "2062.75 UAH", "has_rate": true, "rate": 41.255}'),
 		('charge_posted',
 			'{"account_id": 7, "month": "2026-11", "amount": "19.00 USD", "is_credit": false, "credit": "0.00 USD",
 			"balance": "-4.50 USD", "amount_due": "4.50 USD", "in_debt": true, "stage": "grace"}'),
@@ -51,7 +52,8 @@ CREATE VIEW kbilling.standard_template WITH (security_invoker) AS
 	FROM (VALUES
 		('topup_received', 'en',
 		 'Account {account_id, number, ::group-off}: payment of {amount} received',
-'We have received your payment of {amount}.{has_bonus, select, true {
+'We have received your payment of {amount}.{has_paid, select, true {
+You paid {paid}{has_rate, select, true {, at a rate of {rate, number, ::.00######}} other {}}.} other {}}{has_bonus, select, true {
 A bonus of {bonus} has been added to it.} other {}}
 The balance is now {balance}.{in_debt, select, true {
 {amount_due} is still to be paid.} other {}}{stage, select,
@@ -66,7 +68,8 @@ Thank you!'),
 
 		('topup_received', 'uk',
 		 kb_utf8('Кабінет №{account_id, number, ::group-off}: отримано платіж {amount}'),
-kb_utf8('Ми отримали ваш платіж {amount}.{has_bonus, select, true {
+kb_utf8('Ми отримали ваш платіж {amount}.{has_paid, select, true {
+Ви сплатили {paid}{has_rate, select, true { за курсом {rate, number, ::.00######}} other {}}.} other {}}{has_bonus, select, true {
 До нього нараховано бонус {bonus}.} other {}}
 Тепер на балансі {balance}.{in_debt, select, true {
 Залишилося сплатити {amount_due}.} other {}}{stage, select,

@@ -29,6 +29,8 @@ CREATE FUNCTION kbilling.kb_apply_topup(account_id bigint, amount kb_money, meth
 	AS 'MODULE_PATHNAME', 'kb_apply_topup';
 COMMENT ON FUNCTION kb_apply_topup(bigint, kb_money, text, text, text, bigint, kb_money) IS
 'Credits a confirmed payment, and the bonus that it earns, once for each reference (T2, T3, T5). "paid" is what the '
-'customer was charged, if that is another amount, perhaps in another currency (T8). '
+'customer was charged, if that is another amount, perhaps in another currency (T8). With "payment_id" '
+'it settles a payment that was begun, whatever amount and method that was begun with (T9). '
 'Errors: KB001, KB010; KB002 for another currency; KB004 if the member is no owner or admin (T1); KB005 for an '
-'amount that is not above zero; KB006 if the reference stands for something else';
+'amount that is not above zero; KB006 if the reference stands for something else, or the payment is settled or is '
+'not the account''s (T9); 22023 for an unknown method';

@@ -324,6 +324,32 @@ FROM (VALUES
 	('{"at": "2026-11-01T00:00:00Z", "id": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "phone": "+380501234567"}')
 ) AS t (value);
 
+-- Masked
+
+-- Whether each character is as it was, or an asterisk for a digit
+CREATE FUNCTION pg_temp.only_masked(was text, is_now text) RETURNS boolean IMMUTABLE LANGUAGE sql AS $$
+	SELECT length(was) = length(is_now) AND bool_and(w = n OR n = '*' AND w ~ '[0-9٠-٩۰-۹०-९０-９]')
+	FROM string_to_table(was, NULL) WITH ORDINALITY a (w, i) JOIN string_to_table(is_now, NULL) WITH ORDINALITY b (n, i) USING (i)
+$$;
+SELECT is((SELECT string_agg(quote_literal(masked), ', ') FROM pg_temp.spellings(number) spelling, kb_mask_card_numbers(spelling) masked
+	WHERE kb_has_card_number(masked) OR NOT pg_temp.only_masked(spelling, masked)
+		OR length(masked) - length(replace(masked, '*', '')) NOT BETWEEN length(number) AND length(number) + 1), NULL,
+	format('T10: %s is masked in all spellings: %s', network, number))
+FROM published;
+SELECT is(kb_mask_card_numbers(value), masked, format('T10: %s is masked as %s', value, masked))
+FROM (VALUES
+	('declined', 'declined'), ('', ''), ('* 12 *', '* 12 *'),
+	('card 4111 1111 1111 1111 declined, code 05, 2026-11-01', 'card **** **** **** **** declined, code 05, 2026-11-01'),
+	('4111111111111111,5555555555554444;378282246310005', '****************,****************;***************'),
+	('картку 4111-1111-1111-1111 (Іван, 12/28) відхилено', 'картку ****-****-****-**** (Іван, 12/28) відхилено'),
+	('٤١١١١١١١١١١١١١١١ مرفوضة', '**************** مرفوضة'),
+	('id a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11 of 4111111111111111', 'id a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11 of ****************'),
+	('order 1234567890123 of UA213223130000026007233566001', 'order 1234567890123 of UA213223130000026007233566001'),
+	('* 4111111111111111 *', '* **************** *')
+) AS t (value, masked);
+SELECT is(kb_mask_card_numbers(NULL), NULL, 'T10: nothing of nothing');
+SELECT is(kb_mask_card_numbers(repeat('4111 1111 1111 1111, ', 20000)), repeat('**** **** **** ****, ', 20000), 'T10: a long text, too');
+
 -- The domains
 
 CREATE TEMP TABLE note (memo kb_text, metadata kb_json);
@@ -382,6 +408,7 @@ SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM wr
 	('notice.facts', 'kbilling''s own: money, dates, names of stages'),
 	('notice.occasion', 'a number, or kbilling''s own words and dates'),
 	('payment.method', 'one of payment_method'),
+	('payment.settled_method', 'the entry''s'),
 	('sweep_failure.state', 'an SQLSTATE'),
 	('sweep_run.at_time_zone', 'an account''s'),
 	('tariff.currency', 'three letters: CHECK'),

@@ -269,7 +269,7 @@ SELECT is(:'payment_id' || ' ' || :'bonus', '2 5.00 USD', 'T5: the payment is be
 SELECT is(kb_portal(:acme_account_id, 'ann') #>> '{payments,0,payment_id}', '2', 'and shown as pending, to the admin too');
 SET ROLE helpdesk_webhook;
 SELECT throws_ok(format('EXECUTE paid (%s, %s, ''110.00 USD'', ''google_pay'', ''pi_3'')', :bolt_account_id, :payment_id),
-	'22023', NULL, 'it is not another account''s');
+	'KB006', NULL, 'it is not another account''s');
 SELECT results_eq(format('EXECUTE paid (%s, %s, ''110.00 USD'', ''google_pay'', ''pi_3'')', :acme_account_id, :payment_id),
 	$$VALUES ('110.00 USD'::kb_money, '5.00 USD'::kb_money, '105.00 USD'::kb_money, 'blocked'::kb_stage, 'ok'::kb_stage, false)$$,
 	'T2, T5: the webhook credits it, with the bonus');

@@ -276,7 +276,8 @@ INSERT INTO choice (fact, among) VALUES
 	('stage', '["ok", "grace", "remind", "restrict", "blocked"]'),
 	('stage_before', '["ok", "grace", "remind", "restrict", "blocked"]'),
 	('next_stage', '["none", "remind", "restrict", "blocked"]'),
-	('has_bonus', '[true, false]'), ('in_debt', '[true, false]'), ('is_credit', '[true, false]'),
+	('has_bonus', '[true, false]'), ('has_paid', '[true, false]'), ('has_rate', '[true, false]'),
+	('in_debt', '[true, false]'), ('is_credit', '[true, false]'),
 	('why', '["member", "topup", "conditions"]'),
 	('day', '[1, 2, 3, 5, 11, 21]'), ('days', '[0, 1, 2, 5, 11, 21]'), ('restore_days', '[0, 1, 2, 5, 11, 21]');
 CREATE TEMP TABLE variant AS
@@ -294,11 +295,11 @@ CREATE TEMP TABLE variant AS
 			|| CASE WHEN b.facts ->> 'is_credit' = 'true' THEN '{"amount": "-19.00 USD", "credit": "19.00 USD"}'::jsonb ELSE '{}' END
 			|| CASE WHEN b.facts ->> 'next_stage' = 'none' THEN '{"next_stage_on": null}'::jsonb ELSE '{}' END AS facts
 	FROM built AS b, jsonb_to_record(b.facts) AS f (stage kb_stage, stage_before kb_stage, next_stage text, in_debt boolean,
-		why text, days integer)
+		has_paid boolean, has_rate boolean, why text, days integer)
 	WHERE b.n = (SELECT max(n) FROM choice)
 		AND (in_debt OR stage = 'ok') IS NOT FALSE
 		AND CASE b.kind
-				WHEN 'topup_received' THEN stage <= stage_before
+				WHEN 'topup_received' THEN stage <= stage_before AND (has_paid OR NOT has_rate)
 				WHEN 'stage_changed' THEN stage <> 'remind' AND stage <> stage_before
 					AND (next_stage = 'none' OR stage <> 'ok' AND next_stage::kb_stage > stage)
 				WHEN 'payment_reminder' THEN next_stage <> 'remind' AND (next_stage = 'none') = (days = 0)
@@ -326,7 +327,7 @@ SELECT ok(position(kb_format_message('{v}', t.language,
 	format('N4: %s in %s says %s', kind, t.language, fact))
 FROM (VALUES
 	('topup_received'::kb_notice_kind, 'amount', '{}'::jsonb), ('topup_received', 'bonus', '{}'),
-	('topup_received', 'balance', '{}'), ('topup_received', 'amount_due', '{"in_debt": true}'),
+	('topup_received', 'paid', '{}'), ('topup_received', 'balance', '{}'), ('topup_received', 'amount_due', '{"in_debt": true}'),
 	('charge_posted', 'month', '{}'), ('charge_posted', 'amount', '{}'), ('charge_posted', 'balance', '{}'),
 	('charge_posted', 'amount_due', '{}'), ('charge_posted', 'credit', '{"is_credit": true}'),
 	('stage_changed', 'amount_due', '{}'), ('stage_changed', 'balance', '{}'), ('stage_changed', 'next_stage_on', '{}'),
@@ -400,7 +401,9 @@ INSERT INTO sentence VALUES
 	('{charge_posted,closure_cancelled,account_restored}', '$.stage == "blocked"',
 		'Until it is paid, nobody can get in, but you can pay at any time',
 		'До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли'),
-	('{topup_received}', '$.in_debt == true', '4\.50 USD is still to be paid', 'Залишилося сплатити 4\.50 USD');
+	('{topup_received}', '$.in_debt == true', '4\.50 USD is still to be paid', 'Залишилося сплатити 4\.50 USD'),
+	('{topup_received}', '$.has_paid == true', 'You paid 2,?062\.75 UAH', 'Ви сплатили 2.?062[,.]75 UAH'),
+	('{topup_received}', '$.has_rate == true', ', at a rate of 41\.255\.', ' за курсом 41,255\.');
 SELECT ok(count(*) FILTER (WHERE facts @@ said_if::jsonpath) > 0
 	AND count(*) FILTER (WHERE (body ~ CASE language WHEN 'en' THEN en ELSE uk END) <> (facts @@ said_if::jsonpath)) = 0,
 	format('N4: %s in %s says where %s: %s', kind, language, said_if, CASE language WHEN 'en' THEN en ELSE uk END))

@@ -41,10 +41,14 @@ SELECT kb_apply_topup(1, '120.00 USD', 'card', 'a'), kb_apply_topup(1, '120.00 U
 	kb_apply_topup(1, '5.00 USD', 'card', 'b')
 \g /dev/null
 SELECT is((SELECT count(*) FROM notice WHERE account_id = 1), 2::bigint, 'N3: a replay says nothing twice');
-SELECT is(pg_temp.facts(1, 1), '{"account_id": 1, "amount": "120.00 USD", "bonus": "12.00 USD", "has_bonus": true, '
+SELECT is(pg_temp.facts(1, 1), '{"account_id": 1, "amount": "120.00 USD", "bonus": "12.00 USD", "has_bonus": true,
+	"paid": "120.00 USD", "has_paid": false,
+	"rate": 1, "has_rate": false, '
 	'"balance": "132.00 USD", "in_debt": false, "amount_due": "0.00 USD", "stage": "ok", "stage_before": "ok"}',
 	'N1: topup_received, with the bonus, as things stood after it');
-SELECT is(pg_temp.facts(1, 2) - 'account_id', '{"amount": "5.00 USD", "bonus": "0.00 USD", "has_bonus": false, '
+SELECT is(pg_temp.facts(1, 2) - 'account_id', '{"amount": "5.00 USD", "bonus": "0.00 USD", "has_bonus": false,
+	"paid": "5.00 USD", "has_paid": false,
+	"rate": 1, "has_rate": false, '
 	'"balance": "137.00 USD", "in_debt": false, "amount_due": "0.00 USD", "stage": "ok", "stage_before": "ok"}', 'N1: and without');
 BEGIN;
 SELECT kb_apply_topup(2, '9.00 USD', 'card', 'a')
@@ -288,12 +292,14 @@ SELECT is((kb_retry_notice(104, 1), kb_retry_notice(104, 1))::text, '(t,f)', 'kb
 SELECT is(pg_temp.take(), '104/1#1', 'kb_retry_notice: with all its tries');
 SELECT is(kb_fail_notice(104, 1, 'card 4111 1111 1111 1111 refused') IS NOT NULL, true,
 	'T4: an error that has a card number does not stop the worker');
-SELECT is((SELECT last_error FROM notice WHERE account_id = 104), '(an error with a card number)', 'T4: and is not kept');
+SELECT is((SELECT last_error::text FROM notice WHERE account_id = 104), 'card **** **** **** **** refused',
+	'T10: it is kept with the number masked');
 SELECT results_eq('SELECT labels ->> ''status'', value FROM metrics WHERE name = ''kbilling_notices'' ORDER BY 1',
 	$$VALUES ('leased', 0::numeric), ('parked', 1), ('paused', 1), ('waiting', 0)$$, 'N2: what is parked is counted in the metrics');
 SELECT is(kb_fail_notice(104, 1, repeat('x', 483) || ' 411111111111111111') IS NOT NULL, true,
 	'T4: nor does one that is cut to a card number');
-SELECT is((SELECT last_error FROM notice WHERE account_id = 104), '(an error with a card number)', 'T4: and that is not kept either');
+SELECT is((SELECT last_error::text FROM notice WHERE account_id = 104), repeat('x', 483) || ' ' || repeat('*', 16),
+	'T10: and that is masked, too');
 -- two workers with one notice
 SELECT pg_temp.clock(kb_now() + interval '1 day')
 \g /dev/null

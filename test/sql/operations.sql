@@ -81,6 +81,28 @@ SELECT is_empty($$
 		|| f[1] || '\M[^|]*\|')
 $$, 'every finding of kb_check is explained');
 
+-- What the calls for a provider's reports raise, by their comments and by the sources; KB007 is the triggers'.
+\set sources `cd src; cat errors.h account.c allocation.c card.c correction.c journal.c member.c money.c payment.c topup.c`
+SELECT set_config('test.sources', :'sources', false) \g /dev/null
+CREATE TEMP TABLE raised AS
+	SELECT m[1] AS state
+	FROM pg_proc p, regexp_matches(substring(obj_description(p.oid, 'pg_proc') FROM 'Errors:.*'),
+		'\m(KB[0-9]{3}|[0-9]{2}[0-9A-Z]{3})\M', 'g') m
+	WHERE p.pronamespace = 'kbilling'::regnamespace
+		AND p.proname IN ('kb_begin_topup', 'kb_apply_topup', 'kb_fail_topup', 'kb_refund', 'kb_reverse_refund', 'kb_chargeback',
+			'kb_reverse_chargeback')
+	UNION
+	SELECT d[2] || d[3] || d[4] || d[5] || d[6]
+	FROM regexp_matches(current_setting('test.sources'),
+			'#define (ERRCODE_KB_\w+)\s+MAKE_SQLSTATE\(''(.)'',''(.)'',''(.)'',''(.)'',''(.)''\)', 'g') d
+	WHERE current_setting('test.sources') ~ ('errcode\(' || d[1] || '\)');
+SELECT cmp_ok((SELECT count(*) FROM raised), '>=', 9::bigint, 'what is raised is found');
+SELECT is_empty($$
+	SELECT state FROM raised
+	WHERE state <> 'KB007' AND substring(current_setting('test.page') FROM '\n## Take the provider''s reports\n(.*?)\n## ')
+		!~ format('\n\|[^|]*`%s`[^|]*\|[^|]*\| (retry|retry at once|alert) \|', state)
+$$, 'T3: every SQLSTATE that a report may raise is in the table, with what to do');
+
 -- Links of this page, and of others into it.
 \set others `cat README.md docs/*.md`
 SELECT set_config('test.others', :'others', false) \g /dev/null

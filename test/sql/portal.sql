@@ -44,7 +44,7 @@ SELECT is(pg_temp.keys(kb_portal(5, 'own') -> list -> 0), keys, format('the keys
 	('usage', 'amount billed_events billed_quantity days days_in_month events from_date line_no quantity service to_date unit_price what'),
 	('offers', 'amount bonus'),
 	('payments', 'amount expires_at member method payment_id'),
-	('entries', 'amount balance_after effective_on kind lines member memo method period seq')
+	('entries', 'amount balance_after effective_on kind lines member memo method paid period rate seq')
 ) AS t (list, keys);
 SELECT is(pg_temp.keys(kb_portal(3, 'own') -> 'reminder'), 'amount_due restricted_on', 'the keys of reminder');
 -- what the comment documents is what there is
@@ -75,7 +75,8 @@ SELECT is(kb_portal(5, 'adm') ->> key, expected, format('the page of a blocked a
 	('offers', '[{"bonus": "0.00 USD", "amount": "5.00 USD"}, {"bonus": "10.00 USD", "amount": "105.00 USD"}]'),
 	('payments', '[{"amount": "50.00 USD", "member": "adm", "method": "card", "expires_at": "2026-10-21T10:00:00+00:00", '
 		'"payment_id": 1}]'),
-	('entries', '[{"seq": 1, "kind": "adjustment", "memo": "a fee", "lines": null, "amount": "-5.00 USD", "member": null, '
+	('entries', '[{"seq": 1, "kind": "adjustment", "memo": "a fee", "paid": null, "rate": null, "lines": null, '
+		'"amount": "-5.00 USD", "member": null, '
 		'"method": null, "period": null, "effective_on": "2026-10-11", "balance_after": "-5.00 USD"}]')
 ) AS t (key, expected);
 SELECT is((SELECT string_agg(concat_ws(' ', line ->> 'line_no', line ->> 'service', line ->> 'from_date',
@@ -219,6 +220,14 @@ END $$;
 SELECT is(pg_temp.read_for(format('SELECT * FROM kb_history(1000, ''own'', %s, %s)', before_seq, max_entries)), expected,
 	format('of 1000 entries, a page of %s before %s reads its own', max_entries, before_seq))
 FROM (VALUES ('NULL', 20, 20::bigint), ('900', 20, 20), ('11', 20, 10), ('900', 500, 500)) AS t (before_seq, max_entries, expected);
+
+-- T8
+
+SELECT kb_apply_topup(2, '50 USD', 'card', 'in UAH', paid => '2062.75 UAH')
+\g /dev/null
+SELECT is((SELECT format('%s %s %s', e ->> 'amount', e ->> 'paid', e ->> 'rate')
+	FROM jsonb_path_query(kb_portal(2, 'own'), '$.entries[0]') e),
+	'50.00 USD 2062.75 UAH 41.255', 'T8: the page shows what was charged, and the rate');
 
 SELECT * FROM finish();
 ROLLBACK;

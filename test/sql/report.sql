@@ -66,8 +66,6 @@ SELECT results_eq('SELECT seq, kind, amount, balance_after, bonus_after, referen
 		(2, 'bonus', '10.00 USD', '110.00 USD', '10.00 USD', NULL, 1, NULL, NULL, NULL, NULL),
 		(1, 'topup', '100.00 USD', '100.00 USD', '0.00 USD', 'pay_1', NULL, 'card', 'olena', NULL, NULL)$$,
 	'J1: payment_history is the journal, newest first');
-SELECT is((SELECT jsonb_array_length(lines) FROM payment_history WHERE account_id = 1 AND seq = 3), 3,
-	'C7: a charge shows its lines there');
 
 -- general_ledger and trial_balance
 
@@ -190,8 +188,9 @@ FROM (VALUES
 	($$DELETE FROM entry WHERE account_id = 3; DELETE FROM notice WHERE account_id = 3; UPDATE account SET balance = '0 USD',
 			last_seq = 0, last_hash = NULL, debt_since = NULL, charged_through = '2026-10-31' WHERE account_id = 3$$,
 		'(3,0,"N1: the account counts 1 notices, there are 0'),
-	($$INSERT INTO payment (account_id, payment_id, amount, bonus, begun_at, expires_at, settled_at, settled_seq, method, member)
-			VALUES (1, 1, '9 USD', '0 USD', now(), now(), now(), 10, 'card', 'olena')$$,
+	($$INSERT INTO payment (account_id, payment_id, amount, bonus, begun_at, expires_at, settled_at, settled_seq,
+			settled_amount, settled_method, method, member)
+			VALUES (1, 1, '9 USD', '0 USD', now(), now(), now(), 10, '9 USD', 'card', 'card', 'olena')$$,
 		'(1,10,"T2: payment 1 was settled by an entry that is not there'),
 	($$DELETE FROM notice WHERE account_id = 1 AND notice_no = 1$$, '(1,9,"N1: the account counts 3 notices, there are 2'),
 	($$DELETE FROM notice WHERE account_id = 1 AND notice_no = 3$$, '(1,9,"N1: the account counts 3 notices, there are 2'),
@@ -242,6 +241,20 @@ SELECT results_eq('SELECT problem FROM kb_check() ORDER BY 1', $$VALUES
 	('J1: trigger entry_immutable on entry is not enabled always'), ('J1: trigger entry_immutable_row on entry is not enabled always'),
 	('J1: trigger entry_insert on entry is not enabled always')$$,
 	'J1: all of it undone, only the guards are missing');
+
+-- T8
+
+SELECT is(kbilling_internal.kb_exchange_rate(paid::kb_money, amount::kb_money), rate::numeric, format('T8: %s for %s', paid, amount))
+FROM (VALUES ('4125.50 UAH', '100 USD', '41.255'), ('100 UAH', '3 USD', '33.33333333'), ('1 USD', '16000 IDR', '0.0000625'),
+	('15000 JPY', '100 USD', '150'), ('10.30 USD', '10 USD', NULL), (NULL, '10 USD', NULL)) AS t (paid, amount, rate);
+SELECT kb_create_account('ann', 'big', 77), kb_apply_topup(77, '100 USD', 'card', 'p1', paid => '4125.50 UAH'),
+	kb_apply_topup(77, '10 USD', 'card', 'p2', paid => '10.30 USD'), kb_apply_topup(77, '10 USD', 'card', 'p3')
+\g /dev/null
+SELECT results_eq('SELECT amount::text, paid::text, rate FROM payment_history WHERE account_id = 77', $$VALUES
+	('10.00 USD', NULL, NULL::numeric), ('10.00 USD', '10.30 USD', NULL), ('100.00 USD', '4125.50 UAH', 41.255)$$,
+	'T8: payment_history shows what was paid, and the rate');
+SELECT is((SELECT jsonb_array_length(lines) FROM payment_history WHERE account_id = 1 AND seq = 3), 3,
+	'C7: a charge shows its lines there');
 
 SELECT * FROM finish();
 ROLLBACK;

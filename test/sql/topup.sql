@@ -139,6 +139,9 @@ SELECT kb_create_payment_method('cash', 'Готівка');
 SELECT kb_apply_topup(2001, '10 USD', 'cash', 'cash');
 SELECT is((SELECT format('%s, %s', method, balance_after) FROM entry WHERE account_id = 2001 AND key = 'cash'), 'cash, 60.50 USD',
 	'T2: one that a service has added is a method like the others');
+SELECT is((SELECT after FROM change_log WHERE subject = 'payment_method'),
+	'{"method": "cash", "name": "Готівка", "metadata": {}}'::jsonb,
+	'J9: that is in the log');
 SELECT is((SELECT name FROM payment_method WHERE method = 'cash'), 'Готівка', 'T2: with a name that customers know');
 SELECT is(pg_temp.error_of(format('SELECT kb_create_payment_method(%s)', arguments)) ~ ('^' || state), true,
 	format('T2: kb_create_payment_method(%s): %s', arguments, state))
@@ -235,7 +238,7 @@ FROM (VALUES
 	('4000, ''1 USD'', ''card'', ''kb:bonus:1''', '22023'),
 	('4000, ''1 USD'', ''card'', ''4111 1111 1111 1111''', 'KB008'),
 	('4000, ''1 USD'', ''card'', ''q'', ''''', 'KB004'),
-	('4000, ''1 USD'', ''card'', ''q'', NULL, 12345', '22023'),
+	('4000, ''1 USD'', ''card'', ''q'', NULL, 12345', 'KB006'),
 	('4002, ''98.99 USD'', ''card'', ''p''', 'KB006'),
 	('4002, ''99 USD'', ''manual'', ''p''', 'KB006')
 ) AS t (arguments, state);

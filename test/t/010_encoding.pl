@@ -71,6 +71,8 @@ sub cards
 		is(ask($encoding, "SELECT kb_has_card_number('$spelling')"), 't', "T4: $encoding: $shown is found");
 		is(ask($encoding, "SELECT kb_has_card_number('$spelling' || '1')"), 'f', "T4: $encoding: with one more digit it is not");
 		like(ask($encoding, "SELECT '$spelling'::kb_text"), qr/payment card number/, "T4: $encoding: and refused");
+		is(ask($encoding, "SELECT kb_mask_card_numbers('$spelling')"), encode('UTF-8', decode('UTF-8', $spelling) =~ s/\p{Nd}/*/gr),
+			"T10: $encoding: its digits alone are masked");
 	}
 }
 
@@ -99,6 +101,8 @@ for my $encoding (
 	is($english{$encoding}, $english{UTF8}, "N4: $encoding: English");
 	is($ukrainian{$encoding}, $has_texts{$encoding} ? $ukrainian{UTF8} : $english{UTF8},
 		"N4: $encoding: Ukrainian" . ($has_texts{$encoding} ? '' : ' is not to be had'));
+	is(ask($encoding, q{SELECT kb_mask_card_numbers('* 4111 1111 1111 1111, 05')}), '* **** **** **** ****, 05',
+		"T10: $encoding: a card number is masked");
 	my $date = ask($encoding, q{SELECT kb_format_message('{d}', 'uk', '{"d": "2026-04-16"}')});
 	if ($has_letters{$encoding})
 	{
