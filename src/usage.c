@@ -129,7 +129,7 @@ static SavedPlan refuse_plan[] = PLAN_PAIR(
  * changes a price keeps all of them out.
  */
 #define ALL_ACCOUNTS	0
-#define CLASS_USAGE		4
+#define CLASS_USAGE		5		/* the sweep has 3, activity 4 */
 
 #define RECORD			AccessShareLock
 #define RECORD_MANY		RowExclusiveLock

@@ -53,13 +53,16 @@ $node->safe_psql('postgres', q{
 	EXCEPTION WHEN OTHERS THEN
 		INSERT INTO done VALUES (what, SQLSTATE, SQLERRM);
 	END $$;
-	-- a transaction: two calls for each of some accounts in the order of their numbers, and usage last
+	-- a transaction: two calls for each of some accounts in the order of their numbers, and usage last, of the last of them
+	-- or one with a higher number
 	CREATE PROCEDURE transacts(session integer, n integer) LANGUAGE plpgsql AS $$
 	DECLARE
 		id bigint;
+		last_id bigint = 1;
 		call text;
 	BEGIN
 		FOR id IN SELECT i FROM generate_series(1, 4) AS i WHERE random() < 0.3 ORDER BY i LOOP
+			last_id = id;
 			FOR call IN SELECT c
 				FROM unnest('{login,act,begin,pay,adjust,defer,tariff,switch,member,schedule,cancel,restore,charge}'::text[]) AS c
 				ORDER BY random() LIMIT 2 LOOP
@@ -68,7 +71,7 @@ $node->safe_psql('postgres', q{
 		END LOOP;
 		SELECT c INTO call FROM unnest('{usage,late,notices,none}'::text[]) AS c ORDER BY random() LIMIT 1;
 		IF call <> 'none' THEN
-			CALL does(call, 1 + (random() * 3)::integer, format('%s-%s-%s', session, n, call));
+			CALL does(call, last_id + floor(random() * (5 - last_id))::integer, format('%s-%s-%s', session, n, call));
 		END IF;
 	END $$});
 
