@@ -29,6 +29,7 @@ typedef struct BillPart
 	bool		prorate;
 	bool		is_usage;
 	bool		is_late;		/* U3: used in a month that has been charged */
+	bool		is_superseded;	/* not prorated, and a later part counts instead */
 	int			days_in_month;	/* in that of its days */
 	int32		price_id;
 	int			days;			/* on which the usage's price held in its month, of those from first to last */
@@ -175,17 +176,57 @@ compare_parts(const void *a, const void *b)
 	return (x->price_id > y->price_id) - (x->price_id < y->price_id);
 }
 
+/* Whether two parts are usage of one month under one price */
+static bool
+parts_are_one(const BillPart *a, const BillPart *b)
+{
+	return a->is_usage && b->is_usage && a->is_late == b->is_late && a->from == b->from && a->price_id == b->price_id;
+}
+
+/*
+ * Make one part of the usage under a price and of what says that the price has a
+ * minimum, which is owed with usage or without.
+ */
+static void
+merge_parts(Bill *bill)
+{
+	int			last = 0;
+
+	for (int i = 1; i < bill->nparts; i++)
+	{
+		BillPart   *to = &bill->parts[last];
+		const BillPart *part = &bill->parts[i];
+
+		if (!parts_are_one(to, part))
+		{
+			bill->parts[++last] = *part;
+			continue;
+		}
+		to->quantity = numeric_call(numeric_add, to->quantity, part->quantity);
+		to->events += part->events;
+		to->billed_quantity = numeric_call(numeric_add, to->billed_quantity, part->billed_quantity);
+		to->billed_events += part->billed_events;
+		to->days = Max(to->days, part->days);
+	}
+	bill->nparts = Min(bill->nparts, last + 1);
+}
+
 /*
  * A price that is not prorated is due in full, once a period: if the service had
- * several, the last one counts.
+ * several, the last one counts.  Of usage, that is said of the minimum alone.
  */
-static bool
-part_is_superseded(const Bill *bill, int i)
+static void
+mark_superseded(Bill *bill, int first, int end)
 {
-	const BillPart *part = &bill->parts[i];
+	bool		later = false;
 
-	return !part->prorate && !part->is_usage && i + 1 < bill->nparts &&
-		strcmp(part->service, bill->parts[i + 1].service) == 0;
+	for (int i = end - 1; i >= first; i--)
+	{
+		BillPart   *part = &bill->parts[i];
+
+		part->is_superseded = later && !part->prorate;
+		later = later || !part->is_usage || price_has(part->price, SLOT_MIN);
+	}
 }
 
 /* The part's days that are charged: all of the month if it is not prorated */
@@ -195,20 +236,36 @@ charged_days(const BillPart *part)
 	return part->prorate ? part->to - part->from + 1 : part->days_in_month;
 }
 
-/* What a quantity of usage costs in all, times the days of its month; nothing if nothing was used */
+/*
+ * For how many days the bounds of a usage's price count: for those on which it held.
+ * Without proration they count in full, a minimum once.  A price that held on no day
+ * has no minimum, and the maximum of the month.
+ */
+static PriceBounds
+usage_bounds(const BillPart *part)
+{
+	PriceBounds bounds = {.min_days = part->days, .max_days = part->days, .days_in_period = part->days_in_month};
+
+	if (!part->prorate)
+		bounds.min_days = part->is_superseded ? 0 : part->days_in_month;
+	if (!part->prorate || part->days == 0)
+		bounds.max_days = part->days_in_month;
+	return bounds;
+}
+
+/* What a quantity of usage costs in all, times the days of its month; without any, no more than a minimum (C2) */
 static Numeric
 usage_exactly(const BillPart *part, Numeric quantity, int64 events)
 {
 	Numeric		zero = int64_to_numeric(0);
-	int			days = part->days_in_month;
-	PriceBounds bounds = {.min_days = days, .max_days = days, .days_in_period = days};
+	PriceBounds bounds = usage_bounds(part);
 
-	if (numeric_order(quantity, zero) <= 0 && events <= 0)
+	if (numeric_order(quantity, zero) <= 0 && events <= 0 && !price_has(part->price, SLOT_MIN))
 		return zero;
 	return price_usage_exactly(part->price, quantity, Max(events, 0), bounds);
 }
 
-/* Usage that was billed, and that nothing has been added to since: it is rounded with what was, and has no line */
+/* Usage or a minimum that was billed, and that nothing has been added to since: rounded with what was, it has no line */
 static bool
 part_is_billed(const BillPart *part)
 {
@@ -282,10 +339,13 @@ line_kind(const BillPart *part)
 static void
 push_line(JsonbParseState **state, const BillPart *part, Money amount)
 {
+	bool		by_days = !part->is_usage || price_has(part->price, SLOT_MIN) || price_has(part->price, SLOT_MAX);
+	int			days = part->is_usage ? part->days : part->to - part->from + 1;
+
 	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
 	push_string(state, "to", date_to_cstring(part->to));
-	if (!part->is_usage)
-		push_number(state, "days", int64_to_numeric(part->to - part->from + 1));
+	if (by_days)
+		push_number(state, "days", int64_to_numeric(days));
 	push_string(state, "from", date_to_cstring(part->from));
 	push_string(state, "what", line_kind(part));
 	push_string(state, "amount", money_to_cstring(amount));
@@ -294,13 +354,12 @@ push_line(JsonbParseState **state, const BillPart *part, Money amount)
 	push_string(state, "service", part->service);
 	push_number(state, "quantity", part->quantity);
 	push_string(state, "unit_price", price_to_cstring(part->price));
-	if (!part->is_usage)
+	if (part->is_late)
+		push_number(state, "billed_events", int64_to_numeric(part->billed_events));
+	if (by_days)
 		push_number(state, "days_in_month", int64_to_numeric(part->days_in_month));
 	if (part->is_late)
-	{
-		push_number(state, "billed_events", int64_to_numeric(part->billed_events));
 		push_number(state, "billed_quantity", part->billed_quantity);
-	}
 	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
 }
 
@@ -331,12 +390,13 @@ group_end(const Bill *bill, int i)
  * billed of late usage counts as before the first.
  */
 static void
-add_group(JsonbParseState **state, const Bill *bill, int first, int end, Money *total)
+add_group(JsonbParseState **state, Bill *bill, int first, int end, Money *total)
 {
 	int			days_in_month = bill->parts[first].days_in_month;
 	Numeric		sum = int64_to_numeric(0);
 	Money		rounded;
 
+	mark_superseded(bill, first, end);
 	for (int i = first; i < end; i++)
 		sum = numeric_call(numeric_add, sum, part_billed(&bill->parts[i]));
 	rounded = price_round(sum, days_in_month, bill->currency);
@@ -345,7 +405,7 @@ add_group(JsonbParseState **state, const Bill *bill, int first, int end, Money *
 		const BillPart *part = &bill->parts[i];
 		Money		before = rounded;
 
-		if (part_is_superseded(bill, i) || part_is_billed(part))
+		if ((part->is_superseded && !part->is_usage) || part_is_billed(part))
 			continue;
 		sum = numeric_call(numeric_add, sum, part_exactly(part));
 		sum = numeric_call(numeric_sub, sum, part_billed(part));
@@ -362,6 +422,7 @@ bill_finish(Bill *bill, Money *total)
 	int			end;
 
 	qsort(bill->parts, bill->nparts, sizeof(BillPart), compare_parts);
+	merge_parts(bill);
 	*total = money_make(bill->currency, 0);
 	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	for (int i = 0; i < bill->nparts; i = end)

@@ -388,6 +388,22 @@ price_rate_days(const Price *price, Numeric quantity, uint16 currency, int days,
 }
 
 /*
+ * Whether something is owed for no quantity
+ */
+PG_FUNCTION_INFO_V1(kb_has_minimum);
+Datum
+kb_has_minimum(PG_FUNCTION_ARGS)
+{
+	const Price *price = PG_GETARG_PRICE(0);
+	PriceTerms	terms;
+
+	if (!price_has(price, SLOT_MIN))
+		PG_RETURN_BOOL(false);
+	price_unpack(price, &terms);
+	PG_RETURN_BOOL(terms.numbers[SLOT_MIN].mantissa > 0);
+}
+
+/*
  * Refuse a price with a number that no kb_money can hold
  */
 PG_FUNCTION_INFO_V1(kb_require_price_range);

@@ -89,6 +89,9 @@ COMMENT ON INDEX price_from_date IS 'No two prices of a service begin on one day
 CREATE INDEX price_to_date ON price (tariff, service, to_date, from_date) WHERE withdrawn_at IS NULL;
 COMMENT ON INDEX price_to_date IS 'Finds the price that holds on a day';
 
+CREATE INDEX price_minimum ON price (tariff, service) WHERE withdrawn_at IS NULL AND kb_has_minimum(price);
+COMMENT ON INDEX price_minimum IS 'Finds the prices with a minimum, which is owed without usage, too (C2)';
+
 CREATE VIEW kbilling.price_list WITH (security_invoker) AS
 	SELECT price_id, tariff, service, from_date, to_date, price, prorate
 	FROM price

@@ -2,6 +2,31 @@
  * The month charge: what is due, and the running month.
  */
 
+-- From usage_from on, only months with late usage count, so that a minimum that was billed is rounded with it (M4).
+CREATE FUNCTION kbilling_internal.kb_minimums(account_id bigint, tariff text, tariff_from date, first_day date, last_day date,
+											  usage_from date)
+	RETURNS TABLE (period date, service text, price_id integer)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT m.period, p.service, p.price_id
+	FROM (SELECT kb_month_first_day($5) AS period, $4 AS from_date, $5 + 1 AS to_date, NULL::text AS service
+		  UNION ALL
+		  SELECT o.period, o.period, kb_month_last_day(o.period) + 1, o.service FROM usage_total o
+		  WHERE o.account_id = $1 AND o.period >= $6 AND o.period < kb_month_first_day($5) AND NOT o.settled) m
+	CROSS JOIN LATERAL (
+		SELECT $2 AS tariff, $3 AS from_date, date 'infinity' AS to_date
+		UNION ALL
+		SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
+		WHERE h.account_id = $1 AND h.from_date < m.to_date AND h.to_date > m.from_date) t
+	JOIN price_list p ON p.tariff = t.tariff AND kb_has_minimum(p.price)
+		AND greatest(t.from_date, p.from_date, m.from_date) < least(t.to_date, p.to_date, m.to_date)
+		AND (m.service IS NULL OR p.service = m.service)
+	JOIN service s ON s.service = p.service AND s.kind = 'metered';
+END;
+COMMENT ON FUNCTION kb_minimums(bigint, text, date, date, date, date) IS
+'The prices of metered services with a minimum that an account has had on days of a month, used or not (C2); a price '
+'may come more than once';
+
 -- A row for each part in which nothing changes: what the account had, on which tariff, at which price.  Usage has a row
 -- for each month and price of it, from usage_from on, with the days on which the price held in the month; if it held on
 -- none, as other terms took its place, usage that has stayed with it is of the whole month.  If paced_on is a day,
@@ -37,7 +62,9 @@ BEGIN ATOMIC
 					   u.events, u.billed_quantity, u.billed_events, u.price_id, p.price, p.prorate
 				FROM (SELECT n.* FROM kb_unbilled_usage($1, $7, kb_month_first_day($6)) n WHERE $8 IS NULL
 					  UNION ALL
-					  SELECT n.* FROM kb_paced_usage($1, $7, kb_month_first_day($6), $8) n WHERE $8 IS NOT NULL) u
+					  SELECT n.* FROM kb_paced_usage($1, $7, kb_month_first_day($6), $8) n WHERE $8 IS NOT NULL
+					  UNION ALL
+					  SELECT n.period, n.service, n.price_id, 0, 0, 0, 0 FROM kb_minimums($1, $3, $4, $5, $6, $7) n) u
 				JOIN price p ON p.price_id = u.price_id
 				CROSS JOIN LATERAL (
 					SELECT CASE u.period WHEN kb_month_first_day($6) THEN $5 ELSE u.period END AS from_date,
@@ -132,7 +159,8 @@ COMMENT ON COLUMN current_usage.what IS
 'The kind of line: base fee, recurring service, usage, or late usage of an earlier month (U3)';
 COMMENT ON COLUMN current_usage.from_date IS 'First day';
 COMMENT ON COLUMN current_usage.to_date IS 'Last day';
-COMMENT ON COLUMN current_usage.days IS 'Days charged; NULL for usage';
+COMMENT ON COLUMN current_usage.days IS
+'Days charged; for usage, the days for which minimum and maximum of the price count; NULL if it has none';
 COMMENT ON COLUMN current_usage.days_in_month IS 'Days that the whole price is for; NULL for usage';
 COMMENT ON COLUMN current_usage.quantity IS 'Units';
 COMMENT ON COLUMN current_usage.events IS

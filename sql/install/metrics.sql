@@ -44,6 +44,13 @@ BEGIN ATOMIC
 		FROM terms a JOIN subscription u ON u.account_id = a.account_id AND u.from_date <= a.today AND u.to_date > a.today
 		WHERE a.state IN ('active', 'closing')
 		GROUP BY a.tariff, a.today, u.service, u.quantity
+		UNION ALL	-- what is owed without usage
+		SELECT s.tariff, s.today, p.service, 0, sum(s.accounts)
+		FROM standing s
+		JOIN price_list p ON p.tariff = s.tariff AND p.from_date <= s.today AND p.to_date > s.today AND kb_has_minimum(p.price)
+		JOIN service v ON v.service = p.service AND v.kind = 'metered'
+		WHERE s.state IN ('active', 'closing')
+		GROUP BY s.tariff, s.today, p.service
 	), currency AS (
 		SELECT DISTINCT t.currency, kb_minor_units(t.currency) AS minor_units FROM tariff t
 	), sample (name, labels, value) AS (
@@ -72,7 +79,7 @@ BEGIN ATOMIC
 		CROSS JOIN LATERAL (VALUES ('paid', b.prepaid - b.bonus), ('bonus', b.bonus)) x (part, value)
 		UNION ALL
 		SELECT 'kbilling_mrr', jsonb_build_object('currency', t.currency, 'tariff', t.tariff),
-			   coalesce(sum(kb_amount(kb_rate(p.price, r.quantity, t.currency)) * r.accounts), 0)
+			   coalesce(sum(kb_amount(kb_rate(p.price, r.quantity, t.currency, (r.quantity > 0)::integer)) * r.accounts), 0)
 		FROM tariff t
 		LEFT JOIN (recurring r JOIN price_list p
 				   ON p.tariff = r.tariff AND p.service = r.service AND p.from_date <= r.today AND p.to_date > r.today)
@@ -104,7 +111,7 @@ BEGIN ATOMIC
 		('kbilling_balance', 'gauge', 'What customers have prepaid and not used up: paid money, and bonus'),
 		('kbilling_debt', 'gauge', 'What customers owe, by the debt''s age in days'),
 		('kbilling_debtors', 'gauge', 'Accounts in debt, by the debt''s age in days'),
-		('kbilling_mrr', 'gauge', 'Monthly recurring revenue: base fees and recurring services of today at full-month prices'),
+		('kbilling_mrr', 'gauge', 'Monthly recurring revenue: base fees, recurring services and minimums of today at full-month prices'),
 		('kbilling_notice_lag_seconds', 'gauge', 'How long the longest due notice has waited for a worker; 0 if none waits'),
 		('kbilling_notices', 'gauge', 'Notices that are not delivered, by status'),
 		('kbilling_sweep_duration_seconds', 'gauge', 'How long the last sweep that finished took; 0 before the first'),
@@ -127,9 +134,9 @@ COMMENT ON VIEW metrics IS
 'Numbers for monitoring, as Prometheus names them. Debts, debtors and balances count accounts of every state, so '
 'that they agree with the ledger: kbilling_balance - kbilling_debt is what customers have, less what they owe. '
 'kbilling_mrr is what the accounts that are charged (active or closing, even if blocked) would owe for a whole month '
-'on the terms of their local date: base fees and recurring services, by today''s tariff, prices and quantities, each '
-'line rounded, without usage and before any bonus. There is a series for every state and stage, and for every '
-'currency and tariff of kbilling.tariff, even if it is zero';
+'on the terms of their local date: base fees, recurring services, and minimums of metered ones, by today''s tariff, '
+'prices and quantities, each line rounded, without other usage and before any bonus. There is a series for every '
+'state and stage, and for every currency and tariff of kbilling.tariff, even if it is zero';
 COMMENT ON COLUMN metrics.name IS 'Name of the metric; amounts are in the currency''s major unit';
 COMMENT ON COLUMN metrics.labels IS
 'Its labels: "state" and "stage"; "age" (in days, the first day is 1) and "currency"; "currency" and "tariff"; '

@@ -99,6 +99,10 @@ COMMENT ON FUNCTION kb_rate(kb_price, numeric, text, bigint) IS
 	'each event is multiplied by "events". '
 	'Errors: 22003 for NaN, infinity, overflow, and a number of events below zero; 22023 for an unknown currency';
 
+CREATE FUNCTION kbilling_internal.kb_has_minimum(price kb_price) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kb_has_minimum(kb_price) IS 'Whether the price has a minimum above zero (P)';
+
 CREATE FUNCTION kbilling_internal.kb_require_price_range(price kb_price, currency text) RETURNS void
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_require_price_range(kb_price, text) IS

@@ -122,7 +122,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_money_cmp, kb_money_sortsupport, kb_money_hash, kb_money_hash_extended, kb_money_accum, kb_money_accum_inv, kb_money_combine,
 	kb_money_serialize, kb_money_deserialize, kb_money_sum, kb_money_avg, kb_money_smaller, kb_money_larger, kb_is_amount,
 	kb_price_in, kb_price_out, kb_price_recv, kb_price_send, kb_price_eq, kb_price_ne, kb_price_hash, kb_price_hash_extended,
-	kb_rate, kb_rate_days, kb_explain_price, kb_require_price_range,
+	kb_rate, kb_rate_days, kb_explain_price, kb_require_price_range, kb_has_minimum,
 	kb_has_card_number(text), kb_has_card_number(jsonb), kb_mask_card_numbers, kb_reference, kb_reference_id,
 	kb_refuse_card_number(text), kb_refuse_card_number(jsonb),
 	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_is_email,
@@ -143,8 +143,8 @@ GRANT EXECUTE ON ROUTINE
 	kb_price_list, kb_price_on, kb_next_price_on, kb_price_change_on, kb_require_tariff, kb_require_service, kb_require_price,
 	kb_require_settings, kb_has_settings, kb_no_account, kb_require_account, kb_require_open,
 	kb_require_notice, kb_today, kb_tariff_on, kb_policy_on, kb_template, kb_stage_changes, kb_stage_at, kb_notice_facts, kb_recipients,
-	kb_last_revision, kb_take_back_price, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_bill_for, kb_charges,
-	kb_charges_ahead, kb_last_activity, kb_closure_terms, kb_policies_ahead, kb_terms_changes, kb_timeline,
+	kb_last_revision, kb_take_back_price, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_minimums, kb_bill_for,
+	kb_charges, kb_charges_ahead, kb_last_activity, kb_closure_terms, kb_policies_ahead, kb_terms_changes, kb_timeline,
 	kb_planned_stage, kb_next_stage, kb_standing_ahead, kb_standing_then
 	TO PUBLIC;
 

@@ -22,7 +22,8 @@ COMMENT ON COLUMN charge_line.what IS
 'The kind of line: base fee, recurring service, usage, or late usage of an earlier month (U3)';
 COMMENT ON COLUMN charge_line.from_date IS 'First day charged';
 COMMENT ON COLUMN charge_line.to_date IS 'Last day charged';
-COMMENT ON COLUMN charge_line.days IS 'Days charged; NULL for usage';
+COMMENT ON COLUMN charge_line.days IS
+'Days charged; for usage, the days for which minimum and maximum of the price count; NULL if it has none';
 COMMENT ON COLUMN charge_line.days_in_month IS 'Days that the whole price is for; NULL for usage';
 COMMENT ON COLUMN charge_line.quantity IS 'Units';
 COMMENT ON COLUMN charge_line.events IS

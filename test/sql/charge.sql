@@ -188,6 +188,116 @@ SELECT is((pg_temp.charge_at(330, '2027-06-01')).total::text, '144.19 USD', 'M4:
 SELECT is((SELECT kbilling.sum(amount)::text FROM charge_line WHERE account_id = 330 AND service = 'gb'), '114.19 USD',
 	'M4: (60 + 135 + 225 + 3 x 280 + 6 x 380) / 31 = 114.1935');
 
+CREATE FUNCTION pg_temp.usage_at(id bigint, at timestamptz) RETURNS text[] LANGUAGE sql AS $$
+	SELECT set_config('kbilling.clock', at::text, true);
+	SELECT array_agg(format('%s %s-%s = %s', service, extract(day FROM from_date), extract(day FROM to_date), amount) ORDER BY line_no)
+	FROM kbilling.kb_current_usage(id);
+$$;
+-- C2, P: the minimum of a metered service is owed by the day, whether it was used or not; a maximum is by the day, too
+
+SET LOCAL kbilling.clock = '2026-11-01 00:00+00';
+SELECT kb_create_service(s, 'metered') FROM unnest('{call,sms}'::text[]) AS s
+\g /dev/null
+SELECT kb_create_tariff(t, 'USD') FROM unnest('{least,most,plain,once_least,mixed,packs}'::text[]) AS t
+\g /dev/null
+SELECT kb_set_price('least', 'call', '1.00 each min 30.00'), kb_set_price('most', 'call', '1.00 each max 30.00'),
+	kb_set_price('plain', 'call', '1.00 each'), kb_set_price('once_least', 'call', '1.00 each min 30.00 max 50.00', prorate => false),
+	kb_set_price('mixed', 'call', '2.5% + 0.30 min 6.00'), kb_set_price('mixed', 'sms', '1.00 each min 0'),
+	kb_set_price('packs', 'call', '15.00 per 10 min 100.00')
+\g /dev/null
+SELECT pg_temp.open(340 + n, tariff, '2026-11-01 00:00+00')
+FROM unnest('{least,least,least,most,most,once_least,once_least,plain,mixed,least,packs,packs,packs,packs,most}'::text[])
+	WITH ORDINALITY AS t (tariff, n)
+\g /dev/null
+SELECT pg_temp.open(356, 'least', '2026-11-21 12:00+00') FROM set_config('kbilling.clock', '2026-11-21 12:00+00', true)
+\g /dev/null
+SET LOCAL kbilling.clock = '2026-11-01 00:00+00';
+SELECT kb_set_tariff(342, 'plain', '2026-11-11'), kb_set_tariff(343, 'plain', '2026-11-11'), kb_set_tariff(343, 'least', '2026-11-21')
+\g /dev/null
+SELECT kb_set_tariff(345, 'plain', '2026-11-16'), kb_set_tariff(347, 'packs', '2026-11-16'), kb_set_tariff(348, 'least', '2026-11-16')
+\g /dev/null
+SELECT kb_record_usage(id, 'call', quantity, 'k' || n, at)
+FROM (VALUES (1, 342, 4, '2026-11-01'::timestamptz), (2, 343, 4, '2026-11-01'), (3, 344, 99, '2026-11-01'), (4, 345, 99, '2026-11-01'),
+	(5, 348, 40, '2026-11-01'), (6, 350, 31, '2026-11-01'), (7, 352, 1, '2026-11-01'), (8, 353, 0, '2026-11-01'), (9, 354, 1, '2026-11-01'),
+	(10, 354, -1, '2026-11-01'), (11, 355, 3, '2026-11-01')) AS t (n, id, quantity, at)
+\g /dev/null
+SET LOCAL kbilling.clock = '2026-11-25 00:00+00';
+SELECT kb_record_usage(342, 'call', 7, 'k')
+\g /dev/null
+SELECT is(pg_temp.usage_at(id, at::timestamptz), lines, format('C6, C2: a minimum so far, %s', description)) FROM (VALUES
+	(341, '2026-11-01 12:00+00', '{call 1-1 = 1.00 USD}'::text[], 'on the first day'),
+	(341, '2026-11-10 12:00+00', '{call 1-10 = 10.00 USD}', 'on the tenth'),
+	(344, '2026-11-10 12:00+00', '{call 1-10 = 10.00 USD}', 'and a maximum'),
+	(346, '2026-11-10 12:00+00', '{call 1-10 = 30.00 USD}', 'without proration')
+) AS t (id, at, lines, description);
+SET LOCAL kbilling.clock = '2026-12-01 00:00+00';
+SELECT kb_month_charge(id) FROM generate_series(341, 356) AS id
+\g /dev/null
+SELECT is(pg_temp.bill(id, '2026-11-01'), bill, description) FROM (VALUES
+	(341, '{call 1-30 0 x 1.00 each min 30.00 = 30.00 USD,30.00 USD}'::text[], 'C2: nothing was used, the minimum is owed'),
+	(342, '{call 1-10 4 x 1.00 each min 30.00 = 10.00 USD,call 11-30 7 x 1.00 each = 7.00 USD,17.00 USD}',
+		'C3, P: for the days on which the price held'),
+	(343, '{call 1-30 4 x 1.00 each min 30.00 = 20.00 USD,20.00 USD}', 'C3, P: of a tariff that is returned to, once'),
+	(344, '{call 1-30 99 x 1.00 each max 30.00 = 30.00 USD,30.00 USD}', 'P: a maximum'),
+	(345, '{call 1-15 99 x 1.00 each max 30.00 = 15.00 USD,15.00 USD}', 'P: a maximum of half a month'),
+	(346, '{call 1-30 0 x 1.00 each min 30.00 max 50.00 = 30.00 USD,30.00 USD}', 'P: without proration in full'),
+	(347, '{call 1-15 0 x 1.00 each min 30.00 max 50.00 = 0.00 USD,call 16-30 0 x 15.00 per 10 min 100.00 = 50.00 USD,50.00 USD}',
+		'P: without proration once, and a later minimum takes its place'),
+	(348, '{call 1-15 40 x 1.00 each = 40.00 USD,call 16-30 0 x 1.00 each min 30.00 = 15.00 USD,55.00 USD}',
+		'C2, P: a tariff with a minimum begins'),
+	(349, '{call 1-30 0 x 2.5% + 0.30 min 6.00 = 6.00 USD,6.00 USD}', 'C2: no event, no fee; and a minimum of zero makes no line'),
+	(350, '{call 1-30 31 x 1.00 each min 30.00 = 31.00 USD,31.00 USD}', 'P: above the minimum'),
+	(351, '{call 1-30 0 x 15.00 per 10 min 100.00 = 100.00 USD,100.00 USD}', 'P: no package'),
+	(352, '{call 1-30 1 x 15.00 per 10 min 100.00 = 100.00 USD,100.00 USD}', 'P: one'),
+	(353, '{call 1-30 0 x 15.00 per 10 min 100.00 = 100.00 USD,100.00 USD}', 'P: an event of nothing'),
+	(354, '{call 1-30 0 x 15.00 per 10 min 100.00 = 100.00 USD,100.00 USD}', 'P: all taken back'),
+	(355, '{call 1-30 3 x 1.00 each max 30.00 = 3.00 USD,3.00 USD}', 'P: below the maximum'),
+	(356, '{call 21-30 0 x 1.00 each min 30.00 = 10.00 USD,10.00 USD}', 'C3, P: from the account''s first day on')
+) AS t (id, bill, description);
+SELECT is(kb_rate('15.00 per 10 min 100.00', 0, 'USD', 0)::text, '100.00 USD', 'P: what kb_rate says of nothing is what is charged');
+SELECT results_eq('SELECT account_id, days, days_in_month FROM charge_line WHERE account_id IN (342, 343) ORDER BY account_id, line_no',
+	'VALUES (342::bigint, 10, 30), (342, NULL, NULL), (343, 20, 30)', 'C7: the line says for how many days its bounds count');
+SELECT is_empty('SELECT * FROM kb_check()', 'C2: and the books are right');
+
+-- U3: of late usage, the minimum was billed before
+SELECT kb_record_usage(id, 'call', quantity, 'late', '2026-11-05 00:00+00')
+FROM (VALUES (341, 5), (342, 7), (350, -5), (356, 11)) AS t (id, quantity) WHERE id <> 356
+\g /dev/null
+SELECT kb_record_usage(356, 'call', 11, 'late', '2026-11-25 00:00+00')
+\g /dev/null
+SET LOCAL kbilling.clock = '2027-01-01 00:00+00';
+SELECT kb_month_charge(id) FROM unnest('{341,342,350,356}'::int[]) AS id
+\g /dev/null
+SELECT is((SELECT amount::text FROM charge_line WHERE account_id = id AND period = '2026-12-01' AND what = 'late usage'), amount,
+	'U3, P: ' || description) FROM (VALUES
+	(341, '0.00 USD', 'five units are covered by the minimum that was billed'),
+	(342, '1.00 USD', 'what is above the minimum of its days is owed'),	-- 4 + 7 against 10
+	(350, '-1.00 USD', 'what is taken back is given back down to the minimum'),	-- 31 - 5 against 30
+	(356, '1.00 USD', 'of an account''s first days')	-- 11 against 10
+) AS t (id, amount, description);
+
+-- M4, U3: two prices of a month, of which each adds a fraction of a cent, are rounded together, late usage with them
+SET LOCAL kbilling.clock = '2026-11-01 00:00+00';
+SELECT kb_create_tariff('low', 'USD'), kb_create_tariff('lower', 'USD'), kb_set_price('low', 'call', '0.004 each'),
+	kb_set_price('lower', 'call', '0.003 each min 0.006')
+\g /dev/null
+SELECT pg_temp.open(360, 'low', '2026-11-01 00:00+00'), kb_set_tariff(360, 'lower', '2026-11-16')
+\g /dev/null
+SELECT kb_record_usage(360, 'call', 1, 'a')
+\g /dev/null
+SET LOCAL kbilling.clock = '2026-12-01 00:00+00';
+SELECT kb_month_charge(360)
+\g /dev/null
+SELECT is(pg_temp.bill(360, '2026-11-01'), '{call 1-15 1 x 0.004 each = 0.00 USD,call 16-30 0 x 0.003 each min 0.006 = 0.01 USD,0.01 USD}',
+	'M4, C2: 0.004 and half a minimum of 0.006');
+SELECT kb_record_usage(360, 'call', 2, 'b', '2026-11-02 00:00+00')
+\g /dev/null
+SET LOCAL kbilling.clock = '2027-01-01 00:00+00';
+SELECT kb_month_charge(360)
+\g /dev/null
+SELECT is(kbilling.sum(amount)::text, '0.02 USD', 'M4, U3: 3 x 0.004 and 0.003 are 0.015, in two bills')
+FROM charge_line WHERE account_id = 360 AND from_date < '2026-12-01';
+
 -- C4
 
 SET LOCAL kbilling.clock = '2026-12-05 12:00+00';
@@ -263,11 +373,6 @@ SELECT is(pg_temp.charge_at(506, '2026-12-10 00:00+00'), '(2026-11-01,1,30.00 US
 SET LOCAL kbilling.clock = '2026-11-01 00:00+00';
 SELECT pg_temp.open(601, 'std', '2026-11-01 00:00+00'), kb_switch_on(601, 'seat', 2, '2026-11-11'), kb_set_tariff(601, 'big', '2026-11-21')
 \g /dev/null
-CREATE FUNCTION pg_temp.usage_at(id bigint, at timestamptz) RETURNS text[] LANGUAGE sql AS $$
-	SELECT set_config('kbilling.clock', at::text, true);
-	SELECT array_agg(format('%s %s-%s = %s', service, extract(day FROM from_date), extract(day FROM to_date), amount) ORDER BY line_no)
-	FROM kbilling.kb_current_usage(id);
-$$;
 SELECT is(pg_temp.usage_at(601, at::timestamptz), lines, format('C6: used so far, at %s', at)) FROM (VALUES
 	('2026-11-01 00:00+00', '{base 1-1 = 1.00 USD}'::text[]),
 	('2026-11-10 23:59+00', '{base 1-10 = 10.00 USD}'),
@@ -460,7 +565,7 @@ ANALYZE;
 CREATE TEMP TABLE charged AS
 	SELECT account_id, service, d::date AS day, quantity, unit_price
 	FROM charge_line, generate_series(from_date::timestamp, to_date, '1 day') AS d
-	WHERE days IS NOT NULL;
+	WHERE events IS NULL;
 CREATE TEMP TABLE had AS
 	SELECT a.account_id, s.service, d::date AS day, s.quantity, p.price::text AS unit_price
 	FROM account AS a
@@ -498,7 +603,7 @@ CREATE TEMP TABLE used AS
 -- a highest or last quantity that comes down after its month was billed gives the difference back
 CREATE TEMP TABLE billed AS
 	SELECT account_id, kb_month_first_day(from_date) AS period, service, sum(quantity) AS quantity
-	FROM (SELECT account_id, from_date, service, quantity FROM charge_line WHERE days IS NULL
+	FROM (SELECT account_id, from_date, service, quantity FROM charge_line WHERE events IS NOT NULL
 		UNION ALL
 		SELECT a.account_id, u.period, u.service, u.quantity FROM account AS a,
 			kb_unbilled_usage(a.account_id, '-infinity', 'infinity') AS u) AS l
@@ -514,20 +619,25 @@ DELETE FROM billed WHERE quantity = 0;
 SELECT cmp_ok((SELECT count(*) FROM used), '>', 1000::bigint, 'U2: there is much to compare');
 SELECT is_empty('(SELECT * FROM used EXCEPT ALL SELECT * FROM billed) UNION ALL (SELECT * FROM billed EXCEPT ALL SELECT * FROM used)',
 	'U2, U3: what was used in each month is billed, or yet to be billed, once');
-CREATE FUNCTION pg_temp.costs(price text, quantity numeric, events bigint) RETURNS kb_money LANGUAGE sql
-	RETURN CASE WHEN quantity <= 0 AND events <= 0 THEN '0.00 USD' ELSE kb_rate(price::kb_price, quantity, 'USD', greatest(events, 0)) END;
+-- a minimum, which comes last here, is by the days of its price
+CREATE FUNCTION pg_temp.costs(price text, quantity numeric, events bigint, days integer, days_in_month integer)
+	RETURNS kb_money LANGUAGE sql
+	RETURN greatest(CASE WHEN quantity <= 0 AND events <= 0 THEN '0.00 USD'
+			ELSE kb_rate(regexp_replace(price, ' min .*', '')::kb_price, quantity, 'USD', greatest(events, 0)) END,
+		kb_money(round(coalesce(substring(price FROM ' min (.*)')::numeric * days / days_in_month, 0), 2), 'USD'));
 -- lines of one service and month are rounded together, so these are the months that have one price
 CREATE TEMP VIEW one_price AS
 	SELECT l.* FROM charge_line AS l JOIN (SELECT account_id, service, kb_month_first_day(from_date) AS used_in FROM charge_line
-		WHERE days IS NULL GROUP BY 1, 2, 3 HAVING count(DISTINCT (unit_price, from_date)) = 1) AS m
+		WHERE events IS NOT NULL GROUP BY 1, 2, 3 HAVING count(DISTINCT from_date) = 1) AS m
 		ON m.account_id = l.account_id AND m.service = l.service AND m.used_in = kb_month_first_day(l.from_date);
-SELECT is_empty($$SELECT * FROM one_price WHERE what = 'usage' AND amount IS DISTINCT FROM pg_temp.costs(unit_price, quantity, events)$$,
+SELECT is_empty($$SELECT * FROM one_price WHERE what = 'usage' AND amount IS DISTINCT FROM
+		pg_temp.costs(unit_price, quantity, events, days, days_in_month)$$,
 	'P, C7: a line of usage is its quantity at its price');
 SELECT is_empty($$SELECT * FROM one_price WHERE what = 'late usage' AND amount IS DISTINCT FROM
-		pg_temp.costs(unit_price, quantity + billed_quantity, events + billed_events) - pg_temp.costs(unit_price,
-			billed_quantity, billed_events)$$,
+		pg_temp.costs(unit_price, quantity + billed_quantity, events + billed_events, days, days_in_month)
+			- pg_temp.costs(unit_price, billed_quantity, billed_events, days, days_in_month)$$,
 	'U3, C7: a line of late usage is what all of its month costs more than what was billed');
-SELECT is_empty($$SELECT l.account_id, l.service, kb_month_first_day(l.from_date) FROM charge_line AS l WHERE days IS NULL
+SELECT is_empty($$SELECT l.account_id, l.service, kb_month_first_day(l.from_date) FROM charge_line AS l WHERE events IS NOT NULL
 		GROUP BY 1, 2, 3 HAVING kbilling.sum(amount) < 0$$,
 			'U3: no month''s usage is billed below zero');
 SELECT is_empty($$SELECT e.account_id, e.service, e.at FROM usage_event AS e JOIN account AS a USING (account_id)
@@ -539,9 +649,24 @@ SELECT is_empty($$SELECT e.account_id, e.service, e.at FROM usage_event AS e JOI
 	'C3: each event has the price of its local day, by the tariff of that day');
 SELECT is_empty($$SELECT l.account_id, l.service, l.from_date FROM charge_line AS l
 		JOIN service AS s ON s.service = l.service AND s.kind = 'metered'
-		WHERE NOT EXISTS (SELECT FROM usage_event AS e JOIN price AS p USING (price_id) WHERE e.account_id = l.account_id
+		WHERE l.events <> 0 AND NOT EXISTS (SELECT FROM usage_event AS e JOIN price AS p USING (price_id) WHERE e.account_id = l.account_id
 			AND e.service = l.service AND e.period = kb_month_first_day(l.from_date) AND p.price::text = l.unit_price)$$,
 	'C3, C7: and each line of usage is of a price that events of its month have');
+SELECT is_empty($$
+	WITH owed AS (
+		SELECT a.account_id, kb_month_first_day(d::date) AS period, p.service, p.price::text AS price, count(*) AS days
+		FROM account AS a
+		CROSS JOIN generate_series(kb_local_date(a.created_at, a.time_zone)::timestamp, a.charged_through, '1 day') AS d
+		JOIN account_tariff AS t ON t.account_id = a.account_id AND t.from_date <= d AND d < t.to_date
+		JOIN price_list AS p ON p.tariff = t.tariff AND p.from_date <= d AND d < p.to_date AND p.price::text LIKE '% min %'
+		JOIN service AS s ON s.service = p.service AND s.kind = 'metered'
+		GROUP BY 1, 2, 3, 4
+	), billed AS (
+		SELECT account_id, period, service, unit_price, sum(days) FROM charge_line
+		WHERE what = 'usage' AND unit_price LIKE '% min %' AND days > 0 GROUP BY 1, 2, 3, 4
+	)
+	(TABLE owed EXCEPT ALL TABLE billed) UNION ALL (TABLE billed EXCEPT ALL TABLE owed)$$,
+	'C2, P: each day of a metered service with a minimum is in one line, used or not');
 SELECT is_empty($$
 	SELECT a.account_id, a.created_at, a.charged_through FROM account AS a
 	WHERE charged_through <> kb_month_first_day(kb_local_date(kb_now(), time_zone)) - 1$$,
