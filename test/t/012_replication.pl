@@ -133,12 +133,15 @@ for my $name ('first', 'second')
 	$shard->safe_psql('postgres', q{
 		SET search_path = kbilling;
 		SET kbilling.clock = '2026-03-01 00:00+00';
-		SELECT kb_create_account('ann', 'start', 1), kb_switch_on(1, 'seat', 2)});
+		SELECT kb_create_account('ann', 'start', 1), kb_switch_on(1, 'seat', 2);
+		SET kbilling.clock = '2026-03-05 00:00+00';
+		SELECT kb_record_usage(1, 'orders', 10, 'order-1')});
 	$old->safe_psql('postgres', qq{
 		SET search_path = kbilling;
 		SET kbilling.clock = '2026-03-10 00:00+00';
 		SELECT kb_set_price('start', 'base', '40'), kb_set_price('start', 'base', '41'),
 			kb_set_price('start', 'seat', '3 each', '2026-03-02');
+		SELECT kb_set_price('start', 'orders', CASE '$name' WHEN 'first' THEN '0.20 each' ELSE '0.30 each' END::kb_price, '2026-03-02');
 		SELECT kb_set_policy('early', '{"remind_day": 3}'), kb_create_tariff('$name', 'USD', policy => 'early'),
 			kb_create_service('$name', 'metered'), kb_set_price('$name', '$name', '1 each'), kb_set_bonus('$name', '10 USD', 5)});
 }
@@ -153,13 +156,17 @@ for my $name (sort keys %shards)
 	is($shard->safe_psql('postgres', q{
 		SELECT subject, account_id FROM kbilling.change_log WHERE account_id IS NOT NULL;
 		SELECT * FROM kbilling.kb_check()}), 'subscription|1', "J9: beside the changes of its own accounts");
-	# 40 was withdrawn before it held; the seats are 3 each from the 2nd on: 30 of 31 days, and the day before at 2
+	# as the page says of prices that are dated back; the orders were 0.10 or 0.20 each when they were recorded
+	$shard->safe_psql('postgres', q{
+		SET kbilling.clock = '2026-03-11 00:00+00';
+		SELECT kbilling_internal.kb_reprice_tariff('start', 'orders', '2026-03-02')});
+	# 33.00, and 40 was withdrawn before it held; 2 seats at 2 on the 1st, and at 3 on 30 of 31 days: 5.94; 10 orders at 0.30
 	is($shard->safe_psql('postgres', q{
 		SET kbilling.clock = '2026-04-01 06:00+00';
 		SELECT period, total FROM kbilling.kb_month_charge(1);
 		SET kbilling.clock = '2026-05-01 06:00+00';
 		SELECT period, total FROM kbilling.kb_month_charge(1)}),
-		"2026-03-01|38.94 USD\n2026-04-01|47.00 USD", "C3: the $name one charges by it");
+		"2026-03-01|41.94 USD\n2026-04-01|47.00 USD", "C3: the $name one charges by it");
 	$shard->safe_psql('postgres', "DROP SUBSCRIPTION price_list_$name");
 	$shard->stop;
 }
