@@ -23,7 +23,7 @@ typedef struct PolicySpan
 	DateADT		from;
 	Datum		stage_days[3];
 	DateADT		may_close_on;	/* age and idleness allow a closure from then on (D1) */
-	bool		close_unused;	/* whether the sweep schedules it */
+	bool		close_unused;	/* whether the sweep may close it */
 	int32		notice_days;
 	int32		restore_days;
 	int			nreminders;
@@ -145,7 +145,6 @@ post_charges(Walk *walk, DateADT day)
 			put_row(walk, day, day, last);
 		walk->balance = money_sub(walk->balance, charge->total);
 		walk->debt_since = posting_debt_since(walk->debt_since, walk->balance, charge->effective_on);
-		walk->check_on = posting_closure_check_on(walk->check_on, walk->balance, charge->effective_on);
 		walk->ncharged++;
 		last = charge;
 	}
@@ -157,30 +156,6 @@ static bool
 may_close(const Walk *walk, DateADT day)
 {
 	return money_minor(walk->balance) <= 0 && walk->spans[walk->span].may_close_on <= day;
-}
-
-/* An account that stays active is looked at again when the sweep may close it, or its policy changes */
-static void
-look_again(Walk *walk, DateADT day)
-{
-	const PolicySpan *policy = &walk->spans[walk->span];
-	OptionalDate next = next_policy_on(walk);
-
-	if (policy->close_unused && (!next.exists || policy->may_close_on < next.date))
-		next = optional_date(Max(policy->may_close_on, day + 1));
-	walk->check_on = money_minor(walk->balance) <= 0 ? next : no_date();
-}
-
-/* D2: its deletion is scheduled */
-static void
-schedule_closure(Walk *walk, DateADT day)
-{
-	walk->state = STATE_CLOSING;
-	walk->scheduled_on = optional_date(day);
-	walk->scheduled_by_sweep = true;
-	walk->delete_on = optional_date(day + walk->spans[walk->span].notice_days);
-	walk->check_on = optional_date(day + 1);
-	walk->reminded = NOT_REMINDED;
 }
 
 /* D4: on its date it is deleted, or else its closure is cancelled, as it is if the sweep is not to close it any more (D1) */
@@ -196,7 +171,6 @@ end_closure(Walk *walk, DateADT day, bool is_stopped)
 	}
 	walk->state = STATE_ACTIVE;
 	walk->delete_on = no_date();
-	look_again(walk, day);
 }
 
 /* The day's look at a closing account.  The sweep comes each day, but nothing is to be done before next_on */
@@ -224,7 +198,7 @@ go_on_closing(Walk *walk, DateADT day)
 	walk->check_on = next_policy.exists && next_policy.date < step.next_on.date ? next_policy : step.next_on;
 }
 
-/* What the sweep does about closures on a day */
+/* What the sweep does on a day about a closure that is under way; a new one is not foreseen (S6) */
 static void
 look_at_closure(Walk *walk, DateADT day)
 {
@@ -237,10 +211,6 @@ look_at_closure(Walk *walk, DateADT day)
 		walk->state = STATE_PURGED;
 		walk->check_on = no_date();
 	}
-	else if (may_close(walk, day) && walk->spans[walk->span].close_unused)
-		schedule_closure(walk, day);
-	else
-		look_again(walk, day);
 }
 
 /* The next day on which something happens */
@@ -387,7 +357,7 @@ kb_walk_ahead(PG_FUNCTION_ARGS)
 	walk.debt_since = arg_date(fcinfo, ARG_DEBT_SINCE);
 	walk.state = read_state(text_to_cstring(PG_GETARG_TEXT_PP(ARG_STATE)));
 	walk.delete_on = arg_date(fcinfo, ARG_DELETE_ON);
-	walk.check_on = arg_date(fcinfo, ARG_CHECK_ON);
+	walk.check_on = walk.state == STATE_ACTIVE ? no_date() : arg_date(fcinfo, ARG_CHECK_ON);
 	walk.scheduled_on = arg_date(fcinfo, ARG_SCHEDULED_ON);
 	walk.scheduled_by_sweep = !PG_ARGISNULL(ARG_SCHEDULED_BY_SWEEP) && PG_GETARG_BOOL(ARG_SCHEDULED_BY_SWEEP);
 	walk.reminded = PG_ARGISNULL(ARG_REMINDED) ? NOT_REMINDED : PG_GETARG_INT32(ARG_REMINDED);

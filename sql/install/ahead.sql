@@ -50,5 +50,5 @@ COMMENT ON FUNCTION kb_walk_ahead(date, date, kb_money, date, text, date, date, 
 								  kb_policy_ahead[], kb_charge_ahead[]) IS
 'How an account that now stands as the arguments say will stand, up to the day "through", after the sweep of each day: '
 'a row for each stretch of days without a change, from "from_day" to the day before "to_day". Charges are posted while '
-'the account is not deleted (D5); closures are scheduled, carried out and cancelled (D1, D2, D4), deleted accounts '
-'purged (D6). A row that begins with a charge shows it; of several on one day, all but the last have rows of no length';
+'the account is not deleted (D5); a closure that is under way is carried out or cancelled (D4), a '
+'deleted account purged (D6). A row that begins with a charge shows it; of several on one day, all but the last have rows of no length';
