@@ -74,7 +74,9 @@ my %went_on;
 for my $database ('plain', 'custom')
 {
 	is_deeply(contents($node, $database), $before, "$database: every row of every table is the same");
-	ok(dump_text($database) eq $text, "$database: a second dump is the same as the first");
+	# a row may be restored into room on an earlier page, so their order is not compared
+	ok(join("\n", sort split /\n/, dump_text($database)) eq join("\n", sort split /\n/, $text),
+		"$database: a second dump is the same as the first");
 	is(ask($database, 'SELECT * FROM kbilling.kb_check()'), '', "$database: the books are right");
 	is(ask($database, q{
 		SELECT count(*) FROM kbilling.policy WHERE policy = 'standard';
