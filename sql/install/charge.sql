@@ -2,6 +2,29 @@
  * The month charge: what is due, and the running month.
  */
 
+CREATE TYPE kbilling_internal.kb_days_held AS (from_date date, to_date date, days integer);
+COMMENT ON TYPE kb_days_held IS 'The days of a month on which a price held for an account';
+COMMENT ON COLUMN kb_days_held.from_date IS 'The first of them; NULL if there is none';
+COMMENT ON COLUMN kb_days_held.to_date IS 'The day after the last of them';
+COMMENT ON COLUMN kb_days_held.days IS 'How many they are';
+
+CREATE FUNCTION kbilling_internal.kb_days_held(account_id bigint, tariff text, tariff_from date, price_tariff text,
+											   from_date date, to_date date, is_listed boolean)
+	RETURNS kb_days_held
+	LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (
+	SELECT ROW(min(greatest(t.from_date, $5)), max(least(t.to_date, $6)),
+			   sum(least(t.to_date, $6) - greatest(t.from_date, $5))::integer)::kb_days_held
+	FROM (SELECT $2 AS tariff, $3 AS from_date, date 'infinity' AS to_date
+		  UNION ALL
+		  SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
+		  WHERE h.account_id = $1 AND h.from_date < $6 AND h.to_date > $5) t
+	WHERE t.tariff = $4 AND $7 AND greatest(t.from_date, $5) < least(t.to_date, $6)
+);
+COMMENT ON FUNCTION kb_days_held(bigint, text, date, text, date, date, boolean) IS
+'On which days from "from_date" on, and before "to_date", an account had the tariff of a price; the second and third '
+'argument are the columns of its row';
+
 -- From usage_from on, only months with late usage count, so that a minimum that was billed is rounded with it (M4).
 CREATE FUNCTION kbilling_internal.kb_minimums(account_id bigint, tariff text, tariff_from date, first_day date, last_day date,
 											  usage_from date)
@@ -58,8 +81,8 @@ BEGIN ATOMIC
 				JOIN price_list p ON p.tariff = t.tariff AND p.service = s.service AND p.to_date > $5
 				WHERE greatest(s.from_date, t.from_date, p.from_date) < least(s.to_date, t.to_date, p.to_date)
 				UNION ALL
-				SELECT u.service, coalesce(d.from_date, m.from_date), coalesce(d.to_date, m.to_date), coalesce(d.days, 0), u.quantity,
-					   u.events, u.billed_quantity, u.billed_events, u.price_id, p.price, p.prorate
+				SELECT u.service, coalesce((d.held).from_date, m.from_date), coalesce((d.held).to_date, m.to_date),
+					   coalesce((d.held).days, 0), u.quantity, u.events, u.billed_quantity, u.billed_events, u.price_id, p.price, p.prorate
 				FROM (SELECT n.* FROM kb_unbilled_usage($1, $7, kb_month_first_day($6)) n WHERE $8 IS NULL
 					  UNION ALL
 					  SELECT n.* FROM kb_paced_usage($1, $7, kb_month_first_day($6), $8) n WHERE $8 IS NOT NULL
@@ -69,16 +92,13 @@ BEGIN ATOMIC
 				CROSS JOIN LATERAL (
 					SELECT CASE u.period WHEN kb_month_first_day($6) THEN $5 ELSE u.period END AS from_date,
 						   CASE u.period WHEN kb_month_first_day($6) THEN $6 ELSE kb_month_last_day(u.period) END + 1 AS to_date OFFSET 0) m
+				-- as a rule it held all the time
 				CROSS JOIN LATERAL (
-					SELECT min(greatest(t.from_date, p.from_date, m.from_date)) AS from_date,
-						   max(least(t.to_date, p.to_date, m.to_date)) AS to_date,
-						   sum(least(t.to_date, p.to_date, m.to_date) - greatest(t.from_date, p.from_date, m.from_date))::integer AS days
-					FROM (SELECT $3 AS tariff, $4 AS from_date, date 'infinity' AS to_date
-						  UNION ALL
-						  SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
-						  WHERE h.account_id = $1 AND h.from_date < m.to_date AND h.to_date > m.from_date) t
-					WHERE t.tariff = p.tariff AND (p.withdrawn_at IS NULL OR u.period < kb_month_first_day($6))
-						AND greatest(t.from_date, p.from_date, m.from_date) < least(t.to_date, p.to_date, m.to_date)) d) x) b;
+					SELECT CASE WHEN p.tariff = $3 AND $4 <= m.from_date AND p.from_date <= m.from_date AND p.to_date >= m.to_date
+								AND p.withdrawn_at IS NULL
+							THEN ROW(m.from_date, m.to_date, m.to_date - m.from_date)::kb_days_held
+							ELSE kb_days_held($1, $3, $4, p.tariff, greatest(p.from_date, m.from_date), least(p.to_date, m.to_date),
+											  p.withdrawn_at IS NULL OR u.period < kb_month_first_day($6)) END AS held OFFSET 0) d) x) b;
 END;
 COMMENT ON FUNCTION kb_bill_for(bigint, text, text, date, date, date, date, date) IS
 'What an account owes for days of one month, and the lines of it: the one rating path of charge, preview and '
