@@ -20,7 +20,7 @@ COMMENT ON COLUMN kb_policy_ahead.remind_day IS 'As in kbilling.policy';
 COMMENT ON COLUMN kb_policy_ahead.restrict_day IS 'As in kbilling.policy';
 COMMENT ON COLUMN kb_policy_ahead.block_day IS 'As in kbilling.policy';
 COMMENT ON COLUMN kb_policy_ahead.may_close_on IS 'The day from which age and idleness allow a closure by this policy (D1)';
-COMMENT ON COLUMN kb_policy_ahead.close_unused IS 'Whether the sweep schedules it';
+COMMENT ON COLUMN kb_policy_ahead.close_unused IS 'Whether the sweep may close it';
 COMMENT ON COLUMN kb_policy_ahead.notice_days IS 'As in kbilling.policy';
 COMMENT ON COLUMN kb_policy_ahead.restore_days IS 'As in kbilling.policy';
 COMMENT ON COLUMN kb_policy_ahead.reminder_days IS 'As in kbilling.policy';
