@@ -15,9 +15,8 @@
 #include "args.h"
 #include "clock.h"
 #include "fmgr.h"
-#include "miscadmin.h"
+#include "ownlock.h"
 #include "plan.h"
-#include "storage/lock.h"
 
 /* The member, and whether something was noted after a moment */
 static SavedPlan look_plan = {
@@ -53,10 +52,8 @@ static SavedPlan note_plan = {
 static bool
 lock_note(int64 account_id)
 {
-	LOCKTAG		tag;
+	LOCKTAG		tag = own_lock(OWN_LOCK_ACTIVITY, account_id);
 
-	/* an advisory lock of a class that SQL cannot take */
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (account_id >> 32), (uint32) account_id, 4);
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 

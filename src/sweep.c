@@ -16,8 +16,8 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "ownlock.h"
 #include "plan.h"
-#include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -497,18 +497,8 @@ kb_sweep_step(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(more);
 }
 
-/*
- * The lock that the running sweep of a database holds: an advisory lock of a class
- * that SQL cannot take (SQL has 1 and 2), so that nobody can stop the billing with it.
- */
-static LOCKTAG
-sweep_lock(void)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0x6b62696c, 0x6c696e67, 3);
-	return tag;
-}
+/* The lock that the running sweep of a database holds: "kbilling" */
+#define SWEEP_LOCK		own_lock(OWN_LOCK_SWEEP, INT64CONST(0x6b62696c6c696e67))
 
 /*
  * kb_sweep_is_running(): a sweep that died holds no lock; NULL on a standby, which
@@ -518,7 +508,7 @@ PG_FUNCTION_INFO_V1(kb_sweep_is_running);
 Datum
 kb_sweep_is_running(PG_FUNCTION_ARGS)
 {
-	LOCKTAG		tag = sweep_lock();
+	LOCKTAG		tag = SWEEP_LOCK;
 	LockData   *locks;
 
 	if (RecoveryInProgress())
@@ -585,7 +575,7 @@ Datum
 kb_sweep(PG_FUNCTION_ARGS)
 {
 	const CallContext *call = (const CallContext *) fcinfo->context;
-	LOCKTAG		lock = sweep_lock();
+	LOCKTAG		lock = SWEEP_LOCK;
 
 	if (call == NULL || !IsA(call, CallContext) || call->atomic)
 		ereport(ERROR,

@@ -10,8 +10,8 @@
 #include "compat.h"
 #include "fmgr.h"
 #include "journal.h"
+#include "ownlock.h"
 #include "plan.h"
-#include "storage/lock.h"
 #include "usage.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -122,14 +122,12 @@ static SavedPlan refuse_plan[] = PLAN_PAIR(
 
 /*
  * Recording usage and changing the terms of its days exclude each other: these
- * are the locks, advisory ones of a class that SQL cannot take.  Who records
- * shares that of the account and, weakly, that of all accounts; where the
+ * are the locks (see ownlock.h).  Who records shares that of the account and, weakly, that of all accounts; where the
  * accounts are many, that of all alone, as locks take shared memory.  Who changes
  * the terms of an account keeps out those who record for it, and for many; who
  * changes a price keeps all of them out.
  */
 #define ALL_ACCOUNTS	0
-#define CLASS_USAGE		5		/* the sweep has 3, activity 4 */
 
 #define RECORD			AccessShareLock
 #define RECORD_MANY		RowExclusiveLock
@@ -140,9 +138,8 @@ static SavedPlan refuse_plan[] = PLAN_PAIR(
 static int
 lock_usage(int64 account_id, LOCKMODE mode)
 {
-	LOCKTAG		tag;
+	LOCKTAG		tag = own_lock(OWN_LOCK_USAGE, account_id);
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) ((uint64) account_id >> 32), (uint32) account_id, CLASS_USAGE);
 	return LockAcquire(&tag, mode, false, false) != LOCKACQUIRE_ALREADY_HELD;
 }
 
