@@ -24,7 +24,6 @@ typedef struct PolicySpan
 	Datum		stage_days[3];
 	DateADT		may_close_on;	/* age and idleness allow a closure from then on (D1) */
 	bool		close_unused;	/* whether the sweep may close it */
-	int32		notice_days;
 	int32		restore_days;
 	int			nreminders;
 	Datum	   *reminder_days;
@@ -80,6 +79,17 @@ enum
 	COLUMN_FROM_DAY, COLUMN_TO_DAY, COLUMN_BALANCE, COLUMN_DEBT_SINCE, COLUMN_STATE, COLUMN_DELETE_ON, COLUMN_REMIND_DAY,
 	COLUMN_RESTRICT_DAY, COLUMN_BLOCK_DAY, COLUMN_PERIOD, COLUMN_CHARGE, COLUMN_EFFECTIVE_ON, NUM_COLUMNS
 };
+
+/* Whoever may read a standing may call this with values of their own */
+static void
+refuse_values(int sqlstate, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(sqlstate),
+			 errmsg("what is to come cannot be foretold from such values"),
+			 errdetail_internal("%s", detail),
+			 errhint("Ask kb_access, kb_access_stage or kb_forecast, which read them.")));
+}
 
 /* A date that may be missing, as a column */
 static void
@@ -228,7 +238,8 @@ next_day(const Walk *walk, DateADT day)
 		next = Min(next, walk->check_on.date);
 	if (next_policy.exists)
 		next = Min(next, next_policy.date);
-	Assert(next > day);
+	if (next <= day)
+		refuse_values(ERRCODE_INVALID_PARAMETER_VALUE, "The days do not come one after the other.");
 	return next;
 }
 
@@ -271,7 +282,7 @@ deconstruct_rows(ArrayType *array, Datum **rows)
 	return n;
 }
 
-/* A field of a row, counted from 1, that is never NULL */
+/* A field of a row, counted from 1, that must not be NULL */
 static Datum
 required_field(HeapTupleHeader row, int field)
 {
@@ -279,11 +290,11 @@ required_field(HeapTupleHeader row, int field)
 	Datum		value = GetAttributeByNum(row, field, &isnull);
 
 	if (isnull)
-		elog(ERROR, "field %d of what is to come is null", field);
+		refuse_values(ERRCODE_NULL_VALUE_NOT_ALLOWED, psprintf("Field %d of a policy or a charge is null.", field));
 	return value;
 }
 
-/* Read the policies, by day; there is at least one */
+/* Read the policies, by day; there must be one */
 static void
 read_policies(Walk *walk, ArrayType *array)
 {
@@ -291,7 +302,7 @@ read_policies(Walk *walk, ArrayType *array)
 
 	walk->nspans = deconstruct_rows(array, &rows);
 	if (walk->nspans == 0)
-		elog(ERROR, "an account has no policy");
+		refuse_values(ERRCODE_INVALID_PARAMETER_VALUE, "There is no policy.");
 	walk->spans = palloc(walk->nspans * sizeof(PolicySpan));
 	for (int i = 0; i < walk->nspans; i++)
 	{
@@ -303,9 +314,8 @@ read_policies(Walk *walk, ArrayType *array)
 			span->stage_days[k] = required_field(row, 2 + k);
 		span->may_close_on = DatumGetDateADT(required_field(row, 5));
 		span->close_unused = DatumGetBool(required_field(row, 6));
-		span->notice_days = DatumGetInt32(required_field(row, 7));
-		span->restore_days = DatumGetInt32(required_field(row, 8));
-		deconstruct_array(DatumGetArrayTypeP(required_field(row, 9)), INT4OID, sizeof(int32), true, TYPALIGN_INT,
+		span->restore_days = DatumGetInt32(required_field(row, 7));
+		deconstruct_array(DatumGetArrayTypeP(required_field(row, 8)), INT4OID, sizeof(int32), true, TYPALIGN_INT,
 						  &span->reminder_days, NULL, &span->nreminders);
 	}
 }
@@ -336,7 +346,8 @@ read_state(const char *label)
 	for (int i = 0; i < NUM_STATES; i++)
 		if (strcmp(label, state_labels[i]) == 0)
 			return (State) i;
-	elog(ERROR, "an account has no state \"%s\"", label);
+	refuse_values(ERRCODE_INVALID_PARAMETER_VALUE, "The state is none of an account's.");
+	return NUM_STATES;
 }
 
 /*

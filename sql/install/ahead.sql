@@ -10,7 +10,6 @@ CREATE TYPE kbilling_internal.kb_policy_ahead AS (
 	block_day     integer,
 	may_close_on  date,
 	close_unused  boolean,
-	notice_days   integer,
 	restore_days  integer,
 	reminder_days integer[]
 );
@@ -21,7 +20,6 @@ COMMENT ON COLUMN kb_policy_ahead.restrict_day IS 'As in kbilling.policy';
 COMMENT ON COLUMN kb_policy_ahead.block_day IS 'As in kbilling.policy';
 COMMENT ON COLUMN kb_policy_ahead.may_close_on IS 'The day from which age and idleness allow a closure by this policy (D1)';
 COMMENT ON COLUMN kb_policy_ahead.close_unused IS 'Whether the sweep may close it';
-COMMENT ON COLUMN kb_policy_ahead.notice_days IS 'As in kbilling.policy';
 COMMENT ON COLUMN kb_policy_ahead.restore_days IS 'As in kbilling.policy';
 COMMENT ON COLUMN kb_policy_ahead.reminder_days IS 'As in kbilling.policy';
 
@@ -51,4 +49,5 @@ COMMENT ON FUNCTION kb_walk_ahead(date, date, kb_money, date, text, date, date, 
 'How an account that now stands as the arguments say will stand, up to the day "through", after the sweep of each day: '
 'a row for each stretch of days without a change, from "from_day" to the day before "to_day". Charges are posted while '
 'the account is not deleted (D5); a closure that is under way is carried out or cancelled (D4), a '
-'deleted account purged (D6). A row that begins with a charge shows it; of several on one day, all but the last have rows of no length';
+'deleted account purged (D6). A row that begins with a charge shows it; of several on one day, all but the last have '
+'rows of no length. Errors: 22004, 22023 for values that no account has';

@@ -116,7 +116,7 @@ BEGIN ATOMIC
 	SELECT x.from_date,
 		   ROW(x.from_date, p.remind_day, p.restrict_day, p.block_day,
 			   kb_may_close_on(d.created_on, d.active_on, p.min_age_days, p.inactive_days), p.close_unused AND NOT $3,
-			   p.notice_days, p.restore_days, p.reminder_days)::kb_policy_ahead
+			   p.restore_days, p.reminder_days)::kb_policy_ahead
 	FROM account a
 	JOIN account_tariff x ON x.account_id = a.account_id
 	JOIN tariff t ON t.tariff = x.tariff

@@ -17,31 +17,40 @@ RETURN (SELECT string_agg(concat_ws(' ', to_char(from_day, 'MM-DD'), stands), ',
 SELECT is(pg_temp.walk(balance::kb_money, debt_since::date, state, delete_on::date, check_on::date, scheduled_on::date,
 	policies::kbilling_internal.kb_policy_ahead[], charges::kbilling_internal.kb_charge_ahead[]), ways, why)
 FROM (VALUES
-	('5 USD', NULL, 'active', NULL, NULL, NULL, '{"(2026-01-01,4,7,10,2026-06-01,t,10,20,\"{3,1}\")"}',
+	('5 USD', NULL, 'active', NULL, NULL, NULL, '{"(2026-01-01,4,7,10,2026-06-01,t,20,\"{3,1}\")"}',
 		'{"(2026-06-01,2026-07-01,2026-07-01,3 USD)","(2026-07-01,2026-08-01,2026-08-01,3 USD)"}',
 		'06-10 5.00 USD active, 07-01 2.00 USD active, 08-01 -1.00 USD 08-01 active',
 		'C1, S1, S6: when the balance is used up, a debt begins; a closure that has not begun is not foreseen'),
-	('-4 USD', '2026-06-05', 'active', NULL, '2026-06-30', NULL, '{"(2026-01-01,4,7,10,2026-08-20,t,20,20,{})"}',
+	('-4 USD', '2026-06-05', 'active', NULL, '2026-06-30', NULL, '{"(2026-01-01,4,7,10,2026-08-20,t,20,{})"}',
 		'{"(2026-05-01,2026-06-10,2026-06-01,3 USD)","(2026-06-01,2026-07-01,2026-07-01,-7.01 USD)"}',
 		'06-10 -7.00 USD 06-05 active, 07-01 0.01 USD active',
 		'S1: a month that is due is charged today, and a credit ends the debt; with money on the balance nothing is closed'),
 	('0 USD', NULL, 'active', NULL, '2026-08-20', NULL,
-		'{"(2026-01-01,4,7,10,2026-08-20,t,5,9,{})","(2026-06-15,4,7,10,2026-06-01,t,5,9,{})"}', '{}',
+		'{"(2026-01-01,4,7,10,2026-08-20,t,9,{})","(2026-06-15,4,7,10,2026-06-01,t,9,{})"}', '{}',
 		'06-10 0.00 USD active', 'S6: nor by another policy'),
-	('0 USD', NULL, 'closing', '2026-06-20', '2026-06-11', '2026-06-10', '{"(2026-01-01,4,7,10,2026-07-25,t,10,20,{3})"}', '{}',
+	('0 USD', NULL, 'closing', '2026-06-20', '2026-06-11', '2026-06-10', '{"(2026-01-01,4,7,10,2026-07-25,t,20,{3})"}', '{}',
 		'06-10 0.00 USD closing 06-20, 06-20 0.00 USD active',
 		'D4: a closure that no longer may be is cancelled on its date'),
 	('0 USD', NULL, 'closing', '2026-06-20', '2026-06-11', '2026-06-01',
-		'{"(2026-01-01,4,7,10,2026-05-01,t,10,20,{1})","(2026-06-14,4,7,10,2026-05-01,f,10,20,{1})"}',
+		'{"(2026-01-01,4,7,10,2026-05-01,t,20,{1})","(2026-06-14,4,7,10,2026-05-01,f,20,{1})"}',
 		'{}', '06-10 0.00 USD closing 06-20, 06-14 0.00 USD active',
 		'D1: or at once, if by the next policy the sweep closes none'),
-	('0 USD', NULL, 'closing', '2026-06-08', '2026-06-08', '2026-05-29', '{"(2026-01-01,4,7,10,2026-05-01,t,10,20,{3})"}', '{}',
+	('0 USD', NULL, 'closing', '2026-06-08', '2026-06-08', '2026-05-29', '{"(2026-01-01,4,7,10,2026-05-01,t,20,{3})"}', '{}',
 		'06-10 0.00 USD closing 06-13, 06-13 0.00 USD deleted 06-13, 07-03 0.00 USD purged 06-13',
 		'D7: a last reminder that is late puts the deletion off'),
-	('0 USD', NULL, 'deleted', '2026-06-01', '2026-06-21', NULL, '{"(2026-01-01,4,7,10,2026-05-01,t,10,20,{3})"}',
+	('0 USD', NULL, 'deleted', '2026-06-01', '2026-06-21', NULL, '{"(2026-01-01,4,7,10,2026-05-01,t,20,{3})"}',
 		'{"(2026-06-01,2026-07-01,2026-07-01,3 USD)"}',
 		'06-10 0.00 USD deleted 06-01, 06-21 0.00 USD purged 06-01', 'D5, D6: a deleted account is charged no more, and purged')
 ) AS t (balance, debt_since, state, delete_on, check_on, scheduled_on, policies, charges, ways, why);
+
+-- Values that no account has: whoever may read a standing may call it
+SELECT throws_ok(format($$SELECT FROM kbilling_internal.kb_walk_ahead('2026-06-10', %L, '1 USD', NULL, %L, '2026-06-01', '2026-06-11', NULL,
+	NULL, NULL, %L, '{}')$$, through, state, policies), sqlstate, 'what is to come cannot be foretold from such values', why)
+FROM (VALUES ('2026-09-01', 'gone', '{"(2026-01-01,4,7,10,2026-05-01,t,20,{3})"}', '22023', 'a state that there is not'),
+	('2026-09-01', 'active', '{}', '22023', 'no policy'),
+	('2026-09-01', 'active', '{"(2026-01-01,4,7,10,2026-05-01,t,,{3})"}', '22004', 'a policy without a number'),
+	('infinity', 'active', '{"(2026-01-01,4,7,10,2026-05-01,t,20,{3})"}', '22023', 'days without end')
+) AS t (through, state, policies, sqlstate, why);
 
 -- Random accounts, foretold for 120 days, then played with a sweep each day and nothing else
 
