@@ -20,26 +20,28 @@ enum
 	DECISION_COLUMNS, STANDING_BALANCE = DECISION_COLUMNS, NOW_MAY_DIFFER
 };
 
+/* The columns that all three have */
+#define SELECT_STANDING(is_deleted) \
+	"SELECT s.stage, kb_access_for(s.stage, $2, " is_deleted "), kb_amount_due(s.balance)," \
+	"       s.next_stage, s.next_stage_on, s.delete_on, s.balance"
+
 /* $1 the account, $2 the role, or NULL */
 static SavedPlan now_plan = {
-	.sql = "SELECT s.stage, kb_access_for(s.stage, $2, s.state IN ('deleted', 'purged')), kb_amount_due(s.balance),"
-	"       s.next_stage, s.next_stage_on, s.delete_on, s.balance, s.may_differ"
+	.sql = SELECT_STANDING("s.state IN ('deleted', 'purged')") ", s.may_differ"
 	"  FROM account_standing s WHERE s.account_id = $1",
 	.arg_types = {"bigint", "kb_role"}
 };
 
 /* $3 the moment */
 static SavedPlan then_plan = {
-	.sql = "SELECT s.stage, kb_access_for(s.stage, $2, s.is_deleted), kb_amount_due(s.balance),"
-	"       s.next_stage, s.next_stage_on, s.delete_on, s.balance"
+	.sql = SELECT_STANDING("s.is_deleted")
 	"  FROM kb_standing_then($1, $3) s",
 	.arg_types = {"bigint", "kb_role", "timestamptz"},
 	.is_generic = true
 };
 
 static SavedPlan ahead_plan = {
-	.sql = "SELECT s.stage, kb_access_for(s.stage, $2, s.is_deleted), kb_amount_due(s.balance),"
-	"       s.next_stage, s.next_stage_on, s.delete_on, s.balance"
+	.sql = SELECT_STANDING("s.is_deleted")
 	"  FROM account a CROSS JOIN LATERAL kb_standing_ahead(a.account_id, kb_account_date($3, a.time_zone)) s"
 	" WHERE a.account_id = $1",
 	.arg_types = {"bigint", "kb_role", "timestamptz"},
