@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "account.h"
 #include "args.h"
 #include "calendar.h"
 #include "catalog/pg_type.h"
@@ -12,6 +13,7 @@
 #include "clock.h"
 #include "errors.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "journal.h"
 #include "outbox.h"
 #include "plan.h"
@@ -234,4 +236,29 @@ kb_month_charge(PG_FUNCTION_ARGS)
 
 	SPI_finish();
 	return row_end(&row);
+}
+
+static SavedPlan current_usage_plan = {
+	.sql = "SELECT u.line_no, u.service, u.what, u.from_date, u.to_date, u.days, u.days_in_month, u.quantity, u.events,"
+	"       u.billed_quantity, u.billed_events, u.unit_price, u.amount"
+	"  FROM current_usage u WHERE u.account_id = $1",
+	.arg_types = {"bigint"},
+	.is_generic = true
+};
+
+/* kb_current_usage(account_id) */
+PG_FUNCTION_INFO_V1(kb_current_usage);
+Datum
+kb_current_usage(PG_FUNCTION_ARGS)
+{
+	Datum		account_id = PG_GETARG_DATUM(0);
+
+	arg_required(fcinfo, 0, "account_id");
+	InitMaterializedSRF(fcinfo, 0);
+	plan_connect();
+	if (plan_execute(&current_usage_plan, &account_id, NULL, true) == 0)
+		account_require(DatumGetInt64(account_id), true);
+	plan_return_rows(fcinfo);
+	SPI_finish();
+	return (Datum) 0;
 }

@@ -19,11 +19,6 @@ static SavedPlan member_plan = {
 	.arg_types = {"bigint", "text"}
 };
 
-static SavedPlan account_plan = {
-	.sql = "SELECT FROM kbilling.account a WHERE a.account_id OPERATOR(pg_catalog.=) $1",
-	.arg_types = {"bigint"}
-};
-
 /* There must be such a member */
 static void
 require_member(int64 account_id, const char *member, bool read_only)
@@ -32,8 +27,7 @@ require_member(int64 account_id, const char *member, bool read_only)
 
 	if (plan_execute(&member_plan, values, NULL, read_only) > 0)
 		return;
-	if (plan_execute(&account_plan, values, NULL, read_only) == 0)
-		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
+	account_require(account_id, read_only);
 	card_check(member);
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_ROLE_NOT_ALLOWED),

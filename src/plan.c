@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "compat.h"
+#include "funcapi.h"
 #include "plan.h"
 #include "utils/resowner.h"
 
@@ -131,6 +132,15 @@ plan_try(void (*work) (void *arg), void *arg)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return error;
+}
+
+void
+plan_return_rows(FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *rows = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+		tuplestore_puttuple(rows->setResult, SPI_tuptable->vals[i]);
 }
 
 Datum

@@ -47,6 +47,9 @@ extern uint64 plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bo
  */
 extern ErrorData *plan_try(void (*work) (void *arg), void *arg);
 
+/* Adds the rows of the result to those of a set-returning function, which has called InitMaterializedSRF. */
+extern void plan_return_rows(FunctionCallInfo fcinfo);
+
 /* A column, counted from 1, of a row of the result, counted from 0. */
 extern Datum plan_row_column(uint64 row, int column, bool *isnull);
 

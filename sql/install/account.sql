@@ -138,11 +138,8 @@ COMMENT ON FUNCTION kb_no_account(bigint, anyelement) IS
 'can stand in coalesce()';
 
 CREATE FUNCTION kbilling_internal.kb_require_account(account_id bigint) RETURNS void
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT kb_no_account($1, NULL::text)
-	WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = $1);
-END;
+	LANGUAGE c STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_require_account';
 COMMENT ON FUNCTION kb_require_account(bigint) IS 'Raises KB001 if there is no such account';
 
 CREATE FUNCTION kbilling_internal.kb_lock_account(account_id bigint) RETURNS void

@@ -195,13 +195,8 @@ COMMENT ON COLUMN current_usage.amount IS 'The amount; those of a service in a m
 CREATE FUNCTION kbilling.kb_current_usage(account_id bigint)
 	RETURNS TABLE (line_no integer, service text, what text, from_date date, to_date date, days integer, days_in_month integer,
 				   quantity numeric, events bigint, billed_quantity numeric, billed_events bigint, unit_price text, amount kb_money)
-	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
-BEGIN ATOMIC
-	SELECT kb_require_account($1);
-	SELECT u.line_no, u.service, u.what, u.from_date, u.to_date, u.days, u.days_in_month, u.quantity, u.events,
-		   u.billed_quantity, u.billed_events, u.unit_price, u.amount
-	FROM current_usage u WHERE u.account_id = $1;
-END;
+	LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_current_usage';
 COMMENT ON FUNCTION kb_current_usage(bigint) IS
 'The lines of the account''s running month, up to and including today, by the code that charges it (C6). '
 'Errors: KB001';
