@@ -256,9 +256,10 @@ kb_current_usage(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, 0, "account_id");
 	InitMaterializedSRF(fcinfo, 0);
 	plan_connect();
-	if (plan_execute(&current_usage_plan, &account_id, NULL, true) == 0)
+	if (plan_execute(&current_usage_plan, &account_id, NULL, true) > 0)
+		plan_return_rows(fcinfo);
+	else
 		account_require(DatumGetInt64(account_id), true);
-	plan_return_rows(fcinfo);
 	SPI_finish();
 	return (Datum) 0;
 }

@@ -19,21 +19,26 @@ static SavedPlan member_plan = {
 	.arg_types = {"bigint", "text"}
 };
 
-/* There must be such a member */
-static void
-require_member(int64 account_id, const char *member, bool read_only)
+void
+member_refuse(int64 account_id, const char *member)
 {
-	Datum		values[] = {Int64GetDatum(account_id), CStringGetTextDatum(member)};
-
-	if (plan_execute(&member_plan, values, NULL, read_only) > 0)
-		return;
-	account_require(account_id, read_only);
+	account_require(account_id, true);
 	card_check(member);
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_ROLE_NOT_ALLOWED),
 			 errmsg("\"%s\" is not a member of account %lld", member, (long long) account_id),
 			 errdetail("kbilling.member has no such row."),
 			 errhint("Add the member with kb_add_member.")));
+}
+
+/* There must be such a member */
+static void
+require_member(int64 account_id, const char *member, bool read_only)
+{
+	Datum		values[] = {Int64GetDatum(account_id), CStringGetTextDatum(member)};
+
+	if (plan_execute(&member_plan, values, NULL, read_only) == 0)
+		member_refuse(account_id, member);
 }
 
 void

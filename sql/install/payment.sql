@@ -158,30 +158,8 @@ COMMENT ON FUNCTION kb_fail_topup(bigint, bigint, text) IS
 
 CREATE FUNCTION kbilling.kb_topup_offers(account_id bigint)
 	RETURNS TABLE (amount kb_money, bonus kb_money)
-	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
-BEGIN ATOMIC
-	SELECT kb_require_account($1);
-	SELECT o.amount, o.bonus
-	FROM account a
-	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today,
-							   a.balance - a.balance AS zero) d
-	CROSS JOIN LATERAL (SELECT kb_amount_due(a.balance) AS due) x
-	CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.today) t
-	CROSS JOIN LATERAL (
-		SELECT x.due AS amount, d.zero AS bonus WHERE x.due > 0
-		UNION ALL
-		SELECT x.due + b.min_amount, kb_bonus(b.min_amount, b.percent)
-		FROM bonus_tier b
-		WHERE b.tariff = t.tariff AND b.from_date <= d.today AND b.to_date > d.today AND b.percent > 0 AND b.min_amount > 0
-			-- within what a kb_money can say (M1)
-			AND kb_minor(x.due) + kb_minor(b.min_amount) * (1 + b.percent / 100) < kb_max_minor()
-			-- of two that begin at one amount the later holds
-			AND NOT EXISTS (SELECT FROM bonus_tier l
-							WHERE l.tariff = b.tariff AND l.min_amount = b.min_amount AND l.from_date > b.from_date
-								AND l.from_date <= d.today AND l.to_date > d.today)) o
-	WHERE a.account_id = $1 AND a.state IN ('active', 'closing')
-	ORDER BY kb_minor(o.amount), kb_minor(o.bonus);
-END;
+	LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_topup_offers';
 COMMENT ON FUNCTION kb_topup_offers(bigint) IS
 'Amounts to offer for a top-up, the lowest first, each with its bonus (T5): what is due, and what reaches each bonus '
 'tier beyond that. There is none for a deleted account. '

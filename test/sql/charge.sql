@@ -381,6 +381,7 @@ SELECT is(pg_temp.usage_at(601, at::timestamptz), lines, format('C6: used so far
 	('2026-11-21 12:00+00', '{base 1-20 = 20.00 USD,base 21-21 = 3.00 USD,seat 11-20 = 2.67 USD}'),	-- "big" prices no seat
 	('2026-12-01 00:00+00', '{base 1-1 = 2.90 USD}')	-- 2.9032, November being over though not charged
 ) AS t (at, lines);
+SELECT is_empty('SELECT * FROM kb_current_usage(403)', 'C6: an account that is deleted uses nothing');
 SELECT throws_ok('SELECT * FROM kb_current_usage(999)', 'KB001', NULL, 'C6: an account that does not exist');
 SELECT throws_ok('SELECT * FROM kb_current_usage(NULL)', '22004', NULL, 'C6: which account?');
 
