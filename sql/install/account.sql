@@ -171,51 +171,8 @@ COMMENT ON FUNCTION kb_lock_accounts(bigint[]) IS
 CREATE FUNCTION kbilling.kb_create_account(owner text, tariff text, account_id bigint = NULL, time_zone text = NULL,
 										   email text = NULL, created_at timestamptz = NULL)
 	RETURNS bigint
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
-BEGIN ATOMIC
-	SELECT kb_require_tariff(tariff);
-	SELECT kb_require_email(email);
-	SELECT CASE
-		WHEN owner IS NULL OR owner = ''
-			THEN kb_raise('22004', 'owner must not be null or empty')
-		WHEN NOT isfinite(created_at) OR created_at < '1970-01-01 00:00+00'
-			THEN kb_raise('22008', 'created_at must be in 1970 or later', format('It is %s.', created_at))
-		WHEN created_at > kb_now()
-			THEN kb_raise('22008', 'an account cannot be created in the future', format('created_at is %s.', created_at))
-		WHEN account_id <= 0
-			THEN kb_raise('22023', 'account_id must be above zero')
-		WHEN EXISTS (SELECT FROM account a WHERE a.account_id = kb_create_account.account_id)
-			THEN kb_raise('23505', format('account %s exists already', account_id), NULL, 'Leave account_id out to get a free number.')
-		END;
-	WITH RECURSIVE pick(id) AS (
-		-- a number that the application has brought itself is passed over; looked up
-		-- as a value, because EXISTS becomes a join that reads all accounts
-		SELECT coalesce(kb_create_account.account_id, nextval('kbilling.account_id_seq'::regclass))
-		UNION ALL
-		SELECT nextval('kbilling.account_id_seq'::regclass) FROM pick
-		WHERE kb_create_account.account_id IS NULL
-			AND (SELECT a.account_id FROM account a WHERE a.account_id = pick.id) IS NOT NULL
-	), new AS (
-		SELECT pick.id, t.tariff, kb_money(0, t.currency) AS zero,
-			   kb_time_zone(coalesce(kb_create_account.time_zone, 'UTC')) AS zone,
-			   coalesce(kb_create_account.created_at, kb_now()) AS since, p.min_age_days
-		FROM pick, tariff t
-		JOIN policy p ON p.policy = t.policy
-		WHERE t.tariff = kb_create_account.tariff
-			AND (pick.id = kb_create_account.account_id
-				 OR (SELECT a.account_id FROM account a WHERE a.account_id = pick.id) IS NULL)
-	), made AS (
-		INSERT INTO account (account_id, created_at, currency, balance, unspent_bonus, tariff, tariff_from, charged_through,
-							 closure_check_on, time_zone)
-		SELECT id, since, kb_currency(zero), zero, zero, new.tariff, kb_account_date(since, zone), kb_account_date(since, zone) - 1,
-			   kb_account_date(since, zone) + min_age_days + 1, zone
-		FROM new
-		RETURNING account.account_id
-	)
-	INSERT INTO member (account_id, member, role, email)
-	SELECT made.account_id, kb_create_account.owner, 'owner', kb_create_account.email FROM made
-	RETURNING member.account_id;
-END;
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_create_account';
 COMMENT ON FUNCTION kb_create_account(text, text, bigint, text, text, timestamptz) IS
 'Creates an account with its owner, in the tariff''s currency, and returns its number. The time zone is UTC unless '
 'another is given. '
