@@ -72,6 +72,13 @@ static SavedPlan next_plan = {
 	.is_generic = true
 };
 
+/* Refuses to bill more months and services than can be told soon */
+static SavedPlan limit_plan = {
+	.sql = "SELECT kb_require_forecast($1, $2)",
+	.arg_types = {"bigint", "integer"},
+	.is_generic = true
+};
+
 /* A standing; every column is passed by value, so it outlives the connection to SPI */
 typedef struct Standing
 {
@@ -92,6 +99,16 @@ read_next_stage(int64 account_id, Datum values[2], bool nulls[2])
 		values[i] = plan_column(i + 1, &nulls[i]);
 }
 
+/* Refuse a moment that is too far ahead for the account; the caller is connected to SPI */
+static void
+check_work(int64 account_id, TimestampTz at)
+{
+	int32		months = (at - kb_current_time()) / (28 * USECS_PER_DAY) + 1;
+	Datum		values[] = {Int64GetDatum(account_id), Int32GetDatum(months)};
+
+	plan_execute(&limit_plan, values, NULL, true);
+}
+
 /* Read a standing by one of the three plans; role NULL if nobody asks what to do */
 static void
 read_standing(SavedPlan *plan, int64 account_id, const Datum *role, TimestampTz at, Standing *standing)
@@ -100,6 +117,8 @@ read_standing(SavedPlan *plan, int64 account_id, const Datum *role, TimestampTz 
 	int			ncolumns = plan == &now_plan ? NOW_MAY_DIFFER + 1 : NOW_MAY_DIFFER;
 
 	plan_connect();
+	if (plan == &ahead_plan)
+		check_work(account_id, at);
 	if (plan_execute(plan, values, role ? "   " : " n ", true) == 0)
 		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
 	for (int i = 0; i < ncolumns; i++)

@@ -89,6 +89,25 @@ COMMENT ON FUNCTION kb_timeline(bigint, date, boolean) IS
 'What kb_walk_ahead says of an account, from today up to a day (S6). With "in_use", usage goes on at its pace, and the '
 'account is not closed';
 
+-- Months in which nothing changes are billed once for each length of a month that lies between two changes.
+CREATE FUNCTION kbilling_internal.kb_require_forecast(account_id bigint, months integer) RETURNS void
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN f.services * least($2, 5 * f.changes + 5) > 100000
+			THEN kb_raise('54000', format('a forecast of %s months is too much for account %s', $2, $1),
+						  format('It has %s services, and its terms change in %s months to come.', f.services, f.changes),
+						  'Ask for fewer months.')
+		END
+	FROM (SELECT kb_today($1) AS today OFFSET 0) d
+	CROSS JOIN LATERAL (
+		SELECT (SELECT count(*) FROM subscription u WHERE u.account_id = $1 AND u.to_date > d.today) AS services,
+			   (SELECT count(DISTINCT kb_month_first_day(c.day)) FROM kb_terms_changes($1, d.today) c
+				WHERE c.day < d.today + $2 * 31) AS changes OFFSET 0) f;
+END;
+COMMENT ON FUNCTION kb_require_forecast(bigint, integer) IS
+'Raises 54000 for a forecast that may bill more than 100,000 lines, which takes seconds';
+
 CREATE FUNCTION kbilling.kb_forecast(account_id bigint, months integer)
 	RETURNS TABLE (period date, charge kb_money, charged_on date, balance kb_money, stage kb_stage)
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -100,6 +119,7 @@ BEGIN ATOMIC
 			THEN kb_raise('22023', 'months must be from 1 to 1200', format('It is %s.', $2),
 						  'Give how many months to look ahead, the running one included.')
 		END;
+	SELECT kb_require_forecast($1, $2);
 	SELECT t.period, t.charge, t.effective_on, t.balance,
 		   kb_stage(t.debt_since, t.deferred_until, t.from_day, t.remind_day, t.restrict_day, t.block_day)
 	FROM kb_timeline($1, (kb_month_first_day(kb_today($1)) + $2 * interval '1 month')::date, true) t
@@ -110,7 +130,8 @@ COMMENT ON FUNCTION kb_forecast(bigint, integer) IS
 'A row for each month that is still to be charged: those that are due, the running one and those after it; "months" '
 'counts from the running one on. Each row shows the charge, the day on which it takes effect, and the balance and '
 'stage then, if nothing is paid and usage goes on as in the running month and the one before. '
-'Errors: KB001; 22023 for fewer than 1 month, or more than 1200';
+'Errors: KB001; 22023 for fewer than 1 month, or more than 1200; 54000 if the account''s services change so often that it '
+'would take long';
 
 CREATE FUNCTION kbilling.kb_amount_for(account_id bigint, months integer) RETURNS kb_money
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -123,4 +144,4 @@ END;
 COMMENT ON FUNCTION kb_amount_for(bigint, integer) IS
 'What to pay now so that the balance lasts for so many months, the running one among them, by kb_forecast; zero if '
 'it lasts already. A bonus on the payment is not counted. '
-'Errors: KB001, 22023';
+'Errors: KB001, 22023, 54000';

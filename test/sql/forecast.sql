@@ -43,6 +43,22 @@ FROM unnest('{kb_forecast,kb_amount_for}'::text[]) AS f, (VALUES
 ) AS t (args, state, message);
 SELECT is((SELECT count(*) FROM kb_forecast(1, 1200)), 1200::bigint, 'a hundred years ahead');
 
+-- Any application may ask, so what would take minutes is refused: 2,000 services that begin on as many days
+SAVEPOINT many;
+SELECT pg_temp.open(90, 'std', '2026-11-01 00:00+00')
+\g /dev/null
+SELECT kb_create_service('later' || i, 'recurring'), kb_set_price('std', 'later' || i, '1.00', '2020-01-01')
+FROM generate_series(1, 2000) AS i
+\g /dev/null
+INSERT INTO subscription (account_id, service, from_date, quantity)
+SELECT 90, 'later' || i, date '2026-12-01' + i, 1 FROM generate_series(1, 2000) AS i;
+SELECT throws_ok('SELECT * FROM kb_forecast(90, 60)', '54000', 'a forecast of 60 months is too much for account 90',
+	'forecast: months in which thousands of services change');
+SELECT throws_ok('SELECT kb_amount_for(90, 60)', '54000', NULL, 'forecast: so what to pay for them');
+SELECT throws_ok($$SELECT kb_access(90, 'owner', '2056-11-01 00:00+00')$$, '54000', NULL, 'forecast: so where it will stand');
+SELECT is((SELECT count(*) FROM kb_forecast(90, 12)), 12::bigint, 'forecast: a year ahead is told');
+ROLLBACK TO many;
+
 -- Base fee, recurring service, tariff and price to come
 
 SELECT pg_temp.open(id) FROM generate_series(2, 9) AS id

@@ -82,7 +82,7 @@ SELECT is_empty($$
 $$, 'every finding of kb_check is explained');
 
 -- What the calls for a provider's reports raise, by their comments and by the sources; KB007 is the triggers'.
-\set sources `cd src; cat errors.h account.c allocation.c card.c correction.c journal.c member.c money.c payment.c topup.c`
+\set sources `cd src; cat errors.h account.h allocation.c card.c correction.c journal.c member.c money.c payment.c topup.c`
 SELECT set_config('test.sources', :'sources', false) \g /dev/null
 CREATE TEMP TABLE raised AS
 	SELECT m[1] AS state
