@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 #include "access.h"
+#include "compat.h"
 #include "plan.h"
 #include "posting.h"
 
@@ -86,7 +87,7 @@ extern bool journal_knows(const LockedAccount *account, const char *key, Money *
 extern int64 journal_replayed(const LockedAccount *account, const Posting *posting);
 
 /* KB006: the key stands for the entry, which has other content. */
-extern void journal_refuse_key(const LockedAccount *account, const char *key, int64 seq) pg_attribute_noreturn();
+pg_noreturn extern void journal_refuse_key(const LockedAccount *account, const char *key, int64 seq);
 
 /*
  * A caller's key; name is what errors call it.  It must not be empty, too long, or

@@ -7,12 +7,13 @@
 #define KBILLING_MEMBER_H
 
 #include "postgres.h"
+#include "compat.h"
 
 /* KB001 if there is no such account, KB004 if it has no such member. */
 extern void member_require(int64 account_id, const char *member);
 
 /* The same error, for a member who has not been found. */
-extern void member_refuse(int64 account_id, const char *member) pg_attribute_noreturn();
+pg_noreturn extern void member_refuse(int64 account_id, const char *member);
 
 /* T1: KB004, with the hint, unless the member is an owner or admin of the account. */
 extern void member_require_payer(int64 account_id, const char *member, const char *hint);
