@@ -195,7 +195,7 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 | 42P01 | a table that is registered for the purge is gone |
 | 42703, 42804 | a column named in a trigger''s arguments, or to `kb_register_purge`, is not there, or of a type that does not fit |
 | 23505 | it exists already |
-| 54000 | a text of a notice is too long, or has too many braces, or asks for more of a number than is bounded; or a forecast would take too long |
+| 54000 | a text of a notice is too long, or has too many braces or too much of a number; a forecast would take too long |
 | 55000 | a built-in row cannot be changed; the account is not closing, or not deleted; pg_cron is not there for `kb_schedule` |
 
 ## Hash of an entry
