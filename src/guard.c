@@ -27,6 +27,7 @@
 #include "purge.h"
 #include "rowtrigger.h"
 #include "session.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -60,17 +61,66 @@ typedef struct Decision
 	OptionalDate debt_since;
 } Decision;
 
+/*
+ * These run under the search path of whoever writes or reads, so they name schemas.
+ *
+ * An account that is alive and has no debt is at stage "ok", where every member has full access (S2, S3): most are, and
+ * need no more than their row.
+ */
+#define IS_CLEAR \
+	"(a.debt_since IS NULL AND a.state OPERATOR(pg_catalog.=) ANY ('{active,closing}'))"
+
+static SavedPlan clear_plan = {
+	.sql = "SELECT FROM kbilling.account a"
+	" WHERE a.account_id OPERATOR(pg_catalog.=) $1 AND " IS_CLEAR
+	"   AND ($2 IS NULL OR EXISTS (SELECT FROM kbilling.member m"
+	"         WHERE m.account_id OPERATOR(pg_catalog.=) $1 AND m.member OPERATOR(pg_catalog.=) $2))",
+	.arg_types = {"bigint", "pg_catalog.text"},
+	.is_generic = true
+};
+
+/* The access of a role at the stage and in the state of a row of account_now */
+#define ACCESS_AS(role) \
+	"kbilling_internal.kb_access_for(s.stage, " role ", s.state OPERATOR(pg_catalog.=) ANY ('{deleted,purged}'))"
+#define MAY_WRITE \
+	"x.access OPERATOR(pg_catalog.=) ANY ('{full,full_with_reminder}')"
+
 /* A member's access follows from the role (S3); without a member it is an employee's. */
 static SavedPlan decision_plan = {
-	.sql = "SELECT x.access::text, x.access IN ('full', 'full_with_reminder'), s.stage::text,"
-	"       s.state IN ('deleted', 'purged'), s.amount_due, s.debt_since, m.role IS NOT NULL,"
-	"       coalesce(m.role IN ('owner', 'admin'), false)"
-	"  FROM account_status s"
-	"  LEFT JOIN member m ON m.account_id = s.account_id AND m.member = $2"
-	" CROSS JOIN LATERAL (SELECT kb_access_for(s.stage, coalesce(m.role, 'employee'), s.state IN ('deleted', 'purged')) AS access) x"
-	" WHERE s.account_id = $1",
-	.arg_types = {"bigint", "text"}
+	.sql = "SELECT x.access::pg_catalog.text, " MAY_WRITE ", s.stage::pg_catalog.text,"
+	"       s.state OPERATOR(pg_catalog.=) ANY ('{deleted,purged}'), kbilling_internal.kb_amount_due(s.balance), s.debt_since,"
+	"       m.role IS NOT NULL, COALESCE(m.role OPERATOR(pg_catalog.=) ANY ('{owner,admin}'), false)"
+	"  FROM kbilling_internal.account_now s"
+	"  LEFT JOIN kbilling.member m ON m.account_id OPERATOR(pg_catalog.=) s.account_id AND m.member OPERATOR(pg_catalog.=) $2"
+	" CROSS JOIN LATERAL (SELECT " ACCESS_AS("COALESCE(m.role, 'employee')") " AS access) x"
+	" WHERE s.account_id OPERATOR(pg_catalog.=) $1",
+	.arg_types = {"bigint", "pg_catalog.text"},
+	.is_generic = true
 };
+
+/* The first of many accounts for which nobody in particular may write; one that is not there is such, too */
+static SavedPlan refused_plan = {
+	.sql = "SELECT i.account_id"
+	"  FROM pg_catalog.unnest($1) WITH ORDINALITY i (account_id, n)"
+	"  LEFT JOIN kbilling.account a ON a.account_id OPERATOR(pg_catalog.=) i.account_id"
+	" WHERE CASE WHEN " IS_CLEAR " THEN false"
+	"       ELSE (SELECT " MAY_WRITE " FROM kbilling_internal.account_now s"
+	"              CROSS JOIN LATERAL (SELECT " ACCESS_AS("'employee'") " AS access) x"
+	"              WHERE s.account_id OPERATOR(pg_catalog.=) i.account_id) IS NOT TRUE END"
+	" ORDER BY i.n LIMIT 1",
+	.arg_types = {"bigint[]"},
+	.is_generic = true
+};
+
+/* Whether the account is clear, and the member, if there is one, is one of its own; member may be NULL */
+static bool
+is_clear(int64 account_id, const char *member)
+{
+	char		nulls[] = "  ";
+	Datum		values[] = {Int64GetDatum(account_id), plan_text_value(member, &nulls[1])};
+
+	return plan_execute(&clear_plan, values, nulls, true) > 0;
+}
 
 /* Look an account up; member may be NULL */
 static Decision
@@ -96,11 +146,12 @@ decide(int64 account_id, const char *member)
 
 /* Whether a role may call a function of kbilling that is not for everyone, or read accounts */
 static SavedPlan has_right_plan = {
-	.sql = "SELECT has_table_privilege($1, 'kbilling.account', 'SELECT') OR EXISTS ("
-	"  SELECT FROM pg_proc p"
-	"   WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace)"
-	"     AND has_function_privilege($1, p.oid, 'EXECUTE') AND NOT has_function_privilege('public', p.oid, 'EXECUTE'))",
-	.arg_types = {"oid"}
+	.sql = "SELECT pg_catalog.has_table_privilege($1, 'kbilling.account', 'SELECT') OR EXISTS ("
+	"  SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace"
+	"   WHERE n.nspname OPERATOR(pg_catalog.=) ANY ('{kbilling,kbilling_internal}')"
+	"     AND pg_catalog.has_function_privilege($1, p.oid, 'EXECUTE')"
+	"     AND NOT pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE'))",
+	.arg_types = {"pg_catalog.oid"}
 };
 
 /* The same in C */
@@ -172,6 +223,8 @@ check_may_write(int64 account_id, bool needs_member, Oid writer)
 				 errdetail("The transaction acts for that member (E4)."),
 				 errhint("Call kb_act_as for a member of the account to be written for.")));
 
+	if (is_clear(account_id, actor ? actor->member : NULL))
+		return;
 	decision = decide(account_id, actor ? actor->member : NULL);
 	if (!decision.exists)
 		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
@@ -185,15 +238,39 @@ check_may_write(int64 account_id, bool needs_member, Oid writer)
 		refuse_access(account_id, actor, &decision, writer);
 }
 
-/* kb_check_access(account_id, needs_member, writer): with the owner's rights */
+/* The same for many accounts by nobody in particular: the first that is refused raises */
+static void
+check_many_may_write(ArrayType *account_ids, Oid writer)
+{
+	Datum		value = PointerGetDatum(account_ids);
+
+	if (plan_execute(&refused_plan, &value, NULL, true) == 0)
+		return;
+	check_may_write(plan_int64(1), false, writer);
+	elog(ERROR, "an account is refused among many, but not by itself");
+}
+
+/* kb_check_access(account_ids, needs_member, writer): with the owner's rights */
 PG_FUNCTION_INFO_V1(kb_check_access);
 Datum
 kb_check_access(PG_FUNCTION_ARGS)
 {
-	arg_required(fcinfo, 0, "account_id");
+	ArrayType  *array;
+	Datum	   *account_ids;
+	int			n;
+	bool		needs_member;
+
+	arg_required(fcinfo, 0, "account_ids");
 	arg_required(fcinfo, 2, "writer");
+	array = PG_GETARG_ARRAYTYPE_P(0);
+	needs_member = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &account_ids, NULL, &n);
 	plan_connect();
-	check_may_write(PG_GETARG_INT64(0), !PG_ARGISNULL(1) && PG_GETARG_BOOL(1), PG_GETARG_OID(2));
+	if (n > 1 && session_actor() == NULL && !needs_member)
+		check_many_may_write(array, PG_GETARG_OID(2));
+	else
+		for (int i = 0; i < n; i++)
+			check_may_write(DatumGetInt64(account_ids[i]), needs_member, PG_GETARG_OID(2));
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -219,35 +296,68 @@ own_function(const char *schema, const char *name, const Oid *types, int n)
 /* The accounts for which a statement may write. */
 typedef struct Guard
 {
+	MemoryContext context;		/* lives as long as the statement */
+	FmgrInfo	check;			/* kb_check_access, once it has been called */
 	const TriggerData *trigger;
 	TriggerColumn account;
 	bool		needs_member;
 	uint64		actor;			/* number of the actor that they were checked for, 0: nobody */
-	HTAB	   *allowed;		/* of int64 */
-	int64		last;			/* of them, if there is any: rows often come in runs */
+	HTAB	   *allowed;		/* of int64; those that are to be checked yet, too */
+	ArrayBuildState *new_ones;	/* these, in the order of the rows; NULL: none */
+	int64		last;			/* account of the last row, if there was one: rows often come in runs */
 	bool		has_last;
 } Guard;
 
-/* Check the account of a row, unless the statement has done so */
+/* Check the accounts that are new to the statement, all at once */
 static void
-check_row(TupleTableSlot *slot, void *state)
+check_new_ones(Guard *guard)
 {
-	static const Oid own_arguments[] = {INT8OID, BOOLOID, OIDOID};
-	Guard	   *guard = state;
-	int64		account_id = trigger_integer(trigger_value(guard->trigger, slot, &guard->account), guard->account.type);
+	static const Oid own_arguments[] = {INT8ARRAYOID, BOOLOID, OIDOID};
+	ArrayBuildState *new_ones = guard->new_ones;
 
+	if (new_ones == NULL)
+		return;
+	guard->new_ones = NULL;
+	if (!OidIsValid(guard->check.fn_oid))
+		fmgr_info_cxt(own_function("kbilling_internal", "kb_check_access", own_arguments, lengthof(own_arguments)),
+					  &guard->check, guard->context);
+	(void) FunctionCall3(&guard->check, makeArrayResult(new_ones, CurrentMemoryContext), BoolGetDatum(guard->needs_member),
+						 ObjectIdGetDatum(GetUserId()));
+	pfree(new_ones);
+}
+
+/* Note the account of a row, if it is new to the statement */
+static void
+note_row(TupleTableSlot *slot, void *state)
+{
+	Guard	   *guard = state;
+	int64		account_id;
+	bool		is_known;
+
+	if (slot_attisnull(slot, guard->account.attnum))
+		check_new_ones(guard);	/* as the rows before it are wrong first */
+	account_id = trigger_integer(trigger_value(guard->trigger, slot, &guard->account), guard->account.type);
 	if (guard->has_last && guard->last == account_id)
 		return;
 	if (purge_is_emptying(account_id))
 		return;
-	if (hash_search(guard->allowed, &account_id, HASH_FIND, NULL) == NULL)
+	(void) hash_search(guard->allowed, &account_id, HASH_ENTER, &is_known);
+	if (!is_known)
 	{
-		(void) OidFunctionCall3(own_function("kbilling_internal", "kb_check_access", own_arguments, lengthof(own_arguments)),
-								Int64GetDatum(account_id), BoolGetDatum(guard->needs_member), ObjectIdGetDatum(GetUserId()));
-		(void) hash_search(guard->allowed, &account_id, HASH_ENTER, NULL);
+		if (guard->new_ones == NULL)
+			guard->new_ones = initArrayResult(INT8OID, guard->context, false);
+		accumArrayResult(guard->new_ones, Int64GetDatum(account_id), false, INT8OID, guard->context);
 	}
 	guard->last = account_id;
 	guard->has_last = true;
+}
+
+/* Check the account of a row, unless the statement has done so */
+static void
+check_row(TupleTableSlot *slot, Guard *guard)
+{
+	note_row(slot, guard);
+	check_new_ones(guard);
 }
 
 /* Whether the trigger has the second argument, which can only be that word */
@@ -289,6 +399,7 @@ make_guard(FunctionCallInfo fcinfo, const TriggerData *trigger)
 	HASHCTL		accounts = {.keysize = sizeof(int64),.entrysize = sizeof(int64),.hcxt = fcinfo->flinfo->fn_mcxt};
 
 	check_guard_attachment(trigger);
+	guard->context = fcinfo->flinfo->fn_mcxt;
 	guard->trigger = trigger;
 	guard->account = trigger_column(trigger, ARG_ACCOUNT);
 	if (guard->account.attnum == 0)
@@ -338,8 +449,9 @@ kb_guard(PG_FUNCTION_ARGS)
 	guard = statement_guard(fcinfo, trigger);
 	if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
 	{
-		trigger_each_row(trigger, trigger->tg_oldtable, check_row, guard);
-		trigger_each_row(trigger, trigger->tg_newtable, check_row, guard);
+		trigger_each_row(trigger, trigger->tg_oldtable, note_row, guard);
+		trigger_each_row(trigger, trigger->tg_newtable, note_row, guard);
+		check_new_ones(guard);
 		return PointerGetDatum(NULL);
 	}
 	check_row(trigger->tg_trigslot, guard);
@@ -355,14 +467,20 @@ Datum
 kb_may_use(PG_FUNCTION_ARGS)
 {
 	const Actor *actor = session_actor();
-	Decision	decision;
+	bool		may_use;
 
 	if (actor == NULL)
 		PG_RETURN_BOOL(false);
 	plan_connect();
-	decision = decide(actor->account_id, actor->member);
+	may_use = is_clear(actor->account_id, actor->member);
+	if (!may_use)
+	{
+		Decision	decision = decide(actor->account_id, actor->member);
+
+		may_use = decision.exists && decision.is_member && decision.may_write;
+	}
 	SPI_finish();
-	PG_RETURN_BOOL(decision.exists && decision.is_member && decision.may_write);
+	PG_RETURN_BOOL(may_use);
 }
 
 /* What a statement has found out about the acting member. */

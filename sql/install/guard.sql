@@ -2,11 +2,21 @@
  * Enforcement in the application's own tables: the guard, and row security (E1, E2).
  */
 
+-- These two run under the search path of whoever reads or writes, as pinning it would cost more than they do; what they
+-- execute names schemas.
+
 CREATE FUNCTION kbilling_internal.kb_may_use() RETURNS boolean
-	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
 	AS 'MODULE_PATHNAME', 'kb_may_use';
 COMMENT ON FUNCTION kb_may_use() IS
 'True if the member for whom the transaction acts may use the account now. Part of kb_can_use';
+
+CREATE FUNCTION kbilling_internal.kb_check_access(account_ids bigint[], needs_member boolean, writer oid) RETURNS void
+	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
+	AS 'MODULE_PATHNAME', 'kb_check_access';
+COMMENT ON FUNCTION kb_check_access(bigint[], boolean, oid) IS
+'Raises KB003 for the first of the accounts for which the transaction may not write; it says no more than the role '
+'"writer" may know (E5). Part of kb_guard';
 
 -- With its caller's rights, as switching to the owner's would cost for each row; kb_may_use has these, and is called
 -- once.
@@ -24,13 +34,6 @@ COMMENT ON FUNCTION kb_can_use(bigint) IS
 'For row security policies (E2): true if the member for whom the transaction acts may use the account now, with '
 'access "full" or "full_with_reminder". False for any other account, for NULL, and without a member; it never raises '
 'an error. It is decided once in a statement, and an index on the column is used';
-
-CREATE FUNCTION kbilling_internal.kb_check_access(account_id bigint, needs_member boolean, writer oid) RETURNS void
-	LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
-	AS 'MODULE_PATHNAME', 'kb_check_access';
-COMMENT ON FUNCTION kb_check_access(bigint, boolean, oid) IS
-'Raises KB003 if the transaction may not write for the account; it says no more than the role "writer" may know (E5). '
-'Part of kb_guard';
 
 -- With its caller's rights, for the same reason as kb_can_use.
 CREATE FUNCTION kbilling.kb_guard() RETURNS trigger
