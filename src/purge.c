@@ -49,7 +49,8 @@ static SavedPlan mark_plan = {
 	"  SELECT account_id, last_notice_no, 'purged', $2, today, 'sweep', balance, delete_on FROM step"
 	")"
 	"SELECT array_agg(account_id) FROM step",
-	.arg_types = {"bigint[]", "timestamptz"}
+	.arg_types = {"bigint[]", "timestamptz"},
+	.is_generic = true
 };
 
 static SavedPlan tables_plan = {
@@ -220,25 +221,31 @@ purge(ArrayType *account_ids)
 		as_owner(tables, i, values[0], refuse_rows);
 }
 
+int64
+purge_accounts(ArrayType *account_ids, TimestampTz at)
+{
+	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
+	ArrayType  *due;
+
+	plan_execute(&mark_plan, values, NULL, false);
+	if (plan_is_null(1))
+		return 0;
+	due = DatumGetArrayTypePCopy(plan_required(1));
+	purge(due);
+	return ArrayGetNItems(ARR_NDIM(due), ARR_DIMS(due));
+}
+
 /* kb_purge_accounts(account_ids, at) */
 PG_FUNCTION_INFO_V1(kb_purge_accounts);
 Datum
 kb_purge_accounts(PG_FUNCTION_ARGS)
 {
-	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
-	ArrayType  *account_ids;
-	int64		n = 0;
+	int64		n;
 
 	arg_required(fcinfo, 0, "account_ids");
 	arg_required(fcinfo, 1, "at");
 	plan_connect();
-	plan_execute(&mark_plan, values, NULL, false);
-	if (!plan_is_null(1))
-	{
-		account_ids = DatumGetArrayTypePCopy(plan_required(1));
-		purge(account_ids);
-		n = ArrayGetNItems(ARR_NDIM(account_ids), ARR_DIMS(account_ids));
-	}
+	n = purge_accounts(PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_TIMESTAMPTZ(1));
 	SPI_finish();
 	PG_RETURN_INT64(n);
 }

@@ -12,12 +12,14 @@
 #include "access/xlog.h"
 #include "args.h"
 #include "charge.h"
+#include "closure.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "ownlock.h"
 #include "plan.h"
+#include "purge.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -38,11 +40,15 @@ typedef struct BatchResult
 } BatchResult;
 
 static SavedPlan lock_plan = {
-	.sql = "SELECT kb_lock_accounts($1)",
-	.arg_types = {"bigint[]"}
+	.sql = "SELECT FROM account a WHERE a.account_id = ANY ($1) ORDER BY a.account_id FOR NO KEY UPDATE",
+	.arg_types = {"bigint[]"},
+	.is_generic = true
 };
 
-/* Lock the accounts before a statement that takes them in the order of its plan */
+/*
+ * Lock the accounts before a statement that takes them in the order of its plan, and so that
+ * it sees what was committed while they were waited for
+ */
 static void
 lock_accounts(ArrayType *account_ids)
 {
@@ -62,26 +68,40 @@ charge_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 	result->entries_posted += entries;
 }
 
-/* What a function over accounts has counted */
+/* Take every step of a closure that is due, purges among them, and write their notices; how many steps */
 static int64
-work_by(SavedPlan *plan, ArrayType *account_ids, TimestampTz at)
+take_closure_steps(ArrayType *account_ids, TimestampTz at)
 {
-	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
+	int64		steps;
 
-	plan_execute(plan, values, NULL, false);
-	return plan_int64(1);
+	lock_accounts(account_ids);
+	steps = closure_take_steps(account_ids, at);
+	steps += purge_accounts(account_ids, at);
+	if (steps > 0)
+		(void) closure_notify(account_ids, at);
+	return steps;
 }
 
-static SavedPlan closures_plan = {
-	.sql = "SELECT kb_sweep_closures($1, $2)",
-	.arg_types = {"bigint[]", "timestamptz"}
-};
+/* kb_sweep_closures(account_ids, at) */
+PG_FUNCTION_INFO_V1(kb_sweep_closures);
+Datum
+kb_sweep_closures(PG_FUNCTION_ARGS)
+{
+	int64		steps;
+
+	arg_required(fcinfo, 0, "account_ids");
+	arg_required(fcinfo, 1, "at");
+	plan_connect();
+	steps = take_closure_steps(PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_TIMESTAMPTZ(1));
+	SPI_finish();
+	PG_RETURN_INT64(steps);
+}
 
 /* Closures: each is taken a step further */
 static void
 close_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 {
-	result->closure_steps += work_by(&closures_plan, account_ids, at);
+	result->closure_steps += take_closure_steps(account_ids, at);
 }
 
 static SavedPlan notices_plan = {
@@ -93,8 +113,11 @@ static SavedPlan notices_plan = {
 static void
 notify_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 {
+	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
+
 	lock_accounts(account_ids);
-	result->notices_written += work_by(&notices_plan, account_ids, at);
+	plan_execute(&notices_plan, values, NULL, false);
+	result->notices_written += plan_int64(1);
 }
 
 /* So many rows of a kind are removed in a transaction, however many an account has */

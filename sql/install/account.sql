@@ -158,16 +158,6 @@ COMMENT ON FUNCTION kb_lock_account(bigint) IS
 'Locks the account''s row until the end of the transaction. '
 'Errors: KB001 if there is none, KB010 if the account is deleted';
 
--- Statements that follow see what was committed while these were waited for.
-CREATE FUNCTION kbilling_internal.kb_lock_accounts(account_ids bigint[]) RETURNS void
-	LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-	SELECT FROM account a WHERE a.account_id = ANY ($1) ORDER BY a.account_id FOR NO KEY UPDATE;
-END;
-COMMENT ON FUNCTION kb_lock_accounts(bigint[]) IS
-'Locks the accounts'' rows until the end of the transaction, in the order of their numbers, as whoever locks more than '
-'one does';
-
 CREATE FUNCTION kbilling.kb_create_account(owner text, tariff text, account_id bigint = NULL, time_zone text = NULL,
 										   email text = NULL, created_at timestamptz = NULL)
 	RETURNS bigint

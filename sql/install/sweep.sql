@@ -123,20 +123,15 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_sweep_begin() IS 'Starts a run of the sweep, and counts what is due. Part of kb_sweep';
 
--- A purge writes its steps beside those of the closure, so that one look tells of both.
 CREATE FUNCTION kbilling_internal.kb_sweep_closures(account_ids bigint[], at timestamptz) RETURNS bigint
-	LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-	SELECT kb_take_closure_steps($1, $2);
-	SELECT kb_purge_accounts($1, $2);
-	SELECT kb_notify_closures($1, $2);
-END;
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_sweep_closures';
 COMMENT ON FUNCTION kb_sweep_closures(bigint[], timestamptz) IS
 'Takes every step of a closure that is due for the accounts, purges among them, writes its notice, and returns how '
 'many steps were taken. Part of kb_sweep_step';
 
 CREATE FUNCTION kbilling_internal.kb_sweep_step(run_id bigint, batch_size integer = 4000) RETURNS boolean
-	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET lock_timeout = '2s'
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET lock_timeout = '2s' SET jit = off SET enable_seqscan = off
 	AS 'MODULE_PATHNAME', 'kb_sweep_step';
 COMMENT ON FUNCTION kb_sweep_step(bigint, integer) IS
 'Does what is due for the next accounts of a run, at most "batch_size" of them; false if none is left. Part of '
