@@ -113,10 +113,11 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_closure_terms(bigint[], timestamptz) IS
 'What the rules of closure (D) say of accounts, on their local dates, beside what their rows say ("check_on" is '
-'closure_check_on): the day from which age and idleness allow a closure ("may_close_on"), the day on which to look at an active account again ("look_on": that one, or in 30 days at '
-'least where the sweep closes none, as the policy may change, but not after another tariff begins, on '
-'"next_tariff_on"), whether all months that have ended are charged, whether the sweep has scheduled the closure and the '
-'policy does not want that any more ("is_stopped"), and, for a closing account, what kb_next_reminder returns';
+'closure_check_on): the day from which age and idleness allow a closure ("may_close_on"), the day on which to look at an '
+'active account again ("look_on": that one, or in 30 days at least where the sweep closes none, as the policy may change, '
+'but not after another tariff begins, on "next_tariff_on"), whether all months that have ended are charged, whether the sweep '
+'has scheduled the closure and the policy does not want that any more ("is_stopped"), and, for a closing account, what '
+'kb_next_reminder returns';
 
 CREATE FUNCTION kbilling_internal.kb_policies_ahead(account_id bigint, today date, in_use boolean)
 	RETURNS TABLE (from_day date, policy kb_policy_ahead)

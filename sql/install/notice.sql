@@ -76,86 +76,55 @@ COMMENT ON FUNCTION kb_notify_stages(bigint[], timestamptz, kb_stage, text) IS
 'Writes a notice for each of the accounts whose stage has changed, by itself or from the one that is given, and '
 'returns how many (N3, N5). It also sets the day on which the stage will change next';
 
-CREATE FUNCTION kbilling_internal.kb_notice_facts(notice notice) RETURNS jsonb
-	LANGUAGE sql STABLE PARALLEL SAFE
-RETURN jsonb_build_object('account_id', ($1).account_id) || coalesce(($1).facts, (
-	SELECT jsonb_build_object(
-			   'balance', l.balance_after, 'in_debt', l.balance_after < 0, 'amount_due', kb_amount_due(l.balance_after),
-			   'stage', ($1).stage)
-		|| CASE ($1).kind
-			WHEN 'topup_received' THEN jsonb_build_object(
-				'amount', e.amount, 'bonus', coalesce(b.amount, z.zero), 'has_bonus', b.seq IS NOT NULL, 'stage_before', ($1).stage_before,
-				'has_paid', e.paid IS NOT NULL, 'paid', coalesce(e.paid, e.amount),
-				'has_rate', r.rate IS NOT NULL, 'rate', coalesce(r.rate, 1))
-			WHEN 'topup_after_deletion' THEN jsonb_build_object('amount', e.amount, 'reference', e.key)
-			ELSE jsonb_build_object(
-				'month', to_char(e.period, 'YYYY-MM'), 'amount', - e.amount,
-				'is_credit', e.amount > 0, 'credit', greatest(e.amount, z.zero))
-			END
-	FROM entry e
-	LEFT JOIN entry b ON b.account_id = e.account_id AND b.seq = e.seq + 1 AND b.kind = 'bonus' AND b.ref_seq = e.seq
-	CROSS JOIN LATERAL (SELECT coalesce(b.balance_after, e.balance_after) AS balance_after) l
-	CROSS JOIN LATERAL (SELECT e.amount - e.amount AS zero) z
-	CROSS JOIN LATERAL (SELECT kb_exchange_rate(e.paid, e.amount) AS rate) r
-	WHERE e.account_id = ($1).account_id AND e.seq = ($1).occasion::bigint), '{}');
+-- This and kb_recipients are tables, so that they are planned with the statement that asks.
+CREATE FUNCTION kbilling_internal.kb_notice_facts(notice notice) RETURNS TABLE (facts jsonb)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT jsonb_build_object('account_id', ($1).account_id) || coalesce(($1).facts, (
+		SELECT jsonb_build_object(
+				   'balance', l.balance_after, 'in_debt', l.balance_after < 0, 'amount_due', kb_amount_due(l.balance_after),
+				   'stage', ($1).stage)
+			|| CASE ($1).kind
+				WHEN 'topup_received' THEN jsonb_build_object(
+					'amount', e.amount, 'bonus', coalesce(b.amount, z.zero), 'has_bonus', b.seq IS NOT NULL,
+					'stage_before', ($1).stage_before, 'has_paid', e.paid IS NOT NULL, 'paid', coalesce(e.paid, e.amount),
+					'has_rate', r.rate IS NOT NULL, 'rate', coalesce(r.rate, 1))
+				WHEN 'topup_after_deletion' THEN jsonb_build_object('amount', e.amount, 'reference', e.key)
+				ELSE jsonb_build_object(
+					'month', to_char(e.period, 'YYYY-MM'), 'amount', - e.amount,
+					'is_credit', e.amount > 0, 'credit', greatest(e.amount, z.zero))
+				END
+		FROM entry e
+		LEFT JOIN entry b ON b.account_id = e.account_id AND b.seq = e.seq + 1 AND b.kind = 'bonus' AND b.ref_seq = e.seq
+		CROSS JOIN LATERAL (SELECT coalesce(b.balance_after, e.balance_after) AS balance_after) l
+		CROSS JOIN LATERAL (SELECT e.amount - e.amount AS zero) z
+		CROSS JOIN LATERAL (SELECT kb_exchange_rate(e.paid, e.amount) AS rate) r
+		WHERE e.account_id = ($1).account_id AND e.seq = ($1).occasion::bigint), '{}');
+END;
 COMMENT ON FUNCTION kb_notice_facts(notice) IS
 'The facts for a notice''s text: those in its row, or those of its entry as they were then; kbilling.notice_kind '
 'lists them';
 
-CREATE FUNCTION kbilling_internal.kb_recipients(account_id bigint, kind kb_notice_kind) RETURNS jsonb
-	LANGUAGE sql STABLE PARALLEL SAFE
-RETURN (
+CREATE FUNCTION kbilling_internal.kb_recipients(account_id bigint, kind kb_notice_kind) RETURNS TABLE (recipients jsonb)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
 	SELECT coalesce(jsonb_agg(jsonb_build_object('member', m.member, 'email', m.email, 'language', coalesce(m.language, p.language))
 							  ORDER BY m.role DESC, m.member), '[]')
 	FROM account a
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
 	JOIN member m ON m.account_id = a.account_id
 	WHERE a.account_id = $1 AND m.email IS NOT NULL AND $2 <> 'topup_after_deletion'
-		AND (m.role = 'owner' OR m.role = 'admin' AND $2 IN ('stage_changed', 'payment_reminder')));
+		AND (m.role = 'owner' OR m.role = 'admin' AND $2 IN ('stage_changed', 'payment_reminder'));
+END;
 COMMENT ON FUNCTION kb_recipients(bigint, kb_notice_kind) IS
 'Who gets a notice, as an array of member, email and language: owners with an email, and also admins if it asks to '
 'pay or says what they may do; nobody if it is for the application';
 
--- Few notices are looked up by their keys: the planner would take an unknown limit for a tenth of the queue.
 CREATE FUNCTION kbilling.kb_take_notices(max integer, lease interval)
 	RETURNS TABLE (account_id bigint, notice_no bigint, kind kb_notice_kind, written_at timestamptz, tries integer,
 				   leased_until timestamptz, facts jsonb, recipients jsonb)
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
-	SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
-BEGIN ATOMIC
-	SELECT kb_require_not_null('max, lease', max, lease);
-	SELECT CASE
-		WHEN max NOT BETWEEN 1 AND 1000
-			THEN kb_raise('22023', 'max must be from 1 to 1000', format('It is %s.', max))
-		-- a month less its days is an interval of no fixed length
-		WHEN kb_now() + lease <= kb_now() OR kb_now() + lease > kb_now() + interval '1 day'
-			THEN kb_raise('22023', 'lease must be above zero, and at most a day', format('It is %s.', lease),
-						  'Give the time that delivering so many notices takes at most.')
-		END;
-	-- taken as often as it may be, and the last lease has run out without an answer
-	UPDATE notice n
-	SET due_at = NULL, parked_at = kb_now(), last_error = coalesce(n.last_error, 'the last lease ran out')
-	FROM (SELECT x.account_id, x.notice_no FROM notice x
-		  WHERE x.due_at <= kb_now() AND x.tries >= kb_max_tries()
-		  FOR UPDATE SKIP LOCKED) over
-	WHERE n.account_id = over.account_id AND n.notice_no = over.notice_no;
-	WITH due AS MATERIALIZED (
-		SELECT x.account_id, x.notice_no FROM notice x
-		WHERE x.due_at <= kb_now() AND x.tries < kb_max_tries()
-		ORDER BY x.due_at, x.account_id, x.notice_no LIMIT kb_take_notices.max
-		FOR UPDATE SKIP LOCKED
-	), taken AS (
-		UPDATE notice n
-		SET tries = n.tries + 1, due_at = kb_now() + lease, leased_until = kb_now() + lease
-		FROM due
-		WHERE n.account_id = due.account_id AND n.notice_no = due.notice_no
-		RETURNING n
-	)
-	SELECT (t.n).account_id, (t.n).notice_no, (t.n).kind, (t.n).written_at, (t.n).tries, (t.n).leased_until,
-		   kb_notice_facts(t.n), kb_recipients((t.n).account_id, (t.n).kind)
-	FROM taken t
-	ORDER BY (t.n).written_at, (t.n).account_id, (t.n).notice_no;
-END;
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_take_notices';
 COMMENT ON FUNCTION kb_take_notices(integer, interval) IS
 'Gives a worker up to "max" (1 to 1000) of the notices that are due, those that have waited longest first, under a '
 'lease of at most a day: until it ends, no other worker gets them (N2). The worker commits, delivers them, and calls '
@@ -242,9 +211,9 @@ BEGIN ATOMIC
 	FROM notice n
 	JOIN account a ON a.account_id = n.account_id
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
-	CROSS JOIN LATERAL (SELECT kb_notice_facts(n) AS facts,
-							   coalesce($3, kb_recipients(n.account_id, n.kind) -> 0 ->> 'language', p.language) AS language) f
-	CROSS JOIN LATERAL kb_template(p.policy, n.kind, f.language) t
+	CROSS JOIN LATERAL kb_notice_facts(n) f
+	CROSS JOIN LATERAL kb_recipients(n.account_id, n.kind) r
+	CROSS JOIN LATERAL kb_template(p.policy, n.kind, coalesce($3, r.recipients -> 0 ->> 'language', p.language)) t
 	WHERE n.account_id = $1 AND n.notice_no = $2;
 END;
 COMMENT ON FUNCTION kb_render_notice(bigint, bigint, text) IS

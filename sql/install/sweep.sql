@@ -130,8 +130,11 @@ COMMENT ON FUNCTION kb_sweep_closures(bigint[], timestamptz) IS
 'Takes every step of a closure that is due for the accounts, purges among them, writes its notice, and returns how '
 'many steps were taken. Part of kb_sweep_step';
 
+-- A statement is planned once for all batches, and what a table had then says nothing of what it will have: so none is read as
+-- a whole where there is an index.
 CREATE FUNCTION kbilling_internal.kb_sweep_step(run_id bigint, batch_size integer = 4000) RETURNS boolean
-	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET lock_timeout = '2s' SET jit = off SET enable_seqscan = off
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET lock_timeout = '2s'
+	SET enable_seqscan = off SET jit = off
 	AS 'MODULE_PATHNAME', 'kb_sweep_step';
 COMMENT ON FUNCTION kb_sweep_step(bigint, integer) IS
 'Does what is due for the next accounts of a run, at most "batch_size" of them; false if none is left. Part of '

@@ -206,7 +206,7 @@ sub pay_in
 		UPDATE kbilling.member SET language = 'uk' WHERE member = 'olena';
 		SELECT kbilling.kb_apply_topup(id, '25 USD', 'card', 'pay-' || id) FROM unnest('{1,3}'::bigint[]) AS id;
 		-- beyond ASCII, whatever the texts are
-		UPDATE kbilling.notice SET facts = kbilling_internal.kb_notice_facts(notice)
+		UPDATE kbilling.notice n SET facts = (SELECT f.facts FROM kbilling_internal.kb_notice_facts(n) f)
 			|| '{"amount": "25.00 USD від Їжачка €"}' WHERE account_id = 1});
 	my (@expected, @got);
 	for my $day (map { "($_ * interval '1 day' + timestamptz '2026-11-16 09:00+00')" } 0, 17, 19, 22, 25, 41, 48, 50, 51, 71)
@@ -218,8 +218,8 @@ sub pay_in
 				coalesce(r.email, 'application@texts.example'),
 				'subject', t.subject, 'body', t.body)
 			FROM kbilling.notice n
-			LEFT JOIN LATERAL jsonb_to_recordset(kbilling_internal.kb_recipients(n.account_id, n.kind)) r
-				(email text, language text) ON true
+			CROSS JOIN LATERAL kbilling_internal.kb_recipients(n.account_id, n.kind) x
+			LEFT JOIN LATERAL jsonb_to_recordset(x.recipients) r (email text, language text) ON true
 			CROSS JOIN LATERAL kbilling.kb_render_notice(n.account_id, n.notice_no, r.language) t
 			WHERE n.due_at <= kbilling.kb_now()});
 		is(deliver('texts'), 0, "$day: the mailer ends well");
