@@ -25,11 +25,12 @@ is(ask('busy', q{
 	SELECT count(DISTINCT kind), count(DISTINCT kbilling.kb_currency(amount)) FROM kbilling.entry;
 	SELECT string_agg(DISTINCT outcome::text, ',' ORDER BY outcome::text), sum(accounts_failed) FROM kbilling.sweep_run;
 	SELECT count(*) > 0 FROM kbilling.tariff_history;
+	SELECT (SELECT count(*) FROM kbilling.retention), (SELECT sum(notices_removed) > 0 FROM kbilling.account);
 	SELECT (SELECT count(*) FROM kbilling.closure_step) > 20, (SELECT count(DISTINCT kind) FROM kbilling.notice) > 3,
 		(SELECT count(*) FROM kbilling.purge_order WHERE relation IS NOT NULL);
 	SET kbilling.clock = '2025-09-05 12:00+00';
 	SELECT string_agg(DISTINCT stage::text, ',' ORDER BY stage::text) FROM kbilling.account_status}),
-	"8|2\nfinished,running|1\nt\nt|t|1\nblocked,grace,ok,remind,restrict", 'the database has been busy')
+	"8|2\nfinished,running|1\nt\n3|t\nt|t|1\nblocked,grace,ok,remind,restrict", 'the database has been busy')
 	or diag(ask('busy', 'SELECT * FROM kbilling.sweep_failure'));
 
 # A dump as text, less the key that newer versions of pg_dump draw for each.

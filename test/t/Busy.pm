@@ -53,6 +53,8 @@ sub make_busy
 		SELECT kb_switch_on(account_id, 'seat', 1 + account_id % 3, '2025-06-21') FROM account WHERE account_id % 5 = 0;
 		SELECT kb_record_usage(account_id, 'orders', 1, 'order-' || n, properties => '{"from": "web"}') FROM account,
 			generate_series(1, 8) n WHERE account_id % 7 = 0;
+		SELECT kb_ack_notice(account_id, notice_no) FROM kb_take_notices(1000, '1 hour');
+		SELECT kb_set_policy('strict', '{"keep_notices_months": 1}');
 		CALL kb_sweep();
 		SET kbilling.clock = '2025-08-20 09:00+00';
 		SELECT kb_set_tariff(account_id, 'reseller', '2025-07-11') FROM account WHERE tariff = 'start' AND account_id % 10 = 1;
