@@ -10,6 +10,7 @@
 #include "funcapi.h"
 #include "plan.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 /* Everything prepared so far, and the extension's schema that it was prepared for. */
 static SavedPlan *prepared = NULL;
@@ -105,6 +106,28 @@ plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 		prepare(plan);
 	run_prepared(plan, values, nulls, read_only);
 	return SPI_processed;
+}
+
+void
+plan_require_current(SavedPlan *plan, Datum *values, const char *nulls)
+{
+	Snapshot	latest;
+	char	   *then;
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	plan_execute(plan, values, nulls, false);
+	then = plan_cstring(1);
+	latest = RegisterSnapshot(GetLatestSnapshot());
+	if (SPI_execute_snapshot(plan->plan, values, nulls, latest, InvalidSnapshot, true, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not execute: %s", plan->sql);
+	UnregisterSnapshot(latest);
+	if (strcmp(then, plan_cstring(1)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update"),
+				 errdetail("What it depends on has changed since the transaction began."),
+				 errhint("The transaction might succeed if retried.")));
 }
 
 ErrorData *

@@ -42,6 +42,12 @@ plan_connect(void)
 extern uint64 plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only);
 
 /*
+ * For a transaction that keeps to one snapshot: 40001 unless a statement that returns one text says the same by that
+ * snapshot and by what is committed now.  To be called when a lock keeps what it reads as it is; otherwise as plan_execute.
+ */
+extern void plan_require_current(SavedPlan *plan, Datum *values, const char *nulls);
+
+/*
  * Runs work(arg) in a subtransaction.  If it raises an error, what it did is undone, and the
  * error is returned; else NULL.
  */

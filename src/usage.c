@@ -165,11 +165,27 @@ lock_terms(const EventSet *set)
 		locked += lock_usage(set->account_ids[i], RECORD);
 }
 
-/* kb_lock_usage(account_id): of all accounts if it is NULL */
+/* The terms of a set's accounts, and the prices of its services */
+static SavedPlan terms_plan = {
+	.sql = "SELECT concat_ws(' ', (SELECT sum(a.terms_version) FROM account a"
+	"                         WHERE a.account_id IN (SELECT e.account_id FROM event_set e)),"
+	"                      (SELECT sum(hashtext(p::text)) FROM price p WHERE p.service IN (SELECT e.service FROM event_set e)))"
+};
+
+/* The usage that is not billed: of an account, or of all if that is NULL */
+static SavedPlan usage_plan = {
+	.sql = "SELECT coalesce(sum(hashtext(t::text)), 0)::text FROM usage_total t"
+	" WHERE NOT t.settled AND (t.account_id = $1 OR $1 IS NULL)",
+	.arg_types = {"bigint"}
+};
+
+/* kb_lock_usage(account_id): of all accounts if it is NULL; 40001 if a snapshot does not see what was recorded before */
 PG_FUNCTION_INFO_V1(kb_lock_usage);
 Datum
 kb_lock_usage(PG_FUNCTION_ARGS)
 {
+	Datum		account_id = PG_GETARG_DATUM(0);
+
 	if (PG_ARGISNULL(0))
 		lock_usage(ALL_ACCOUNTS, KEEP_OUT);
 	else
@@ -177,6 +193,9 @@ kb_lock_usage(PG_FUNCTION_ARGS)
 		lock_usage(ALL_ACCOUNTS, KEEP_MANY_OUT);
 		lock_usage(PG_GETARG_INT64(0), KEEP_OUT);
 	}
+	plan_connect();
+	plan_require_current(&usage_plan, &account_id, PG_ARGISNULL(0) ? "n" : " ");
+	SPI_finish();
 	PG_RETURN_VOID();
 }
 
@@ -250,6 +269,7 @@ usage_record(const EventSet *set)
 	require_kept(set);
 	lock_terms(set);
 	events_register(set, "event_set");
+	plan_require_current(&terms_plan, NULL, NULL);
 	plan_execute(&record_plan[events_are_many(set)], values, nulls, false);
 	counted = plan_int64(1);
 	if (counted < set->n)
