@@ -40,7 +40,7 @@
 #define EVENT_PRICE_OF_DAY \
 	"CASE WHEN e.revision % 2 = 1 THEN e.price_id" \
 	"     WHEN e.quantity >= 0 AND e.events >= 0 THEN coalesce(p.price_id, e.price_id)" \
-	"     ELSE kb_take_back_price(e.account_id, kb_month_first_day(d.day), e.service, p.price_id) END"
+	"     ELSE kb_take_back_price(e.account_id, kb_month_first_day(d.day), e.service, p.price_id, e.quantity, v.value) END"
 
 /*
  * Every event is written under the price of its day, unless its key is known,

@@ -159,20 +159,36 @@ END;
 COMMENT ON FUNCTION kb_last_revision(bigint, text, text) IS
 'The last event that was recorded under a key; no row if there is none';
 
--- What is taken back had a price, and comes back at that: of its day, if that day's price has usage in the month, else
--- that of the month under which the most is left.  Where neither day nor month has a price, that of an earlier month.
-CREATE FUNCTION kbilling_internal.kb_take_back_price(account_id bigint, period date, service text, price_id integer) RETURNS integer
+-- What is taken back had a price, and comes back at that: where the same value or level was counted; else that of its day,
+-- if that has usage in the month; else that of the month under which the most is left.  Where neither day nor month has a
+-- price, that of an earlier month.
+CREATE FUNCTION kbilling_internal.kb_take_back_price(account_id bigint, period date, service text, price_id integer, quantity numeric,
+													 value text)
+	RETURNS integer
 	LANGUAGE sql STABLE PARALLEL SAFE
-RETURN coalesce((SELECT t.price_id FROM usage_total t
-				 WHERE t.account_id = $1 AND t.service = $3 AND (t.period = $2 OR t.period < $2 AND $4 IS NULL)
-				 GROUP BY t.period, t.price_id
-				 HAVING sum(t.quantity) > 0 OR $4 IS NULL
-				 ORDER BY t.period DESC, (t.price_id IS NOT DISTINCT FROM $4 AND sum(t.quantity) > 0) DESC,
-					 sum(t.quantity) DESC NULLS LAST, t.price_id
+RETURN coalesce((SELECT u.price_id
+				 FROM (SELECT t.period, t.price_id,
+							  CASE WHEN min(t.aggregation) IN ('max', 'last') THEN max(t.quantity) ELSE sum(t.quantity) END AS quantity,
+							  CASE min(t.aggregation)
+								  WHEN 'unique' THEN EXISTS (SELECT FROM usage_value v
+															 WHERE v.account_id = $1 AND v.period = t.period AND v.service = $3
+																AND v.price_id = t.price_id AND v.value = $6 AND v.events > 0)
+								  WHEN 'sum' THEN false
+								  WHEN 'count' THEN false
+								  ELSE EXISTS (SELECT FROM usage_event e
+											   WHERE e.account_id = $1 AND e.period = t.period AND e.service = $3
+												AND e.price_id = t.price_id AND e.is_level AND e.events > 0 AND e.quantity = - $5)
+							  END AS has_it
+					   FROM usage_total t
+					   WHERE t.account_id = $1 AND t.service = $3 AND (t.period = $2 OR t.period < $2 AND $4 IS NULL)
+					   GROUP BY t.period, t.price_id) u
+				 WHERE u.quantity > 0 OR u.has_it OR $4 IS NULL
+				 ORDER BY u.period DESC, u.has_it DESC, (u.price_id IS NOT DISTINCT FROM $4 AND u.quantity > 0) DESC,
+					 u.quantity DESC NULLS LAST, u.price_id
 				 LIMIT 1), $4);
-COMMENT ON FUNCTION kb_take_back_price(bigint, date, text, integer) IS
-'The price under which a quantity below zero counts in a month, where "price_id" is the price of its day, or NULL; '
-'NULL if the account has never used the service';
+COMMENT ON FUNCTION kb_take_back_price(bigint, date, text, integer, numeric, text) IS
+'The price under which a quantity below zero, or one with a value, counts in a month, where "price_id" is the price of its '
+'day, or NULL; NULL if the account has never used the service';
 
 -- The aggregations "max" and "last", whose slots do not add up.
 
@@ -344,29 +360,53 @@ BEGIN ATOMIC
 	), event AS MATERIALIZED (
 		SELECT e.account_id, e.period, e.service, m.aggregation, e.key, e.revision, e.price_id, e.quantity, e.events, e.value, e.at,
 			   e.recorded_at, (e.events < 0 OR e.quantity < 0) <> (e.revision % 2 = 1) AS takes_back,
+			   CASE m.aggregation WHEN 'sum' THEN NULL WHEN 'count' THEN NULL WHEN 'unique' THEN e.value
+				   ELSE trim_scale(abs(e.quantity))::text END AS mark,
 			   CASE WHEN d.day >= $3 THEN coalesce(p.price_id, e.price_id) ELSE e.price_id END AS day_price_id
 		FROM month m
 		JOIN usage_event e ON e.account_id = m.account_id AND e.service = m.service AND e.period = m.period
 		CROSS JOIN LATERAL (SELECT kb_account_date(e.at, m.time_zone) AS day OFFSET 0) d
 		CROSS JOIN LATERAL kb_tariff_on(m.account_id, m.tariff, m.tariff_from, d.day) x
 		LEFT JOIN price_list p ON p.tariff = x.tariff AND p.service = e.service AND p.from_date <= d.day AND p.to_date > d.day
-	), used AS MATERIALIZED (
-		SELECT e.account_id, e.period, e.service, e.day_price_id AS price_id, sum(e.quantity) AS quantity
-		FROM event e WHERE NOT e.takes_back
-		GROUP BY e.account_id, e.period, e.service, e.day_price_id
+	), used AS MATERIALIZED (	-- "left" is what the take-backs of the same days leave of it
+		SELECT u.account_id, u.period, u.service, u.price_id, u.quantity,
+			   CASE u.aggregation WHEN 'sum' THEN u.quantity + u.taken_back WHEN 'count' THEN u.events - u.times_taken_back
+				   ELSE u.quantity END AS "left"
+		FROM (SELECT e.account_id, e.period, e.service, e.aggregation, e.day_price_id AS price_id,
+					 CASE e.aggregation WHEN 'sum' THEN sum(e.quantity) FILTER (WHERE NOT e.takes_back)
+						 WHEN 'max' THEN max(e.quantity) FILTER (WHERE NOT e.takes_back)
+						 WHEN 'last' THEN max(e.quantity) FILTER (WHERE NOT e.takes_back)
+						 ELSE sum(e.events) FILTER (WHERE NOT e.takes_back) END AS quantity,
+					 coalesce(sum(- abs(e.quantity)) FILTER (WHERE e.takes_back), 0) AS taken_back,
+					 coalesce(sum(e.events) FILTER (WHERE NOT e.takes_back), 0) AS events,
+					 count(*) FILTER (WHERE e.takes_back) AS times_taken_back
+			  FROM event e
+			  GROUP BY e.account_id, e.period, e.service, e.aggregation, e.day_price_id) u
+		WHERE u.quantity > 0
+	), same AS MATERIALIZED (	-- where a value or level that is taken back was counted
+		SELECT e.account_id, e.service, e.key, e.revision,
+			   (array_agg(c.day_price_id ORDER BY c.day_price_id = e.day_price_id DESC, c.day_price_id = e.price_id DESC,
+						  c.day_price_id))[1] AS price_id
+		FROM event e
+		JOIN (SELECT DISTINCT o.account_id, o.period, o.service, o.mark, o.day_price_id FROM event o
+			  WHERE o.mark IS NOT NULL AND NOT o.takes_back AND o.events > 0) c
+			ON c.account_id = e.account_id AND c.period = e.period AND c.service = e.service AND c.mark = e.mark
+		WHERE e.takes_back
+		GROUP BY e.account_id, e.service, e.key, e.revision
 	)
 	SELECT p.account_id, p.period, p.service, p.aggregation, p.key, p.revision, p.price_id, p.new_price_id,
 		   bool_or(p.new_price_id <> p.price_id) OVER (PARTITION BY p.account_id, p.period, p.service),
 		   p.quantity, p.events, p.value, p.at, p.recorded_at
 	FROM (SELECT e.*, CASE WHEN e.takes_back
-						  THEN coalesce((SELECT u.price_id FROM used u
+						  THEN coalesce(s.price_id,
+										(SELECT u.price_id FROM used u
 										 WHERE u.account_id = e.account_id AND u.period = e.period AND u.service = e.service
-											AND u.quantity > 0
 										 ORDER BY u.price_id = e.day_price_id DESC, u.price_id = e.price_id DESC,
-											u.quantity DESC, u.price_id
+											u."left" DESC, u.price_id
 										 LIMIT 1), e.day_price_id)
 						  ELSE e.day_price_id END AS new_price_id
-		  FROM event e) p;
+		  FROM event e
+		  LEFT JOIN same s ON s.account_id = e.account_id AND s.service = e.service AND s.key = e.key AND s.revision = e.revision) p;
 END;
 COMMENT ON FUNCTION kb_repriced_events(bigint[], text, date) IS
 'The usage of the accounts'' months that are not charged, of one service or all of them (NULL), with the price that '

@@ -224,4 +224,41 @@ SELECT kb_set_price('payg', 'calls', '1.00 each', '2026-10-01'), kb_set_tariff(4
 SELECT results_eq('SELECT period, charge::text FROM kb_forecast(41, 2)',
 	$$VALUES (date '2026-09-01', '180.00 USD'), ('2026-10-01', '169.84 USD')$$, 'S6, C3: usage ahead');
 
+-- U1: what is taken back comes off where it was counted, and where something is left, when it is recorded and when its
+-- month gets other prices; 1.00, 2.00 and 4.00 from the 1st, 11th and 21st
+
+SELECT pg_temp.clock('2026-11-26 09:00+00'), kb_create_tariff('steps', 'USD'), kb_set_price('steps', 'base', '0')
+\g /dev/null
+SELECT kb_set_price('steps', s, p::kb_price, d::date) FROM unnest('{calls,peak,users,disk,orders}'::text[]) AS s, (VALUES
+	('1.00 each', '2020-01-01'), ('2.00 each', '2026-11-11'), ('4.00 each', '2026-11-21')) AS t (p, d)
+\g /dev/null
+SELECT kb_create_account('t', 'steps', id, created_at => '2026-11-01 00:00+00') FROM generate_series(51, 55) AS id
+\g /dev/null
+SELECT kb_record_usage(id, s, q, 'k' || n, ('2026-11-' || day)::timestamptz, jsonb_build_object('user', v))
+FROM (VALUES
+	(1, 51, 'calls', 10, '05', NULL), (2, 51, 'calls', -9, '05', NULL), (3, 51, 'calls', 5, '15', NULL), (4, 51, 'calls', -3, '25', NULL),
+	(1, 52, 'peak', 9, '05', NULL), (2, 52, 'peak', 6, '15', NULL), (3, 52, 'peak', -6, '25', NULL),
+	(1, 53, 'users', 1, '05', 'ann'), (2, 53, 'users', 1, '15', 'ben'), (3, 53, 'users', -1, '25', 'ben'),
+	(1, 54, 'disk', 9, '05', NULL), (2, 54, 'disk', 6, '15', NULL), (3, 54, 'disk', -6, '25', NULL),
+	(1, 55, 'orders', 0, '05', NULL), (2, 55, 'orders', -1, '15', NULL)
+) AS t (n, id, s, q, day, v)
+\g /dev/null
+PREPARE take_backs(text) AS
+	SELECT is(pg_temp.running(id), lines, format('U1: %s, %s', what, $1)) FROM (VALUES
+		(51, '{calls 11-01..11-10 1 x 1.00 each = 1.00,calls 11-11..11-20 2 x 2.00 each = 4.00}'::text[], 'from what is left of a sum'),
+		(52, '{peak 11-01..11-10 9 x 1.00 each = 9.00}', 'the same highest quantity'),
+		(53, '{users 11-01..11-10 1 x 1.00 each = 1.00}', 'the same value'),
+		(54, '{disk 11-01..11-10 9 x 1.00 each = 9.00}', 'the same last quantity'),
+		(55, NULL, 'an event without quantity')
+	) AS t (id, lines, what);
+EXECUTE take_backs('recorded');
+SELECT kb_set_price('steps', s, '5.00 each', '2026-11-24') FROM unnest('{calls,peak,users,disk,orders}'::text[]) AS s
+\g /dev/null
+EXECUTE take_backs('repriced');
+SELECT kb_set_price('steps', s, '2.5 each', '2026-11-11') FROM unnest('{calls,peak,users,disk,orders}'::text[]) AS s
+\g /dev/null
+SELECT is(pg_temp.running(51), '{calls 11-01..11-10 1 x 1.00 each = 1.00,calls 11-11..11-20 2 x 2.5 each = 5.00}',
+	'U1: what was taken back of days whose price is replaced');
+SELECT is_empty('SELECT * FROM kb_check()', 'U5: the totals are those of the events');
+
 SELECT * FROM finish();
