@@ -88,9 +88,9 @@ FROM generate_series(1, 9) AS i;
 SELECT kb_create_service('seat', 'recurring'), kb_create_service('call', 'metered') \g /dev/null
 SELECT kb_create_tariff('tariff' || i, 'USD', policy => CASE WHEN i > 9 THEN 'standard' ELSE 'policy' || i END)
 FROM generate_series(1, 12) AS i \g /dev/null
-SELECT kb_set_price('tariff' || i, service, pg_temp.one(i, service, prices)::kb_price,
+SELECT kb_set_price('tariff' || i, service, pg_temp.one(i, service || ' price ' || change, prices)::kb_price,
 	CASE change WHEN 0 THEN '-infinity' ELSE date '2026-05-20' + pg_temp.r(i, service || change, 150) END,
-	pg_temp.r(i, 'prorate', 4) > 0)
+	pg_temp.r(i, service || ' prorate ' || change, 4) > 0)
 FROM generate_series(1, 12) AS i, (VALUES ('base', '{10.00,19.00,0.00,45.00}'::text[]), ('seat', '{3.00 each,4.50 per 3,0.99 each}'),
 	('call', '{0.10 each,1.00 per 10}')) AS t (service, prices), generate_series(0, 2) AS change
 \g /dev/null
