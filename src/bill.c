@@ -29,7 +29,7 @@ typedef struct BillPart
 	bool		prorate;
 	bool		is_usage;
 	bool		is_late;		/* U3: used in a month that has been charged */
-	bool		is_superseded;	/* not prorated, and a later part counts instead */
+	bool		is_superseded;	/* a later part, which is not prorated, counts instead */
 	int			days_in_month;	/* in that of its days */
 	int32		price_id;
 	int			days;			/* on which the usage's price held in its month, of those from first to last */
@@ -211,21 +211,158 @@ merge_parts(Bill *bill)
 	bill->nparts = Min(bill->nparts, last + 1);
 }
 
+/* Which of the parts has the most left; of several, the one with the lowest number of its price */
+static int
+most_left(const BillPart *parts, const Numeric *left, int n)
+{
+	int			most = 0;
+
+	for (int i = 1; i < n; i++)
+	{
+		int			order = numeric_order(left[i], left[most]);
+
+		if (order > 0 || (order == 0 && parts[i].price_id < parts[most].price_id))
+			most = i;
+	}
+	return most;
+}
+
+/* Take what is below zero from the parts with the most left; what they do not have stays below zero */
+static void
+net_deficit(const BillPart *parts, Numeric *left, int n)
+{
+	Numeric		zero = int64_to_numeric(0);
+	Numeric		deficit = zero;
+	int			first = 0;
+
+	for (int i = n - 1; i >= 0; i--)
+	{
+		if (numeric_order(left[i], zero) >= 0)
+			continue;
+		deficit = numeric_call(numeric_add, deficit, left[i]);
+		left[i] = zero;
+		first = i;
+	}
+	while (numeric_order(deficit, zero) < 0)
+	{
+		int			most = most_left(parts, left, n);
+		Numeric		rest = numeric_call(numeric_add, left[most], deficit);
+		bool		is_enough = numeric_order(rest, zero) >= 0;
+
+		if (numeric_order(left[most], zero) == 0)
+		{
+			left[first] = deficit;
+			return;
+		}
+		left[most] = is_enough ? rest : zero;
+		deficit = is_enough ? zero : rest;
+	}
+}
+
+/* Whether anything of the parts is below zero */
+static bool
+has_deficit(const BillPart *parts, int n)
+{
+	Numeric		zero = int64_to_numeric(0);
+
+	for (int i = 0; i < n; i++)
+	{
+		const BillPart *part = &parts[i];
+
+		if (part->events < 0 || part->billed_events < 0 || numeric_order(part->quantity, zero) < 0 ||
+			numeric_order(part->billed_quantity, zero) < 0)
+			return true;
+	}
+	return false;
+}
+
+/* The quantities of usage in a month, netted: all of it, and what was billed of it */
+static void
+net_quantities(BillPart *parts, int n)
+{
+	Numeric    *all = palloc(n * sizeof(Numeric));
+	Numeric    *billed = palloc(n * sizeof(Numeric));
+
+	for (int i = 0; i < n; i++)
+	{
+		billed[i] = parts[i].billed_quantity;
+		all[i] = numeric_call(numeric_add, parts[i].billed_quantity, parts[i].quantity);
+	}
+	net_deficit(parts, all, n);
+	net_deficit(parts, billed, n);
+	for (int i = 0; i < n; i++)
+	{
+		parts[i].billed_quantity = billed[i];
+		parts[i].quantity = numeric_call(numeric_sub, all[i], billed[i]);
+	}
+}
+
+/* The same of the events */
+static void
+net_events(BillPart *parts, int n)
+{
+	Numeric    *all = palloc(n * sizeof(Numeric));
+	Numeric    *billed = palloc(n * sizeof(Numeric));
+
+	for (int i = 0; i < n; i++)
+	{
+		billed[i] = int64_to_numeric(parts[i].billed_events);
+		all[i] = int64_to_numeric(parts[i].billed_events + parts[i].events);
+	}
+	net_deficit(parts, all, n);
+	net_deficit(parts, billed, n);
+	for (int i = 0; i < n; i++)
+	{
+		parts[i].billed_events = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(billed[i])));
+		parts[i].events = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(all[i]))) - parts[i].billed_events;
+	}
+}
+
 /*
- * A price that is not prorated is due in full, once a period: if the service had
- * several, the last one counts.  Of usage, that is said of the minimum alone.
+ * U3: what is taken back under a price that has less is taken from the other prices of
+ * the month, so that it is not lost.  What was billed before was netted in the same way.
  */
 static void
-mark_superseded(Bill *bill, int first, int end)
+net_usage(BillPart *parts, int n)
 {
-	bool		later = false;
+	if (n == 1 || !parts[0].is_usage || !has_deficit(parts, n))
+		return;
+	net_quantities(parts, n);
+	net_events(parts, n);
+}
 
-	for (int i = end - 1; i >= first; i--)
+/* The part that holds last: of a recurring service, or of usage that owes a minimum; NULL if there is none */
+static const BillPart *
+last_part(const BillPart *parts, int n)
+{
+	const BillPart *last = NULL;
+
+	for (int i = 0; i < n; i++)
 	{
-		BillPart   *part = &bill->parts[i];
+		const BillPart *part = &parts[i];
+		bool		is_due = !part->is_usage || (part->days > 0 && price_has(part->price, SLOT_MIN));
 
-		part->is_superseded = later && !part->prorate;
-		later = later || !part->is_usage || price_has(part->price, SLOT_MIN);
+		if (is_due && (last == NULL || part->to > last->to))
+			last = part;
+	}
+	return last;
+}
+
+/*
+ * C3: whether the last price is prorated says it for the month.  If it is not, that one
+ * is due, in full; of usage, that is said of the minimum alone.
+ */
+static void
+mark_superseded(BillPart *parts, int n)
+{
+	const BillPart *last = last_part(parts, n);
+
+	if (last == NULL)
+		return;
+	for (int i = 0; i < n; i++)
+	{
+		parts[i].prorate = last->prorate;
+		parts[i].is_superseded = !last->prorate && &parts[i] != last;
 	}
 }
 
@@ -246,7 +383,7 @@ usage_bounds(const BillPart *part)
 {
 	PriceBounds bounds = {.min_days = part->days, .max_days = part->days, .days_in_period = part->days_in_month};
 
-	if (!part->prorate)
+	if (!part->prorate && part->days > 0)
 		bounds.min_days = part->is_superseded ? 0 : part->days_in_month;
 	if (!part->prorate || part->days == 0)
 		bounds.max_days = part->days_in_month;
@@ -265,11 +402,16 @@ usage_exactly(const BillPart *part, Numeric quantity, int64 events)
 	return price_usage_exactly(part->price, quantity, Max(events, 0), bounds);
 }
 
-/* Usage or a minimum that was billed, and that nothing has been added to since: rounded with what was, it has no line */
+/*
+ * Nothing is added to what was billed, or all was taken back and no minimum is due: there is no line.  What was billed
+ * is rounded with what is new all the same.
+ */
 static bool
-part_is_billed(const BillPart *part)
+part_is_nothing(const BillPart *part)
 {
-	return part->is_late && part->events == 0 && numeric_order(part->quantity, int64_to_numeric(0)) == 0;
+	bool		owes_minimum = !part->is_late && price_has(part->price, SLOT_MIN) && usage_bounds(part).min_days > 0;
+
+	return part->events == 0 && numeric_order(part->quantity, int64_to_numeric(0)) == 0 && !owes_minimum;
 }
 
 /* What the part costs, times the days of its month */
@@ -396,7 +538,8 @@ add_group(JsonbParseState **state, Bill *bill, int first, int end, Money *total)
 	Numeric		sum = int64_to_numeric(0);
 	Money		rounded;
 
-	mark_superseded(bill, first, end);
+	net_usage(&bill->parts[first], end - first);
+	mark_superseded(&bill->parts[first], end - first);
 	for (int i = first; i < end; i++)
 		sum = numeric_call(numeric_add, sum, part_billed(&bill->parts[i]));
 	rounded = price_round(sum, days_in_month, bill->currency);
@@ -405,7 +548,7 @@ add_group(JsonbParseState **state, Bill *bill, int first, int end, Money *total)
 		const BillPart *part = &bill->parts[i];
 		Money		before = rounded;
 
-		if ((part->is_superseded && !part->is_usage) || part_is_billed(part))
+		if (part->is_usage ? part_is_nothing(part) : part->is_superseded)
 			continue;
 		sum = numeric_call(numeric_add, sum, part_exactly(part));
 		sum = numeric_call(numeric_sub, sum, part_billed(part));

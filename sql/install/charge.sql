@@ -25,6 +25,24 @@ COMMENT ON FUNCTION kb_days_held(bigint, text, date, text, date, date, boolean) 
 'On which days from "from_date" on, and before "to_date", an account had the tariff of a price; the second and third '
 'argument are the columns of its row';
 
+CREATE FUNCTION kbilling_internal.kb_last_prorate(account_id bigint, tariff text, tariff_from date, service text,
+												  from_date date, to_date date)
+	RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (
+	SELECT p.prorate
+	FROM (SELECT $2 AS tariff, $3 AS from_date, date 'infinity' AS to_date
+		  UNION ALL
+		  SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
+		  WHERE h.account_id = $1 AND h.from_date < $6 AND h.to_date > $5) t
+	JOIN price_list p ON p.tariff = t.tariff AND p.service = $4 AND p.to_date > $5
+	WHERE greatest(t.from_date, p.from_date, $5) < least(t.to_date, p.to_date, $6)
+	ORDER BY least(t.to_date, p.to_date, $6) DESC LIMIT 1
+);
+COMMENT ON FUNCTION kb_last_prorate(bigint, text, date, text, date, date) IS
+'Whether the last price that an account had for a service on days of a month is prorated, which holds for the whole month '
+'(C3); NULL if it had none';
+
 -- From usage_from on, only months with late usage count, so that a minimum that was billed is rounded with it (M4).
 CREATE FUNCTION kbilling_internal.kb_minimums(account_id bigint, tariff text, tariff_from date, first_day date, last_day date,
 											  usage_from date)
@@ -82,7 +100,9 @@ BEGIN ATOMIC
 				WHERE greatest(s.from_date, t.from_date, p.from_date) < least(s.to_date, t.to_date, p.to_date)
 				UNION ALL
 				SELECT u.service, coalesce((d.held).from_date, m.from_date), coalesce((d.held).to_date, m.to_date),
-					   coalesce((d.held).days, 0), u.quantity, u.events, u.billed_quantity, u.billed_events, u.price_id, p.price, p.prorate
+					   coalesce((d.held).days, 0), u.quantity, u.events, u.billed_quantity, u.billed_events, u.price_id, p.price,
+					   CASE WHEN (d.held).days = m.to_date - m.from_date THEN p.prorate
+						   ELSE coalesce(kb_last_prorate($1, $3, $4, u.service, m.from_date, m.to_date), p.prorate) END
 				FROM (SELECT n.* FROM kb_unbilled_usage($1, $7, kb_month_first_day($6)) n WHERE $8 IS NULL
 					  UNION ALL
 					  SELECT n.* FROM kb_paced_usage($1, $7, kb_month_first_day($6), $8) n WHERE $8 IS NOT NULL

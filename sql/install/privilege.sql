@@ -144,7 +144,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_require_settings, kb_has_settings, kb_no_account, kb_require_account, kb_require_open,
 	kb_require_notice, kb_today, kb_tariff_on, kb_policy_on, kb_template, kb_stage_changes, kb_stage_at, kb_notice_facts, kb_recipients,
 	kb_last_revision, kb_take_back_price, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_minimums,
-	kb_days_held, kb_bill_for,
+	kb_days_held, kb_last_prorate, kb_bill_for,
 	kb_charges, kb_charges_ahead, kb_last_activity, kb_closure_terms, kb_policies_ahead, kb_terms_changes, kb_require_forecast, kb_timeline,
 	kb_planned_stage, kb_next_stage, kb_standing_ahead, kb_standing_then
 	TO PUBLIC;

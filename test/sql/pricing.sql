@@ -21,7 +21,7 @@ CREATE TEMP TABLE m_account (id bigint PRIMARY KEY, zone text, charged date);	--
 CREATE TEMP TABLE m_tariff (id bigint, day date, tariff text, PRIMARY KEY (id, day));
 CREATE TEMP TABLE m_price (n int GENERATED ALWAYS AS IDENTITY, tariff text, service text, from_date date, price text);
 CREATE TEMP TABLE m_event (n int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id bigint, service text, key text, at timestamptz, day date,
-	month date, quantity numeric, value text, price int, taken_back bool DEFAULT false);
+	month date, quantity numeric, value text, price int, taken_back bool DEFAULT false, takes bool DEFAULT false);
 CREATE TEMP TABLE m_billed (id bigint, month date, service text, price int, quantity numeric, events bigint);
 CREATE TEMP TABLE m_line (id bigint, period date, service text, late bool, from_date date, to_date date, quantity numeric,
 	events bigint, billed_quantity numeric, billed_events bigint, unit_price text, amount numeric);
@@ -39,11 +39,14 @@ CREATE FUNCTION pg_temp.cost(price text, quantity numeric, events bigint) RETURN
 	RETURN CASE WHEN quantity <= 0 AND events <= 0 THEN 0
 		ELSE kb_amount(kb_rate(price::kb_price, quantity, 'USD', greatest(events, 0))) END;
 
--- What was used of each month under each price
+-- What was used of each month under each price.  Of "sum" and "count", what takes back counts below zero; of the others,
+-- what is taken back does not count.
 CREATE TEMP VIEW m_used AS
-	SELECT id, month, service, price, count(*) FILTER (WHERE NOT taken_back) AS events, CASE service
-			WHEN 'sum' THEN coalesce(sum(quantity) FILTER (WHERE NOT taken_back), 0)
-			WHEN 'count' THEN count(*) FILTER (WHERE NOT taken_back)
+	SELECT id, month, service, price,
+		count(*) FILTER (WHERE NOT takes AND (NOT taken_back OR service IN ('sum', 'count'))) - count(*) FILTER (WHERE takes) AS events,
+		CASE service
+			WHEN 'sum' THEN coalesce(sum(quantity), 0)
+			WHEN 'count' THEN count(*) FILTER (WHERE NOT takes) - count(*) FILTER (WHERE takes)
 			WHEN 'max' THEN coalesce(max(quantity) FILTER (WHERE NOT taken_back), 0)
 			WHEN 'unique' THEN count(DISTINCT value) FILTER (WHERE NOT taken_back)
 			ELSE coalesce((array_agg(quantity ORDER BY at DESC, n DESC) FILTER (WHERE NOT taken_back))[1], 0) END AS quantity
@@ -56,19 +59,42 @@ CREATE FUNCTION pg_temp.held(id bigint, price int, month date, OUT from_date dat
 		AND t.day >= month AND t.day < month + interval '1 month' AND pg_temp.price_on(t.id, p.service, t.day) = p.n
 	WHERE p.n = held.price
 $$;
+-- Of what is left under each price, in the order of the prices, that of one of them, when what is below zero has been taken from
+-- those with the most left
+CREATE FUNCTION pg_temp.net(l numeric[], i bigint) RETURNS numeric LANGUAGE sql RETURN (
+	SELECT CASE WHEN l[i] > 0 THEN greatest(l[i] - greatest(coalesce(sum(- x) FILTER (WHERE x < 0), 0)
+		- coalesce(sum(x) FILTER (WHERE x > 0 AND (x > l[i] OR x = l[i] AND n < i)), 0), 0), 0) ELSE 0 END
+	FROM unnest(l) WITH ORDINALITY AS u (x, n));
+-- Under which prices what takes back was booked is not asked here
+CREATE FUNCTION pg_temp.look_up_prices(account bigint) RETURNS void LANGUAGE sql AS $$
+	UPDATE m_event AS e SET price = m.n
+	FROM usage_event AS u JOIN price AS p ON p.price_id = u.price_id
+	JOIN m_price AS m ON m.tariff = p.tariff AND m.service = p.service AND m.from_date = p.from_date AND m.price::kb_price = p.price
+	WHERE e.takes AND e.id = account AND (u.account_id, u.service, u.key) = (e.id, e.service, e.key);
+$$;
 -- The lines of the month that is charged next
 CREATE FUNCTION pg_temp.bill(account bigint) RETURNS void LANGUAGE sql AS $$
+	SELECT pg_temp.look_up_prices(account);
 	INSERT INTO m_line
-	SELECT u.id, a.charged, u.service, u.month < a.charged, CASE u.month WHEN a.charged THEN h.from_date ELSE u.month END,
-		CASE u.month WHEN a.charged THEN h.to_date ELSE kb_month_last_day(u.month) END, u.quantity - coalesce(b.quantity, 0),
-		u.events - coalesce(b.events, 0), CASE WHEN u.month < a.charged THEN coalesce(b.quantity, 0) END,
-		CASE WHEN u.month < a.charged THEN coalesce(b.events, 0) END, p.price::kb_price::text,
-		pg_temp.cost(p.price, u.quantity, u.events) - pg_temp.cost(p.price, coalesce(b.quantity, 0), coalesce(b.events, 0))
-	FROM m_account AS a JOIN m_used AS u ON u.id = a.id AND u.month <= a.charged JOIN m_price AS p ON p.n = u.price
-	LEFT JOIN m_billed AS b ON (b.id, b.month, b.service, b.price) = (u.id, u.month, u.service, u.price)
-	CROSS JOIN pg_temp.held(u.id, u.price, u.month) AS h
-	WHERE a.id = account AND (u.quantity <> coalesce(b.quantity, 0)
-		OR u.events <> coalesce(b.events, 0) AND (u.month = a.charged OR u.service = 'sum'));
+	SELECT a.id, a.charged, u.service, u.month < a.charged, CASE u.month WHEN a.charged THEN h.from_date ELSE u.month END,
+		CASE u.month WHEN a.charged THEN h.to_date ELSE kb_month_last_day(u.month) END, u.quantity - u.billed_quantity,
+		u.events - u.billed_events, CASE WHEN u.month < a.charged THEN u.billed_quantity END,
+		CASE WHEN u.month < a.charged THEN u.billed_events END, p.price::kb_price::text,
+		pg_temp.cost(p.price, u.quantity, u.events::bigint) - pg_temp.cost(p.price, u.billed_quantity, u.billed_events::bigint)
+	FROM m_account AS a
+	CROSS JOIN LATERAL (
+		SELECT u.month, u.service, u.price, pg_temp.net(array_agg(u.quantity) OVER w, i) AS quantity,
+			pg_temp.net(array_agg(u.events::numeric) OVER w, i) AS events,
+			pg_temp.net(array_agg(coalesce(b.quantity, 0)) OVER w, i) AS billed_quantity,
+			pg_temp.net(array_agg(coalesce(b.events, 0)::numeric) OVER w, i) AS billed_events
+		FROM (SELECT *, row_number() OVER (PARTITION BY month, service ORDER BY price) AS i FROM m_used
+			WHERE id = a.id AND month <= a.charged) AS u
+		LEFT JOIN m_billed AS b ON (b.id, b.month, b.service, b.price) = (u.id, u.month, u.service, u.price)
+		WINDOW w AS (PARTITION BY u.month, u.service ORDER BY u.price ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)) AS u
+	JOIN m_price AS p ON p.n = u.price
+	CROSS JOIN pg_temp.held(a.id, u.price, u.month) AS h
+	WHERE a.id = account AND (u.quantity <> u.billed_quantity
+		OR u.events <> u.billed_events AND (u.month = a.charged OR u.service = 'sum'));
 	DELETE FROM m_billed WHERE id = account;
 	INSERT INTO m_billed SELECT u.id, u.month, u.service, u.price, u.quantity, u.events FROM m_used AS u JOIN m_account AS a
 		ON a.id = u.id AND u.month <= a.charged WHERE u.id = account;
@@ -125,15 +151,38 @@ BEGIN
 		VALUES (account, s, k, moment, d, date_trunc('month', d)::date, q, v, p);
 	END IF;
 END $$;
--- Takes an event back, at its time.  Where its price is no more that of its day, which price is meant is not asked here.
+-- Takes an event back: of "sum" and "count" at its time or another one of its month, else at its time, if its price is still that of
+-- its day.  Of "sum", what was used in the month may be taken back as one.
 CREATE FUNCTION pg_temp.take_back(account bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-	e m_event = (SELECT x FROM m_event AS x WHERE id = account AND NOT taken_back ORDER BY random() LIMIT 1);
+	e m_event = (SELECT x FROM m_event AS x WHERE id = account AND NOT taken_back AND NOT takes ORDER BY random() LIMIT 1);
+	adds_up bool = e.service IN ('sum', 'count');
+	zone text = (SELECT zone FROM m_account WHERE id = account);
+	moment timestamptz = e.at;
 BEGIN
-	IF e.price = pg_temp.price_on(account, e.service, e.day) THEN
+	IF adds_up AND pg_temp.dice(3) > 0 THEN
+		moment = e.at + (random() * 40 - 20) * interval '1 day';
+		IF moment > kb_now() OR date_trunc('month', moment AT TIME ZONE zone) <> e.month OR NOT EXISTS (
+			SELECT FROM m_tariff WHERE id = account AND day = (moment AT TIME ZONE zone)::date) THEN
+			moment = e.at;
+		END IF;
+	END IF;
+	IF e.service = 'sum' AND pg_temp.dice(2) = 0 THEN
+		WITH taken AS (
+			UPDATE m_event AS x SET taken_back = true
+			WHERE x.id = account AND x.month = e.month AND x.service = 'sum' AND NOT x.taken_back AND NOT x.takes
+			RETURNING x.quantity
+		)
+		SELECT sum(quantity) INTO e.quantity FROM taken;
+	END IF;
+	IF adds_up OR e.price = pg_temp.price_on(account, e.service, e.day) THEN
 		UPDATE m_event SET taken_back = true WHERE n = e.n;
 		INSERT INTO outcome VALUES ('taken back',
-			pg_temp.record(account, e.service, - e.quantity, 'back ' || e.key, e.at, e.value) = 'recorded');
+			pg_temp.record(account, e.service, - e.quantity, 'back ' || e.key, moment, e.value) = 'recorded');
+	END IF;
+	IF adds_up THEN
+		INSERT INTO m_event (id, service, key, at, month, quantity, takes)
+		VALUES (account, e.service, 'back ' || e.key, moment, e.month, - e.quantity, true);
 	END IF;
 END $$;
 
@@ -218,6 +267,7 @@ CREATE TEMP VIEW shown AS SELECT id, period, service, what = 'late usage' AS lat
 	billed_events, unit_price, kb_amount(amount) AS amount FROM preview WHERE id < 1000 AND service <> 'base';
 SELECT is_empty('SELECT * FROM shown EXCEPT ALL SELECT * FROM m_line', 'C3, U2, U3: every line is what the second computation says');
 SELECT is_empty('SELECT * FROM m_line EXCEPT ALL SELECT * FROM shown', 'C3, U2, U3: and no line is missing');
+SELECT cmp_ok(count(*), '>', 10::bigint, 'U3: under some prices more was taken back than used') FROM m_used WHERE quantity < 0;
 SELECT is_empty('SELECT * FROM kb_check()', 'U5: the totals are those of the events');
 SELECT is_empty('SELECT * FROM sweep_failure', 'W3: no account failed');
 SELECT * FROM finish();
