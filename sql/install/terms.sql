@@ -2,6 +2,18 @@
  * What is agreed: prices, the tariff of an account, and services that are switched on.
  */
 
+CREATE FUNCTION kbilling_internal.kb_price_beside(tariff text, service text, on_date date, price kb_price, prorate boolean)
+	RETURNS TABLE (price_id integer, next_id integer)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT (SELECT p.price_id FROM price_list p
+			WHERE p.tariff = $1 AND p.service = $2 AND p.to_date = $3 AND p.price = $4 AND p.prorate = $5),
+		   (SELECT p.price_id FROM price_list p
+			WHERE p.tariff = $1 AND p.service = $2 AND p.from_date = kb_next_price_on($1, $2, $3) AND p.price = $4 AND p.prorate = $5);
+END;
+COMMENT ON FUNCTION kb_price_beside(text, text, date, kb_price, boolean) IS
+'The numbers of the price that ends on a date, and of the next one after it, each NULL if its terms are not these';
+
 -- Prices change here alone, so that what depends on them follows from here.
 CREATE FUNCTION kbilling_internal.kb_put_price(tariff text, service text, price kb_price, from_date date, prorate boolean)
 	RETURNS date
@@ -14,16 +26,28 @@ BEGIN ATOMIC
 	UPDATE price p
 	SET to_date = CASE WHEN p.from_date < $4 THEN $4 ELSE p.to_date END, withdrawn_at = CASE WHEN p.from_date = $4 THEN kb_now() END
 	WHERE p.price_id = (SELECT o.price_id FROM kb_price_on($1, $2, $4) o);
+	-- A price that has the same terms and ends there, or is the next, holds longer, so that what is used under it is one.  As it was
+	-- listed, the next one stays on record, too.
+	INSERT INTO price (tariff, service, from_date, to_date, price, prorate, listed_at, withdrawn_at)
+	SELECT n.tariff, n.service, n.from_date, n.to_date, n.price, n.prorate, n.listed_at, kb_now()
+	FROM price n JOIN kb_price_beside($1, $2, $4, $3, $5) b ON b.next_id = n.price_id AND b.price_id IS NULL;
+	UPDATE price n
+	SET from_date = CASE WHEN b.price_id IS NULL THEN $4 ELSE n.from_date END,
+		listed_at = CASE WHEN b.price_id IS NULL THEN kb_now() ELSE n.listed_at END,
+		withdrawn_at = CASE WHEN b.price_id IS NOT NULL THEN kb_now() END
+	FROM kb_price_beside($1, $2, $4, $3, $5) b WHERE n.price_id = b.next_id;
+	UPDATE price p SET to_date = kb_next_price_on($1, $2, $4)
+	FROM kb_price_beside($1, $2, $4, $3, $5) b WHERE p.price_id = b.price_id;
 	INSERT INTO price (tariff, service, from_date, to_date, price, prorate)
-	VALUES ($1, $2, $4, kb_next_price_on($1, $2, $4), $3, $5);
+	SELECT $1, $2, $4, kb_next_price_on($1, $2, $4), $3, $5 WHERE NOT EXISTS (SELECT FROM kb_price_on($1, $2, $4));
 	-- days that are past, and a day's margin, as the transaction may end on another day than it began
 	SELECT kb_reprice_tariff($1, $2, $4) FROM service s
 	WHERE s.service = $2 AND s.kind = 'metered' AND $4 <= kb_account_date(kb_now(), 'UTC') + 2;
-	SELECT $4;
+	SELECT p.from_date FROM kb_price_on($1, $2, $4) p;
 END;
 COMMENT ON FUNCTION kb_put_price(text, text, kb_price, date, boolean) IS
-'Puts a price on the list, from a date on to that of the next price, logs it (J9), and returns the date. What has been '
-'used on its days and is not charged yet gets the price (C3). The tariff is locked';
+'Puts a price on the list, from a date on to that of the next price, logs it (J9), and returns the date from which it '
+'holds. What has been used on its days and is not charged yet gets the price (C3). The tariff is locked';
 
 CREATE FUNCTION kbilling.kb_set_price(tariff text, service text, price kb_price,
 									  from_date date = NULL, prorate boolean = true)

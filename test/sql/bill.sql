@@ -177,4 +177,67 @@ SELECT kb_record_usage(41, 'sum', -5, 'e', '2026-02-10 00:00+00')
 SELECT is((SELECT kbilling.sum(amount)::text FROM kb_current_usage(41)), '0.00 USD', 'U3: nothing more is given back then');
 SELECT is_empty('SELECT * FROM kb_check()', 'U5: the totals are those of the events');
 
+-- C3: terms that are set anew beside the same ones are one price, with its free units whole
+
+SELECT pg_temp.clock('2026-01-01 00:00+00'), kb_create_service('peak', 'metered', aggregation => 'max'),
+	kb_create_service('user', 'metered', 'user', 'unique')
+\g /dev/null
+SELECT pg_temp.set_prices('slip sum 1.00 each free 5', 'slip peak 1.00 each free 5', 'slip user 1.00 each', 'moved sum 9 each',
+	'moved sum 1 each free 5 min 3.1 @2026-01-15', 'three sum 1.00 each free 5', 'three sum 9.00 each @2026-01-15',
+	'three sum 1.00 each free 5 @2026-01-20')
+\g /dev/null
+SELECT kb_create_account('o', tariff, id)
+FROM (VALUES (51, 'slip'), (52, 'moved'), (53, 'three'), (54, 'slip'), (55, 'moved')) AS t (id, tariff)
+\g /dev/null
+SELECT pg_temp.clock('2026-01-30 12:00+00'), pg_temp.batch(id, service, '6@5', '6@20')
+FROM (VALUES (51, 'sum'), (51, 'peak'), (53, 'sum')) AS t (id, service)
+\g /dev/null
+SELECT pg_temp.batch(52, 'sum', '5@12', '5@20'), kb_record_usage(51, 'user', 1, 'a', '2026-01-05 00:00+00', '{"user": "x"}'),
+	kb_record_usage(51, 'user', 1, 'b', '2026-01-20 00:00+00', '{"user": "x"}')
+\g /dev/null
+SELECT pg_temp.set_prices('slip sum 9.00 each @2026-01-15', 'slip peak 9.00 each @2026-01-15', 'slip user 9.00 each @2026-01-15')
+\g /dev/null
+SELECT pg_temp.clock('2026-01-30 12:01+00')
+\g /dev/null
+SELECT is(kb_set_price('slip', service, price, '2026-01-15'), date '2020-01-01', 'C3: a slip is put right: the price holds as before')
+FROM (VALUES ('sum', kb_price '1.00 each free 5'), ('peak', '1.00 each free 5'), ('user', '1.00 each')) AS t (service, price);
+SELECT is(pg_temp.running(51),
+	'peak 1..30 6 x 1.00 each free 5 = 1.00, sum 1..30 12 x 1.00 each free 5 = 7.00, user 1..30 1 x 1.00 each = 1.00',
+	'C3: and usage is rated as if nothing had been');
+SELECT is(kb_set_price('moved', 'sum', '1 each free 5 min 3.1', '2026-01-10'), date '2026-01-10',
+	'C3: a change is moved to an earlier day');
+SELECT is(pg_temp.running(52), 'sum 10..30 10 x 1 each free 5 min 3.1 = 5.00', 'C3: and is one');
+SELECT is(kb_set_price('three', 'sum', '1.00 each free 5', '2026-01-15'), date '2020-01-01', 'C3: what was between two is gone');
+SELECT is(pg_temp.running(53), 'sum 1..30 12 x 1.00 each free 5 = 7.00', 'C3: and they are one');
+SELECT results_eq($$SELECT tariff::text, from_date, to_date, price::text FROM price_list
+	WHERE tariff IN ('slip', 'moved', 'three') AND service = 'sum' ORDER BY 1, 2$$,
+	$$VALUES ('moved', date '2020-01-01', date '2026-01-10', '9 each'), ('moved', '2026-01-10', 'infinity', '1 each free 5 min 3.1'),
+		('slip', '2020-01-01', 'infinity', '1.00 each free 5'), ('three', '2020-01-01', 'infinity', '1.00 each free 5')$$,
+	'C3: the price list says so');
+SELECT results_eq(format($$SELECT tariff, from_date, price::text, to_date FROM kb_price_list(%L, %L) WHERE service = 'sum'
+	AND tariff IN ('slip', 'moved', 'three')$$, day, as_of), format('VALUES %s', listed),
+	format('J9: the price list of %s, as of %s', day, as_of))
+FROM (VALUES
+	('2026-01-12', '2026-01-30 12:00+00', $$('moved', date '2020-01-01', '9 each', date '2026-01-15'),
+		('slip', '2020-01-01', '1.00 each free 5', '2026-01-15'), ('three', '2020-01-01', '1.00 each free 5', '2026-01-15')$$),
+	('2026-01-16', '2026-01-30 12:00+00', $$('moved', date '2026-01-15', '1 each free 5 min 3.1', date 'infinity'),
+		('slip', '2026-01-15', '9.00 each', 'infinity'), ('three', '2026-01-15', '9.00 each', '2026-01-20')$$),
+	('2026-01-12', '2026-01-30 12:01+00', $$('moved', date '2026-01-10', '1 each free 5 min 3.1', date 'infinity'),
+		('slip', '2020-01-01', '1.00 each free 5', 'infinity'), ('three', '2020-01-01', '1.00 each free 5', 'infinity')$$)
+) AS t (day, as_of, listed);
+-- late: of a month that was billed before
+SELECT pg_temp.set_prices('moved2 sum 9 each', 'moved2 sum 1 each free 5 @2026-01-15')
+\g /dev/null
+SELECT kb_set_tariff(55, 'moved2', '2026-01-01'), pg_temp.batch(54, 'sum', '5@5', '2@20'), pg_temp.batch(55, 'sum', '6@20')
+\g /dev/null
+SELECT pg_temp.clock('2026-02-01 00:00+00'), kb_month_charge(id) FROM generate_series(51, 55) AS id
+\g /dev/null
+SELECT pg_temp.set_prices('slip sum 9.00 each @2026-01-15', 'slip sum 1.00 each free 5 @2026-01-15', 'moved2 sum 1 each free 5 @2026-01-10')
+\g /dev/null
+SELECT pg_temp.batch(54, 'sum', '3@21'), pg_temp.batch(55, 'sum', '5@12')
+\g /dev/null
+SELECT is(pg_temp.running(54), 'sum late 1..31 3 x 1.00 each free 5 = 3.00', 'U3: late usage after a slip');
+SELECT is(pg_temp.running(55), 'sum late 10..31 5 x 1 each free 5 = 5.00', 'U3: and of a day to which a change was moved');
+SELECT is_empty('SELECT * FROM kb_check()', 'U5: the totals are those of the events');
+
 SELECT * FROM finish();

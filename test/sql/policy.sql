@@ -183,11 +183,11 @@ FROM (VALUES
 	('2026-02-01 00:00+00', '3.0 each', NULL, '2026-03-01'),		-- as it is planned
 	('2026-02-10 00:00+00', '4.00 each', date '2026-06-01', '2026-06-01'),
 	('2026-12-31 00:00+00', '5.00 each', NULL, '2027-01-01'),
-	('2026-12-31 00:00+00', '4.00 each', NULL, '2027-01-01')		-- what was planned is taken back
+	('2026-12-31 00:00+00', '4.00 each', NULL, '2026-06-01')		-- what was planned is taken back
 ) AS t (at, price, from_date, held_from);
 SELECT results_eq($$SELECT from_date, to_date, price::text FROM price_list WHERE tariff = 'dated' ORDER BY from_date$$,
 	$$VALUES (date '-infinity', date '2026-02-01', '1.00 each'), ('2026-02-01', '2026-03-01', '2.50 each'),
-		('2026-03-01', '2026-06-01', '3.00 each'), ('2026-06-01', '2027-01-01', '4.00 each'), ('2027-01-01', 'infinity', '4.00 each')$$,
+		('2026-03-01', '2026-06-01', '3.00 each'), ('2026-06-01', 'infinity', '4.00 each')$$,
 	'C3: the price that held before is not lost');
 SELECT is(kb_set_price('dated', 'base', '9.00', '2027-06-01'), date '2027-06-01', 'C3: a first price with a date');
 SELECT is(kb_set_price('dated', 'base', '8.00'), date '2027-01-01', 'C3: what follows is a change, though nothing holds yet');
@@ -200,9 +200,9 @@ SELECT results_eq(format($$SELECT service, price::text, from_date, to_date FROM 
 FROM (VALUES
 	('2026-02-15', NULL, $$VALUES ('fax'::text, '2.50 each'::text, date '2026-02-01', date '2026-03-01')$$),
 	('2026-05-31', NULL, $$VALUES ('fax'::text, '3.00 each'::text, date '2026-03-01', date '2026-06-01')$$),
-	(NULL, NULL, $$VALUES ('fax'::text, '4.00 each'::text, date '2026-06-01', date '2027-01-01')$$),
+	(NULL, NULL, $$VALUES ('fax'::text, '4.00 each'::text, date '2026-06-01', date 'infinity')$$),
 	('2027-07-01', NULL, $$VALUES ('base'::text, '9.00'::text, date '2027-06-01', date 'infinity'),
-		('fax', '4.00 each', '2027-01-01', 'infinity')$$),
+		('fax', '4.00 each', '2026-06-01', 'infinity')$$),
 	('2026-02-15', '2026-01-31 22:00+00', $$VALUES ('fax'::text, '1.00 each'::text, date '-infinity', date 'infinity')$$),
 	('2026-02-15', '2026-01-31 23:59+00', $$VALUES ('fax'::text, '2.50 each'::text, date '2026-02-01', date 'infinity')$$),
 	('2026-02-15', '2026-02-09 00:00+00', $$VALUES ('fax'::text, '2.50 each'::text, date '2026-02-01', date '2026-03-01')$$),
