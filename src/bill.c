@@ -573,7 +573,7 @@ bill_finish(Bill *bill, Money *total)
 		const BillPart *part = &bill->parts[i];
 
 		end = group_end(bill, i);
-		if (end - i == 1 && !part->is_usage)	/* as most: alone, so that a flat price needs no numerics */
+		if (end - i == 1 && !part->is_usage)	/* as most: alone, so that few prices need numerics */
 			add_line(&state, part, price_rate_days(part->price, part->quantity, bill->currency, charged_days(part),
 												   part->days_in_month), total);
 		else

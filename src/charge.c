@@ -29,7 +29,9 @@
  * each value from being computed wherever it is used.
  */
 static SavedPlan post_plan = {
-	.sql = "WITH posted AS ("
+	.sql = "WITH charge AS MATERIALIZED ("
+	"  SELECT * FROM kb_charges($1, $2)"
+	"), posted AS ("
 	"  UPDATE account a"
 	"     SET charged_through = c.last_day, last_seq = a.last_seq + c.entries, last_notice_no = a.last_notice_no + c.entries,"
 	"         (balance, unspent_bonus, debt_since, last_hash, stage_check_on, closure_check_on) = ("
@@ -44,7 +46,7 @@ static SavedPlan post_plan = {
 	"                            a.balance - c.total AS balance OFFSET 0) e"
 	"              CROSS JOIN LATERAL (SELECT kb_bonus_after(a.unspent_bonus, least(e.amount, e.zero), e.balance) AS bonus,"
 	"                                         kb_debt_since(a.debt_since, e.balance, c.effective_on) AS debt_since OFFSET 0) s)"
-	"    FROM kb_charges($1, $2) c"
+	"    FROM charge c"
 	"   WHERE a.account_id = c.account_id AND a.charged_through = c.charged_through"
 	"     AND a.terms_version = c.terms_version AND a.state IN ('active', 'closing')"
 	"  RETURNING a.account_id, a.last_seq, a.balance, a.unspent_bonus, a.debt_since, a.last_hash, a.last_notice_no,"
@@ -67,18 +69,18 @@ static SavedPlan post_plan = {
 	"             THEN kb_usage_level(s.account_id, s.period, s.service, s.price_id, s.aggregation) ELSE s.quantity END,"
 	"         billed_events = s.events,"
 	"         settled = t.events = s.events AND t.quantity IS NOT DISTINCT FROM s.quantity"
-	"    FROM posted p"
 	/* in the order in which recording takes them */
-	"   CROSS JOIN LATERAL (SELECT DISTINCT o.period, o.service, o.price_id FROM usage_total o"
-	"                        WHERE o.account_id = p.account_id AND o.period <= p.period AND NOT o.settled"
-	"                        ORDER BY o.period, o.service, o.price_id) n"
-	"    JOIN usage_total s ON s.account_id = p.account_id AND s.period = n.period AND s.service = n.service"
+	"    FROM (SELECT DISTINCT o.account_id, o.period, o.service, o.price_id"
+	"            FROM posted p JOIN usage_total o ON o.account_id = p.account_id AND o.period <= p.period AND NOT o.settled"
+	"           ORDER BY o.account_id, o.period, o.service, o.price_id) n"
+	"    JOIN usage_total s ON s.account_id = n.account_id AND s.period = n.period AND s.service = n.service"
 	"     AND s.price_id = n.price_id AND (NOT s.settled OR s.aggregation IN ('max', 'last'))"
 	"   WHERE t.account_id = s.account_id AND t.period = s.period AND t.service = s.service AND t.price_id = s.price_id"
 	"     AND t.slot = s.slot"
 	")"
 	"SELECT CASE entries WHEN 1 THEN last_seq END, total, balance, debt_since FROM posted",
-	.arg_types = {"bigint[]", "timestamptz", "text"}
+	.arg_types = {"bigint[]", "timestamptz", "text"},
+	.is_generic = true
 };
 
 /* Its columns; the first is NULL if nothing was due. */

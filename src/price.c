@@ -198,12 +198,14 @@ price_has(const Price *price, PriceSlot slot)
 }
 
 bool
-price_is_flat(const Price *price, Decimal *amount)
+price_is_plain(const Price *price, Decimal *amount, bool *by_unit)
 {
 	Unpacker	unpacker = unpack_begin(price);
+	uint8		head = unpack_byte(&unpacker);
 
-	if (unpack_byte(&unpacker) != PRICE_FLAT)
+	if (head != PRICE_FLAT && head != PRICE_EACH)	/* without slots */
 		return false;
+	*by_unit = head == PRICE_EACH;
 	*amount = unpack_number(&unpacker);
 	Assert(unpacker.at == unpacker.end);
 	return true;

@@ -75,9 +75,11 @@ extern Money price_round(Numeric amount, int days_in_period, uint16 currency);
 /* "0.05 each free 50"; palloc'd. */
 extern char *price_to_cstring(const Price *price);
 
-/* From the stored form.  Most prices are flat, so their amount can be read without the rest. */
+/* From the stored form. */
 extern void price_unpack(const Price *price, PriceTerms *terms);
 extern bool price_has(const Price *price, PriceSlot slot);
-extern bool price_is_flat(const Price *price, Decimal *amount);
+
+/* Whether the price is an amount alone, as most are: of the period or, by_unit, of each unit. */
+extern bool price_is_plain(const Price *price, Decimal *amount, bool *by_unit);
 
 #endif

@@ -334,13 +334,37 @@ price_usage_exactly(const Price *price, Numeric quantity, int64 events, PriceBou
 }
 
 /*
- * Flat price x days / period, rounded; without numerics, as most lines are of this kind
+ * Whether a quantity, which is finite, is a whole number from 0 to the largest int32
+ */
+static bool
+is_whole(Numeric quantity, int32 *units)
+{
+	if (numeric_order(quantity, int64_to_numeric(0)) < 0 || numeric_order(quantity, int64_to_numeric(PG_INT32_MAX)) > 0)
+		return false;
+	*units = DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(quantity)));
+	return numeric_order(quantity, int64_to_numeric(*units)) == 0;
+}
+
+/*
+ * Whether the price is an amount times a whole number, as that of most lines is: then no numerics are needed
+ */
+static bool
+is_multiple(const Price *price, Numeric quantity, Decimal *amount, int32 *units)
+{
+	bool		by_unit;
+
+	*units = 1;
+	return price_is_plain(price, amount, &by_unit) && (!by_unit || is_whole(quantity, units));
+}
+
+/*
+ * Amount x units x days / period, rounded
  */
 static Money
-round_flat(Decimal price, uint16 currency, int days, int period)
+round_multiple(Decimal amount, int32 units, uint16 currency, int days, int period)
 {
-	int128		minor = (int128) price.mantissa * power_of_ten(currency_exponent(currency)) * days;
-	int128		unit = (int128) power_of_ten(price.scale) * period;
+	int128		minor = (int128) amount.mantissa * units * power_of_ten(currency_exponent(currency)) * days;
+	int128		unit = (int128) power_of_ten(amount.scale) * period;
 
 	minor = (2 * minor + unit) / (2 * unit);
 	return money_make(currency, (int64) Min(minor, PG_INT64_MAX));
@@ -367,23 +391,25 @@ price_round(Numeric amount, int days_in_period, uint16 currency)
 Money
 price_rate(const Price *price, Numeric quantity, int64 events, uint16 currency)
 {
-	Decimal		flat;
+	Decimal		amount;
+	int32		units;
 
 	check_quantity(quantity, events);
-	if (price_is_flat(price, &flat))
-		return round_flat(flat, currency, 1, 1);
+	if (is_multiple(price, quantity, &amount, &units))
+		return round_multiple(amount, units, currency, 1, 1);
 	return money_round_numeric(rate_exactly(price, quantity, events), currency);
 }
 
 Money
 price_rate_days(const Price *price, Numeric quantity, uint16 currency, int days, int days_in_period)
 {
-	Decimal		flat;
+	Decimal		amount;
+	int32		units;
 
 	check_days(days, days_in_period);
 	check_quantity(quantity, 1);
-	if (price_is_flat(price, &flat))
-		return round_flat(flat, currency, days, days_in_period);
+	if (is_multiple(price, quantity, &amount, &units))
+		return round_multiple(amount, units, currency, days, days_in_period);
 	return price_round(price_days_exactly(price, quantity, days), days_in_period, currency);
 }
 

@@ -58,11 +58,13 @@ BEGIN ATOMIC
 		SELECT $2 AS tariff, $3 AS from_date, date 'infinity' AS to_date
 		UNION ALL
 		SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
-		WHERE h.account_id = $1 AND h.from_date < m.to_date AND h.to_date > m.from_date) t
+		WHERE h.account_id = $1 AND h.from_date < m.to_date AND h.to_date > m.from_date AND $3 > m.from_date) t
 	JOIN price_list p ON p.tariff = t.tariff AND kb_has_minimum(p.price)
 		AND greatest(t.from_date, p.from_date, m.from_date) < least(t.to_date, p.to_date, m.to_date)
 		AND (m.service IS NULL OR p.service = m.service)
-	JOIN service s ON s.service = p.service AND s.kind = 'metered';
+	JOIN service s ON s.service = p.service AND s.kind = 'metered'
+	-- looked at once for all accounts
+	WHERE EXISTS (SELECT FROM price_list x WHERE kb_has_minimum(x.price));
 END;
 COMMENT ON FUNCTION kb_minimums(bigint, text, date, date, date, date) IS
 'The prices of metered services with a minimum that an account has had on days of a month, used or not (C2); a price '
@@ -82,22 +84,25 @@ BEGIN ATOMIC
 	SELECT coalesce((b.bill).total, kb_money(0, $2)), coalesce((b.bill).lines, '[]')
 	FROM (SELECT kb_bill(x.service, x.from_date, x.to_date, x.days, x.quantity, x.events, x.billed_quantity, x.billed_events,
 						 x.price_id, x.price, x.prorate, $2, $5, $6) AS bill
-		  FROM (SELECT s.service, greatest(s.from_date, t.from_date, p.from_date) AS from_date,
-					   least(s.to_date, t.to_date, p.to_date) AS to_date, NULL::integer AS days, s.quantity,
-					   NULL::bigint AS events, NULL::numeric AS billed_quantity, NULL::bigint AS billed_events,
-					   p.price_id, p.price, p.prorate
-				FROM (SELECT 'base' AS service, $5 AS from_date, $6 + 1 AS to_date, 1::numeric AS quantity
-					  UNION ALL
-					  SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity
-					  FROM subscription u
-					  WHERE u.account_id = $1 AND u.from_date <= $6 AND u.to_date > $5) s
-				JOIN (SELECT $3 AS tariff, $4 AS from_date, date 'infinity' AS to_date
-					  UNION ALL
-					  SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
-					  WHERE h.account_id = $1 AND h.from_date <= $6 AND h.to_date > $5) t
-				  ON t.from_date < s.to_date AND t.to_date > s.from_date
-				JOIN price_list p ON p.tariff = t.tariff AND p.service = s.service AND p.to_date > $5
-				WHERE greatest(s.from_date, t.from_date, p.from_date) < least(s.to_date, t.to_date, p.to_date)
+		  FROM (SELECT h.service, greatest(h.from_date, p.from_date) AS from_date, least(h.to_date, p.to_date) AS to_date,
+					   NULL::integer AS days, h.quantity, NULL::bigint AS events, NULL::numeric AS billed_quantity,
+					   NULL::bigint AS billed_events, p.price_id, p.price, p.prorate
+				FROM (SELECT s.service, t.tariff, greatest(s.from_date, t.from_date) AS from_date,
+							 least(s.to_date, t.to_date) AS to_date, s.quantity
+					  FROM (SELECT 'base' AS service, $5 AS from_date, $6 + 1 AS to_date, 1::numeric AS quantity
+							UNION ALL
+							SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity
+							FROM subscription u
+							WHERE u.account_id = $1 AND u.from_date <= $6 AND u.to_date > $5) s
+					  JOIN (SELECT $3 AS tariff, $4 AS from_date, date 'infinity' AS to_date
+							UNION ALL
+							SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
+							WHERE h.account_id = $1 AND h.from_date <= $6 AND h.to_date > $5 AND $4 > $5) t
+						ON t.from_date < s.to_date AND t.to_date > s.from_date) h
+				CROSS JOIN LATERAL (
+					SELECT l.price_id, l.price, l.prorate, l.from_date, l.to_date FROM price_list l
+					WHERE l.tariff = h.tariff AND l.service = h.service AND l.to_date > h.from_date AND l.from_date < h.to_date
+					OFFSET 0) p
 				UNION ALL
 				SELECT u.service, coalesce((d.held).from_date, m.from_date), coalesce((d.held).to_date, m.to_date),
 					   coalesce((d.held).days, 0), u.quantity, u.events, u.billed_quantity, u.billed_events, u.price_id, p.price,
@@ -137,9 +142,10 @@ BEGIN ATOMIC
 		   d.today, p.remind_day, p.restrict_day, p.block_day
 	FROM unnest($1) i (account_id)
 	JOIN account a ON a.account_id = i.account_id
+	-- OFFSET 0 keeps these from being computed wherever they are used
 	CROSS JOIN LATERAL (SELECT kb_month_first_day(a.charged_through + 1) AS period,
 							   kb_month_last_day(a.charged_through + 1) AS last_day,
-							   kb_account_date($2, a.time_zone) AS today) d
+							   kb_account_date($2, a.time_zone) AS today OFFSET 0) d
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
 	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, a.charged_through + 1, d.last_day,
 		'-infinity', NULL) b

@@ -269,14 +269,10 @@ BEGIN ATOMIC
 				 CASE WHEN t.aggregation IN ('max', 'last') THEN kb_usage_level($1, t.period, t.service, t.price_id, t.aggregation)
 					 ELSE sum(t.quantity) END AS quantity,
 				 CASE WHEN t.aggregation IN ('max', 'last') THEN max(t.billed_quantity) ELSE sum(t.billed_quantity) END AS billed_quantity
-		  FROM (SELECT m.period, m.service, m.price_id, m.aggregation, m.quantity, m.events, m.billed_quantity, m.billed_events
-				FROM usage_total m WHERE m.account_id = $1 AND m.period = $3
-				UNION ALL
-				SELECT l.period, l.service, l.price_id, l.aggregation, l.quantity, l.events, l.billed_quantity, l.billed_events
-				FROM (SELECT DISTINCT o.period, o.service FROM usage_total o
-					  WHERE o.account_id = $1 AND o.period >= $2 AND o.period < $3 AND NOT o.settled
-						AND NOT EXISTS (SELECT FROM skipped_month k WHERE k.account_id = $1 AND k.period = o.period)) n
-				JOIN usage_total l ON l.account_id = $1 AND l.period = n.period AND l.service = n.service) t
+		  FROM (SELECT DISTINCT o.period, o.service FROM usage_total o
+				WHERE o.account_id = $1 AND o.period >= $2 AND o.period <= $3 AND NOT o.settled
+				  AND (o.period = $3 OR NOT EXISTS (SELECT FROM skipped_month k WHERE k.account_id = $1 AND k.period = o.period))) n
+		  JOIN usage_total t ON t.account_id = $1 AND t.period = n.period AND t.service = n.service
 		  GROUP BY t.period, t.service, t.price_id, t.aggregation) u
 	WHERE u.period < $3 OR u.quantity <> u.billed_quantity OR u.events <> u.billed_events;
 END;

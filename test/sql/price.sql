@@ -699,6 +699,14 @@ FROM (VALUES
 	('1 each', '1', 'ZZZ', 1, '22023')
 ) AS t (price, quantity, currency, events, state);
 
+-- A whole number of units at one price is computed without numerics, unless the price has a bound
+
+SELECT is(kb_rate_days(price::kb_price, quantity, 'USD', days, 31),
+	kb_rate_days((price || ' max 90000000000000')::kb_price, quantity, 'USD', days, 31),
+	format('M4: %s of %s units for %s days of 31, with numerics and without', price, quantity, days))
+FROM unnest('{0.005 each,0.333333333333 each,4.00 each,9000.125 each}'::text[]) AS price,
+	unnest('{-1,0,1,2.0,2.5,3,999999999.999,2147483647,2147483648}'::numeric[]) AS quantity, unnest('{1,30,31}'::integer[]) AS days;
+
 -- Random prices, against a computation in plain SQL
 
 SELECT setseed(0.42) \g /dev/null
