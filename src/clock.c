@@ -91,6 +91,12 @@ kb_current_time(void)
 	return GetCurrentTransactionStartTimestamp();
 }
 
+TimestampTz
+kb_time_by_clock(void)
+{
+	return clock_setting != NULL && clock_setting[0] != '\0' ? clock_time : GetCurrentTimestamp();
+}
+
 /* kb_now() */
 PG_FUNCTION_INFO_V1(kb_now);
 Datum

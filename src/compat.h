@@ -14,6 +14,7 @@
 #include "storage/procnumber.h"
 #endif
 #include "parser/parse_type.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
@@ -85,6 +86,17 @@ kb_transaction_number(void)
 	return MyProc->lxid;
 #else
 	return MyProc->vxid.lxid;
+#endif
+}
+
+/* Whether this session holds a lock, in this very mode. */
+static inline bool
+kb_lock_is_held(const LOCKTAG *lock, LOCKMODE mode)
+{
+#if PG_VERSION_NUM < 170000
+	return LockHeldByMe(lock, mode);
+#else
+	return LockHeldByMe(lock, mode, false);
 #endif
 }
 

@@ -16,7 +16,8 @@ typedef enum OwnLockClass
 {
 	OWN_LOCK_SWEEP = 3,			/* the running sweep; the id is the same for all */
 	OWN_LOCK_ACTIVITY,			/* noting activity of an account */
-	OWN_LOCK_USAGE				/* recording usage of an account, or of all */
+	OWN_LOCK_USAGE,				/* recording usage of an account, or of all */
+	OWN_LOCK_SLEEP				/* workers that sleep, and commits that need wake none; the id is the same for all */
 } OwnLockClass;
 
 /* The lock of a class and an id, in this database. */

@@ -130,6 +130,7 @@ COMMENT ON FUNCTION kb_take_notices(integer, interval) IS
 'lease of at most a day: until it ends, no other worker gets them (N2). The worker commits, delivers them, and calls '
 'kb_ack_notice or kb_fail_notice for each. "recipients" is an array of member, email and language. It is empty if '
 'nobody has an email, and for "account_purged" and "topup_after_deletion", which are for the application. '
+'If nothing is due, and the session has said LISTEN kbilling before, NOTIFY kbilling wakes it for the next notice (N1). '
 'Errors: 22023 if "max" or the lease is out of range';
 
 CREATE FUNCTION kbilling_internal.kb_require_notice(account_id bigint, notice_no bigint) RETURNS void

@@ -21,7 +21,7 @@ CREATE FUNCTION kbilling_internal.kb_wake(notices bigint) RETURNS bigint
 	LANGUAGE c VOLATILE
 	AS 'MODULE_PATHNAME', 'kb_wake';
 COMMENT ON FUNCTION kb_wake(bigint) IS
-'Sends NOTIFY kbilling if the number of notices is above zero (N1); returns that number';
+'If the number of notices is above zero, wakes the workers when the transaction commits (N1); returns that number';
 
 -- No foreign key to account, and the number comes from its row: as with entries.
 CREATE TABLE kbilling.notice (
