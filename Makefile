@@ -17,7 +17,7 @@ PARTS = schema card money price calendar access posting provider bill message re
 REGRESS = install quickstart
 
 # What make check, make demo and the like need on top of make: they set it up.
-SELF_CONTAINED = check demo bench reference
+SELF_CONTAINED = check demo bench bench-quick reference
 
 ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
 $(if $(OUT_OF_TREE),$(error make $(MAKECMDGOALS) builds in the folder of the sources: run it there))
@@ -33,9 +33,14 @@ check:
 demo:
 	@$(PREPARE) && exec test/server psql -X -v ON_ERROR_STOP=1 -v log='$(LOG)' -f examples/demo.sql
 
-# Ratios to hand-written SQL, in one run.
+# Costs beside those of hand-written SQL and of plpgsql, with charts; then the page's numbers.
+BENCH = export NEEDS=bench && $(PREPARE) && FSYNC=on CONF=bench/postgresql.conf test/server bench/run
 bench:
-	@$(PREPARE) && FSYNC=on exec test/server bench/run
+	@$(BENCH) && bench/chart && bench/page
+
+# The same in small; it leaves the page alone.
+bench-quick:
+	@export ROUNDS=3 SECONDS_EACH=1 GROWTH_ROUNDS=1 MOST=10000 RESULTS=bench/quick && $(BENCH) && bench/chart bench/quick
 
 # docs/reference.md, from the catalog's comments.
 reference:

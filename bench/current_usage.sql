@@ -1,1 +1,0 @@
-SELECT * FROM kbilling.kb_current_usage(:account);

@@ -1,0 +1,18 @@
+-- what: a login
+-- ours: kb_login(account, member)
+-- floor: a prepared SELECT of one account's row
+-- case: clients=1 accounts=100000
+-- instructions: 500
+-- goal: instructions floor / ours >= 0.3
+
+-- == setup
+CALL bench.make_accounts(:accounts);
+INSERT INTO kbilling.activity SELECT account_id, kbilling.kb_now() FROM kbilling.account;	-- noted within the hour
+
+-- == floor
+\set account random(1, :accounts)
+SELECT state, balance, debt_since, deferred_until, delete_on, tariff FROM bare.account WHERE account_id = :account;
+
+-- == ours
+\set account random(1, :accounts)
+SELECT * FROM kbilling.kb_login(:account, 'owner');
