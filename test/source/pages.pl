@@ -66,6 +66,9 @@ for (@links)
 }
 ok(!@lost, 'each link in a page leads somewhere') or diag(join "\n", @lost);
 
+chomp(my $said = `bench/page --check 2>&1`);
+is($?, 0, 'the page of speed says what was measured') or diag($said);
+
 my $meta = decode_json(do { local $/; open my $in, '<:raw', 'META.json' or die $!; <$in> });
 my ($version) = slurp('kbilling.control') =~ /^default_version = '(.*)'/m;
 is_deeply([ grep { !defined $meta->{$_} } qw(abstract license maintainer meta-spec name provides version) ], [],

@@ -29,7 +29,8 @@ sub width
 }
 
 my @paths;
-find({ no_chdir => 1, wanted => sub { push @paths, $_ if -T && !/\.out$/ } }, @places);
+# What a benchmark writes is not for reading.
+find({ no_chdir => 1, wanted => sub { push @paths, $_ if -T && !/\.out$/ && !m{^bench/(results|quick)/} } }, @places);
 my ($lines, @long) = (0);
 for my $path (sort @paths)
 {
