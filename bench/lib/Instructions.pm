@@ -1,13 +1,13 @@
-# Instructions in user space of one transaction, of a backend that is warm: the difference of a long and a short run of pgbench.
-# By perf where the machine counts them, else by callgrind, with the server restarted under it.
+# Instructions in user space of one transaction, of a backend that is warm: the difference of a long and a short run of
+# pgbench.  By perf where the machine counts them, else by callgrind, with the server restarted under it.
 package Instructions;
 use strict;
 use warnings;
 use File::Temp qw(tempdir);
 
 my $warm = 30;	# transactions before those that are counted
-my @quiet = qw(autovacuum=off jit=off fsync=off full_page_writes=off checkpoint_timeout=1h max_wal_size=8GB bgwriter_lru_maxpages=0
-	wal_writer_delay=10s max_parallel_workers_per_gather=0);
+my @quiet = qw(autovacuum=off jit=off max_parallel_workers_per_gather=0 fsync=off full_page_writes=off
+	checkpoint_timeout=1h max_wal_size=8GB bgwriter_lru_maxpages=0 wal_writer_delay=10s);
 
 # How they can be counted here: "perf", "callgrind" or undef
 sub way
@@ -34,14 +34,15 @@ sub new
 	return $self;
 }
 
-# A program that runs the server under callgrind. Each process leaves a file; the costs of a backend begin where the postmaster's end.
+# A program that runs the server under callgrind. Each process leaves a file; a backend's costs begin where the
+# postmaster's end.
 sub wrapper
 {
 	my ($self) = @_;
 	my $path = "$self->{dir}/postgres";
 	open my $out, '>', $path or die "$path: $!\n";
-	print $out "#!/bin/sh\nexec valgrind -q --tool=callgrind --zero-before=PostgresMain --callgrind-out-file='$self->{dir}/%p.out' ",
-		"'$self->{bin}/postgres' \"\$\@\"\n";
+	print $out "#!/bin/sh\nexec valgrind -q --tool=callgrind --zero-before=PostgresMain ",
+		"--callgrind-out-file='$self->{dir}/%p.out' '$self->{bin}/postgres' \"\$\@\"\n";
 	close $out;
 	chmod 0755, $path;
 	return $path;
@@ -50,7 +51,8 @@ sub wrapper
 sub pg_ctl
 {
 	my ($self, @arguments) = @_;
-	system(@{ $self->{as} }, "$self->{bin}/pg_ctl", '-s', '-w', '-t', 300, '-D', $self->{data}, '-l', "$self->{dir}/log", @arguments) == 0
+	my @command = ("$self->{bin}/pg_ctl", qw(-s -w -t 300), '-D', $self->{data}, '-l', "$self->{dir}/log");
+	system(@{ $self->{as} }, @command, @arguments) == 0
 		or die "pg_ctl @arguments failed\n";
 	return;
 }
@@ -97,7 +99,8 @@ sub of
 	open my $out, '>:encoding(UTF-8)', $file or die "$file: $!\n";
 	print $out $script;
 	close $out;
-	my @pgbench = ("$self->{bin}/pgbench", qw(-n -M prepared -c 1), '-f', $file, map { ('-D', "$_=$variables->{$_}") } sort keys %$variables);
+	my @pgbench = ("$self->{bin}/pgbench", qw(-n -M prepared -c 1), '-f', $file,
+		map { ('-D', "$_=$variables->{$_}") } sort keys %$variables);
 	my $run = $self->{way};
 	my $sum = sub { $self->$run(@pgbench, '-t', $_[0], '--random-seed=' . ++$self->{runs}, $database) };
 	# The first backend of a database writes a file, from which others start; no run has the keys of another.

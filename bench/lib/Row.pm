@@ -1,4 +1,5 @@
-# A row of the benchmark: a file of bench/row, with a head of "-- name: value" and sections that begin with "-- == name".
+# A row of the benchmark: a file of bench/row. It has a head of "-- name: value", and sections that begin with
+# "-- == name".
 #
 #   what, and a name for each side: "ours", "floor", "twin" and others
 #   mode: calls (pgbench, the default), statement (timed in a session), or sizes (ours returns names and bytes)
@@ -9,7 +10,7 @@
 #   tables SIDE: for the disk that is used, and the first for the share of heap-only updates
 #   goal: MEASURE SIDE / SIDE OPERATOR LIMIT [at name=value,value …]
 #
-# Sections: setup; options [SIDE], for the connection; before [SIDE] and after, which are not timed; and one for each side.
+# Sections: setup; options [SIDE], for the connection; before [SIDE] and after, which are not timed; one for each side.
 package Row;
 use strict;
 use warnings;
@@ -20,7 +21,9 @@ my %unit = (us => 1, ms => 1000, s => 1_000_000, B => 1);
 sub settings
 {
 	my ($text) = @_;
-	return { map { my ($name, $value) = split /=/; ($name => $value =~ /,/ ? [ split /,/, $value ] : $value) } split ' ', $text };
+	my %set = map { split /=/ } split ' ', $text;
+	$_ = [ split /,/ ] for grep { /,/ } values %set;
+	return \%set;
 }
 
 # "wall ours / floor <= 2.0 at clients=1,8"
@@ -31,7 +34,8 @@ sub goal
 		$text =~ m{^(\w+) (\w+)(?: / (\w+))? ([<>]=?) ([\d.]+)(?: (\w+))??(?: at (.*))?$} or die "no goal: $text\n";
 	my $where = settings($at // '');
 	$_ = ref $_ ? $_ : [$_] for values %$where;
-	return { text => $text, measure => $measure, a => $a, b => $b, operator => $operator, limit => $limit * $unit{ $unit // 'us' }, at => $where };
+	return { text => $text, measure => $measure, a => $a, b => $b, operator => $operator,
+		limit => $limit * $unit{ $unit // 'us' }, at => $where };
 }
 
 sub read_file
@@ -39,7 +43,8 @@ sub read_file
 	my ($class, $path) = @_;
 	my ($name) = $path =~ m{(\w+)\.sql$};
 	my $row = bless {
-		name => $name, mode => 'calls', sides => [], label => {}, cases => [], grow => [], goals => [], tables => {}, section => {}
+		name => $name, mode => 'calls', sides => [], label => {}, cases => [], grow => [], goals => [], tables => {},
+		section => {}
 	}, $class;
 	my $section;
 	open my $in, '<:encoding(UTF-8)', $path or die "$path: $!\n";

@@ -11,7 +11,8 @@ sub new
 {
 	my ($class, $database) = @_;
 	my $self = bless {}, $class;
-	$self->{pid} = open2($self->{out}, $self->{in}, 'psql', '-XAtq', '-F', ' ', '-v', 'ON_ERROR_STOP=1', '-d', $database);
+	my @psql = (qw(psql -XAtq -v ON_ERROR_STOP=1 -F), ' ', '-d', $database);
+	$self->{pid} = open2($self->{out}, $self->{in}, @psql);
 	$self->{in}->autoflush(1);
 	binmode $self->{$_}, ':encoding(UTF-8)' for qw(in out);
 	$self->{backend} = $self->ask('SELECT pg_backend_pid();');
@@ -41,8 +42,8 @@ sub ask
 	die "psql ended: $sql\n";
 }
 
-# Seconds by the clock and on a processor, and the most memory of its own that the process had, in MB.  It sleeps so that the
-# kernel brings the processor's time up to date.
+# Seconds by the clock and on a processor, and the most memory of its own that the process had, in MB.  It sleeps so
+# that the kernel brings the processor's time up to date.
 sub cost_of
 {
 	my ($self, $sql, $watch) = @_;
@@ -51,9 +52,11 @@ sub cost_of
 		. "SELECT extract(epoch FROM clock_timestamp()), split_part(pg_read_file('/proc/self/schedstat'), ' ', 1);";
 	my $look = sub { my $now = memory($self->{backend}); $most = $now if $now > $most };
 	my @then = split ' ', $self->ask($clocks);
-	$self->ask("\\o /dev/null\n$sql\n\\o\nSELECT extract(epoch FROM clock_timestamp()) AS ended \\gset", $watch ? $look : undef);
+	$sql = "\\o /dev/null\n$sql\n\\o\nSELECT extract(epoch FROM clock_timestamp()) AS ended \\gset";
+	$self->ask($sql, $watch ? $look : undef);
 	my @now = split ' ', $self->ask($clocks);
-	return { wall => $self->ask("\\echo :ended") - $then[0], cpu => ($now[1] - $then[1]) / 1e9, $watch ? (memory => $most) : () };
+	my $ended = $self->ask('\echo :ended');
+	return { wall => $ended - $then[0], cpu => ($now[1] - $then[1]) / 1e9, $watch ? (memory => $most) : () };
 }
 
 # Memory that a process shares with none, in MB

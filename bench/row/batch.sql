@@ -25,7 +25,8 @@ FROM generate_series(1, :events) i;
 
 -- == floor
 INSERT INTO bare.usage_event SELECT account_id, service, key, at, quantity, properties
-FROM bench.batch, jsonb_to_recordset(events) AS e (account_id bigint, service text, key text, at timestamptz, quantity numeric, properties jsonb);
+FROM bench.batch, jsonb_to_recordset(events) AS
+	e (account_id bigint, service text, key text, at timestamptz, quantity numeric, properties jsonb);
 
 -- == twin
 SELECT twin.record_usage_batch(events) FROM bench.batch;

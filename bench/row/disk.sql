@@ -7,7 +7,7 @@
 -- goal: size usage_total_all <= 200 B
 
 -- == setup
--- A month's charge of three lines; a hundred days' events, in a batch for each day; the total of each account moves with each batch.
+-- A month's charge of three lines; a hundred days' events, in a batch for each day, so that totals move a hundred times.
 SET kbilling.clock = '2026-10-01 12:00+00';
 CALL bench.make_accounts(:accounts, 3, '1000000 USD');
 SET kbilling.clock = '2026-11-01 12:00+00';

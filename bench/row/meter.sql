@@ -17,7 +17,8 @@ CREATE TABLE bench.metered_shop (LIKE bench.shop INCLUDING ALL);
 CREATE TABLE bench.keyed_shop (LIKE bench.shop INCLUDING ALL);
 CREATE TABLE bench.twin_shop (LIKE bench.shop INCLUDING ALL);
 CREATE TABLE bench.sale AS
-SELECT i AS sale_id, 1 + i % (:rows / 6) AS account_id, 1 + i % 7 AS quantity, 'sale ' || i AS note FROM generate_series(1, :rows) i;
+SELECT i AS sale_id, 1 + i % (:rows / 6) AS account_id, 1 + i % 7 AS quantity, 'sale ' || i AS note
+FROM generate_series(1, :rows) i;
 CREATE TRIGGER meter AFTER INSERT ON bench.metered_shop REFERENCING NEW TABLE AS added
 	FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('orders', 'account_id', 'quantity');
 CREATE TRIGGER meter AFTER INSERT ON bench.keyed_shop REFERENCING NEW TABLE AS added

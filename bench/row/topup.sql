@@ -37,8 +37,10 @@ WITH a AS (
 	INSERT INTO bare.notice (account_id, notice_no, written_at, due_at, kind, stage_before, stage, occasion)
 	SELECT account_id, last_notice_no, now(), now(), 'topup_received', 'ok', 'ok', last_seq::text FROM a
 )
-INSERT INTO bare.entry (account_id, seq, posted_at, amount, balance_after, bonus_after, effective_on, kind, method, key, posted_by, hash)
-SELECT account_id, last_seq, now(), :amount, balance, 0, current_date, 'topup', 'card', 'pi_' || :key, current_user, last_hash FROM a
+INSERT INTO bare.entry (account_id, seq, posted_at, amount, balance_after, bonus_after, effective_on, kind, method, key,
+	posted_by, hash)
+SELECT account_id, last_seq, now(), :amount, balance, 0, current_date, 'topup', 'card', 'pi_' || :key, current_user, last_hash
+FROM a
 RETURNING seq, balance_after;
 
 -- == twin

@@ -6,7 +6,7 @@
 
 -- == setup
 CALL bench.make_accounts(:accounts);
-CREATE TABLE bench.note (account_id bigint NOT NULL, note_id bigint NOT NULL, body text NOT NULL, PRIMARY KEY (account_id, note_id));
+CREATE TABLE bench.note (account_id bigint, note_id bigint, body text NOT NULL, PRIMARY KEY (account_id, note_id));
 CREATE TABLE bench.guarded_note (LIKE bench.note INCLUDING ALL);
 CREATE TRIGGER guard BEFORE INSERT ON bench.guarded_note FOR EACH ROW EXECUTE FUNCTION kbilling.kb_guard('account_id');
 

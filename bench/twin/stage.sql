@@ -1,5 +1,6 @@
 -- The stage of a debt (S2, S4), in plpgsql.
-CREATE FUNCTION twin.stage(debt_since date, deferred_until date, today date, remind_day integer, restrict_day integer, block_day integer)
+CREATE FUNCTION twin.stage(debt_since date, deferred_until date, today date,
+						   remind_day integer, restrict_day integer, block_day integer)
 	RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE

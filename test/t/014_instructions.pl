@@ -1,6 +1,6 @@
-# What is called most often costs no more than it did: instructions of one backend, as multiples of those of the floor (bench/row),
-# which are counted in the same way in the same run. A path may take a tenth more than its budget, and whoever makes one quicker
-# lowers it. make bench has times, too.
+# What is called most often costs no more than it did: instructions of one backend, as multiples of those of the floor
+# (bench/row), which are counted in the same way in the same run. A path may take a tenth more than its budget, and
+# whoever makes one quicker lowers it. make bench has times, too.
 use strict;
 use warnings;
 
@@ -34,7 +34,8 @@ my %row = map { $_ => Row->read_file("$bench/row/$_.sql") } keys %{ $budget{$maj
 for my $name (sort keys %row)
 {
 	$node->safe_psql('postgres', "CREATE DATABASE $name TEMPLATE bench");
-	$node->safe_psql($name, "\\cd $bench\n\\set accounts $accounts\nSET search_path = kbilling, public;\n" . $row{$name}->text('setup', 'all'));
+	$node->safe_psql($name, "\\cd $bench\n\\set accounts $accounts\nSET search_path = kbilling, public;\n"
+		. $row{$name}->text('setup', 'all'));
 	$node->safe_psql($name, 'VACUUM ANALYZE');
 }
 
