@@ -68,13 +68,25 @@ charge_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 	result->entries_posted += entries;
 }
 
+/* D4: usage that is being recorded shows that an account is used, so a deletion waits for it */
+static SavedPlan wait_plan = {
+	.sql = "SELECT kb_lock_usage(d.account_id)"
+	"  FROM (SELECT a.account_id FROM account a"
+	"         WHERE a.account_id = ANY ($1) AND a.state = 'closing' AND a.delete_on <= kb_account_date($2, a.time_zone)"
+	"         ORDER BY a.account_id) d",
+	.arg_types = {"bigint[]", "timestamptz"},
+	.is_generic = true
+};
+
 /* Take every step of a closure that is due, purges among them, and write their notices; how many steps */
 static int64
 take_closure_steps(ArrayType *account_ids, TimestampTz at)
 {
+	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
 	int64		steps;
 
 	lock_accounts(account_ids);
+	(void) plan_execute(&wait_plan, values, NULL, false);
 	steps = closure_take_steps(account_ids, at);
 	steps += purge_accounts(account_ids, at);
 	if (steps > 0)
