@@ -411,6 +411,23 @@ check_not_undone(const LockedAccount *account, int64 seq)
 		refuse_again(account, seq, plan_cstring(1));
 }
 
+/* U3: the month of a charge that is reversed is out of billing, as all that was billed of it is given back */
+static SavedPlan skip_plan = {
+	.sql = "INSERT INTO skipped_month (account_id, period)"
+	" SELECT e.account_id, e.period FROM entry e WHERE e.account_id = $1 AND e.seq = $2 AND e.kind = 'charge'"
+	" ON CONFLICT DO NOTHING",
+	.arg_types = {"bigint", "bigint"}
+};
+
+/* If the entry is a charge, its month's usage is billed and given back no more */
+static void
+skip_month(const LockedAccount *account, int64 entry_seq)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(entry_seq)};
+
+	plan_execute(&skip_plan, values, NULL, false);
+}
+
 /*
  * Post the reversal: that of a top-up takes its unspent bonus along, that of a
  * refund or chargeback brings back the bonus that went with it.  What had spent
@@ -429,6 +446,7 @@ post_reversal(LockedAccount *account, Posting *posting, bool is_topup)
 		posting->bonus_delta = Min(posting->bonus_delta, Max(left, 0));
 	if (!is_topup)
 	{
+		skip_month(account, posting->ref_seq);
 		postings = allocation_bring_back(account, posting->ref_seq, posting, &n);
 		return post(account, postings, n, 0);
 	}

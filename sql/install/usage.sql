@@ -141,8 +141,8 @@ CREATE TABLE kbilling.skipped_month (
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.skipped_month', '');
 COMMENT ON TABLE skipped_month IS
-'Months that ended while an account was deleted. They are never charged, nor is their usage, whenever it is recorded '
-'or taken back (D5)';
+'Months that ended while an account was deleted (D5), or whose charge was reversed (U3). They are not charged any '
+'more, nor is their usage billed or given back, whenever it is recorded or taken back';
 COMMENT ON COLUMN skipped_month.account_id IS 'The account';
 COMMENT ON COLUMN skipped_month.period IS 'The month, by its first day';
 
