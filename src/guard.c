@@ -144,11 +144,15 @@ decide(int64 account_id, const char *member)
 	};
 }
 
-/* Whether a role may call a function of kbilling that is not for everyone, or read accounts */
+/*
+ * Whether a role may call a function of kbilling that is not for everyone, or read
+ * accounts.  What the right "tables" gives says nothing of an account.
+ */
 static SavedPlan has_right_plan = {
 	.sql = "SELECT pg_catalog.has_table_privilege($1, 'kbilling.account', 'SELECT') OR EXISTS ("
 	"  SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace"
 	"   WHERE n.nspname OPERATOR(pg_catalog.=) ANY ('{kbilling,kbilling_internal}')"
+	"     AND p.proname OPERATOR(pg_catalog.<>) ALL ('{kb_guard,kb_meter,kb_granted_as_tables}')"
 	"     AND pg_catalog.has_function_privilege($1, p.oid, 'EXECUTE')"
 	"     AND NOT pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE'))",
 	.arg_types = {"pg_catalog.oid"}

@@ -282,12 +282,12 @@ END $$;
 SELECT is(public.told(format('INSERT INTO public.%s VALUES (99, 5)', tab), 'kbilling_guard_' || role),
 	'KB003 nothing may be written for account 5 | Its stage is "blocked"; access is "denied" (S3). '
 	'| An owner or admin can top up at any time (T1).', format('E5: %s is told no sum and no date: %s', role, tab))
-FROM unnest('{plain,prices}'::text[]) AS role, unnest('{before_row,after_row,by_statement}'::text[]) AS tab;
+FROM unnest('{plain,prices,tables}'::text[]) AS role, unnest('{before_row,after_row,by_statement}'::text[]) AS tab;
 SELECT is(public.told(format('INSERT INTO public.%s VALUES (99, 5)', tab), role),
 	'KB003 nothing may be written for account 5 | Its stage is "blocked": 5.00 USD is due since 2026-11-11; access is "denied" (S3). '
 	'| An owner or admin can top up at any time (T1); paying 5.00 USD restores full access.', format('E5: %s is told: %s', role, tab))
 FROM unnest('{kbilling_guard_app,kbilling_guard_app_member,kbilling_guard_payments,kbilling_guard_support,kbilling_guard_operator,'
-	'kbilling_guard_auditor,kbilling_guard_tables}'::text[] || current_user::text) AS role,
+	'kbilling_guard_auditor}'::text[] || current_user::text) AS role,
 	unnest('{before_row,after_row,by_statement}'::text[]) AS tab;
 SELECT is(public.told('INSERT INTO public.before_row VALUES (99, 4)', 'kbilling_guard_plain', 4, member),
 	format('KB003 member "%s" may not write for account 4 | Its stage is "restrict": 5.00 USD is due since 2026-11-12; '
