@@ -196,6 +196,12 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 			   WHEN a.charged_through NOT IN (kb_month_last_day(a.charged_through),
 											  kb_account_date(a.created_at, a.time_zone) - 1)
 				   THEN format('C4: charged through %s, which is not the end of a month', a.charged_through)
+			   WHEN a.charged_through >= kb_month_first_day(d.today)
+					AND a.charged_through >= kb_account_date(a.created_at, a.time_zone)
+				   THEN format('C4: charged through %s, a month that had not ended on %s', a.charged_through, d.today)
+			   WHEN a.usage_kept_from > kb_month_first_day(a.charged_through + 1) OR NOT isfinite(a.usage_kept_from)
+				   THEN format('U6: its usage is kept from %s on, and it is charged through %s', a.usage_kept_from,
+							   a.charged_through)
 			   WHEN e.last_period > kb_month_first_day(a.charged_through)
 				   THEN format('C4: charged through %s, but there is a charge for %s', a.charged_through, e.last_period)
 			   WHEN a.deferred_until IS DISTINCT FROM (SELECT f.deferred_until FROM deferral f
@@ -300,6 +306,53 @@ COMMENT ON COLUMN usage_check.period IS 'The month, by its first day';
 COMMENT ON COLUMN usage_check.service IS 'The metered service';
 COMMENT ON COLUMN usage_check.price_id IS 'The price of kbilling.price';
 COMMENT ON COLUMN usage_check.problem IS 'The rule that is broken, and how';
+
+-- What has been billed of a month's usage beside the lines that billed it.  A charge of zero has no lines (C8), so what
+-- was used before it is not compared; nor is a month that is skipped, which is marked as billed without a line.  Where
+-- usage is below zero in all, the lines may say zero.
+CREATE VIEW kbilling_internal.billed_check WITH (security_invoker) AS
+	WITH line AS (
+		-- as text, as a damaged line must not fail
+		SELECT e.account_id, left(x.line->>'from', 7) AS month, x.line->>'service' AS service,
+			   sum(CASE jsonb_typeof(x.line->'quantity') WHEN 'number' THEN (x.line->>'quantity')::numeric END) AS quantity
+		FROM entry e
+		CROSS JOIN LATERAL jsonb_array_elements(
+			CASE jsonb_typeof(e.lines::jsonb) WHEN 'array' THEN e.lines::jsonb ELSE '[]' END) x (line)
+		WHERE e.kind = 'charge' AND x.line ? 'events'
+		GROUP BY e.account_id, left(x.line->>'from', 7), x.line->>'service'
+	), total AS (
+		SELECT p.account_id, to_char(p.period, 'YYYY-MM') AS month, p.service::text AS service, p.period,
+			   sum(p.billed) AS quantity
+		FROM (SELECT t.account_id, t.period, t.service, t.price_id,
+					 CASE WHEN min(t.aggregation) IN ('max', 'last') THEN max(t.billed_quantity)
+						 ELSE sum(t.billed_quantity) END AS billed
+			  FROM usage_total t GROUP BY t.account_id, t.period, t.service, t.price_id) p
+		GROUP BY p.account_id, p.period, p.service
+	), closed AS (
+		SELECT c.account_id, c.period, count(*) OVER (PARTITION BY c.account_id ORDER BY c.period DESC) AS months
+		FROM (SELECT e.account_id, e.period FROM entry e WHERE e.kind = 'charge'
+			  UNION
+			  SELECT k.account_id, k.period FROM skipped_month k) c
+	)
+	SELECT u.account_id, u.period, u.service,
+		   format('U3: %s of the usage of "%s" in %s is marked as billed, its charges say %s', u.quantity, u.service, u.period,
+				  coalesce(l.quantity, 0)) AS problem
+	FROM total u
+	JOIN account a ON a.account_id = u.account_id
+	LEFT JOIN closed c ON c.account_id = u.account_id AND c.period = u.period
+	LEFT JOIN line l ON l.account_id = u.account_id AND l.month = u.month AND l.service = u.service
+	WHERE greatest(coalesce(l.quantity, 0), 0) <> greatest(u.quantity, 0)
+		AND (u.period > a.charged_through
+			 OR c.months = (extract(year FROM a.charged_through) - extract(year FROM u.period)) * 12
+						   + extract(month FROM a.charged_through) - extract(month FROM u.period) + 1)
+		AND NOT EXISTS (SELECT FROM skipped_month k WHERE k.account_id = u.account_id AND k.period = u.period);
+COMMENT ON VIEW billed_check IS
+'Every month of a metered service of which another quantity is marked as billed than its charges have billed (U3). '
+'What cannot be compared is left out: what was used before a charge of zero, and months that are skipped';
+COMMENT ON COLUMN billed_check.account_id IS 'The account';
+COMMENT ON COLUMN billed_check.period IS 'The month, by its first day';
+COMMENT ON COLUMN billed_check.service IS 'The metered service';
+COMMENT ON COLUMN billed_check.problem IS 'The rule that is broken, and how';
 
 -- Every notice beside what it is about.
 CREATE VIEW kbilling_internal.notice_check WITH (security_invoker) AS
@@ -415,6 +468,17 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT u.account_id, NULL, format('U1: usage of "%s" without an account', u.service) FROM usage_check u
 	WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = u.account_id)
+	UNION ALL
+	SELECT u.account_id, NULL, u.problem FROM billed_check u
+	UNION ALL
+	SELECT c.account_id, c.seq, format('U3: the charge of %s is reversed, but not its usage', c.period)
+	FROM entry r JOIN entry c ON c.account_id = r.account_id AND c.seq = r.ref_seq
+	WHERE r.kind = 'reversal' AND c.kind = 'charge'
+		AND NOT EXISTS (SELECT FROM skipped_month k WHERE k.account_id = c.account_id AND k.period = c.period)
+	UNION ALL
+	SELECT c.account_id, c.seq, format('U3: the usage of %s is skipped, but its charge is not reversed', c.period)
+	FROM skipped_month k JOIN entry c ON c.account_id = k.account_id AND c.period = k.period AND c.kind = 'charge'
+	WHERE NOT EXISTS (SELECT FROM entry r WHERE r.account_id = c.account_id AND r.ref_seq = c.seq AND r.kind = 'reversal')
 	UNION ALL
 	SELECT t.account_id, t.seq, format('T7: %s of the top-up of %s has been taken back', t.taken_back, t.amount) FROM topup_status t
 	WHERE t.taken_back < 0 OR t.remaining < 0

@@ -74,7 +74,7 @@ SELECT bag_eq($$SELECT w[1] FROM regexp_matches(current_setting('test.page'), '\
 SELECT is_empty($$
 	SELECT DISTINCT f[1]
 	FROM unnest(ARRAY[pg_get_viewdef('kbilling_internal.entry_check'), pg_get_viewdef('kbilling_internal.account_check'),
-		pg_get_viewdef('kbilling_internal.usage_check'),
+		pg_get_viewdef('kbilling_internal.usage_check'), pg_get_viewdef('kbilling_internal.billed_check'),
 					  pg_get_functiondef('kbilling.kb_check()'::regprocedure)]) source,
 		regexp_matches(source, '''([A-Z][0-9]+): ', 'g') f
 	WHERE substr(current_setting('test.page'), position('### Findings' IN current_setting('test.page'))) !~ ('\n\|[^|]*`'

@@ -93,6 +93,31 @@ SELECT results_eq('SELECT ledger_account, balance FROM trial_balance WHERE curre
 	'J4: the trial balance');
 SELECT is((SELECT kbilling.sum(balance)::text FROM trial_balance), '0.00 USD', 'J4: is zero');
 
+-- What is used, in two months that are charged, in time and late, and in the running one; by 5 and 6 in months of zero
+
+SELECT kb_create_service('calls', 'metered'), kb_create_service('peak', 'metered', aggregation => 'max'),
+	kb_create_service('users', 'metered', 'user', 'unique'), kb_create_tariff('free', 'USD'),
+	kb_set_price('free', 'calls', '0.00 each'), kb_set_price('std', 'calls', '1.00 each free 3'),
+	kb_set_price('std', 'peak', '1.00 each'), kb_set_price('std', 'users', '1.00 each')
+\g /dev/null
+SELECT kb_create_account('ann', CASE id WHEN 4 THEN 'std' ELSE 'free' END, id, created_at => '2026-10-05 12:00+00')
+FROM generate_series(4, 6) AS id
+\g /dev/null
+SELECT kb_record_usage(id, 'calls', 10, 'a', '2026-10-10'), kb_record_usage(id, 'calls', 5, 'b', '2026-11-10'),
+	kb_record_usage(6, 'calls', -7, 'b-', '2026-11-10') FROM generate_series(4, 6) AS id
+\g /dev/null
+SELECT kb_record_usage(4, 'peak', 7, 'a', '2026-10-10'), kb_record_usage(4, 'users', 1, 'a', '2026-10-10', '{"user": "x"}'),
+	kb_month_charge(4), kb_month_charge(5), kb_month_charge(6)
+\g /dev/null
+SELECT kb_record_usage(id, 'calls', 3, 'c', '2026-10-20'), kb_record_usage(6, 'calls', -4, 'd', '2026-10-20')
+FROM generate_series(4, 5) AS id
+\g /dev/null
+SELECT kb_record_usage(4, 'peak', 9, 'c', '2026-10-10'), kb_record_usage(4, 'users', 1, 'c', '2026-10-10', '{"user": "y"}'),
+	kb_month_charge(4), kb_month_charge(5), kb_month_charge(6)
+\g /dev/null
+SELECT kb_record_usage(4, 'calls', 2, 'e')
+\g /dev/null
+
 -- The books are right, until someone who may do anything does it
 
 SELECT is_empty('SELECT * FROM kb_check()', 'J2: nothing is wrong');
@@ -137,7 +162,8 @@ FROM (VALUES
 		'(1,4,"J2: balance after is 50.00 USD, 62.00 USD before and the entry is -11.00 USD'),
 	($$UPDATE entry SET balance_after = '55.01 USD' WHERE account_id = 1 AND seq = 5$$,
 		'(1,5,"J2: balance after is 55.01 USD, 50.00 USD before and the entry is 5.00 USD'),
-	($$DELETE FROM member; DELETE FROM subscription; DELETE FROM account WHERE account_id = 1$$, '(1,1,"J2: 9 entries without an account'),
+	($$DELETE FROM member; DELETE FROM subscription; DELETE FROM skipped_month; DELETE FROM account WHERE account_id = 1$$,
+		'(1,1,"J2: 9 entries without an account'),
 	($$UPDATE entry SET bonus_after = '50.01 USD' WHERE account_id = 1 AND seq = 6$$,
 		'T6: unspent bonus is 50.01 USD on a balance of 50.00 USD'),
 	($$UPDATE account SET unspent_bonus = '11.00 USD' WHERE account_id = 1$$,
@@ -224,6 +250,27 @@ FROM (VALUES
 		INSERT INTO usage_total (account_id, period, price_id, slot, events, counted_at, service, aggregation, quantity)
 			VALUES (1, '2026-12-01', 0, 0, 1, now(), 'calls', 'sum', 7)$$,
 		'(1,,"C3: usage of ""calls"" in 2026-12-01 has the price 0, which is none of the service'),
+	-- what is marked as billed, and what is let through
+	($$UPDATE usage_total SET billed_quantity = 0, billed_events = 0, settled = false WHERE service = 'calls'$$,
+		'(4,,"U3: 0 of the usage of ""calls"" in 2026-10-01 is marked as billed, its charges say 13'),
+	($$UPDATE usage_total SET billed_quantity = 0, billed_events = 0, settled = false WHERE service = 'peak'$$,
+		'(4,,"U3: 0 of the usage of ""peak"" in 2026-10-01 is marked as billed, its charges say 9'),
+	($$UPDATE usage_total SET billed_quantity = 1, settled = false WHERE service = 'users'$$,
+		'(4,,"U3: 1 of the usage of ""users"" in 2026-10-01 is marked as billed, its charges say 2'),
+	($$UPDATE usage_total SET billed_quantity = quantity, settled = true WHERE period = '2026-12-01'$$,
+		'(4,,"U3: 2 of the usage of ""calls"" in 2026-12-01 is marked as billed, its charges say 0'),
+	($$UPDATE entry SET lines = '[{"from": 7, "events": 1, "quantity": "x", "service": 8, "amount": "1.00 USD"}, [5], 6, "events"]'
+			WHERE account_id = 4 AND seq = 1$$,
+		'(4,,"U3: 13 of the usage of ""calls"" in 2026-10-01 is marked as billed, its charges say 3'),
+	($$DELETE FROM skipped_month$$, '(1,3,"U3: the charge of 2026-11-01 is reversed, but not its usage'),
+	($$INSERT INTO skipped_month VALUES (4, '2026-10-01')$$,
+		'(4,1,"U3: the usage of 2026-10-01 is skipped, but its charge is not reversed'),
+	($$UPDATE account SET usage_kept_from = 'infinity' WHERE account_id = 4$$,
+		'(4,2,"U6: its usage is kept from infinity on, and it is charged through 2026-11-30'),
+	($$UPDATE account SET usage_kept_from = '2026-12-02' WHERE account_id = 4$$, '(4,2,"U6: its usage is kept from 2026-12-02 on'),
+	($$UPDATE account SET charged_through = '2027-01-31' WHERE account_id = 4$$,
+		'(4,2,"C4: charged through 2027-01-31, a month that had not ended on 2026-12-01'),
+	($$UPDATE account SET charged_through = '2026-12-31' WHERE account_id = 4$$, '(4,2,"C4: charged through 2026-12-31'),
 	($$UPDATE price SET to_date = 'infinity' WHERE service = 'base'$$, 'C3: tariff ""std"" has two prices for ""base"" on 2027-06-01')
 ) AS t (change, problem);
 SELECT is(pg_temp.after($$UPDATE entry SET memo = 'x' WHERE account_id = 1 AND seq IN (4, 6, 8)$$,
