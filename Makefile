@@ -9,7 +9,7 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE)/kbil
 
 # The install script is these parts of sql/install/, joined in this order.
 PARTS = schema card money price calendar access posting provider bill message reminder ahead event change policy catalogue \
-	account tariff member outbox template journal bonus notice deferral status usage terms charge payment activity closure agreement purge \
+	account tariff policycache member outbox template journal bonus notice deferral status usage terms charge payment activity closure agreement purge \
 	topup allocation correction forecast standing retention session guard batch meter sweep schedule report portal metrics \
 	privilege
 

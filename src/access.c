@@ -5,21 +5,25 @@
 #include "postgres.h"
 
 #include "access.h"
+#include "enumvalue.h"
 #include "fmgr.h"
-#include "catalog/pg_enum.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
 /* The values of the policy "standard" (S2). */
 static const StageDays standard_days = {4, 7, 10};
 
-static const char *const stage_labels[NUM_STAGES] = {"ok", "grace", "remind", "restrict", "blocked"};
+static EnumType stage_type = {.name = "kbilling.kb_stage", .labels = {"ok", "grace", "remind", "restrict", "blocked"}};
+
+static EnumType access_type = {
+	.name = "kbilling.kb_access", .labels = {"full", "full_with_reminder", "payment_only", "denied"}
+};
+
+static EnumType role_type = {.name = "kbilling.kb_role", .labels = {"employee", "admin", "owner"}};
 
 const char *
 stage_label(Stage stage)
 {
-	return stage_labels[stage];
+	return stage_type.labels[stage];
 }
 
 /* S2: the first day of a debt is day 1 */
@@ -85,26 +89,34 @@ stage_next_change(OptionalDate debt_since, OptionalDate deferred_until,
 	return next;
 }
 
-/*
- * The enum value of a stage.  The labels' OIDs are looked up once for each call
- * site: a look-up in the catalog cache costs more than the rule itself.
- */
-static Datum
-stage_datum(FunctionCallInfo fcinfo, Stage stage)
+Access
+access_for(Stage stage, Role role, bool is_deleted)
 {
-	Oid		   *labels = fcinfo->flinfo->fn_extra;
+	if (is_deleted || stage == STAGE_BLOCKED)
+		return ACCESS_DENIED;
+	if (role == ROLE_EMPLOYEE)
+		return ACCESS_FULL;
+	if (stage == STAGE_RESTRICT)
+		return ACCESS_PAYMENT_ONLY;
+	return stage == STAGE_REMIND ? ACCESS_FULL_WITH_REMINDER : ACCESS_FULL;
+}
 
-	if (labels == NULL)
-	{
-		Oid			type = get_func_rettype(fcinfo->flinfo->fn_oid);
+Datum
+stage_value(Stage stage)
+{
+	return enum_value(&stage_type, stage);
+}
 
-		labels = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, NUM_STAGES * sizeof(Oid));
-		for (int i = 0; i < NUM_STAGES; i++)
-			labels[i] = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid,
-										ObjectIdGetDatum(type), CStringGetDatum(stage_labels[i]));
-		fcinfo->flinfo->fn_extra = labels;
-	}
-	return ObjectIdGetDatum(labels[stage]);
+Datum
+access_value(Access access)
+{
+	return enum_value(&access_type, access);
+}
+
+Role
+role_of_value(Datum value)
+{
+	return enum_label_no(&role_type, value);
 }
 
 bool
@@ -125,8 +137,7 @@ kb_access_stage(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	return stage_datum(fcinfo, stage_of_debt(arg_date(fcinfo, 0),
-											 PG_GETARG_DATEADT(1), &standard_days));
+	return stage_value(stage_of_debt(arg_date(fcinfo, 0), PG_GETARG_DATEADT(1), &standard_days));
 }
 
 /* kb_standard_day(stage): the first day of a stage by the policy "standard" */
@@ -140,7 +151,7 @@ kb_standard_day(PG_FUNCTION_ARGS)
 	};
 
 	for (int i = STAGE_GRACE; i < NUM_STAGES; i++)
-		if (strcmp(stage, stage_labels[i]) == 0)
+		if (strcmp(stage, stage_type.labels[i]) == 0)
 			PG_RETURN_INT32(first_days[i]);
 	PG_RETURN_NULL();
 }
@@ -154,9 +165,7 @@ kb_stage(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(2) || !stage_days_args(fcinfo, 3, &days))
 		PG_RETURN_NULL();
-	return stage_datum(fcinfo, stage_with_deferral(arg_date(fcinfo, 0),
-												   arg_date(fcinfo, 1),
-												   PG_GETARG_DATEADT(2), &days));
+	return stage_value(stage_with_deferral(arg_date(fcinfo, 0), arg_date(fcinfo, 1), PG_GETARG_DATEADT(2), &days));
 }
 
 /* kb_next_stage_on(debt_since, deferred_until, today, remind_day, restrict_day, block_day) */

@@ -21,6 +21,23 @@ typedef enum Stage
 
 #define NUM_STAGES (STAGE_BLOCKED + 1)
 
+/* In the order of the SQL enum kb_access. */
+typedef enum Access
+{
+	ACCESS_FULL,
+	ACCESS_FULL_WITH_REMINDER,
+	ACCESS_PAYMENT_ONLY,
+	ACCESS_DENIED
+} Access;
+
+/* In the order of the SQL enum kb_role. */
+typedef enum Role
+{
+	ROLE_EMPLOYEE,
+	ROLE_ADMIN,
+	ROLE_OWNER
+} Role;
+
 /* The day of a debt on which each stage begins; columns of kbilling.policy. */
 typedef struct StageDays
 {
@@ -38,6 +55,14 @@ extern OptionalDate stage_next_change(OptionalDate debt_since, OptionalDate defe
 									  DateADT today, const StageDays *days);
 
 extern const char *stage_label(Stage stage);
+
+/* S3: what a member with the role may do; kb_access_for is the same in SQL. */
+extern Access access_for(Stage stage, Role role, bool is_deleted);
+
+/* Values of the SQL enums. */
+extern Datum stage_value(Stage stage);
+extern Datum access_value(Access access);
+extern Role role_of_value(Datum value);
 
 /* Three arguments with the policy's days, from the n-th on; false if one is NULL. */
 extern bool stage_days_args(FunctionCallInfo fcinfo, int n, StageDays *days);

@@ -12,40 +12,30 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "activity.h"
-#include "args.h"
 #include "clock.h"
-#include "fmgr.h"
 #include "ownlock.h"
 #include "plan.h"
+#include "rowread.h"
+#include "status.h"
 
-/* The member, and whether something was noted after a moment */
-static SavedPlan look_plan = {
-	.sql = "SELECT coalesce((SELECT v.active_at FROM activity v WHERE v.account_id = $1) > $3, false)"
-	"  FROM member m WHERE m.account_id = $1 AND m.member = $2",
-	.arg_types = {"bigint", "text", "timestamptz"}
+enum
+{
+	ACTIVITY_ACCOUNT_ID, ACTIVITY_ACTIVE_AT
 };
 
-/* Whether the account is closing; no row if this is no activity */
-static SavedPlan counts_plan = {
-	.sql = "SELECT a.state = 'closing'"
-	"  FROM account_now s"
-	"  JOIN account a ON a.account_id = s.account_id"
-	"  JOIN member m ON m.account_id = s.account_id AND m.member = $2"
-	" CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date($3, a.time_zone)) p"
-	" WHERE s.account_id = $1 AND kb_access_for(s.stage, m.role, s.state IN ('deleted', 'purged')) <> 'denied'"
-	"   AND (p.activity = 'any' OR $4)",
-	.arg_types = {"bigint", "text", "timestamptz", "boolean"}
-};
+static ReadTable activity_table = {.name = "activity", .columns = {"account_id", "active_at"}, .nkeys = 1};
 
+/* Names, types and operators are written out, as what runs these pins no path. */
 static SavedPlan lock_plan = {
-	.sql = "SELECT FROM account a WHERE a.account_id = $1 AND a.state IN ('active', 'closing') FOR NO KEY UPDATE",
+	.sql = "SELECT FROM kbilling.account a WHERE a.account_id OPERATOR(pg_catalog.=) $1"
+	" AND a.state OPERATOR(pg_catalog.=) ANY ('{active,closing}'::kbilling.kb_account_state[]) FOR NO KEY UPDATE",
 	.arg_types = {"bigint"}
 };
 
 static SavedPlan note_plan = {
-	.sql = "INSERT INTO activity AS v (account_id, active_at) VALUES ($1, $2)"
-	" ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at WHERE v.active_at <= $3",
-	.arg_types = {"bigint", "timestamptz", "timestamptz"}
+	.sql = "INSERT INTO kbilling.activity AS v (account_id, active_at) VALUES ($1, $2)"
+	" ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at WHERE v.active_at OPERATOR(pg_catalog.<=) $3",
+	.arg_types = {"bigint", "timestamp with time zone", "timestamp with time zone"}
 };
 
 /* Lock the right to note something of the account; false if another transaction has it */
@@ -86,33 +76,41 @@ note(int64 account_id, TimestampTz at)
 		ReThrowError(error);
 }
 
-bool
-activity_note(int64 account_id, const char *member, Activity activity)
+/* Whether something was noted after a moment */
+static bool
+was_noted(int64 account_id, TimestampTz after)
 {
-	TimestampTz at = kb_current_time();
-	Datum		look[] = {Int64GetDatum(account_id), CStringGetTextDatum(member), TimestampTzGetDatum(at - USECS_PER_HOUR)};
-	Datum		values[] = {look[0], look[1], TimestampTzGetDatum(at), BoolGetDatum(activity == ACTIVITY_LOGIN)};
+	Datum		key = Int64GetDatum(account_id);
+	ReadRow		row;
 
-	if (plan_execute(&look_plan, look, NULL, false) == 0)
-		return false;
-	if (plan_bool(1) || XactReadOnly || RecoveryInProgress())
-		return true;
-	if (plan_execute(&counts_plan, values, NULL, false) == 0)
-		return true;
-	if (!plan_bool(1) || plan_execute(&lock_plan, values, NULL, false) > 0)
-		note(account_id, at);
-	return true;
+	return row_read(&activity_table, &key, &row) && DatumGetTimestampTz(row.values[ACTIVITY_ACTIVE_AT]) > after;
 }
 
-/* kb_note_login(account_id, member) */
-PG_FUNCTION_INFO_V1(kb_note_login);
-Datum
-kb_note_login(PG_FUNCTION_ARGS)
+/* Whether what a member with the role does is activity of the account */
+static bool
+counts(const AccountStatus *account, Role role, Activity activity)
 {
-	arg_required(fcinfo, 0, "account_id");
-	arg_required(fcinfo, 1, "member");
+	TariffPolicy policy;
+
+	if (access_for(account->now.stage, role, account->is_deleted) == ACCESS_DENIED)
+		return false;
+	return activity == ACTIVITY_LOGIN || (status_policy(&account->row, &policy) && !policy.counts_logins_alone);
+}
+
+bool
+activity_note(int64 account_id, Role role, Activity activity)
+{
+	Datum		value = Int64GetDatum(account_id);
+	TimestampTz at = kb_current_time();
+	AccountStatus account;
+
+	if (was_noted(account_id, at - USECS_PER_HOUR) || XactReadOnly || RecoveryInProgress())
+		return false;
+	if (!status_read(account_id, &account) || !counts(&account, role, activity))
+		return false;
 	plan_connect();
-	(void) activity_note(PG_GETARG_INT64(0), arg_cstring(fcinfo, 1), ACTIVITY_LOGIN);
+	if (!account.is_closing || plan_execute(&lock_plan, &value, NULL, false) > 0)
+		note(account_id, at);
 	SPI_finish();
-	PG_RETURN_VOID();
+	return true;
 }

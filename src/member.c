@@ -11,18 +11,26 @@
 #include "fmgr.h"
 #include "member.h"
 #include "plan.h"
+#include "rowread.h"
+#include "utils/snapmgr.h"
 
-/* These run under the search path of whoever calls kb_require_member, so they name schemas. */
-static SavedPlan member_plan = {
-	.sql = "SELECT FROM kbilling.member m"
-	" WHERE m.account_id OPERATOR(pg_catalog.=) $1 AND m.member OPERATOR(pg_catalog.=) $2",
-	.arg_types = {"bigint", "text"}
+enum
+{
+	MEMBER_ACCOUNT_ID, MEMBER_MEMBER, MEMBER_ROLE
 };
+
+static ReadTable member_table = {.name = "member", .columns = {"account_id", "member", "role"}, .nkeys = 2};
+
+static ReadTable account_table = {.name = "account", .columns = {"account_id"}, .nkeys = 1};
 
 void
 member_refuse(int64 account_id, const char *member)
 {
-	account_require(account_id, true);
+	Datum		key = Int64GetDatum(account_id);
+	ReadRow		row;
+
+	if (!row_read(&account_table, &key, &row))
+		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
 	card_check(member);
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_ROLE_NOT_ALLOWED),
@@ -31,20 +39,23 @@ member_refuse(int64 account_id, const char *member)
 			 errhint("Add the member with kb_add_member.")));
 }
 
-/* There must be such a member */
-static void
-require_member(int64 account_id, const char *member, bool read_only)
+Role
+member_role(int64 account_id, const char *member)
 {
-	Datum		values[] = {Int64GetDatum(account_id), CStringGetTextDatum(member)};
+	Datum		key[] = {Int64GetDatum(account_id), CStringGetTextDatum(member)};
+	ReadRow		row;
 
-	if (plan_execute(&member_plan, values, NULL, read_only) == 0)
+	if (!row_read(&member_table, key, &row))
 		member_refuse(account_id, member);
+	return role_of_value(row.values[MEMBER_ROLE]);
 }
 
 void
 member_require(int64 account_id, const char *member)
 {
-	require_member(account_id, member, false);
+	row_look_anew();
+	(void) member_role(account_id, member);
+	PopActiveSnapshot();
 }
 
 /* kb_require_member(account_id, member) */
@@ -54,9 +65,7 @@ kb_require_member(PG_FUNCTION_ARGS)
 {
 	arg_required(fcinfo, 0, "account_id");
 	arg_required(fcinfo, 1, "member");
-	plan_connect();
-	require_member(PG_GETARG_INT64(0), arg_cstring(fcinfo, 1), true);
-	SPI_finish();
+	(void) member_role(PG_GETARG_INT64(0), arg_cstring(fcinfo, 1));
 	PG_RETURN_VOID();
 }
 

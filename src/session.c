@@ -1,8 +1,8 @@
 /*
  * session.c
- *		The member that a transaction acts for.
+ *		Who is there: logins, and the member that a transaction acts for.
  *
- * It is kept in the backend's memory, not in a setting: SET cannot forge it, and
+ * That member is kept in the backend's memory, not in a setting: SET cannot forge it, and
  * only roles that may call kb_act_as can change it.  It ends with the transaction,
  * so a connection that a pool hands on acts for nobody.  Parallel workers do not
  * have it; what reads it is PARALLEL RESTRICTED.
@@ -14,10 +14,11 @@
 #include "args.h"
 #include "fmgr.h"
 #include "member.h"
-#include "plan.h"
 #include "session.h"
+#include "standing.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 /* In TopTransactionContext, the current one first. */
 static Actor *actor = NULL;
@@ -59,6 +60,41 @@ session_init(void)
 	RegisterSubXactCallback(end_subtransaction, NULL);
 }
 
+/* See what this transaction has done, and others have committed, as a new statement would */
+static void
+look_anew(void)
+{
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+/* kb_login(account_id, member) */
+PG_FUNCTION_INFO_V1(kb_login);
+Datum
+kb_login(PG_FUNCTION_ARGS)
+{
+	AccountStatus account;
+	char	   *member;
+	Role		role;
+	Datum		decision;
+
+	arg_required(fcinfo, 0, "account_id");
+	arg_required(fcinfo, 1, "member");
+	member = arg_cstring(fcinfo, 1);
+	look_anew();
+	role = member_require(PG_GETARG_INT64(0), member);
+	if (activity_note(PG_GETARG_INT64(0), role, ACTIVITY_LOGIN))
+	{
+		PopActiveSnapshot();
+		look_anew();
+		role = member_require(PG_GETARG_INT64(0), member);
+	}
+	status_require(PG_GETARG_INT64(0), &account);
+	decision = standing_decide(fcinfo, &account, role);
+	PopActiveSnapshot();
+	return decision;
+}
+
 /* E4: kb_act_as(account_id, member) */
 PG_FUNCTION_INFO_V1(kb_act_as);
 Datum
@@ -71,10 +107,9 @@ kb_act_as(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, 0, "account_id");
 	arg_required(fcinfo, 1, "member");
 	member = arg_cstring(fcinfo, 1);
-	plan_connect();
-	if (!activity_note(PG_GETARG_INT64(0), member, ACTIVITY_ACT))
-		member_require(PG_GETARG_INT64(0), member);
-	SPI_finish();
+	look_anew();
+	(void) activity_note(PG_GETARG_INT64(0), member_require(PG_GETARG_INT64(0), member), ACTIVITY_ACT);
+	PopActiveSnapshot();
 
 	named = MemoryContextAlloc(TopTransactionContext, sizeof(Actor));
 	named->account_id = PG_GETARG_INT64(0);

@@ -7,10 +7,12 @@
 
 #include "account.h"
 #include "args.h"
+#include "calendar.h"
 #include "clock.h"
 #include "fmgr.h"
 #include "plan.h"
 #include "row.h"
+#include "standing.h"
 #include "utils/fmgrprotos.h"
 
 /* Columns of the three plans of a standing; the first ones are those of kb_access_decision */
@@ -50,15 +52,16 @@ static SavedPlan ahead_plan = {
 
 /*
  * What comes next, where the row and the policy of today do not tell.  Usage that is late makes it worth to look at the
- * charges.  Names are written out, as kb_next_stage pins no path.
+ * charges.  Names and operators are written out, as what runs this pins no path; so in the next one.
  */
 static SavedPlan next_plan = {
 	.sql = "WITH now AS MATERIALIZED ("
 	"  SELECT s.account_id, s.debt_since, s.deferred_until, s.today, s.stage, EXISTS ("
 	"             SELECT FROM kbilling.usage_total t"
-	"              WHERE t.account_id = a.account_id AND NOT t.settled AND t.period <= a.charged_through) AS has_late_usage"
-	"    FROM kbilling_internal.account_now s JOIN kbilling.account a ON a.account_id = s.account_id"
-	"   WHERE s.account_id = $1"
+	"              WHERE t.account_id OPERATOR(pg_catalog.=) a.account_id AND NOT t.settled"
+	"                AND t.period OPERATOR(pg_catalog.<=) a.charged_through) AS has_late_usage"
+	"    FROM kbilling_internal.account_now s JOIN kbilling.account a ON a.account_id OPERATOR(pg_catalog.=) s.account_id"
+	"   WHERE s.account_id OPERATOR(pg_catalog.=) $1"
 	")"
 	"SELECT f.next_stage, f.next_stage_on"
 	"  FROM now n CROSS JOIN LATERAL kbilling_internal.kb_standing_ahead(n.account_id, n.today, n.stage) f"
@@ -76,6 +79,13 @@ static SavedPlan next_plan = {
 static SavedPlan limit_plan = {
 	.sql = "SELECT kb_require_forecast($1, $2)",
 	.arg_types = {"bigint", "integer"},
+	.is_generic = true
+};
+
+/* Whether a charge that is to come may be a credit */
+static SavedPlan credit_plan = {
+	.sql = "SELECT FROM kbilling_internal.account_with_credit c WHERE c.account_id OPERATOR(pg_catalog.=) $1",
+	.arg_types = {"bigint"},
 	.is_generic = true
 };
 
@@ -167,19 +177,101 @@ standing_decision(FunctionCallInfo fcinfo, const Standing *standing)
 	return row_end(&row);
 }
 
+/* Whether a charge that is to come may be a credit, which ends the debt */
+static bool
+may_have_credit(int64 account_id)
+{
+	Datum		value = Int64GetDatum(account_id);
+	bool		found;
+
+	plan_connect();
+	found = plan_execute(&credit_plan, &value, NULL, true) > 0;
+	SPI_finish();
+	return found;
+}
+
+/* The same as may_differ of account_standing, given the day on which the next stage begins */
+static bool
+may_differ(const DebtRow *row, const DebtNow *now, DateADT charged_through, OptionalDate next)
+{
+	bool		is_charged_first = !next.exists || next.date > month_last_day(charged_through + 1);
+
+	return row->tariff_from > now->today || (is_charged_first && may_have_credit(row->account_id));
+}
+
+/* What comes next for a debt */
+static void
+find_next_stage(const DebtRow *row, const DebtNow *now, DateADT charged_through, Datum values[2], bool nulls[2])
+{
+	OptionalDate next = stage_next_change(row->debt_since, row->deferred_until, now->today, &now->days);
+
+	if (may_differ(row, now, charged_through, next))
+	{
+		plan_connect();
+		read_next_stage(row->account_id, values, nulls);
+		SPI_finish();
+	}
+	else if (next.exists)
+	{
+		values[0] = stage_value(stage_with_deferral(row->debt_since, row->deferred_until, next.date, &now->days));
+		values[1] = DateADTGetDatum(next.date);
+		nulls[0] = nulls[1] = false;
+	}
+}
+
+/* What is due of a balance */
+static Datum
+amount_due(Money balance)
+{
+	Money		zero = money_make(money_currency(balance), 0);
+
+	return MoneyGetDatum(money_minor(balance) < 0 ? money_neg(balance) : zero);
+}
+
+Datum
+standing_decide(FunctionCallInfo fcinfo, const AccountStatus *account, Role role)
+{
+	Row			row;
+
+	row_begin(&row, fcinfo);
+	row_set(&row, STANDING_STAGE, stage_value(account->now.stage));
+	row_set(&row, STANDING_ACCESS, access_value(access_for(account->now.stage, role, account->is_deleted)));
+	row_set(&row, STANDING_AMOUNT_DUE, amount_due(account->balance));
+	if (account->row.debt_since.exists)
+		find_next_stage(&account->row, &account->now, account->charged_through, &row.values[STANDING_NEXT_STAGE],
+						&row.nulls[STANDING_NEXT_STAGE]);
+	if (account->delete_on.exists)
+		row_set(&row, STANDING_DELETE_ON, DateADTGetDatum(account->delete_on.date));
+	return row_end(&row);
+}
+
 /* kb_access(account_id, role) */
 PG_FUNCTION_INFO_V1(kb_access);
 Datum
 kb_access(PG_FUNCTION_ARGS)
 {
-	Standing	standing;
-	Datum		role;
+	AccountStatus account;
 
 	arg_required(fcinfo, 0, "account_id");
 	arg_required(fcinfo, 1, "role");
-	role = PG_GETARG_DATUM(1);
-	read_standing(&now_plan, PG_GETARG_INT64(0), &role, 0, &standing);
-	return standing_decision(fcinfo, &standing);
+	status_require(PG_GETARG_INT64(0), &account);
+	return standing_decide(fcinfo, &account, role_of_value(PG_GETARG_DATUM(1)));
+}
+
+/* kb_next_now(account_id, debt_since, deferred_until, tariff_from, tariff, time_zone, charged_through) */
+PG_FUNCTION_INFO_V1(kb_next_now);
+Datum
+kb_next_now(PG_FUNCTION_ARGS)
+{
+	Row			next;
+	DebtRow		row;
+	DebtNow		now;
+
+	if (!status_debt_args(fcinfo, &row) || PG_ARGISNULL(6) || !row.debt_since.exists || !status_of_debt(&row, &now))
+		PG_RETURN_NULL();
+	row_begin(&next, fcinfo);
+	find_next_stage(&row, &now, PG_GETARG_DATEADT(6), next.values, next.nulls);
+	return row_end(&next);
 }
 
 /* kb_access(account_id, role, at) */

@@ -14,11 +14,3 @@ COMMENT ON TABLE activity IS
 COMMENT ON COLUMN activity.account_id IS 'The account';
 COMMENT ON COLUMN activity.active_at IS
 'The last of it. It is noted at most once an hour, so this may be up to an hour too early';
-
--- Part of kb_login; kb_act_as notes in C.
-CREATE FUNCTION kbilling_internal.kb_note_login(account_id bigint, member text) RETURNS void
-	LANGUAGE c VOLATILE SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
-	AS 'MODULE_PATHNAME', 'kb_note_login';
-COMMENT ON FUNCTION kb_note_login(bigint, text) IS
-'Notes that a member has logged in, unless access is "denied", something was noted within the last hour, another '
-'transaction is noting something now, or the transaction may not write (D7). Part of kb_login';

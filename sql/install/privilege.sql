@@ -40,27 +40,30 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 		VALUES ('app', '{kb_create_account,kb_add_member,kb_set_role,kb_remove_member,kb_login,kb_act_as,
 						kb_set_tariff,kb_switch_on,kb_switch_off,kb_set_metadata,
 						kb_record_usage,kb_record_usage_batch,kb_begin_topup,kb_topup_offers,
-						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_portal,kb_history,kb_metadata,
+						kb_balance,kb_access_stage,kb_access,kb_stage_now,kb_access_now,kb_next_now,
+						kb_current_usage,kb_forecast,kb_amount_for,kb_portal,kb_history,kb_metadata,
 						kb_set_contact,kb_cancel_closure,kb_take_notices,kb_ack_notice,kb_fail_notice,kb_render_notice}'::text[]),
 			   ('payments', '{kb_apply_topup,kb_fail_topup,kb_refund,kb_reverse_refund,kb_chargeback,kb_reverse_chargeback}'),
 			   ('support', '{kb_add_member,kb_set_role,kb_remove_member,kb_set_tariff,kb_switch_on,kb_switch_off,kb_set_metadata,
 						kb_apply_topup,kb_fail_topup,kb_topup_offers,
 						kb_set_contact,kb_schedule_closure,kb_restore_account,kb_retry_notice,kb_render_notice,
 						kb_defer,kb_refund,kb_reverse_refund,kb_chargeback,kb_reverse_chargeback,kb_adjust,kb_write_off,kb_reverse,
-						kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_portal,kb_history,kb_metadata,
+						kb_balance,kb_access_stage,kb_access,kb_stage_now,kb_access_now,kb_next_now,
+						kb_current_usage,kb_forecast,kb_amount_for,kb_portal,kb_history,kb_metadata,
 						kb_verify,kb_metrics}'),
 			   ('operator', '{kb_create_tariff,kb_create_service,kb_create_payment_method,kb_set_price,kb_set_bonus,kb_set_policy,
 						kb_set_template,kb_drop_template,kb_month_charge,
 						kb_sweep,kb_sweep_begin,kb_sweep_step,kb_sweep_end,kb_schedule,kb_unschedule,kb_retry_notice,
 						kb_sweep_status,kb_metrics,kb_verify,kb_check}'),
-			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,kb_metadata,
+			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_stage_now,kb_access_now,kb_next_now,
+						kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,kb_metadata,
 						kb_sweep_status,kb_metrics,kb_verify,kb_check}'),
 			   ('tables', '{kb_guard,kb_meter}')
 		UNION ALL
 		-- by these kb_revoke knows as what a role has been granted
 		SELECT k, ARRAY['kb_granted_as_' || k] FROM unnest('{app,payments,support,operator,auditor,tables}'::text[]) k
 	), relation (granted_as, privilege, names) AS (
-		VALUES ('app', 'SELECT', '{tariff,service,price,price_list,bonus_tier,payment_method}'::text[]),
+		VALUES ('app', 'SELECT', '{account_access,tariff,service,price,price_list,bonus_tier,payment_method}'::text[]),
 			   ('support', 'SELECT', NULL),
 			   ('operator', 'SELECT', '{policy,tariff,service,price,price_list,bonus_tier,payment_method,change_log,
 						notice_kind,standard_template,notice_template,sweep_run,sweep_failure,sweep_progress,notice_queue,
@@ -71,7 +74,8 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 	SELECT r.granted_as, 'EXECUTE' AS privilege, 'ROUTINE' AS kind, p.oid::regprocedure::text AS object
 	FROM routine r JOIN pg_proc p ON p.proname = ANY (r.names)
 	WHERE p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace)
-		AND (p.prosecdef OR p.prokind = 'p' OR p.proname IN ('kb_guard', 'kb_schedule', 'kb_unschedule')
+		AND (p.prosecdef OR p.prokind = 'p'
+			 OR p.proname IN ('kb_guard', 'kb_schedule', 'kb_unschedule', 'kb_stage_now', 'kb_access_now')
 			 OR p.proname LIKE 'kb\_granted\_as\_%')
 	UNION ALL
 	SELECT r.granted_as, r.privilege, 'TABLE', c.oid::regclass::text

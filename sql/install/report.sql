@@ -376,7 +376,8 @@ COMMENT ON COLUMN notice_check.problem IS 'The rule that is broken, and how';
 -- What guards the tables, as pg_get_triggerdef writes it under the search_path of kb_check.
 CREATE VIEW kbilling_internal.guard_trigger WITH (security_invoker) AS
 	SELECT g.table_name, g.trigger_name, g.enabled::"char" AS enabled,
-		   format('CREATE TRIGGER %s BEFORE %s ON kbilling.%s FOR EACH %s EXECUTE FUNCTION %s', g.trigger_name, g.event, g.table_name,
+		   format('CREATE TRIGGER %s %s %s ON kbilling.%s FOR EACH %s EXECUTE FUNCTION %s', g.trigger_name,
+				  CASE g.does WHEN 'kb_tell_policy_change()' THEN 'AFTER' ELSE 'BEFORE' END, g.event, g.table_name,
 				  g.level, g.does) AS definition
 	FROM (VALUES
 		('account', 'account_ledger', 'A', 'DELETE OR UPDATE OF account_id, created_at, balance, unspent_bonus, last_seq, last_hash, '
@@ -396,14 +397,17 @@ CREATE VIEW kbilling_internal.guard_trigger WITH (security_invoker) AS
 			'kb_refuse_change(''Create a method of your own with kb_create_payment_method.'')'),
 		('payment_method', 'payment_method_truncate', 'O', 'TRUNCATE', 'STATEMENT',
 			'kb_refuse_change(''Delete the rows that are your own.'')'),
+		('policy', 'policy_changed', 'A', 'DELETE OR UPDATE', 'ROW', 'kb_tell_policy_change()'),
 		('policy', 'policy_standard', 'O', 'DELETE OR UPDATE', 'ROW WHEN (((old.policy)::text = ''standard''::text))',
 			'kb_refuse_change(''Create a policy of your own with kb_set_policy, and name it in kb_create_tariff.'')'),
 		('policy', 'policy_truncate', 'O', 'TRUNCATE', 'STATEMENT', 'kb_refuse_change(''Delete the rows that are your own.'')'),
 		('service', 'service_base', 'O', 'DELETE OR UPDATE', 'ROW WHEN (((old.service)::text = ''base''::text))',
 			'kb_refuse_change(''Give the base fee a price in each tariff with kb_set_price, or create a service of your own.'')'),
-		('service', 'service_truncate', 'O', 'TRUNCATE', 'STATEMENT', 'kb_refuse_change(''Delete the rows that are your own.'')')
+		('service', 'service_truncate', 'O', 'TRUNCATE', 'STATEMENT', 'kb_refuse_change(''Delete the rows that are your own.'')'),
+		('tariff', 'tariff_changed', 'A', 'DELETE OR UPDATE', 'ROW', 'kb_tell_policy_change()')
 	) AS g (table_name, trigger_name, enabled, event, level, does);
-COMMENT ON VIEW guard_trigger IS 'The triggers that keep kbilling''s tables whole, as they are made (J1, J2)';
+COMMENT ON VIEW guard_trigger IS
+'The triggers that keep kbilling''s tables whole, and sessions told of policies, as they are made (J1, J2, S5)';
 COMMENT ON COLUMN guard_trigger.table_name IS 'The table, in the schema kbilling';
 COMMENT ON COLUMN guard_trigger.trigger_name IS 'The trigger';
 COMMENT ON COLUMN guard_trigger.enabled IS 'As in pg_trigger: "A", always; "O", but for replication';

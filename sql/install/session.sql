@@ -1,15 +1,11 @@
 /*
- * Who is there: logins, and the member that a transaction acts for (E4).
+ * Who is there: logins, and the member that a transaction acts for (E4).  They are asked at each request, and SET would
+ * cost more than their work: their C names whatever it uses with its schema.
  */
 
 CREATE FUNCTION kbilling.kb_login(account_id bigint, member text) RETURNS kb_access_decision
-	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
-BEGIN ATOMIC
-	SELECT kb_require_member(account_id, member);
-	SELECT kb_note_login(account_id, member);
-	SELECT kb_access(m.account_id, m.role) FROM member m
-	WHERE m.account_id = kb_login.account_id AND m.member = kb_login.member;
-END;
+	LANGUAGE c VOLATILE SECURITY DEFINER
+	AS 'MODULE_PATHNAME', 'kb_login';
 COMMENT ON FUNCTION kb_login(bigint, text) IS
 'What the member may do now (S3). A login counts as activity unless access is "denied"; in a read-only transaction and on '
 'a standby it is not noted (D7). '
@@ -21,7 +17,7 @@ COMMENT ON FUNCTION kb_login(bigint, text) IS
  */
 
 CREATE FUNCTION kbilling.kb_act_as(account_id bigint, member text) RETURNS void
-	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+	LANGUAGE c VOLATILE SECURITY DEFINER
 	AS 'MODULE_PATHNAME', 'kb_act_as';
 COMMENT ON FUNCTION kb_act_as(bigint, text) IS
 'From here on the transaction acts for the member, until it ends, or is rolled back to a savepoint before this call '

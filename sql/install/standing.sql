@@ -57,16 +57,21 @@ CREATE FUNCTION kbilling_internal.kb_next_stage(account_id bigint) RETURNS kb_ne
 COMMENT ON FUNCTION kb_next_stage(bigint) IS
 'The stage that comes next for an account that has a debt, if nothing is paid: by the policies and charges that are to come';
 
--- A charge is a credit only if usage was taken back from a month that is charged.  It is joined, because the planner takes EXISTS for
--- dearer than it is, and would compile the statement.
+-- A charge is a credit only if usage was taken back from a month that is charged.
+CREATE VIEW kbilling_internal.account_with_credit WITH (security_invoker) AS
+	SELECT DISTINCT t.account_id FROM usage_total t
+	WHERE NOT t.settled AND t.period < kb_month_first_day(kb_local_date(kb_now(), 'UTC') + 1)
+		AND (t.billed_events <> 0 OR t.events < 0 OR t.quantity < 0);
+COMMENT ON VIEW account_with_credit IS 'Accounts of which a charge that is to come may be a credit';
+COMMENT ON COLUMN account_with_credit.account_id IS 'The account';
+
+-- It is joined, because the planner takes EXISTS for dearer than it is, and would compile the statement.
 CREATE VIEW kbilling_internal.account_standing WITH (security_invoker) AS
 	SELECT n.account_id, n.state, n.balance, n.bonus, n.stage, n.debt_since, n.next_stage, n.next_stage_on,
 		   n.has_plan OR n.is_charged_first AND u.account_id IS NOT NULL AS may_differ,
 		   n.delete_on, n.last_seq
 	FROM account_now n
-	LEFT JOIN (SELECT DISTINCT t.account_id FROM usage_total t
-			   WHERE NOT t.settled AND t.period < kb_month_first_day(kb_local_date(kb_now(), 'UTC') + 1)
-				   AND (t.billed_events <> 0 OR t.events < 0 OR t.quantity < 0)) u ON u.account_id = n.account_id;
+	LEFT JOIN account_with_credit u ON u.account_id = n.account_id;
 COMMENT ON VIEW account_standing IS 'account_now, and whether something else may come next than that says';
 COMMENT ON COLUMN account_standing.account_id IS 'The account';
 COMMENT ON COLUMN account_standing.state IS 'How far it has got on its way to deletion';
@@ -130,11 +135,49 @@ END;
 COMMENT ON FUNCTION kb_standing_then(bigint, timestamptz) IS
 'How an account stood at a moment in the past, by the journal, the deferrals, the steps of closures and its tariffs (S6)';
 
+-- Without SET, as kb_balance.
 CREATE FUNCTION kbilling.kb_access(account_id bigint, role kb_role) RETURNS kb_access_decision
-	LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+	LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
 	AS 'MODULE_PATHNAME', 'kb_access';
 COMMENT ON FUNCTION kb_access(bigint, kb_role) IS
 'What a member with the role may do now, and what comes next (S3). Errors: KB001';
+
+CREATE FUNCTION kbilling_internal.kb_next_now(account_id bigint, debt_since date, deferred_until date, tariff_from date,
+											  tariff text, time_zone text, charged_through date)
+	RETURNS kb_next_stage
+	LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
+	AS 'MODULE_PATHNAME', 'kb_next_now';
+COMMENT ON FUNCTION kb_next_now(bigint, date, date, date, text, text, date) IS
+'The stage that comes next for an account with these columns in its row, as account_status says it; NULL without a debt. '
+'Part of the view account_access';
+
+-- With the rights of its owner, so that an application may read it that may not read accounts: it shows what kb_access does.
+CREATE VIEW kbilling.account_access AS
+	SELECT a.account_id,
+		   kb_stage_now(a.account_id, a.debt_since, a.deferred_until, a.tariff_from, a.tariff, a.time_zone) AS stage,
+		   kb_access_now(a.account_id, a.debt_since, a.deferred_until, a.tariff_from, a.tariff, a.time_zone, a.state,
+						 'owner') AS owner_access,
+		   kb_access_now(a.account_id, a.debt_since, a.deferred_until, a.tariff_from, a.tariff, a.time_zone, a.state,
+						 'employee') AS employee_access,
+		   kb_amount_due(a.balance) AS amount_due,
+		   (kb_next_now(a.account_id, a.debt_since, a.deferred_until, a.tariff_from, a.tariff, a.time_zone,
+						a.charged_through)).stage AS next_stage,
+		   (kb_next_now(a.account_id, a.debt_since, a.deferred_until, a.tariff_from, a.tariff, a.time_zone,
+						a.charged_through)).begins_on AS next_stage_on,
+		   a.delete_on
+	FROM account a;
+COMMENT ON VIEW account_access IS
+'What members may do now, and what comes next: kb_access as a view, for statements that look an account up. It costs what '
+'the columns cost that are asked for; for many accounts at once, account_status is quicker';
+COMMENT ON COLUMN account_access.account_id IS 'The account';
+COMMENT ON COLUMN account_access.stage IS 'How far the consequences of a debt have got (S2)';
+COMMENT ON COLUMN account_access.owner_access IS 'What an owner or admin may do (S3)';
+COMMENT ON COLUMN account_access.employee_access IS 'What an employee may do (S3)';
+COMMENT ON COLUMN account_access.amount_due IS 'The debt, zero or more';
+COMMENT ON COLUMN account_access.next_stage IS
+'The stage that comes next if nothing is paid (S6); NULL without a debt, or if none comes';
+COMMENT ON COLUMN account_access.next_stage_on IS 'The local date on which it begins';
+COMMENT ON COLUMN account_access.delete_on IS 'The date of the deletion, if the account is closing';
 
 CREATE FUNCTION kbilling.kb_balance(account_id bigint, at timestamptz) RETURNS kb_money
 	LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
