@@ -58,7 +58,7 @@ WITH heading (title, parts, says) AS (
 	('Report', '{report}', 'The journal as customers and accountants read it, and checks of the books.'),
 	('Portal', '{portal}', 'A billing page in one call.'),
 	('Metrics', '{metrics}', 'Numbers for monitoring.'),
-	('Policy', '{policy,agreement}', 'The numbers of the rules.'),
+	('Policy', '{policy,policycache,agreement}', 'The numbers of the rules.'),
 	('Change log', '{change}', 'Who has changed what is agreed, what it was, and what it is.'),
 	('Card numbers', '{card}', 'How payment card numbers are kept out.'),
 	('Time', '{schema,clock,calendar}', 'The clock that all rules go by.'),

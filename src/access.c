@@ -12,13 +12,13 @@
 /* The values of the policy "standard" (S2). */
 static const StageDays standard_days = {4, 7, 10};
 
-static EnumType stage_type = {.name = "kbilling.kb_stage", .labels = {"ok", "grace", "remind", "restrict", "blocked"}};
+static EnumType stage_type = {.name = "stage", .labels = {"ok", "grace", "remind", "restrict", "blocked"}};
 
 static EnumType access_type = {
-	.name = "kbilling.kb_access", .labels = {"full", "full_with_reminder", "payment_only", "denied"}
+	.name = "access", .labels = {"full", "full_with_reminder", "payment_only", "denied"}
 };
 
-static EnumType role_type = {.name = "kbilling.kb_role", .labels = {"employee", "admin", "owner"}};
+static EnumType role_type = {.name = "role", .labels = {"employee", "admin", "owner"}};
 
 const char *
 stage_label(Stage stage)

@@ -32,13 +32,13 @@ enum_look_up(EnumType *type)
 	if (!registered)
 		CacheRegisterSyscacheCallback(ENUMTYPOIDNAME, forget_all, (Datum) 0);
 	registered = true;
-	oid = kb_type_oid(type->name);
+	oid = kb_type_oid(psprintf("kbilling.kb_%s", type->name));
 	for (int i = 0; i < ENUM_MAX_LABELS && type->labels[i] != NULL; i++)
 	{
 		type->values[i] = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(oid),
 										  CStringGetDatum(type->labels[i]));
 		if (!OidIsValid(type->values[i]))
-			elog(ERROR, "%s has no label \"%s\"", type->name, type->labels[i]);
+			elog(ERROR, "kb_%s has no label \"%s\"", type->name, type->labels[i]);
 	}
 	if (changes != before)
 		return;
@@ -55,5 +55,5 @@ enum_label_no(EnumType *type, Datum value)
 	for (int i = 0; i < ENUM_MAX_LABELS && type->labels[i] != NULL; i++)
 		if (type->values[i] == DatumGetObjectId(value))
 			return i;
-	elog(ERROR, "%s has no value %u", type->name, DatumGetObjectId(value));
+	elog(ERROR, "kb_%s has no value %u", type->name, DatumGetObjectId(value));
 }

@@ -13,7 +13,7 @@
 /* An enum type; a static variable of who uses it. */
 typedef struct EnumType
 {
-	const char *name;			/* in SQL, with its schema */
+	const char *name;			/* its SQL name is kbilling.kb_NAME */
 	const char *labels[ENUM_MAX_LABELS];	/* up to the first NULL; counted from 0 */
 	bool		is_known;		/* the rest has been looked up */
 	Oid			values[ENUM_MAX_LABELS];

@@ -58,7 +58,7 @@ enum
 	ACTIVITY_IS_ANY, ACTIVITY_IS_LOGINS
 };
 
-static EnumType activity_type = {.name = "kbilling.kb_activity", .labels = {"any", "logins"}};
+static EnumType activity_type = {.name = "activity", .labels = {"any", "logins"}};
 
 /* Tariffs with longer codes are not kept. */
 #define MAX_CODE	48

@@ -46,7 +46,7 @@ enum
 };
 
 static EnumType state_type = {
-	.name = "kbilling.kb_account_state", .labels = {"active", "closing", "deleted", "purged"}
+	.name = "account_state", .labels = {"active", "closing", "deleted", "purged"}
 };
 
 /* Whether the state is one of an account that is out of reach (D5) */

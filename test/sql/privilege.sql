@@ -48,9 +48,9 @@ SELECT ok(has_schema_privilege('kbilling_privilege_nobody', 'kbilling', 'USAGE')
 -- How functions and views find names
 
 -- What is asked at each request pins no path, as its C runs no name that is not written out; below, it is called under traps.
-CREATE TEMP TABLE unpinned AS SELECT unnest('{kb_access(bigint,kb_role),kb_access_stage(bigint),kb_balance(bigint),
-	kb_login(bigint,text),kb_act_as(bigint,text)}'::regprocedure[]) AS oid
-	UNION ALL SELECT 'kbilling_internal.kb_next_now(bigint,date,date,date,text,text,date)'::regprocedure;
+CREATE TEMP TABLE unpinned AS SELECT oid::regprocedure FROM (VALUES ('kb_access(bigint, kb_role)'), ('kb_access_stage(bigint)'),
+	('kb_balance(bigint)'), ('kb_login(bigint, text)'), ('kb_act_as(bigint, text)'),
+	('kbilling_internal.kb_next_now(bigint, date, date, date, text, text, date)')) AS t (oid);
 SELECT is_empty($$SELECT oid::regprocedure FROM unpinned NATURAL JOIN own WHERE NOT prosecdef OR proconfig IS NOT NULL
 	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')$$, 'what pins no path is C');
 SELECT is_empty($$
@@ -205,7 +205,8 @@ INSERT INTO call (granted_as, call) VALUES
 	('app', 'kb_balance(901, now())'),
 	('app', 'kb_access_stage(901::bigint)'), ('app', 'kb_access_stage(901::bigint, now())'),
 	('app', 'kb_access(901, ''owner'')'),
-	('app', 'account_access'), ('support', 'account_access'), ('auditor', 'account_access'), ('app', 'kb_access(901, ''owner'', now())'), ('app', 'kb_current_usage(901)'),
+	('app', 'account_access'), ('support', 'account_access'), ('auditor', 'account_access'),
+	('app', 'kb_access(901, ''owner'', now())'), ('app', 'kb_current_usage(901)'),
 	('app', 'kb_forecast(901, 3)'),
 	('app', 'kb_amount_for(901, 3)'), ('app', 'kb_portal(901, ''own'')'),
 	('app', 'kb_history(901, ''own'')'), ('app', 'kb_history(901, ''own'', 2, 1)'),
@@ -599,6 +600,14 @@ SELECT pg_catalog.string_agg(o::pg_catalog.text, ' ') AS offers FROM kbilling.kb
 \gset
 SELECT kbilling.kb_portal(2, 'eve') AS cabinet
 \gset
+-- A debt, a tariff that is planned, and a closure: all that a login and the view look at
+SELECT kbilling.kb_adjust(3, '-1.00 USD', 'fee', 'fee'), kbilling.kb_set_tariff(3, 'std', '2026-12-05')
+\g /dev/null
+SELECT kbilling.kb_login(3, 'victim') AS login_of_3, kbilling.kb_access(3, 'owner') AS access_of_3
+\gset
+SELECT (v.stage, v.owner_access, v.amount_due, v.next_stage, v.next_stage_on, v.delete_on)::kbilling.kb_access_decision AS view_of_3
+FROM kbilling.account_access AS v WHERE v.account_id OPERATOR(pg_catalog.=) 3
+\gset
 CREATE TABLE evil.by_row (account_id pg_catalog.int8, what pg_catalog.text);
 CREATE TABLE evil.by_statement (account_id pg_catalog.int8, what pg_catalog.text);
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON evil.by_row FOR EACH ROW
@@ -652,6 +661,8 @@ SELECT is(:'traps'::text, '4', 'E: the traps work where a statement is not on it
 SELECT is((SELECT array_agg(DISTINCT what) FROM evil.ran), NULL, 'E: nothing of a caller''s own objects is run by the extension');
 SELECT is(:'login'::text, '(ok,full,"0.00 USD",,,)', 'E, D7: her login');
 SELECT is(:'login'::text, :'access', 'E, S3: is what she may do');
+SELECT is(:'login_of_3'::text || :'access_of_3' || :'view_of_3', repeat('(grace,full,"1.00 USD",remind,2026-11-04,)', 3),
+	'E, S6: and a debt with a tariff that is planned, in the view as well');
 SELECT is(:'begun'::text || :'second', '(1,"10.00 USD","2026-11-02 12:00:00+00")(2,"0.00 USD","2026-11-02 12:00:00+00")',
 	'E, T1: her payments');
 SELECT is(:'settled'::text, '(1,2,"100.00 USD","10.00 USD","110.00 USD",ok,ok,f)', 'E, T3: settled as what it is');

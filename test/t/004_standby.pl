@@ -63,6 +63,22 @@ is($standby->safe_psql('postgres', q{
 	BEGIN; SELECT kb_act_as(1, 'owner'); SELECT kb_acting_member(); COMMIT;
 	SELECT access FROM kb_login(1, 'owner'); SELECT count(*) FROM activity}), "\nowner\nfull\n0", 'D7: one may act and log in there');
 
+# A session there that has read a policy sees what is written of it on the primary.
+my $told = sprintf q{
+	SET kbilling.clock = '2025-08-02 12:00+00'; SET search_path = kbilling;
+	SELECT kb_access_stage(2);
+	\\! psql -XAtq -d "%s" -c "UPDATE kbilling.tariff SET policy = 'hasty'" >&2
+	DO $$ BEGIN WHILE EXISTS (SELECT FROM kbilling.tariff WHERE policy = 'standard') LOOP PERFORM pg_sleep(0.1); END LOOP; END $$;
+	SELECT kb_access_stage(2);
+	\\! psql -XAtq -d "%s" -c "UPDATE kbilling.policy SET remind_day = 3 WHERE policy = 'hasty'" >&2
+	DO $$ BEGIN WHILE EXISTS (SELECT FROM kbilling.policy WHERE remind_day = 2) LOOP PERFORM pg_sleep(0.1); END LOOP; END $$;
+	SELECT kb_access_stage(2)}, ($primary->connstr('postgres')) x 2;
+$primary->safe_psql('postgres', q{SELECT kbilling.kb_set_policy('hasty', '{"remind_day": 2}')});
+$primary->wait_for_catchup($standby);
+is($standby->safe_psql('postgres', $told), "grace\nremind\ngrace", 'S5: and keeps no policy that has been changed');
+$primary->safe_psql('postgres', q{UPDATE kbilling.tariff SET policy = 'standard'});
+$primary->wait_for_catchup($standby);
+
 # What writes does not.
 my ($status, undef, $error) = $standby->psql('postgres', 'CALL kbilling.kb_sweep()');
 is($status, 0, 'W1: a sweep leaves quietly');

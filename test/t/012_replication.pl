@@ -107,6 +107,19 @@ $old->wait_for_catchup('again');
 like($new->safe_psql('postgres', 'SELECT problem FROM kbilling.kb_check() WHERE account_id = 1'), qr/^J2: the balance is 1000\.00 USD/m,
 	'J2: so is a balance that replication moves');
 
+# A session there that has read a policy sees what comes of it.
+my $told = sprintf q{
+	SET search_path = kbilling;
+	SET kbilling.clock = '2026-03-02 12:00+00';
+	SELECT kb_access_stage(19);
+	\\! psql -XAtq -d "%s" -c "UPDATE kbilling.policy SET remind_day = 3 WHERE policy = 'early'" >&2
+	DO $$ BEGIN WHILE EXISTS (SELECT FROM kbilling.policy WHERE remind_day = 2) LOOP PERFORM pg_sleep(0.1); END LOOP; END $$;
+	SELECT kb_access_stage(19)}, $old->connstr('postgres');
+$new->safe_psql('postgres', q{
+	SET kbilling.clock = '2026-03-01 12:00+00';
+	SELECT kbilling.kb_adjust(19, '5000 USD', 'gift', 'gift'), kbilling.kb_adjust(19, '-9000 USD', 'fee', 'fee')});
+is($new->safe_psql('postgres', $told), "remind\ngrace", 'S5: no session there keeps a policy that replication has changed');
+
 $new->safe_psql('postgres', 'DROP SUBSCRIPTION again');
 $new->stop;
 
