@@ -192,3 +192,10 @@ row_read(ReadTable *table, const Datum *key, ReadRow *row)
 {
 	return row_read_first(table, key, row, NULL, NULL);
 }
+
+void
+row_look_anew(void)
+{
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}

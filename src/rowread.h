@@ -41,6 +41,12 @@ extern bool row_read(ReadTable *table, const Datum *key, ReadRow *row);
 extern bool row_read_first(ReadTable *table, const Datum *key, ReadRow *row,
 						   bool (*fits) (const ReadRow *row, const void *arg), const void *arg);
 
+/*
+ * Pushes a snapshot that sees what this transaction has done so far and, with READ
+ * COMMITTED, what others have committed: as a statement of its own would.
+ */
+extern void row_look_anew(void);
+
 /* A column, which may be NULL. */
 static inline OptionalDate
 row_optional_date(const ReadRow *row, int column)

@@ -14,6 +14,7 @@
 #include "args.h"
 #include "fmgr.h"
 #include "member.h"
+#include "rowread.h"
 #include "session.h"
 #include "standing.h"
 #include "utils/builtins.h"
@@ -60,14 +61,6 @@ session_init(void)
 	RegisterSubXactCallback(end_subtransaction, NULL);
 }
 
-/* See what this transaction has done, and others have committed, as a new statement would */
-static void
-look_anew(void)
-{
-	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
 /* kb_login(account_id, member) */
 PG_FUNCTION_INFO_V1(kb_login);
 Datum
@@ -81,13 +74,13 @@ kb_login(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, 0, "account_id");
 	arg_required(fcinfo, 1, "member");
 	member = arg_cstring(fcinfo, 1);
-	look_anew();
-	role = member_require(PG_GETARG_INT64(0), member);
+	row_look_anew();
+	role = member_role(PG_GETARG_INT64(0), member);
 	if (activity_note(PG_GETARG_INT64(0), role, ACTIVITY_LOGIN))
 	{
 		PopActiveSnapshot();
-		look_anew();
-		role = member_require(PG_GETARG_INT64(0), member);
+		row_look_anew();
+		role = member_role(PG_GETARG_INT64(0), member);
 	}
 	status_require(PG_GETARG_INT64(0), &account);
 	decision = standing_decide(fcinfo, &account, role);
@@ -107,8 +100,8 @@ kb_act_as(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, 0, "account_id");
 	arg_required(fcinfo, 1, "member");
 	member = arg_cstring(fcinfo, 1);
-	look_anew();
-	(void) activity_note(PG_GETARG_INT64(0), member_require(PG_GETARG_INT64(0), member), ACTIVITY_ACT);
+	row_look_anew();
+	(void) activity_note(PG_GETARG_INT64(0), member_role(PG_GETARG_INT64(0), member), ACTIVITY_ACT);
 	PopActiveSnapshot();
 
 	named = MemoryContextAlloc(TopTransactionContext, sizeof(Actor));
