@@ -51,7 +51,7 @@ SELECT ok(has_schema_privilege('kbilling_privilege_nobody', 'kbilling', 'USAGE')
 CREATE TEMP TABLE unpinned AS SELECT oid::regprocedure FROM (VALUES ('kb_access(bigint, kb_role)'), ('kb_access_stage(bigint)'),
 	('kb_balance(bigint)'), ('kb_login(bigint, text)'), ('kb_act_as(bigint, text)'),
 	('kbilling_internal.kb_next_now(bigint, date, date, date, text, text, date)'),
-	('kbilling_internal.kb_may_use()'), ('kbilling_internal.kb_check_access(bigint, boolean, oid)')) AS t (oid);
+	('kbilling_internal.kb_may_use()'), ('kbilling_internal.kb_check_access(bigint[], boolean, oid)')) AS t (oid);
 SELECT is_empty($$SELECT oid::regprocedure FROM unpinned NATURAL JOIN own WHERE NOT prosecdef OR proconfig IS NOT NULL
 	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')$$, 'what pins no path is C');
 SELECT is_empty($$
