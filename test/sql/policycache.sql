@@ -161,7 +161,8 @@ SELECT is_empty($$SELECT * FROM unnest(enum_range(NULL::kb_role)) AS role, unnes
 SET min_parallel_table_scan_size = 0;
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
-SET force_parallel_mode = on;
+SELECT set_config(CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'debug_parallel_query'
+	ELSE 'force_parallel_mode' END, 'on', false) \g /dev/null
 SELECT results_eq('SELECT account_id, stage, owner_access, next_stage FROM account_access ORDER BY 1',
 	'SELECT account_id, stage, kb_access_for(stage, ''owner'', state IN (''deleted'', ''purged'')), next_stage
 	 FROM account_status ORDER BY 1',
@@ -171,7 +172,8 @@ UPDATE policy SET remind_day = 1, restrict_day = 1 WHERE policy <> 'standard';
 SELECT results_eq('SELECT account_id, stage FROM account_access ORDER BY 1', 'SELECT account_id, stage FROM account_status ORDER BY 1',
 	'S5: by what their leader has written, too');
 ROLLBACK;
-RESET force_parallel_mode;
+RESET ALL;
+SET search_path = kbilling, public;
 
 -- Another extension in place of the first, in the same session
 SET kbilling.allow_drop = on;
