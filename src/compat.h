@@ -7,17 +7,21 @@
 
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #if PG_VERSION_NUM < 170000
 #include "storage/backendid.h"
 #else
 #include "storage/procnumber.h"
 #endif
+#include "parser/parse_relation.h"
 #include "parser/parse_type.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #if PG_VERSION_NUM < 150000
@@ -113,6 +117,55 @@ kb_type_oid(const char *name)
 	(void) parseTypeString(name, &type, &typmod, NULL);
 #endif
 	return type;
+}
+
+/* Adds a table to those that the executor knows, and the columns that are updated in it. */
+static inline void
+kb_add_range_table(EState *estate, Relation rel, Bitmapset *updated)
+{
+	RangeTblEntry *entry = makeNode(RangeTblEntry);
+	List	   *tables = lappend(estate->es_range_table, entry);
+#if PG_VERSION_NUM >= 160000
+	List	   *permissions = estate->es_rteperminfos;
+#endif
+
+	entry->rtekind = RTE_RELATION;
+	entry->relid = RelationGetRelid(rel);
+	entry->relkind = rel->rd_rel->relkind;
+	entry->rellockmode = RowExclusiveLock;
+#if PG_VERSION_NUM < 160000
+	entry->updatedCols = updated;
+	ExecInitRangeTable(estate, tables);
+#else
+	addRTEPermissionInfo(&permissions, entry)->updatedCols = updated;
+#if PG_VERSION_NUM < 180000
+	ExecInitRangeTable(estate, tables, permissions);
+#else
+	ExecInitRangeTable(estate, tables, permissions, bms_add_range(NULL, 1, list_length(tables)));
+#endif
+#endif
+}
+
+/* The state for looking again at a row that a trigger finds changed: without a plan, for one that is locked already. */
+static inline void
+kb_eval_plan_qual_init(EPQState *state, EState *estate)
+{
+#if PG_VERSION_NUM < 160000
+	EvalPlanQualInit(state, estate, NULL, NIL, -1);
+#else
+	EvalPlanQualInit(state, estate, NULL, NIL, -1, NIL);
+#endif
+}
+
+/* From 18 on a scan may be counted for EXPLAIN. */
+static inline IndexScanDesc
+kb_index_beginscan(Relation rel, Relation index, Snapshot snapshot, int nkeys)
+{
+#if PG_VERSION_NUM < 180000
+	return index_beginscan(rel, index, snapshot, nkeys, 0);
+#else
+	return index_beginscan(rel, index, snapshot, NULL, nkeys, 0);
+#endif
 }
 
 /*

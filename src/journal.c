@@ -8,6 +8,7 @@
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
+#include "calendar.h"
 #include "card.h"
 #include "change.h"
 #include "commands/event_trigger.h"
@@ -20,6 +21,7 @@
 #include "outbox.h"
 #include "plan.h"
 #include "replication/logicalworker.h"
+#include "table.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -78,22 +80,20 @@ journal_write(SavedPlan *plan, Datum *values, const char *nulls)
 	return rows;
 }
 
-/* No joins: most postings need neither a tariff of the past nor a policy. */
-static SavedPlan lock_plan = {
-	.sql = "SELECT a.balance, a.unspent_bonus, a.last_seq, a.last_hash, a.debt_since, a.deferred_until,"
-	"       a.stage_check_on, a.closure_check_on, kb_account_date(a.created_at, a.time_zone),"
-	"       a.charged_through, kb_account_date($2, a.time_zone), a.tariff, a.tariff_from,"
-	"       a.state IN ('deleted', 'purged'), a.state = 'purged', a.state = 'closing', a.last_notice_no"
-	"  FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE",
-	.arg_types = {"bigint", "timestamptz"}
-};
-
-/* Its columns */
+/* The columns of kbilling.account that a posting reads or writes */
 enum
 {
-	LOCK_BALANCE = 1, LOCK_BONUS, LOCK_LAST_SEQ, LOCK_LAST_HASH, LOCK_DEBT_SINCE, LOCK_DEFERRED_UNTIL,
-	LOCK_STAGE_CHECK_ON, LOCK_CLOSURE_CHECK_ON, LOCK_CREATED_ON, LOCK_CHARGED_THROUGH, LOCK_TODAY, LOCK_TARIFF,
-	LOCK_TARIFF_FROM, LOCK_IS_DELETED, LOCK_IS_PURGED, LOCK_IS_CLOSING, LOCK_LAST_NOTICE_NO
+	ACCOUNT_ID, ACCOUNT_CREATED_AT, ACCOUNT_LAST_SEQ, ACCOUNT_BALANCE, ACCOUNT_BONUS, ACCOUNT_DEBT_SINCE,
+	ACCOUNT_DEFERRED_UNTIL, ACCOUNT_CHARGED_THROUGH, ACCOUNT_TARIFF_FROM, ACCOUNT_STAGE_CHECK_ON,
+	ACCOUNT_CLOSURE_CHECK_ON, ACCOUNT_LAST_NOTICE_NO, ACCOUNT_STATE, ACCOUNT_LAST_HASH, ACCOUNT_TARIFF, ACCOUNT_TIME_ZONE
+};
+
+static Table account_table = {
+	.name = "account",
+	.columns = {"account_id", "created_at", "last_seq", "balance", "unspent_bonus", "debt_since",
+		"deferred_until", "charged_through", "tariff_from", "stage_check_on",
+	"closure_check_on", "last_notice_no", "state", "last_hash", "tariff", "time_zone"},
+	.nkeys = 1
 };
 
 /* Copy the hash of the last entry out of the row */
@@ -102,10 +102,10 @@ read_last_hash(LockedAccount *account)
 {
 	bytea	   *hash;
 
-	account->has_hash = !plan_is_null(LOCK_LAST_HASH);
+	account->has_hash = !table_is_null(&account->row, ACCOUNT_LAST_HASH);
 	if (!account->has_hash)
 		return;
-	hash = DatumGetByteaPP(plan_required(LOCK_LAST_HASH));
+	hash = DatumGetByteaPP(table_value(&account->row, ACCOUNT_LAST_HASH));
 	if (VARSIZE_ANY_EXHDR(hash) != PG_SHA256_DIGEST_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -114,33 +114,37 @@ read_last_hash(LockedAccount *account)
 	memcpy(account->last_hash, VARDATA_ANY(hash), PG_SHA256_DIGEST_LENGTH);
 }
 
+/* No joins: most postings need neither a tariff of the past nor a policy. */
 void
 journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 {
-	Datum		values[] = {Int64GetDatum(account_id), TimestampTzGetDatum(at)};
+	Datum		key = Int64GetDatum(account_id);
+	TableRow   *row = &account->row;
+	pg_tz	   *zone;
 
-	if (plan_execute(&lock_plan, values, NULL, false) == 0)
+	if (!table_lock(&account_table, &key, row))
 		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
 
+	zone = zone_or_utc(DatumGetTextPP(table_value(row, ACCOUNT_TIME_ZONE)));
 	account->account_id = account_id;
 	account->at = at;
-	account->today = plan_date(LOCK_TODAY);
-	account->balance = plan_money(LOCK_BALANCE);
-	account->bonus = plan_money(LOCK_BONUS);
-	account->last_seq = plan_int64(LOCK_LAST_SEQ);
+	account->today = local_date(at, zone);
+	account->balance = DatumGetMoney(table_value(row, ACCOUNT_BALANCE));
+	account->bonus = DatumGetMoney(table_value(row, ACCOUNT_BONUS));
+	account->last_seq = DatumGetInt64(table_value(row, ACCOUNT_LAST_SEQ));
 	read_last_hash(account);
-	account->debt_since = plan_optional_date(LOCK_DEBT_SINCE);
-	account->deferred_until = plan_optional_date(LOCK_DEFERRED_UNTIL);
-	account->stage_check_on = plan_optional_date(LOCK_STAGE_CHECK_ON);
-	account->closure_check_on = plan_optional_date(LOCK_CLOSURE_CHECK_ON);
-	account->created_on = plan_date(LOCK_CREATED_ON);
-	account->charged_through = plan_date(LOCK_CHARGED_THROUGH);
-	account->is_closing = plan_bool(LOCK_IS_CLOSING);
-	account->is_deleted = plan_bool(LOCK_IS_DELETED);
-	account->is_purged = plan_bool(LOCK_IS_PURGED);
-	account->last_notice_no = plan_int64(LOCK_LAST_NOTICE_NO);
-	account->tariff = plan_cstring(LOCK_TARIFF);
-	account->tariff_from = plan_date(LOCK_TARIFF_FROM);
+	account->debt_since = table_optional_date(row, ACCOUNT_DEBT_SINCE);
+	account->deferred_until = table_optional_date(row, ACCOUNT_DEFERRED_UNTIL);
+	account->stage_check_on = table_optional_date(row, ACCOUNT_STAGE_CHECK_ON);
+	account->closure_check_on = table_optional_date(row, ACCOUNT_CLOSURE_CHECK_ON);
+	account->created_on = local_date(DatumGetTimestampTz(table_value(row, ACCOUNT_CREATED_AT)), zone);
+	account->charged_through = DatumGetDateADT(table_value(row, ACCOUNT_CHARGED_THROUGH));
+	account->is_closing = table_has_label(row, ACCOUNT_STATE, "closing");
+	account->is_purged = table_has_label(row, ACCOUNT_STATE, "purged");
+	account->is_deleted = account->is_purged || table_has_label(row, ACCOUNT_STATE, "deleted");
+	account->last_notice_no = DatumGetInt64(table_value(row, ACCOUNT_LAST_NOTICE_NO));
+	account->tariff = TextDatumGetCString(table_value(row, ACCOUNT_TARIFF));
+	account->tariff_from = DatumGetDateADT(table_value(row, ACCOUNT_TARIFF_FROM));
 	account->tariff_holds = account->tariff_from <= account->today;
 	account->knows_stage_days = false;
 }
@@ -276,46 +280,33 @@ make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
 	entry->lines = posting->lines;
 }
 
-#define INSERT_ENTRY \
-	"INSERT INTO entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since," \
-	"                            effective_on, posted_at, key, method, paid, ref_seq, member, posted_by, memo, lines," \
-	"                            hash)" \
-	" VALUES ($1, $2, $3::kb_entry_kind, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)" \
-	" ON CONFLICT (account_id, key) DO NOTHING"
-#define ENTRY_TYPES \
-	"bigint", "bigint", "text", "kb_money", "kb_money", "kb_money", "date", \
-		"date", "timestamptz", "text", "text", "kb_money", "bigint", "text", "text", "text", "jsonb", "bytea"
-
-/* An entry alone */
-static SavedPlan append_plan = {
-	.sql = INSERT_ENTRY,
-	.arg_types = {ENTRY_TYPES}
-};
-
-/*
- * The last entry of a posting, and with it the account's row (J2) and, where it
- * has one, the notice (N1).
- */
-static SavedPlan append_and_store_plan = {
-	.sql = "WITH e AS (" INSERT_ENTRY " RETURNING seq),"
-	" n AS (INSERT INTO notice (account_id, notice_no, written_at, due_at, kind, occasion, stage_before, stage)"
-	"       SELECT $1, $21, $9, $9, $22::kb_notice_kind, $23, $24::kb_stage, $25::kb_stage"
-	"         FROM e WHERE $22 IS NOT NULL)"
-	" UPDATE account a"
-	"    SET balance = $5, unspent_bonus = $6, last_seq = $2, last_hash = $18, debt_since = $7,"
-	"        stage_check_on = $19, closure_check_on = $20, last_notice_no = $21"
-	"   FROM e WHERE a.account_id = $1",
-	.arg_types = {ENTRY_TYPES, "date", "date", "bigint", "text", "text", "text", "text"}
-};
-
-/* Their parameters, from $1 on */
+/* The columns of kbilling.entry that a posting writes */
 enum
 {
-	PARAM_ACCOUNT_ID, PARAM_SEQ, PARAM_KIND, PARAM_AMOUNT, PARAM_BALANCE_AFTER, PARAM_BONUS_AFTER, PARAM_DEBT_SINCE,
-	PARAM_EFFECTIVE_ON, PARAM_POSTED_AT, PARAM_KEY, PARAM_METHOD, PARAM_PAID, PARAM_REF_SEQ, PARAM_MEMBER,
-	PARAM_POSTED_BY, PARAM_MEMO, PARAM_LINES, PARAM_HASH,
-	PARAM_STAGE_CHECK_ON, PARAM_CLOSURE_CHECK_ON, PARAM_NOTICE_NO, PARAM_NOTICE_KIND, PARAM_OCCASION,
-	PARAM_STAGE_BEFORE, PARAM_STAGE, NUM_PARAMS
+	ENTRY_ACCOUNT_ID, ENTRY_KEY, ENTRY_SEQ, ENTRY_POSTED_AT, ENTRY_AMOUNT, ENTRY_BALANCE_AFTER, ENTRY_BONUS_AFTER,
+	ENTRY_PAID, ENTRY_REF_SEQ, ENTRY_EFFECTIVE_ON, ENTRY_DEBT_SINCE, ENTRY_KIND, ENTRY_METHOD, ENTRY_MEMBER,
+	ENTRY_POSTED_BY, ENTRY_MEMO, ENTRY_HASH, ENTRY_LINES
+};
+
+static Table entry_table = {
+	.name = "entry",
+	.columns = {"account_id", "key", "seq", "posted_at", "amount", "balance_after", "bonus_after",
+		"paid", "ref_seq", "effective_on", "debt_since", "kind", "method", "member",
+	"posted_by", "memo", "hash", "lines"},
+	.nkeys = 2
+};
+
+/* The columns of kbilling.notice that one for an entry has */
+enum
+{
+	NOTICE_ACCOUNT_ID, NOTICE_NO, NOTICE_WRITTEN_AT, NOTICE_DUE_AT, NOTICE_KIND, NOTICE_STAGE_BEFORE, NOTICE_STAGE,
+	NOTICE_OCCASION
+};
+
+static Table notice_table = {
+	.name = "notice",
+	.columns = {"account_id", "notice_no", "written_at", "due_at", "kind", "stage_before", "stage",
+	"occasion"}
 };
 
 /* A hash as a bytea */
@@ -329,156 +320,178 @@ hash_value(const uint8 *hash)
 	return PointerGetDatum(value);
 }
 
-/* Set the parameters that both plans share: the entry's columns */
-static void
-entry_values(const Entry *entry, const uint8 *hash, Datum *values, char *nulls)
+/* An entry that is to be written, with its hash. */
+typedef struct NewEntry
 {
-	values[PARAM_ACCOUNT_ID] = Int64GetDatum(entry->account_id);
-	values[PARAM_SEQ] = Int64GetDatum(entry->seq);
-	values[PARAM_KIND] = CStringGetTextDatum(entry->kind);
-	values[PARAM_AMOUNT] = MoneyGetDatum(entry->amount);
-	values[PARAM_BALANCE_AFTER] = MoneyGetDatum(entry->balance_after);
-	values[PARAM_BONUS_AFTER] = MoneyGetDatum(entry->bonus_after);
-	values[PARAM_DEBT_SINCE] = plan_date_value(entry->debt_since, &nulls[PARAM_DEBT_SINCE]);
-	values[PARAM_EFFECTIVE_ON] = DateADTGetDatum(entry->effective_on);
-	values[PARAM_POSTED_AT] = TimestampTzGetDatum(entry->posted_at);
-	values[PARAM_KEY] = CStringGetTextDatum(entry->key);
-	values[PARAM_METHOD] = plan_text_value(entry->method, &nulls[PARAM_METHOD]);
-	values[PARAM_PAID] = MoneyGetDatum(entry->paid);
-	nulls[PARAM_PAID] = entry->paid != NO_MONEY ? ' ' : 'n';
-	values[PARAM_REF_SEQ] = Int64GetDatum(entry->ref_seq);
-	nulls[PARAM_REF_SEQ] = entry->ref_seq > 0 ? ' ' : 'n';
-	values[PARAM_MEMBER] = plan_text_value(entry->member, &nulls[PARAM_MEMBER]);
-	values[PARAM_POSTED_BY] = CStringGetTextDatum(entry->posted_by);
-	values[PARAM_MEMO] = plan_text_value(entry->memo, &nulls[PARAM_MEMO]);
-	values[PARAM_LINES] = PointerGetDatum(entry->lines);
-	nulls[PARAM_LINES] = entry->lines ? ' ' : 'n';
-	values[PARAM_HASH] = hash_value(hash);
+	Entry		entry;
+	uint8		hash[PG_SHA256_DIGEST_LENGTH];
+} NewEntry;
+
+/* Write an entry */
+static void
+insert_entry(TableWrite *write, const NewEntry *new)
+{
+	const Entry *entry = &new->entry;
+	TableRow	row;
+
+	table_new_row(write, &entry_table, &row);
+	table_set(&row, ENTRY_ACCOUNT_ID, Int64GetDatum(entry->account_id));
+	table_set(&row, ENTRY_SEQ, Int64GetDatum(entry->seq));
+	table_set_label(&row, ENTRY_KIND, entry->kind);
+	table_set(&row, ENTRY_AMOUNT, MoneyGetDatum(entry->amount));
+	table_set(&row, ENTRY_BALANCE_AFTER, MoneyGetDatum(entry->balance_after));
+	table_set(&row, ENTRY_BONUS_AFTER, MoneyGetDatum(entry->bonus_after));
+	table_set_date(&row, ENTRY_DEBT_SINCE, entry->debt_since);
+	table_set(&row, ENTRY_EFFECTIVE_ON, DateADTGetDatum(entry->effective_on));
+	table_set(&row, ENTRY_POSTED_AT, TimestampTzGetDatum(entry->posted_at));
+	table_set_text(&row, ENTRY_KEY, entry->key);
+	table_set_text(&row, ENTRY_METHOD, entry->method);
+	if (entry->paid != NO_MONEY)
+		table_set(&row, ENTRY_PAID, MoneyGetDatum(entry->paid));
+	if (entry->ref_seq > 0)
+		table_set(&row, ENTRY_REF_SEQ, Int64GetDatum(entry->ref_seq));
+	table_set_text(&row, ENTRY_MEMBER, entry->member);
+	table_set_text(&row, ENTRY_POSTED_BY, entry->posted_by);
+	table_set_text(&row, ENTRY_MEMO, entry->memo);
+	if (entry->lines != NULL)
+		table_set(&row, ENTRY_LINES, JsonbPGetDatum(entry->lines));
+	table_set(&row, ENTRY_HASH, hash_value(new->hash));
+	table_insert(write, &row);
 }
 
-/* Where a posting of one entry or more began, and the notice of the first. */
+/* Where a posting of one entry or more began. */
 typedef struct PostingStart
 {
 	OptionalDate debt_since;
 	Stage		stage;			/* set if there is a notice */
 	int64		seq;			/* of the first entry */
-	const char *notice;			/* its kind; NULL: none */
 } PostingStart;
 
-/* The parameters of the notice */
+/* Write the notice of the first entry (N1); the account is as the last one leaves it */
 static void
-notice_values(LockedAccount *account, const Entry *entry, const PostingStart *start, Datum *values, char *nulls)
+insert_notice(TableWrite *write, const LockedAccount *account, const char *kind, const PostingStart *start, Stage stage)
 {
-	if (start->notice == NULL)
+	TableRow	row;
+
+	table_new_row(write, &notice_table, &row);
+	table_set(&row, NOTICE_ACCOUNT_ID, Int64GetDatum(account->account_id));
+	table_set(&row, NOTICE_NO, Int64GetDatum(account->last_notice_no));
+	table_set(&row, NOTICE_WRITTEN_AT, TimestampTzGetDatum(account->at));
+	table_set(&row, NOTICE_DUE_AT, TimestampTzGetDatum(account->at));
+	table_set_label(&row, NOTICE_KIND, kind);
+	table_set_label(&row, NOTICE_STAGE_BEFORE, stage_label(start->stage));
+	table_set_label(&row, NOTICE_STAGE, stage_label(stage));
+	table_set_text(&row, NOTICE_OCCASION, psprintf(INT64_FORMAT, start->seq));
+	table_insert(write, &row);
+}
+
+/* Write the account's row as the last entry has left it (J2) */
+static void
+update_account(TableWrite *write, LockedAccount *account)
+{
+	TableRow   *row = &account->row;
+
+	table_set(row, ACCOUNT_BALANCE, MoneyGetDatum(account->balance));
+	table_set(row, ACCOUNT_BONUS, MoneyGetDatum(account->bonus));
+	table_set(row, ACCOUNT_LAST_SEQ, Int64GetDatum(account->last_seq));
+	table_set(row, ACCOUNT_LAST_HASH, hash_value(account->last_hash));
+	table_set_date(row, ACCOUNT_DEBT_SINCE, account->debt_since);
+	table_set_date(row, ACCOUNT_STAGE_CHECK_ON, account->stage_check_on);
+	table_set_date(row, ACCOUNT_CLOSURE_CHECK_ON, account->closure_check_on);
+	table_set(row, ACCOUNT_LAST_NOTICE_NO, Int64GetDatum(account->last_notice_no));
+	table_update(write, row);
+}
+
+/* What the sweep has to look at next, after the last entry; it looks at no purged account (J8) */
+static void
+plan_checks(LockedAccount *account, const PostingStart *start)
+{
+	if (account->is_purged)
 	{
-		memset(&nulls[PARAM_NOTICE_KIND], 'n', NUM_PARAMS - PARAM_NOTICE_KIND);
+		account->stage_check_on = account->closure_check_on = no_date();
 		return;
 	}
-	values[PARAM_NOTICE_KIND] = CStringGetTextDatum(start->notice);
-	values[PARAM_OCCASION] = CStringGetTextDatum(psprintf("%lld", (long long) start->seq));
-	values[PARAM_STAGE_BEFORE] = CStringGetTextDatum(stage_label(start->stage));
-	values[PARAM_STAGE] = CStringGetTextDatum(stage_label(stage_of(account, entry->debt_since)));
-}
-
-/* Write the last entry, and with it the account's row and the notice; false if the entry's key is known */
-static bool
-write_last_entry(LockedAccount *account, const Entry *entry, const PostingStart *start, Datum *values, char *nulls)
-{
-	/* no sweep looks at a purged account (J8) */
-	OptionalDate stage_check_on = account->is_purged ? no_date() :
-		posting_stage_check_on(account->stage_check_on, start->debt_since, entry->debt_since,
+	account->stage_check_on =
+		posting_stage_check_on(account->stage_check_on, start->debt_since, account->debt_since,
 							   account->deferred_until, account->tariff_from, account->today,
-							   entry->debt_since.exists ? stage_days(account) : NULL);
-	OptionalDate closure_check_on = account->is_purged ? no_date() :
-		posting_closure_check_on(account->closure_check_on, entry->balance_after, entry->effective_on);
-	int64		notice_no = account->last_notice_no + (start->notice != NULL);
-
-	values[PARAM_STAGE_CHECK_ON] = plan_date_value(stage_check_on, &nulls[PARAM_STAGE_CHECK_ON]);
-	values[PARAM_CLOSURE_CHECK_ON] = plan_date_value(closure_check_on, &nulls[PARAM_CLOSURE_CHECK_ON]);
-	values[PARAM_NOTICE_NO] = Int64GetDatum(notice_no);
-	notice_values(account, entry, start, values, nulls);
-	if (journal_write(&append_and_store_plan, values, nulls) == 0)
-		return false;
-
-	account->stage_check_on = stage_check_on;
-	account->closure_check_on = closure_check_on;
-	account->last_notice_no = notice_no;
-	if (start->notice != NULL)
-		kb_wake_workers();
-	return true;
+							   account->debt_since.exists ? stage_days(account) : NULL);
+	account->closure_check_on =
+		posting_closure_check_on(account->closure_check_on, account->balance, account->today);
 }
 
-/* Append an entry; the last one of a posting moves the account's row too, and writes the notice */
-static bool
-append_entry(LockedAccount *account, const Posting *posting, bool last, const PostingStart *start)
+/* Make the account's next entry, after which the account is as that leaves it */
+static void
+append_entry(LockedAccount *account, const Posting *posting, NewEntry *new)
 {
-	Datum		values[NUM_PARAMS] = {0};
-	char		nulls[NUM_PARAMS];
-	Entry		entry;
-	uint8		hash[PG_SHA256_DIGEST_LENGTH];
+	Entry	   *entry = &new->entry;
 
-	make_entry(account, posting, &entry);
-	posting_hash(account->has_hash ? account->last_hash : NULL, &entry, hash);
-	memset(nulls, ' ', sizeof(nulls));
-	entry_values(&entry, hash, values, nulls);
-	if (last ? !write_last_entry(account, &entry, start, values, nulls) :
-		journal_write(&append_plan, values, nulls) == 0)
-		return false;
-
-	account->balance = entry.balance_after;
-	account->bonus = entry.bonus_after;
-	account->debt_since = entry.debt_since;
-	account->last_seq = entry.seq;
+	make_entry(account, posting, entry);
+	posting_hash(account->has_hash ? account->last_hash : NULL, entry, new->hash);
+	account->balance = entry->balance_after;
+	account->bonus = entry->bonus_after;
+	account->debt_since = entry->debt_since;
+	account->last_seq = entry->seq;
 	account->has_hash = true;
-	memcpy(account->last_hash, hash, PG_SHA256_DIGEST_LENGTH);
-	return true;
+	memcpy(account->last_hash, new->hash, PG_SHA256_DIGEST_LENGTH);
 }
 
-static SavedPlan known_plan = {
-	.sql = "SELECT e.amount FROM entry e WHERE e.account_id = $1 AND e.key = $2",
-	.arg_types = {"bigint", "text"}
-};
+/* Write the entries, the account's row, and the notice of that kind, if any */
+static void
+write_posting(LockedAccount *account, const NewEntry *entries, int n, const char *notice, const PostingStart *start)
+{
+	Stage		stage = notice ? journal_stage(account) : STAGE_OK;
+	int			outer_depth = writing_depth;
+	TableWrite	write;
+
+	writing_depth = trigger_depth();
+	PG_TRY();
+	{
+		table_begin_write(&write);
+		for (int i = 0; i < n; i++)
+			insert_entry(&write, &entries[i]);
+		update_account(&write, account);
+		if (notice != NULL)
+			insert_notice(&write, account, notice, start, stage);
+		table_end_write(&write);
+	}
+	PG_FINALLY();
+	{
+		writing_depth = outer_depth;
+	}
+	PG_END_TRY();
+}
 
 bool
 journal_knows(const LockedAccount *account, const char *key, Money *amount)
 {
-	Datum		values[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(key)};
+	Datum		keys[] = {Int64GetDatum(account->account_id), CStringGetTextDatum(key)};
+	TableRow	row;
 
-	if (plan_execute(&known_plan, values, NULL, false) == 0)
+	if (!table_find(&entry_table, keys, &row))
 		return false;
-	*amount = plan_money(1);
+	*amount = DatumGetMoney(table_value(&row, ENTRY_AMOUNT));
 	return true;
 }
 
-/*
- * Whether a posting that would exceed the balance's range was made before: then it
- * is a replay, although its entry cannot be made a second time.
- */
-static bool
-is_known_beyond_range(const LockedAccount *account, const Posting *posting)
-{
-	int64		sum = money_minor(account->balance) + money_minor(posting->amount);
-	Money		amount;
-
-	return (sum < -MONEY_MINOR_MAX || sum > MONEY_MINOR_MAX) &&
-		journal_knows(account, posting->key, &amount);
-}
-
+/* While the account is locked, nobody else adds a key of its entries, so one that is not found is new (J3). */
 bool
 journal_post(LockedAccount *account, const Posting *postings, int n)
 {
-	PostingStart start = {account->debt_since, STAGE_OK, account->last_seq + 1, postings[0].notice};
+	PostingStart start = {account->debt_since, STAGE_OK, account->last_seq + 1};
+	NewEntry   *entries = palloc(sizeof(NewEntry) * n);
+	Money		known;
 
-	if (start.notice != NULL)
+	if (journal_knows(account, postings[0].key, &known))
+		return false;
+	if (postings[0].notice != NULL)
 		start.stage = journal_stage(account);
 	for (int i = 0; i < n; i++)
-		if (is_known_beyond_range(account, &postings[i]) ||
-			!append_entry(account, &postings[i], i == n - 1, &start))
-		{
-			if (i > 0)
-				elog(ERROR, "key \"%s\" is in use", postings[i].key);
-			return false;
-		}
+		append_entry(account, &postings[i], &entries[i]);
+	plan_checks(account, &start);
+	account->last_notice_no += postings[0].notice != NULL;
+	write_posting(account, entries, n, postings[0].notice, &start);
+	if (postings[0].notice != NULL)
+		kb_wake_workers();
 	return true;
 }
 

@@ -13,6 +13,7 @@
 #include "compat.h"
 #include "plan.h"
 #include "posting.h"
+#include "table.h"
 
 /* An account whose row this transaction has locked. */
 typedef struct LockedAccount
@@ -40,6 +41,7 @@ typedef struct LockedAccount
 	bool		tariff_holds;	/* it is the one in force today */
 	bool		knows_stage_days;
 	StageDays	stage_days;		/* of that tariff's policy; see journal_stage */
+	TableRow	row;			/* as it is stored */
 } LockedAccount;
 
 /* What the caller of journal_post decides; zero or NULL where there is nothing. */
@@ -73,7 +75,8 @@ extern void journal_require_open(const LockedAccount *account);
 /*
  * Posts an entry for each of n postings, and updates the account; the notice of the
  * first is written with them (N1).  If the key of the first is known already, nothing
- * is done, and the result is false: see journal_replayed.
+ * is done, and the result is false: see journal_replayed.  The keys of the others are
+ * kbilling's own, made of the numbers of entries.
  */
 extern bool journal_post(LockedAccount *account, const Posting *postings, int n);
 
