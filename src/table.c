@@ -265,7 +265,7 @@ copy_row(Table *table, TupleTableSlot *slot, TableRow *row)
 static bool
 find_row(Relation rel, const TableShape *shape, const Datum *key, int nkeys, Snapshot snapshot, TupleTableSlot *slot)
 {
-	Relation	index = index_open(shape->key_index, AccessShareLock);
+	Relation	index = index_open(shape->key_index, RowExclusiveLock);
 	IndexScanDesc scan = kb_index_beginscan(rel, index, snapshot, nkeys);
 	ScanKeyData scankeys[TABLE_MAX_KEYS];
 	bool		found;
@@ -320,7 +320,7 @@ find(Table *table, const Datum *key, bool lock, TableRow *row)
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	snapshot = GetActiveSnapshot();
-	rel = open_table(table, lock ? RowShareLock : AccessShareLock);
+	rel = open_table(table, RowExclusiveLock);
 	slot = table_slot_create(rel, NULL);
 
 	found = find_row(rel, table->shape, key, table->nkeys, snapshot, slot) &&

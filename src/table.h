@@ -39,7 +39,10 @@ typedef struct TableRow
 	Bitmapset  *set;			/* which of them were set since */
 } TableRow;
 
-/* Finds the row with the key as of now: what was committed before, or done by this transaction; false if there is none. */
+/*
+ * Finds the row with the key as of now: what was committed before, or done by this transaction; false if there is none.
+ * The table's lock is that of a command that writes, as one is to follow.
+ */
 extern bool table_find(Table *table, const Datum *key, TableRow *row);
 
 /*

@@ -11,7 +11,7 @@ CREATE TYPE kbilling.kb_notice_kind AS ENUM (
 );
 COMMENT ON TYPE kb_notice_kind IS 'What a notice is about (N5)';
 
--- It is in the index notice_exhausted, which another number here would want built anew.
+-- It is in the index notice_stuck, which another number here would want built anew.
 CREATE FUNCTION kbilling_internal.kb_max_tries() RETURNS integer
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN 10;
@@ -64,8 +64,7 @@ COMMENT ON COLUMN notice.facts IS 'The facts for its text; NULL if they are in t
 
 CREATE INDEX notice_due ON notice (due_at, account_id, notice_no) WHERE due_at IS NOT NULL;
 COMMENT ON INDEX notice_due IS 'Finds the notices that are due, in their order';
-CREATE INDEX notice_exhausted ON notice (due_at) WHERE due_at IS NOT NULL AND tries >= kb_max_tries();
-COMMENT ON INDEX notice_exhausted IS 'Finds the notices that are to be parked, without reading the queue';
 
-CREATE INDEX notice_parked ON notice (parked_at) WHERE parked_at IS NOT NULL;
-COMMENT ON INDEX notice_parked IS 'Finds the parked notices';
+-- One index for both, as each posting looks at the condition of every index.
+CREATE INDEX notice_stuck ON notice (due_at, parked_at) WHERE parked_at IS NOT NULL OR tries >= kb_max_tries();
+COMMENT ON INDEX notice_stuck IS 'Finds the notices that are to be parked, and the parked ones, without reading the queue';
