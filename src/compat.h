@@ -8,6 +8,8 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/tableam.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #if PG_VERSION_NUM < 170000
@@ -154,6 +156,39 @@ kb_eval_plan_qual_init(EPQState *state, EState *estate)
 	EvalPlanQualInit(state, estate, NULL, NIL, -1);
 #else
 	EvalPlanQualInit(state, estate, NULL, NIL, -1, NIL);
+#endif
+}
+
+/* Fires the triggers BEFORE UPDATE FOR EACH ROW; false if one keeps the row back. */
+static inline bool
+kb_before_row_update(EState *estate, EPQState *state, ResultRelInfo *target, ItemPointer tid, TupleTableSlot *slot)
+{
+#if PG_VERSION_NUM < 160000
+	return ExecBRUpdateTriggers(estate, state, target, tid, NULL, slot, NULL);
+#elif PG_VERSION_NUM < 180000
+	return ExecBRUpdateTriggers(estate, state, target, tid, NULL, slot, NULL, NULL);
+#else
+	return ExecBRUpdateTriggers(estate, state, target, tid, NULL, slot, NULL, NULL, false);
+#endif
+}
+
+/* Which indexes the new version of a row needs an entry in; before 16, all or none. */
+#if PG_VERSION_NUM < 160000
+typedef bool KbUpdateIndexes;
+#define KB_UPDATE_NO_INDEX	false
+#else
+typedef TU_UpdateIndexes KbUpdateIndexes;
+#define KB_UPDATE_NO_INDEX	TU_None
+#endif
+
+/* Writes those entries; returns the indexes that are to be checked later. */
+static inline List *
+kb_update_indexes(EState *estate, ResultRelInfo *target, TupleTableSlot *slot, KbUpdateIndexes which)
+{
+#if PG_VERSION_NUM < 160000
+	return ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL);
+#else
+	return ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL, which == TU_Summarizing);
 #endif
 }
 

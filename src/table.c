@@ -3,8 +3,9 @@
  *		Rows of the extension's own tables, found, locked and written without a
  *		statement.
  *
- * Rows are written by the executor's entry points for logical replication, which
- * writes single rows as well.
+ * Rows are inserted by the executor's entry point for logical replication, which
+ * writes single rows as well.  That for updates opens all indexes, while nearly all
+ * updates here are heap-only: they are made of the steps of which it consists.
  */
 #include "postgres.h"
 
@@ -19,6 +20,7 @@
 #include "commands/trigger.h"
 #include "compat.h"
 #include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
@@ -53,6 +55,13 @@ typedef struct TableColumn
 	ExprState  *default_value;	/* NULL: none */
 } TableColumn;
 
+/* The condition of a partial index, ready to run. */
+typedef struct IndexCondition
+{
+	Oid			index;
+	ExprState  *state;
+} IndexCondition;
+
 /* What the catalog says of a table; in a memory context of its own. */
 typedef struct TableShape
 {
@@ -67,6 +76,7 @@ typedef struct TableShape
 	Oid			types[TABLE_MAX_COLUMNS];	/* theirs */
 	int			nspecial;
 	TableColumn *special;
+	List	   *conditions;		/* IndexCondition */
 	int			nlabels;
 	TableLabel	labels[MAX_LABELS];
 	struct TableShape *next;	/* of those that are valid */
@@ -390,17 +400,56 @@ open_target(TableWrite *write, Table *table, Bitmapset *updated)
 	kb_add_range_table(estate, rel, updated);
 	target = makeNode(ResultRelInfo);
 	InitResultRelInfo(target, rel, estate->es_range_table_size, NULL, 0);
-	ExecOpenIndices(target, false);
 	target->ri_newTupleSlot = ExecInitExtraTupleSlot(estate, RelationGetDescr(rel), &TTSOpsVirtual);
 	estate->es_opened_result_relations = lappend(estate->es_opened_result_relations, target);
 	MemoryContextSwitchTo(outer);
 	return target;
 }
 
+/* The condition of a partial index; to make it ready costs as much as to insert into the index */
+static ExprState *
+index_condition(TableShape *shape, Relation index, List *condition)
+{
+	MemoryContext outer;
+	IndexCondition *known;
+	ListCell   *lc;
+
+	foreach(lc, shape->conditions)
+	{
+		known = lfirst(lc);
+		if (known->index == RelationGetRelid(index))
+			return known->state;
+	}
+	outer = MemoryContextSwitchTo(shape->context);
+	known = palloc(sizeof(IndexCondition));
+	known->index = RelationGetRelid(index);
+	known->state = ExecInitQual((List *) expression_planner((Expr *) copyObject(condition)), NULL);
+	shape->conditions = lappend(shape->conditions, known);
+	MemoryContextSwitchTo(outer);
+	return known->state;
+}
+
+/* Open the indexes of the table for the executor */
+static void
+open_indexes(ResultRelInfo *target, TableShape *shape)
+{
+	ExecOpenIndices(target, false);
+	for (int i = 0; i < target->ri_NumIndices; i++)
+	{
+		IndexInfo  *info = target->ri_IndexRelationInfo[i];
+
+		if (info->ii_Predicate != NIL)
+			info->ii_PredicateState = index_condition(shape, target->ri_IndexRelationDescs[i], info->ii_Predicate);
+	}
+}
+
 void
 table_new_row(TableWrite *write, Table *table, TableRow *row)
 {
-	(void) open_target(write, table, NULL);
+	ResultRelInfo *target = open_target(write, table, NULL);
+
+	if (target->ri_IndexRelationDescs == NULL)
+		open_indexes(target, table->shape);
 	make_row(table, row);
 	memset(row->nulls, true, table->shape->natts * sizeof(bool));
 }
@@ -483,20 +532,54 @@ table_insert(TableWrite *write, TableRow *row)
 	note_written(slot, row);
 }
 
+/* Fire the triggers that may change the new version of a row, or keep it back */
+static bool
+fire_before_update(TableWrite *write, ResultRelInfo *target, ItemPointer tid, TupleTableSlot *slot)
+{
+	EPQState	state;
+	bool		result;
+
+	if (target->ri_TrigDesc == NULL || !target->ri_TrigDesc->trig_update_before_row)
+		return true;
+	kb_eval_plan_qual_init(&state, write->estate);
+	result = kb_before_row_update(write->estate, &state, target, tid, slot);
+	EvalPlanQualEnd(&state);
+	return result;
+}
+
+/* Store the new version of a row, and what follows from it; its indexes are opened if they need an entry */
+static void
+store_update(EState *estate, ResultRelInfo *target, TableShape *shape, ItemPointer tid, TupleTableSlot *slot)
+{
+	Relation	rel = target->ri_RelationDesc;
+	const TupleConstr *constraints = RelationGetDescr(rel)->constr;
+	KbUpdateIndexes which;
+	List	   *recheck = NIL;
+
+	if (constraints != NULL && constraints->has_generated_stored)
+		ExecComputeStoredGenerated(target, estate, slot, CMD_UPDATE);
+	if (constraints != NULL)
+		ExecConstraints(target, slot, estate);
+	simple_table_tuple_update(rel, tid, slot, estate->es_snapshot, &which);
+	if (which != KB_UPDATE_NO_INDEX)
+	{
+		open_indexes(target, shape);
+		recheck = kb_update_indexes(estate, target, slot, which);
+	}
+	ExecARUpdateTriggers(estate, target, NULL, NULL, tid, NULL, slot, recheck, NULL, false);
+}
+
 void
 table_update(TableWrite *write, TableRow *row)
 {
 	ResultRelInfo *target = open_target(write, row->table, row->set);
-	TupleTableSlot *old = ExecInitExtraTupleSlot(write->estate, NULL, &TTSOpsVirtual);
 	TupleTableSlot *slot;
-	EPQState	recheck;
 
+	CheckCmdReplicaIdentity(target->ri_RelationDesc, CMD_UPDATE);
 	check_domains(row, false);
 	slot = fill_slot(target, row);
-	old->tts_tid = row->tid;
-	kb_eval_plan_qual_init(&recheck, write->estate);
-	ExecSimpleRelationUpdate(target, write->estate, &recheck, old, slot);
-	EvalPlanQualEnd(&recheck);
+	if (fire_before_update(write, target, &row->tid, slot))
+		store_update(write->estate, target, row->table->shape, &row->tid, slot);
 	note_written(slot, row);
 }
 

@@ -447,8 +447,12 @@ BEGIN
 	UPDATE kbilling.account SET balance = '12345 USD' WHERE account_id = 2;
 	RETURN NULL;
 END $$;
-CREATE TRIGGER ride AFTER UPDATE ON account FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.ride();
+CREATE TRIGGER ride AFTER UPDATE ON account FOR EACH ROW EXECUTE FUNCTION pg_temp.ride();
 SELECT throws_ok($$SELECT kb_adjust(1, '1 USD', 'ride', 'test')$$, 'KB007', NULL, 'J2: a trigger on account does not ride along');
+DROP TRIGGER ride ON account;
+CREATE TRIGGER ride AFTER UPDATE ON account FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.ride();
+SET LOCAL kbilling.clock = '2030-01-01 10:00+00';
+SELECT throws_ok('SELECT kb_month_charge(1)', 'KB007', NULL, 'J2: nor one of a statement');
 DROP TRIGGER ride ON account;
 
 SELECT finish();
