@@ -62,9 +62,7 @@ BEGIN ATOMIC
 	JOIN price_list p ON p.tariff = t.tariff AND kb_has_minimum(p.price)
 		AND greatest(t.from_date, p.from_date, m.from_date) < least(t.to_date, p.to_date, m.to_date)
 		AND (m.service IS NULL OR p.service = m.service)
-	JOIN service s ON s.service = p.service AND s.kind = 'metered'
-	-- looked at once for all accounts
-	WHERE EXISTS (SELECT FROM price_list x WHERE kb_has_minimum(x.price));
+	JOIN service s ON s.service = p.service AND s.kind = 'metered';
 END;
 COMMENT ON FUNCTION kb_minimums(bigint, text, date, date, date, date) IS
 'The prices of metered services with a minimum that an account has had on days of a month, used or not (C2); a price '
@@ -123,7 +121,12 @@ BEGIN ATOMIC
 								AND p.withdrawn_at IS NULL
 							THEN ROW(m.from_date, m.to_date, m.to_date - m.from_date)::kb_days_held
 							ELSE kb_days_held($1, $3, $4, p.tariff, greatest(p.from_date, m.from_date), least(p.to_date, m.to_date),
-											  p.withdrawn_at IS NULL OR u.period < kb_month_first_day($6)) END AS held OFFSET 0) d) x) b;
+											  p.withdrawn_at IS NULL OR u.period < kb_month_first_day($6)) END AS held OFFSET 0) d
+				-- no more than these two looks if there is nothing; the second is one for all accounts
+				WHERE $8 IS NOT NULL
+					OR EXISTS (SELECT FROM usage_total o
+							   WHERE o.account_id = $1 AND o.period >= $7 AND o.period <= kb_month_first_day($6) AND NOT o.settled)
+					OR EXISTS (SELECT FROM price_list l WHERE kb_has_minimum(l.price))) x) b;
 END;
 COMMENT ON FUNCTION kb_bill_for(bigint, text, text, date, date, date, date, date) IS
 'What an account owes for days of one month, and the lines of it: the one rating path of charge, preview and '
