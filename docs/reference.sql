@@ -44,7 +44,7 @@ WITH heading (title, parts, says) AS (
 	('Payment', '{payment,topup,provider}', 'Money in: a payment that a member begins, and what the provider''s webhook reports.'),
 	('Correction', '{allocation,correction}',
 		'Refunds, chargebacks, adjustments, write-offs and reversals. Each is an entry of its own.'),
-	('Journal', '{journal,posting}', 'The entries that moved the balances.'),
+	('Journal', '{lines,journal,posting}', 'The entries that moved the balances.'),
 	('Usage', '{event,eventset,usage,batch,meter}',
 		'What was used of metered services, by calls or by a trigger on a table of the application.'),
 	('Charge', '{bill,charge}', 'What a month costs, when it is charged, and while it runs.'),
@@ -186,7 +186,7 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 | 22008 | an infinite date, or one in the future or past where there must be none |
 | 22012 | an amount is divided by zero |
 | 22023 | a value that makes no sense there |
-| 22P02 | a text that is not a `kb_money`, or not a `kb_price` |
+| 22P02 | a text that is not a `kb_money`, not a `kb_price`, or not the JSON of a `kb_lines` |
 | 22P05 | a notice''s text has a character that the database''s encoding does not have |
 | 25001 | `kb_sweep` is called inside a transaction block |
 | 39P01 | `kb_meter` is attached to a table in a way in which it does not work |

@@ -83,7 +83,7 @@ amount_of(const LockedAccount *account, int64 minor)
 	return money_make(money_currency(account->balance), minor);
 }
 
-Jsonb *
+Lines *
 allocation_lines(const LockedAccount *account, const TopupParts *parts, const char *flag)
 {
 	StringInfoData buf;
@@ -94,7 +94,7 @@ allocation_lines(const LockedAccount *account, const TopupParts *parts, const ch
 						 (long long) parts->parts[i].topup_seq, money_to_cstring(amount_of(account, parts->parts[i].amount)),
 						 flag ? psprintf(", \"%s\": true", flag) : "");
 	appendStringInfoChar(&buf, ']');
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data)));
+	return lines_from_cstring(buf.data);
 }
 
 /* The posting that moves a bonus with the entry main_seq; its key says which */

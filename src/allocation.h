@@ -33,7 +33,7 @@ extern int64 allocation_sum(const TopupParts *parts);
 extern void allocation_limit(TopupParts *parts, int64 amount);
 
 /* The parts as an entry's lines; with a flag, true in each, if it is not NULL. */
-extern Jsonb *allocation_lines(const LockedAccount *account, const TopupParts *parts, const char *flag);
+extern Lines *allocation_lines(const LockedAccount *account, const TopupParts *parts, const char *flag);
 
 /*
  * The postings that take the bonus of the parts away, and then the main one; they

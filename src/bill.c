@@ -11,12 +11,12 @@
 #include "currency.h"
 #include "errors.h"
 #include "fmgr.h"
+#include "lines.h"
 #include "money.h"
 #include "price.h"
 #include "row.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
-#include "utils/jsonb.h"
 
 /* What the account had at one price from a day to a day, or used in a month. */
 typedef struct BillPart
@@ -431,86 +431,84 @@ part_billed(const BillPart *part)
 	return part->is_late ? usage_exactly(part, part->billed_quantity, part->billed_events) : int64_to_numeric(0);
 }
 
-/* Add a text to a JSON object, as key or value */
-static void
-push_text(JsonbParseState **state, JsonbIteratorToken token, char *str)
+/* What a line is for */
+static LinesWord
+line_kind(const BillPart *part)
 {
-	JsonbValue	v;
-
-	v.type = jbvString;
-	v.val.string.val = str;
-	v.val.string.len = strlen(str);
-	(void) pushJsonbValue(state, token, &v);
+	if (part->is_late)
+		return LINE_LATE_USAGE;
+	if (part->is_usage)
+		return LINE_USAGE;
+	return strcmp(part->service, "base") == 0 ? LINE_BASE_FEE : LINE_RECURRING_SERVICE;
 }
 
-/* Add a pair with a text */
+/* Add a pair with a date */
 static void
-push_string(JsonbParseState **state, char *key, char *value)
+put_date(StringInfo lines, LinesWord key, DateADT day)
 {
-	push_text(state, WJB_KEY, key);
-	push_text(state, WJB_VALUE, value);
+	lines_put_word(lines, key);
+	lines_put_date(lines, day);
+}
+
+/* Add a pair with a whole number */
+static void
+put_int(StringInfo lines, LinesWord key, int64 n)
+{
+	lines_put_word(lines, key);
+	lines_put_int(lines, n);
 }
 
 /* Add a pair with a number */
 static void
-push_number(JsonbParseState **state, char *key, Numeric value)
+put_numeric(StringInfo lines, LinesWord key, Numeric n)
 {
-	JsonbValue	v;
-
-	push_text(state, WJB_KEY, key);
-	v.type = jbvNumeric;
-	v.val.numeric = value;
-	(void) pushJsonbValue(state, WJB_VALUE, &v);
+	lines_put_word(lines, key);
+	lines_put_numeric(lines, n);
 }
 
-/* What a line is for */
-static char *
-line_kind(const BillPart *part)
-{
-	if (part->is_late)
-		return "late usage";
-	if (part->is_usage)
-		return "usage";
-	return strcmp(part->service, "base") == 0 ? "base fee" : "recurring service";
-}
-
-/*
- * C7: a line says everything that it was made of.  The keys are pushed in the order
- * in which jsonb stores them, by length and then by letter, which saves sorting.
- */
+/* Add a pair with a text */
 static void
-push_line(JsonbParseState **state, const BillPart *part, Money amount)
+put_text(StringInfo lines, LinesWord key, const char *str)
+{
+	lines_put_word(lines, key);
+	lines_put_text(lines, str, strlen(str));
+}
+
+/* C7: a line says everything that it was made of */
+static void
+put_line(StringInfo lines, const BillPart *part, Money amount)
 {
 	bool		by_days = !part->is_usage || price_has(part->price, SLOT_MIN) || price_has(part->price, SLOT_MAX);
-	int			days = part->is_usage ? part->days : part->to - part->from + 1;
 
-	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
-	push_string(state, "to", date_to_cstring(part->to));
+	lines_open_object(lines);
+	put_date(lines, LINE_TO, part->to);
 	if (by_days)
-		push_number(state, "days", int64_to_numeric(days));
-	push_string(state, "from", date_to_cstring(part->from));
-	push_string(state, "what", line_kind(part));
-	push_string(state, "amount", money_to_cstring(amount));
+		put_int(lines, LINE_DAYS, part->is_usage ? part->days : part->to - part->from + 1);
+	put_date(lines, LINE_FROM, part->from);
+	lines_put_word(lines, LINE_WHAT);
+	lines_put_word(lines, line_kind(part));
+	lines_put_word(lines, LINE_AMOUNT);
+	lines_put_money(lines, amount);
 	if (part->is_usage)
-		push_number(state, "events", int64_to_numeric(part->events));
-	push_string(state, "service", part->service);
-	push_number(state, "quantity", part->quantity);
-	push_string(state, "unit_price", price_to_cstring(part->price));
+		put_int(lines, LINE_EVENTS, part->events);
+	put_text(lines, LINE_SERVICE, part->service);
+	put_numeric(lines, LINE_QUANTITY, part->quantity);
+	put_text(lines, LINE_UNIT_PRICE, price_to_cstring(part->price));
 	if (part->is_late)
-		push_number(state, "billed_events", int64_to_numeric(part->billed_events));
+		put_int(lines, LINE_BILLED_EVENTS, part->billed_events);
 	if (by_days)
-		push_number(state, "days_in_month", int64_to_numeric(part->days_in_month));
+		put_int(lines, LINE_DAYS_IN_MONTH, part->days_in_month);
 	if (part->is_late)
-		push_number(state, "billed_quantity", part->billed_quantity);
-	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
+		put_numeric(lines, LINE_BILLED_QUANTITY, part->billed_quantity);
+	lines_close(lines);
 }
 
 /* Add a line and its amount */
 static void
-add_line(JsonbParseState **state, const BillPart *part, Money amount, Money *total)
+add_line(StringInfo lines, const BillPart *part, Money amount, Money *total)
 {
 	*total = money_add(*total, amount);
-	push_line(state, part, amount);
+	put_line(lines, part, amount);
 }
 
 /* The part after those that are rounded with this one: of the same service and month */
@@ -532,7 +530,7 @@ group_end(const Bill *bill, int i)
  * billed of late usage counts as before the first.
  */
 static void
-add_group(JsonbParseState **state, Bill *bill, int first, int end, Money *total)
+add_group(StringInfo lines, Bill *bill, int first, int end, Money *total)
 {
 	int			days_in_month = bill->parts[first].days_in_month;
 	Numeric		sum = int64_to_numeric(0);
@@ -553,33 +551,35 @@ add_group(JsonbParseState **state, Bill *bill, int first, int end, Money *total)
 		sum = numeric_call(numeric_add, sum, part_exactly(part));
 		sum = numeric_call(numeric_sub, sum, part_billed(part));
 		rounded = price_round(sum, days_in_month, bill->currency);
-		add_line(state, part, money_sub(rounded, before), total);
+		add_line(lines, part, money_sub(rounded, before), total);
 	}
 }
 
 /* The lines and their sum; the state's parts are sorted in place */
-static Jsonb *
+static Lines *
 bill_finish(Bill *bill, Money *total)
 {
-	JsonbParseState *state = NULL;
+	StringInfoData lines;
 	int			end;
 
 	qsort(bill->parts, bill->nparts, sizeof(BillPart), compare_parts);
 	merge_parts(bill);
 	*total = money_make(bill->currency, 0);
-	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	lines_begin(&lines);
+	lines_open_array(&lines);
 	for (int i = 0; i < bill->nparts; i = end)
 	{
 		const BillPart *part = &bill->parts[i];
 
 		end = group_end(bill, i);
 		if (end - i == 1 && !part->is_usage)	/* as most: alone, so that few prices need numerics */
-			add_line(&state, part, price_rate_days(part->price, part->quantity, bill->currency, charged_days(part),
+			add_line(&lines, part, price_rate_days(part->price, part->quantity, bill->currency, charged_days(part),
 												   part->days_in_month), total);
 		else
-			add_group(&state, bill, i, end, total);
+			add_group(&lines, bill, i, end, total);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
+	lines_close(&lines);
+	return lines_end(&lines);
 }
 
 /* Columns of kb_bill_result */
@@ -594,7 +594,7 @@ Datum
 kb_bill_final(PG_FUNCTION_ARGS)
 {
 	Row			row;
-	Jsonb	   *lines;
+	Lines	   *lines;
 	Money		total;
 
 	if (PG_ARGISNULL(0))
@@ -602,6 +602,6 @@ kb_bill_final(PG_FUNCTION_ARGS)
 	row_begin(&row, fcinfo);
 	lines = bill_finish((Bill *) PG_GETARG_POINTER(0), &total);
 	row_set(&row, BILL_TOTAL, MoneyGetDatum(total));
-	row_set(&row, BILL_LINES, JsonbPGetDatum(lines));
+	row_set(&row, BILL_LINES, LinesGetDatum(lines));
 	return row_end(&row);
 }

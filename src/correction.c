@@ -97,7 +97,7 @@ find_topup(const LockedAccount *account, const char *reference)
 }
 
 static SavedPlan flag_plan = {
-	.sql = "SELECT e.seq FROM entry e WHERE e.account_id = $1 AND e.key = $2 AND coalesce(e.lines->0 ? $3, false) <> $4",
+	.sql = "SELECT e.seq FROM entry e WHERE e.account_id = $1 AND e.key = $2 AND coalesce(e.lines::jsonb->0 ? $3, false) <> $4",
 	.arg_types = {"bigint", "text", "text", "boolean"}
 };
 
@@ -338,7 +338,7 @@ static SavedPlan reversed_plan = {
 	"       coalesce((SELECT p.bonus_after FROM entry p WHERE p.account_id = $1 AND p.seq = $2 - 1),"
 	"                kb_money(0, kb_currency(e.amount))) - e.bonus_after,"
 	"       (SELECT jsonb_agg(jsonb_set(l.line, '{amount}', to_jsonb(- (l.line->>'amount')::kb_money))"
-	"                         ORDER BY l.ordinality)"
+	"                         ORDER BY l.ordinality)::kb_lines"
 	"          FROM jsonb_array_elements(e.lines) WITH ORDINALITY l(line)),"
 	"       e.kind = 'bonus' AND (SELECT r.kind FROM entry r WHERE r.account_id = $1 AND r.seq = e.ref_seq) = 'bonus'"
 	"  FROM entry e WHERE e.account_id = $1 AND e.seq = $2",
@@ -383,7 +383,7 @@ make_reversal(const LockedAccount *account, int64 entry_seq, Posting *posting)
 	posting->ref_seq = entry_seq;
 	posting->amount = plan_money(REVERSED_AMOUNT);
 	posting->bonus_delta = money_minor(plan_money(REVERSED_BONUS));
-	posting->lines = plan_is_null(REVERSED_LINES) ? NULL : DatumGetJsonbPCopy(plan_required(REVERSED_LINES));
+	posting->lines = plan_is_null(REVERSED_LINES) ? NULL : (Lines *) PG_DETOAST_DATUM_COPY(plan_required(REVERSED_LINES));
 	return kind;
 }
 

@@ -354,7 +354,7 @@ insert_entry(TableWrite *write, const NewEntry *new)
 	table_set_text(&row, ENTRY_POSTED_BY, entry->posted_by);
 	table_set_text(&row, ENTRY_MEMO, entry->memo);
 	if (entry->lines != NULL)
-		table_set(&row, ENTRY_LINES, JsonbPGetDatum(entry->lines));
+		table_set(&row, ENTRY_LINES, PointerGetDatum(entry->lines));
 	table_set(&row, ENTRY_HASH, hash_value(new->hash));
 	table_insert(write, &row);
 }

@@ -56,7 +56,7 @@ typedef struct Posting
 	int64		ref_seq;
 	const char *member;
 	const char *memo;
-	Jsonb	   *lines;
+	Lines	   *lines;
 	const char *notice;			/* label of kb_notice_kind; of the first of several */
 } Posting;
 

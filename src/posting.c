@@ -148,7 +148,7 @@ posting_hash(const uint8 *previous, const Entry *e, uint8 hash[PG_SHA256_DIGEST_
 	append_text(&buf, e->member);
 	append_text(&buf, e->posted_by);
 	append_text(&buf, e->memo);
-	append_text(&buf, e->lines ? JsonbToCString(NULL, &e->lines->root, VARSIZE(e->lines)) : NULL);
+	append_text(&buf, e->lines ? lines_to_cstring(e->lines) : NULL);
 	sha256(&buf, hash);
 	pfree(buf.data);
 }
@@ -228,7 +228,7 @@ entry_args(FunctionCallInfo fcinfo, Entry *entry)
 	entry->member = arg_cstring(fcinfo, HASH_MEMBER);
 	entry->posted_by = arg_cstring(fcinfo, HASH_POSTED_BY);
 	entry->memo = arg_cstring(fcinfo, HASH_MEMO);
-	entry->lines = PG_ARGISNULL(HASH_LINES) ? NULL : PG_GETARG_JSONB_P(HASH_LINES);
+	entry->lines = PG_ARGISNULL(HASH_LINES) ? NULL : PG_GETARG_LINES(HASH_LINES);
 	return true;
 }
 

@@ -12,8 +12,8 @@
 #include "access.h"
 #include "common/sha2.h"
 #include "datatype/timestamp.h"
+#include "lines.h"
 #include "money.h"
-#include "utils/jsonb.h"
 
 /* Keys that begin with it are kbilling's own. */
 #define OWN_KEY_PREFIX	"kb:"
@@ -38,7 +38,7 @@ typedef struct Entry
 	const char *member;
 	const char *posted_by;
 	const char *memo;
-	Jsonb	   *lines;
+	Lines	   *lines;
 } Entry;
 
 /* T6: bonus + delta, kept between nothing and what is on the balance */

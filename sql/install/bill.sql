@@ -2,7 +2,7 @@
  * The bill of a period, as an aggregate over its billable parts (C2, C3).
  */
 
-CREATE TYPE kbilling_internal.kb_bill_result AS (total kb_money, lines jsonb);
+CREATE TYPE kbilling_internal.kb_bill_result AS (total kb_money, lines kb_lines);
 COMMENT ON TYPE kb_bill_result IS 'What an account owes for a period, and the lines that add up to it';
 COMMENT ON COLUMN kb_bill_result.total IS 'Sum of the lines';
 COMMENT ON COLUMN kb_bill_result.lines IS 'As in kbilling.entry';

@@ -76,7 +76,7 @@ COMMENT ON FUNCTION kb_minimums(bigint, text, date, date, date, date) IS
 -- takes 7 % longer); as a whole row it would be built anew for each field.
 CREATE FUNCTION kbilling_internal.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date,
 											  first_day date, last_day date, usage_from date, paced_on date)
-	RETURNS TABLE (total kb_money, lines jsonb)
+	RETURNS TABLE (total kb_money, lines kb_lines)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	SELECT coalesce((b.bill).total, kb_money(0, $2)), coalesce((b.bill).lines, '[]')
@@ -134,7 +134,7 @@ COMMENT ON FUNCTION kb_bill_for(bigint, text, text, date, date, date, date, date
 
 CREATE FUNCTION kbilling_internal.kb_charges(account_ids bigint[], at timestamptz)
 	RETURNS TABLE (account_id bigint, charged_through date, terms_version integer, period date, last_day date,
-				   effective_on date, key text, total kb_money, lines jsonb, entries integer,
+				   effective_on date, key text, total kb_money, lines kb_lines, entries integer,
 				   today date, remind_day integer, restrict_day integer, block_day integer)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC

@@ -28,7 +28,7 @@ CREATE TABLE kbilling.entry (
 	posted_by     text NOT NULL,
 	memo          kb_text,
 	hash          bytea NOT NULL,
-	lines         jsonb,
+	lines         kb_lines,
 	PRIMARY KEY (account_id, seq),
 	UNIQUE (account_id, key)
 );

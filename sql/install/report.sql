@@ -38,7 +38,7 @@ COMMENT ON COLUMN charge_line.amount IS 'The amount; those of a service in a mon
 CREATE VIEW kbilling.payment_history WITH (security_invoker) AS
 	SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, e.amount, e.balance_after, e.bonus_after,
 		   e.method, e.paid, kb_exchange_rate(e.paid, e.amount) AS rate, e.period,
-		   CASE WHEN e.key NOT LIKE 'kb:%' THEN e.key END AS reference, e.ref_seq, e.member, e.memo, e.lines
+		   CASE WHEN e.key NOT LIKE 'kb:%' THEN e.key END AS reference, e.ref_seq, e.member, e.memo, e.lines::jsonb AS lines
 	FROM entry e
 	ORDER BY e.account_id, e.seq DESC;
 COMMENT ON VIEW payment_history IS 'The journal as a customer reads it, newest first, with each charge''s lines';

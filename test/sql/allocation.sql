@@ -19,7 +19,7 @@ SELECT kb_apply_topup(1, '100 USD', 'card', 'p1'), kb_apply_topup(1, '200 USD', 
 \g /dev/null
 SELECT is(kb_refund(1, '255 USD', 'r1', 'moved'), 8::bigint, 'T6: a refund of several top-ups returns its own entry');
 SELECT is(kb_chargeback(1, 'p1', 'd1', '40 USD'), 10::bigint, 'T7: so does a chargeback');
-SELECT results_eq('SELECT seq, kind::text, amount::text, balance_after::text, bonus_after::text, ref_seq, lines FROM entry
+SELECT results_eq('SELECT seq, kind::text, amount::text, balance_after::text, bonus_after::text, ref_seq, lines::jsonb FROM entry
 		WHERE account_id = 1 AND seq > 5 ORDER BY seq',
 	$$VALUES
 		(6::bigint, 'bonus', '-20.00 USD', '315.00 USD', '10.00 USD', 4::bigint, NULL::jsonb),

@@ -391,7 +391,7 @@ WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnames
 -- domain, or be put here with a reason.
 SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM written
 	WHERE type NOT IN ('kb_text'::regtype, 'kb_json'::regtype)
-	AND base IN ('text', 'varchar', 'bpchar', 'name', 'json', 'jsonb', 'xml', 'bytea') ORDER BY 1$$,
+	AND base IN ('text', 'varchar', 'bpchar', 'name', 'json', 'jsonb', 'kb_lines', 'xml', 'bytea') ORDER BY 1$$,
 	$$SELECT name COLLATE "C" FROM (VALUES
 	('account.currency', 'the tariff''s'),
 	('account.last_hash', 'a hash'),

@@ -1,0 +1,53 @@
+/*
+ * lines.h
+ *		kb_lines: the lines of an entry, which are JSON, in few bytes (C7).
+ */
+#ifndef KBILLING_LINES_H
+#define KBILLING_LINES_H
+
+#include "postgres.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/date.h"
+#include "utils/numeric.h"
+
+#include "money.h"
+
+/* The stored form is of lines.c alone. */
+typedef struct varlena Lines;
+
+#define DatumGetLines(X)		((Lines *) PG_DETOAST_DATUM_PACKED(X))
+#define LinesGetDatum(X)		PointerGetDatum(X)
+#define PG_GETARG_LINES(n)		DatumGetLines(PG_GETARG_DATUM(n))
+#define PG_RETURN_LINES(x)		return LinesGetDatum(x)
+
+/* Texts that are a byte each; their numbers are stored, so new ones come last, before the count. */
+typedef enum LinesWord
+{
+	LINE_TO, LINE_DAYS, LINE_FROM, LINE_WHAT, LINE_TOPUP, LINE_NAMED, LINE_AMOUNT, LINE_EVENTS, LINE_FORCED, LINE_SERVICE,
+	LINE_QUANTITY, LINE_UNIT_PRICE, LINE_BILLED_EVENTS, LINE_DAYS_IN_MONTH, LINE_BILLED_QUANTITY,
+	LINE_BASE, LINE_BASE_FEE, LINE_RECURRING_SERVICE, LINE_USAGE, LINE_LATE_USAGE,
+	LINE_WORDS
+} LinesWord;
+
+/*
+ * To write lines: begin, values in the order of jsonb (keys by length, then by
+ * letter), end.  Within an object a key comes before each value.
+ */
+extern void lines_begin(StringInfo buf);
+extern void lines_open_array(StringInfo buf);
+extern void lines_open_object(StringInfo buf);
+extern void lines_close(StringInfo buf);
+extern void lines_put_word(StringInfo buf, LinesWord word);
+extern void lines_put_text(StringInfo buf, const char *str, size_t len);
+extern void lines_put_int(StringInfo buf, int64 n);
+extern void lines_put_numeric(StringInfo buf, Numeric n);
+extern void lines_put_date(StringInfo buf, DateADT day);
+extern void lines_put_money(StringInfo buf, Money amount);
+extern Lines *lines_end(StringInfo buf);
+
+/* From JSON and to it, as jsonb is written; palloc'd. */
+extern Lines *lines_from_cstring(const char *json);
+extern char *lines_to_cstring(const Lines *lines);
+
+#endif
