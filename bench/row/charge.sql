@@ -27,7 +27,8 @@ CALL kbilling.kb_sweep();
 SET client_min_messages = warning;
 DROP TABLE IF EXISTS bench.charged;
 CREATE TABLE bench.charged AS
-SELECT e.*, kbilling.kb_minor(e.amount) AS amount_minor, kbilling.kb_minor(e.balance_after) AS balance_minor
+SELECT e.*, kbilling.kb_minor(e.amount) AS amount_minor, kbilling.kb_minor(e.balance_after) AS balance_minor,
+	e.lines::jsonb AS lines_json
 FROM kbilling.entry e WHERE e.kind = 'charge' AND e.period = date '2025-12-01' + make_interval(months => :round)
 ORDER BY account_id;
 VACUUM ANALYZE bench.charged;
@@ -39,7 +40,7 @@ UPDATE bare.account a SET balance = c.balance_minor, last_seq = c.seq, last_hash
 FROM bench.charged c WHERE c.account_id = a.account_id;
 INSERT INTO bare.entry
 SELECT account_id, seq, posted_at, amount_minor, balance_minor, 0, NULL, ref_seq, effective_on, debt_since, period, 'charge',
-	method, key, member, posted_by, memo, hash, lines
+	method, key, member, posted_by, memo, hash, lines_json
 FROM bench.charged;
 INSERT INTO bare.notice (account_id, notice_no, written_at, due_at, kind, stage, occasion)
 SELECT account_id, seq, posted_at, posted_at, 'charge_posted', 'ok', seq::text FROM bench.charged;
