@@ -20,24 +20,32 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "plan.h"
+#include "sweep.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
 
-#define JOB_COMMAND		"CALL kbilling.kb_sweep()"
-#define JOB_PREFIX		"kbilling sweep of "
+#define JOB_COMMAND		"CALL kbilling.kb_sweep("
 
-/* The job's name, which differs from those of other databases even if theirs are cut */
+/* What a worker's job runs */
 static char *
-job_name(const char *database)
+job_command(int workers)
+{
+	return workers == 1 ? pstrdup(JOB_COMMAND ")") : psprintf(JOB_COMMAND "workers => %d)", workers);
+}
+
+/* The name of a worker's job, counted from 1; it differs from those of other databases even if theirs are cut */
+static char *
+job_name(const char *database, int worker)
 {
 	int			len = strlen(database);
+	char	   *prefix = worker == 1 ? pstrdup("kbilling sweep of ") : psprintf("kbilling sweep %d of ", worker);
 
-	if (strlen(JOB_PREFIX) + len < NAMEDATALEN)
-		return psprintf(JOB_PREFIX "%s", database);
-	return psprintf(JOB_PREFIX "%.*s %08x",
-					pg_mbcliplen(database, len, NAMEDATALEN - 1 - strlen(JOB_PREFIX " 01234567")), database,
+	if (strlen(prefix) + len < NAMEDATALEN)
+		return psprintf("%s%s", prefix, database);
+	return psprintf("%s%.*s %08x", prefix,
+					pg_mbcliplen(database, len, NAMEDATALEN - 1 - strlen(prefix) - strlen(" 01234567")), database,
 					hash_bytes((const unsigned char *) database, len));
 }
 
@@ -149,32 +157,94 @@ ask_cron(const char *sql)
 	return result;
 }
 
-/* kb_schedule(schedule): a job that is there keeps the role it runs as */
+/* What pg_cron is told of a worker's job: its name, its schedule and what it runs */
+static char *
+job_arguments(const char *database, const char *schedule, int worker, int workers)
+{
+	return psprintf("%s, %s, %s", quote_literal_cstr(job_name(database, worker)), quote_literal_cstr(schedule),
+					quote_literal_cstr(job_command(workers)));
+}
+
+/* The statements that schedule the jobs from another database */
+static char *
+schedule_elsewhere(const char *database, const char *schedule, int workers)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (int i = 1; i <= workers; i++)
+		appendStringInfo(&sql, "%sSELECT cron.schedule_in_database(%s, %s)", i > 1 ? "; " : "",
+						 job_arguments(database, schedule, i, workers), quote_literal_cstr(database));
+	return sql.data;
+}
+
+/* Take a job away, if it is there and the condition holds; false if not */
+static bool
+unschedule(const char *job, const char *condition)
+{
+	return DatumGetBool(ask_cron(psprintf("SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %s AND %s",
+										  quote_literal_cstr(job), condition)));
+}
+
+/*
+ * Schedule a worker's job, as the role, or as the caller if that is NULL; its number.  pg_cron would leave one that is switched
+ * off as it is.
+ */
+static Datum
+schedule_job(const char *database, const char *schedule, int worker, int workers, const char *role)
+{
+	char	   *arguments = job_arguments(database, schedule, worker, workers);
+
+	(void) unschedule(job_name(database, worker), "NOT active");
+	if (role == NULL || strcmp(role, GetUserNameFromId(GetUserId(), false)) == 0)
+		return ask_cron(psprintf("SELECT cron.schedule(%s)", arguments));
+	return ask_cron(psprintf("SELECT cron.schedule_in_database(%s, %s, %s)", arguments,
+							 quote_literal_cstr(database), quote_literal_cstr(role)));
+}
+
+/* Take away the jobs of all workers but the first so many; false if there were none */
+static bool
+unschedule_but(const char *database, int workers)
+{
+	bool		any = false;
+
+	for (int i = workers + 1; i <= SWEEP_MAX_WORKERS; i++)
+	{
+		char	   *job = job_name(database, i);
+
+		if (own_job_role(job) != NULL)
+			any = unschedule(job, "true") || any;
+	}
+	return any;
+}
+
+/* kb_schedule(schedule, workers): the jobs run as the role that the first has */
 PG_FUNCTION_INFO_V1(kb_schedule);
 Datum
 kb_schedule(PG_FUNCTION_ARGS)
 {
 	char	   *schedule = arg_cstring(fcinfo, 0);
 	char	   *database = get_database_name(MyDatabaseId);
-	char	   *job = job_name(database);
 	char	   *role;
-	char	   *arguments;
+	int			workers;
+	Datum		id;
 
 	arg_required(fcinfo, 0, "schedule");
+	arg_required(fcinfo, 1, "workers");
+	workers = PG_GETARG_INT32(1);
+	sweep_check_workers(workers);
 	card_check(schedule);
 	PreventCommandIfReadOnly("kb_schedule()");
-	arguments = psprintf("%s, %s, %s", quote_literal_cstr(job), quote_literal_cstr(schedule),
-						 quote_literal_cstr(JOB_COMMAND));
-	require_cron(database, psprintf("SELECT cron.schedule_in_database(%s, %s)", arguments, quote_literal_cstr(database)));
-	role = own_job_role(job);
-
-	/* pg_cron would leave it switched off */
-	(void) ask_cron(psprintf("SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %s AND NOT active",
-							 quote_literal_cstr(job)));
-	if (role == NULL || strcmp(role, GetUserNameFromId(GetUserId(), false)) == 0)
-		PG_RETURN_DATUM(ask_cron(psprintf("SELECT cron.schedule(%s)", arguments)));
-	PG_RETURN_DATUM(ask_cron(psprintf("SELECT cron.schedule_in_database(%s, %s, %s)", arguments,
-									  quote_literal_cstr(database), quote_literal_cstr(role))));
+	require_cron(database, schedule_elsewhere(database, schedule, workers));
+	role = own_job_role(job_name(database, 1));
+	id = schedule_job(database, schedule, 1, workers, role);
+	for (int i = 2; i <= workers; i++)
+	{
+		(void) own_job_role(job_name(database, i));
+		(void) schedule_job(database, schedule, i, workers, role);
+	}
+	(void) unschedule_but(database, workers);
+	PG_RETURN_DATUM(id);
 }
 
 /* kb_unschedule() */
@@ -183,12 +253,9 @@ Datum
 kb_unschedule(PG_FUNCTION_ARGS)
 {
 	char	   *database = get_database_name(MyDatabaseId);
-	char	   *job = job_name(database);
-	char	   *quoted = quote_literal_cstr(job);
 
 	PreventCommandIfReadOnly("kb_unschedule()");
-	require_cron(database, psprintf("SELECT cron.unschedule(%s)", quoted));
-	if (own_job_role(job) == NULL)
-		PG_RETURN_BOOL(false);
-	PG_RETURN_DATUM(ask_cron(psprintf("SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %s", quoted)));
+	require_cron(database, psprintf("SELECT cron.unschedule(jobid) FROM cron.job WHERE database = %s AND command LIKE %s",
+									quote_literal_cstr(database), quote_literal_cstr(JOB_COMMAND "%")));
+	PG_RETURN_BOOL(unschedule_but(database, 0));
 }

@@ -20,6 +20,7 @@
 #include "ownlock.h"
 #include "plan.h"
 #include "purge.h"
+#include "sweep.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -169,6 +170,8 @@ typedef struct Phase
 typedef struct Run
 {
 	int64		run_id;
+	int32		workers;		/* how many shares there are */
+	int32		share;			/* the one of this run, from 1 on */
 	TimestampTz as_of;			/* the moment for which it looks what is due */
 	int			phase;
 	char	   *zone;			/* by name; the empty one is before all others */
@@ -182,8 +185,8 @@ enum
 	DUE_ACCOUNT_ID = 1, DUE_DATE
 };
 
-/* $1 the zone, $2 and $3 where the run is in it, $4 the moment, $5 how many */
-#define DUE_TYPES	{"text", "date", "bigint", "timestamptz", "integer"}
+/* $1 the zone, $2 and $3 where the run is in it, $4 the moment, $5 how many, $6 and $7 the shares and the one of the run */
+#define DUE_TYPES	{"text", "date", "bigint", "timestamptz", "integer", "integer", "integer"}
 
 static Phase phases[] = {
 	{
@@ -202,9 +205,11 @@ static Phase phases[] = {
 		.due = {
 			.sql = "SELECT a.account_id, a.charged_through FROM account a"
 			" WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
+			"   AND kb_is_in_share(a.account_id, $6, $7)"
 			"   AND a.charged_through < least(kb_month_first_day(kb_account_date($4, $1)) - 1,"
 			"         (SELECT kb_month_last_day(1 + min(b.charged_through)) FROM account b"
-			"           WHERE b.time_zone = $1 AND (b.charged_through, b.account_id) > ($2, $3) AND b.state IN ('active', 'closing')))"
+			"           WHERE b.time_zone = $1 AND (b.charged_through, b.account_id) > ($2, $3) AND b.state IN ('active', 'closing')"
+			"             AND kb_is_in_share(b.account_id, $6, $7)))"
 			" ORDER BY a.charged_through, a.account_id LIMIT $5",
 			.arg_types = DUE_TYPES,
 			.is_generic = true
@@ -221,7 +226,7 @@ static Phase phases[] = {
 		.due = {
 			.sql = "SELECT a.account_id, a.closure_check_on FROM account a"
 			" WHERE a.time_zone = $1 AND (a.closure_check_on, a.account_id) > ($2, $3)"
-			"   AND a.closure_check_on <= kb_account_date($4, $1)"
+			"   AND a.closure_check_on <= kb_account_date($4, $1) AND kb_is_in_share(a.account_id, $6, $7)"
 			" ORDER BY a.closure_check_on, a.account_id LIMIT $5",
 			.arg_types = DUE_TYPES,
 			.is_generic = true
@@ -239,7 +244,7 @@ static Phase phases[] = {
 		.due = {
 			.sql = "SELECT a.account_id, a.stage_check_on FROM account a"
 			" WHERE a.time_zone = $1 AND (a.stage_check_on, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
-			"   AND a.stage_check_on <= kb_account_date($4, $1)"
+			"   AND a.stage_check_on <= kb_account_date($4, $1) AND kb_is_in_share(a.account_id, $6, $7)"
 			" ORDER BY a.stage_check_on, a.account_id LIMIT $5",
 			.arg_types = DUE_TYPES,
 			.is_generic = true
@@ -257,7 +262,7 @@ static Phase phases[] = {
 		},
 		.due = {
 			.sql = "SELECT a.account_id, a.charged_through FROM account a"
-			" WHERE kb_retention_is_due($1, kb_account_date($4, $1))"
+			" WHERE kb_retention_is_due($1, kb_account_date($4, $1), $6, $7) AND kb_is_in_share(a.account_id, $6, $7)"
 			"   AND a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
 			"   AND EXISTS (SELECT FROM kb_removable(ARRAY[a.account_id], $4))"
 			" ORDER BY a.charged_through, a.account_id LIMIT $5",
@@ -269,7 +274,8 @@ static Phase phases[] = {
 };
 
 static SavedPlan position_plan = {
-	.sql = "SELECT r.as_of, r.phase::text, r.at_time_zone, coalesce(r.at_date, '-infinity'), coalesce(r.at_account_id, 0)"
+	.sql = "SELECT r.as_of, r.phase::text, r.at_time_zone, coalesce(r.at_date, '-infinity'), coalesce(r.at_account_id, 0),"
+	"       r.workers, r.share"
 	"  FROM sweep_run r WHERE r.run_id = $1 AND r.outcome = 'running' FOR UPDATE",
 	.arg_types = {"bigint"}
 };
@@ -419,6 +425,8 @@ read_run(Run *run, int64 run_id)
 	run->zone = plan_cstring(3);
 	run->date = plan_date(4);
 	run->account_id = plan_int64(5);
+	run->workers = plan_int32(6);
+	run->share = plan_int32(7);
 	for (run->phase = 0; strcmp(phases[run->phase].name, phase) != 0; run->phase++)
 		if (run->phase == (int) lengthof(phases) - 1)
 			elog(ERROR, "a sweep has no phase \"%s\"", phase);
@@ -429,7 +437,7 @@ static uint64
 accounts_due(const Run *run, int max)
 {
 	Datum		values[] = {CStringGetTextDatum(run->zone), DateADTGetDatum(run->date), Int64GetDatum(run->account_id),
-		TimestampTzGetDatum(run->as_of), Int32GetDatum(max)
+		TimestampTzGetDatum(run->as_of), Int32GetDatum(max), Int32GetDatum(run->workers), Int32GetDatum(run->share)
 	};
 
 	return plan_execute(&phases[run->phase].due, values, NULL, false);
@@ -532,38 +540,103 @@ kb_sweep_step(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(more);
 }
 
-/* The lock that the running sweep of a database holds: "kbilling" */
-#define SWEEP_LOCK		own_lock(OWN_LOCK_SWEEP, INT64CONST(0x6b62696c6c696e67))
+/*
+ * The lock of a share, which whoever sweeps it holds.  Workers that divide the accounts into other numbers of shares would
+ * meet, so they shut each other out: see take_share.
+ */
+static LOCKTAG
+share_lock(int workers, int share)
+{
+	return own_lock(OWN_LOCK_SWEEP, (int64) workers << 32 | share);
+}
+
+/* kb_is_in_share(account_id, workers, share) */
+PG_FUNCTION_INFO_V1(kb_is_in_share);
+Datum
+kb_is_in_share(PG_FUNCTION_ARGS)
+{
+	uint32		hash = DatumGetUInt32(DirectFunctionCall1(hashint8, PG_GETARG_DATUM(0)));
+
+	PG_RETURN_BOOL(PG_GETARG_INT32(1) > 0 && hash % PG_GETARG_INT32(1) + 1 == (uint32) PG_GETARG_INT32(2));
+}
+
+/* The lock under which a share is taken: none has this number */
+#define GATE_LOCK		share_lock(0, 0)
+
+/* Whether a lock is held by anybody */
+static bool
+is_held(const LockInstanceData *instance, const LOCKTAG *tag)
+{
+	return instance->holdMask != 0 && memcmp(&instance->locktag, tag, sizeof(*tag)) == 0;
+}
 
 /*
- * kb_sweep_is_running(): a sweep that died holds no lock; NULL on a standby, which
+ * kb_sweep_is_running(workers, share): a sweep that died holds no lock; NULL on a standby, which
  * does not see the locks of its primary.
  */
 PG_FUNCTION_INFO_V1(kb_sweep_is_running);
 Datum
 kb_sweep_is_running(PG_FUNCTION_ARGS)
 {
-	LOCKTAG		tag = SWEEP_LOCK;
+	LOCKTAG		tag;
 	LockData   *locks;
 
+	arg_required(fcinfo, 0, "workers");
+	arg_required(fcinfo, 1, "share");
 	if (RecoveryInProgress())
 		PG_RETURN_NULL();
+	tag = share_lock(PG_GETARG_INT32(0), PG_GETARG_INT32(1));
 	locks = GetLockStatusData();
 	for (int i = 0; i < locks->nelements; i++)
-		if (locks->locks[i].holdMask != 0 && memcmp(&locks->locks[i].locktag, &tag, sizeof(tag)) == 0)
+		if (is_held(&locks->locks[i], &tag))
 			PG_RETURN_BOOL(true);
 	PG_RETURN_BOOL(false);
 }
 
-/* First column of the one row of a statement */
+/* Whether a share of another number of shares is being swept */
+static bool
+others_run(int workers)
+{
+	LOCKTAG		gate = GATE_LOCK;
+	LockData   *locks = GetLockStatusData();
+
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		LOCKTAG		tag = locks->locks[i].locktag;
+		uint32		its_workers = tag.locktag_field2;
+
+		/* the number of workers and of the share are fields of the lock's name; all else is as in the gate's */
+		tag.locktag_field2 = tag.locktag_field3 = 0;
+		if (locks->locks[i].holdMask != 0 && memcmp(&tag, &gate, sizeof(tag)) == 0 &&
+			its_workers != 0 && its_workers != (uint32) workers)
+			return true;
+	}
+	return false;
+}
+
+/* Take a share; false if somebody has it, or the accounts are divided otherwise.  The gate is closed until the next commit. */
+static bool
+take_share(int workers, int share)
+{
+	LOCKTAG		gate = GATE_LOCK;
+	LOCKTAG		lock = share_lock(workers, share);
+
+	(void) LockAcquire(&gate, ExclusiveLock, false, false);
+	return !others_run(workers) && LockAcquire(&lock, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* First column of the one row of a statement, which has an int64 or a boolean; zero for NULL */
 static Datum
 execute_one(const char *sql)
 {
 	bool		isnull;
+	Datum		result;
 
 	if (SPI_execute(sql, false, 0) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not execute: %s", sql);
-	return plan_column(1, &isnull);
+	result = plan_column(1, &isnull);
+	SPI_freetuptable(SPI_tuptable);
+	return isnull ? (Datum) 0 : result;
 }
 
 /*
@@ -578,39 +651,77 @@ next_transaction(void)
 	XactIsoLevel = XACT_READ_COMMITTED;
 }
 
-/* One run, each step in a transaction of its own */
+/* One run of a share, each step in a transaction of its own; none if another worker has done it since the moment */
 static void
-run_sweep(void)
+run_share(int workers, int share, const char *since)
 {
 	int64		run_id;
 	char	   *step;
-	char	   *end;
 	bool		more = true;
 
-	if (IsolationUsesXactSnapshot())
-		next_transaction();
-	run_id = DatumGetInt64(execute_one("SELECT kbilling_internal.kb_sweep_begin()"));
-	step = psprintf("SELECT kbilling_internal.kb_sweep_step(" INT64_FORMAT ")", run_id);
-	end = psprintf("SELECT kbilling_internal.kb_sweep_end(" INT64_FORMAT ")", run_id);
 	next_transaction();
+	run_id = DatumGetInt64(execute_one(psprintf("SELECT kbilling_internal.kb_sweep_begin(%d, %d, '%s')", workers, share, since)));
+	next_transaction();
+	if (run_id == 0)
+		return;
+	step = psprintf("SELECT kbilling_internal.kb_sweep_step(" INT64_FORMAT ")", run_id);
 	while (more)
 	{
 		CHECK_FOR_INTERRUPTS();
 		more = DatumGetBool(execute_one(step));
-		SPI_freetuptable(SPI_tuptable);
 		next_transaction();
 	}
-	(void) execute_one(end);
-	SPI_commit();
+	(void) execute_one(psprintf("SELECT kbilling_internal.kb_sweep_end(" INT64_FORMAT ")", run_id));
+	next_transaction();
 }
 
-/* CALL kb_sweep() */
+/* Sweep a share if it is free; false if not */
+static bool
+sweep_share(int workers, int share, const char *since)
+{
+	LOCKTAG		lock = share_lock(workers, share);
+
+	if (!take_share(workers, share))
+		return false;
+	PG_TRY();
+	{
+		run_share(workers, share, since);
+	}
+	PG_FINALLY();
+	{
+		(void) LockRelease(&lock, ExclusiveLock, true);
+	}
+	PG_END_TRY();
+	return true;
+}
+
+/*
+ * Sweep whatever share is free, one after the other; and once more those that were not, as the worker that had one
+ * may have died.  False if none was free.
+ */
+static bool
+sweep_shares(int workers)
+{
+	const char *since = pstrdup(timestamptz_to_str(GetCurrentTimestamp()));
+	uint64		done = 0;
+
+	for (int i = 0; i < 2 * workers; i++)
+	{
+		uint64		bit = UINT64CONST(1) << i % workers;
+
+		if ((done & bit) == 0 && sweep_share(workers, i % workers + 1, since))
+			done |= bit;
+	}
+	return done != 0;
+}
+
+/* CALL kb_sweep(workers) */
 PG_FUNCTION_INFO_V1(kb_sweep);
 Datum
 kb_sweep(PG_FUNCTION_ARGS)
 {
 	const CallContext *call = (const CallContext *) fcinfo->context;
-	LOCKTAG		lock = SWEEP_LOCK;
+	int			workers;
 
 	if (call == NULL || !IsA(call, CallContext) || call->atomic)
 		ereport(ERROR,
@@ -618,6 +729,9 @@ kb_sweep(PG_FUNCTION_ARGS)
 				 errmsg("kb_sweep cannot run inside a transaction block"),
 				 errdetail("It commits after each batch (W1)."),
 				 errhint("CALL it on its own, from a session in autocommit mode.")));
+	arg_required(fcinfo, 0, "workers");
+	workers = PG_GETARG_INT32(0);
+	sweep_check_workers(workers);
 	if (RecoveryInProgress())
 	{
 		ereport(NOTICE,
@@ -631,22 +745,20 @@ kb_sweep(PG_FUNCTION_ARGS)
 				 errmsg("kb_sweep cannot run in a read-only transaction"),
 				 errdetail("default_transaction_read_only is on in this session."),
 				 errhint("Set it to off for the role that runs the sweep.")));
-	if (LockAcquire(&lock, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
-	{
-		ereport(NOTICE, (errmsg("another sweep is running and does the work")));
-		PG_RETURN_VOID();
-	}
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	PG_TRY();
-	{
-		run_sweep();
-	}
-	PG_FINALLY();
-	{
-		(void) LockRelease(&lock, ExclusiveLock, true);
-	}
-	PG_END_TRY();
+	if (!sweep_shares(workers))
+		ereport(NOTICE, (errmsg("another sweep is running and does the work")));
 	SPI_finish();
 	PG_RETURN_VOID();
+}
+
+void
+sweep_check_workers(int workers)
+{
+	if (workers < 1 || workers > SWEEP_MAX_WORKERS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("workers must be from 1 to %d", SWEEP_MAX_WORKERS),
+				 errdetail("It is %d.", workers)));
 }

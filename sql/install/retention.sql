@@ -13,9 +13,11 @@ COMMENT ON INDEX usage_event_month IS 'Finds the events of months that are not k
 CREATE TABLE kbilling.retention (
 	policy            kb_text NOT NULL,
 	time_zone         kb_text NOT NULL,
+	workers           integer NOT NULL DEFAULT 1,
+	share             integer NOT NULL DEFAULT 1,
 	usage_kept_from   date,
 	notices_kept_from date,
-	PRIMARY KEY (policy, time_zone)
+	PRIMARY KEY (policy, time_zone, workers, share)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.retention', '');
 COMMENT ON TABLE retention IS
@@ -23,6 +25,8 @@ COMMENT ON TABLE retention IS
 'be more: once a month, or when the policy keeps less (U6)';
 COMMENT ON COLUMN retention.policy IS 'The policy';
 COMMENT ON COLUMN retention.time_zone IS 'IANA name';
+COMMENT ON COLUMN retention.workers IS 'Into how many shares the accounts are divided, as in kbilling.sweep_run';
+COMMENT ON COLUMN retention.share IS 'The share whose accounts have been looked at';
 COMMENT ON COLUMN retention.usage_kept_from IS 'All events of charged months before it have been removed';
 COMMENT ON COLUMN retention.notices_kept_from IS 'All notices that were delivered before it have been removed';
 
@@ -43,16 +47,16 @@ CREATE FUNCTION kbilling_internal.kb_retention_is_set() RETURNS boolean
 RETURN EXISTS (SELECT FROM policy p WHERE p.keep_usage_months IS NOT NULL OR p.keep_notices_months IS NOT NULL);
 COMMENT ON FUNCTION kb_retention_is_set() IS 'Whether there is a policy by which something is removed (U6)';
 
-CREATE FUNCTION kbilling_internal.kb_retention_is_due(time_zone text, today date) RETURNS boolean
+CREATE FUNCTION kbilling_internal.kb_retention_is_due(time_zone text, today date, workers integer, share integer) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 RETURN EXISTS (
 	SELECT FROM kb_retention($2) k
-	LEFT JOIN retention r ON r.policy = k.policy AND r.time_zone = $1
+	LEFT JOIN retention r ON r.policy = k.policy AND r.time_zone = $1 AND r.workers = $3 AND r.share = $4
 	WHERE coalesce(r.usage_kept_from < k.usage_kept_from, k.usage_kept_from IS NOT NULL)
 	   OR coalesce(r.notices_kept_from < k.notices_kept_from, k.notices_kept_from IS NOT NULL)
 );
-COMMENT ON FUNCTION kb_retention_is_due(text, date) IS
-'Whether a policy keeps less than it did when the sweep last looked at the accounts of the time zone';
+COMMENT ON FUNCTION kb_retention_is_due(text, date, integer, integer) IS
+'Whether a policy keeps less than it did when the sweep last looked at the accounts of the time zone that are in the share';
 
 -- Months that are charged, and of which no late usage waits for its bill.
 CREATE FUNCTION kbilling_internal.kb_removable(account_ids bigint[], at timestamptz)

@@ -24,7 +24,10 @@ CREATE TABLE kbilling.sweep_run (
 	phase            kb_sweep_phase NOT NULL DEFAULT 'charges',
 	at_time_zone     text NOT NULL DEFAULT '',
 	at_date          date,
-	at_account_id    bigint
+	at_account_id    bigint,
+	workers          integer NOT NULL DEFAULT 1,
+	share            integer NOT NULL DEFAULT 1,
+	CHECK (share BETWEEN 1 AND workers)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.sweep_run', '');
 SELECT pg_catalog.pg_extension_config_dump('kbilling.sweep_run_run_id_seq', '');
@@ -48,6 +51,8 @@ COMMENT ON COLUMN sweep_run.at_date IS
 'How far it has got in the time zone: the oldest are taken first, by the last day that was charged or by the day to '
 'look again';
 COMMENT ON COLUMN sweep_run.at_account_id IS 'How far it has got on the date, by account';
+COMMENT ON COLUMN sweep_run.workers IS 'Into how many shares the accounts are divided, for as many workers';
+COMMENT ON COLUMN sweep_run.share IS 'The share of this run, from 1 to that number: see kb_is_in_share';
 
 CREATE TABLE kbilling.sweep_failure (
 	account_id bigint NOT NULL REFERENCES account,
@@ -104,24 +109,37 @@ COMMENT ON VIEW account_zone IS
 'The time zones of the accounts that are not deleted; each is found by one step in the index account_due';
 COMMENT ON COLUMN account_zone.time_zone IS 'IANA name';
 
+-- Hashed, as the numbers of an application's accounts may be such that one share would have them all.  In C, so that the planner
+-- does not take it for a condition that few accounts meet.
+CREATE FUNCTION kbilling_internal.kb_is_in_share(account_id bigint, workers integer, share integer) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_is_in_share';
+COMMENT ON FUNCTION kb_is_in_share(bigint, integer, integer) IS
+'Whether an account belongs to a share, counted from 1, of so many: each is swept by one worker at a time (W1)';
+
 -- Without JIT: how few zones there are is not known to the planner, and compiling
 -- for the many that it expects would cost more than an idle sweep does.
-CREATE FUNCTION kbilling_internal.kb_sweep_begin() RETURNS bigint
+-- While this worker has its share, none with another number of shares is running.
+CREATE FUNCTION kbilling_internal.kb_sweep_begin(workers integer = 1, share integer = 1, since timestamptz = NULL) RETURNS bigint
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp SET jit = off
 BEGIN ATOMIC
-	UPDATE sweep_run SET outcome = 'interrupted' WHERE outcome = 'running';
-	INSERT INTO sweep_run (started_at, as_of, periods_due)
-	SELECT clock_timestamp(), kb_now(),
+	UPDATE sweep_run r SET outcome = 'interrupted' WHERE r.outcome = 'running' AND (r.workers <> $1 OR r.share = $2);
+	INSERT INTO sweep_run (started_at, as_of, workers, share, periods_due)
+	SELECT clock_timestamp(), kb_now(), $1, $2,
 		   coalesce(sum((SELECT sum((extract(year FROM z.due_before) - extract(year FROM a.charged_through + 1)) * 12
 									+ extract(month FROM z.due_before) - extract(month FROM a.charged_through + 1))
 						 FROM account a
 						 WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
-							AND a.state IN ('active', 'closing'))), 0)
+							AND a.state IN ('active', 'closing') AND kb_is_in_share(a.account_id, $1, $2))), 0)
 	FROM (SELECT time_zone, kb_month_first_day(kb_account_date(kb_now(), time_zone)) AS due_before
 		  FROM account_zone) z
+	HAVING NOT EXISTS (SELECT FROM sweep_run r
+					   WHERE r.outcome = 'finished' AND r.workers = $1 AND r.share = $2 AND r.started_at >= $3)
 	RETURNING run_id;
 END;
-COMMENT ON FUNCTION kb_sweep_begin() IS 'Starts a run of the sweep, and counts what is due. Part of kb_sweep';
+COMMENT ON FUNCTION kb_sweep_begin(integer, integer, timestamptz) IS
+'Starts a run of the sweep for a share of the accounts, and counts what is due; NULL if another worker has begun, and '
+'finished, one since the moment. Part of kb_sweep';
 
 CREATE FUNCTION kbilling_internal.kb_sweep_closures(account_ids bigint[], at timestamptz) RETURNS bigint
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -143,12 +161,13 @@ COMMENT ON FUNCTION kb_sweep_step(bigint, integer) IS
 CREATE FUNCTION kbilling_internal.kb_note_retention(run_id bigint) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	INSERT INTO retention (policy, time_zone, usage_kept_from, notices_kept_from)
-	SELECT k.policy, z.time_zone, k.usage_kept_from, k.notices_kept_from
+	DELETE FROM retention t USING sweep_run r WHERE r.run_id = $1 AND t.workers <> r.workers;
+	INSERT INTO retention (policy, time_zone, workers, share, usage_kept_from, notices_kept_from)
+	SELECT k.policy, z.time_zone, r.workers, r.share, k.usage_kept_from, k.notices_kept_from
 	FROM sweep_run r, account_zone z, kb_retention(kb_account_date(r.as_of, z.time_zone)) k
 	WHERE r.run_id = $1 AND NOT EXISTS (SELECT FROM sweep_failure f WHERE f.run_id = r.run_id)
 		AND kb_retention_is_set()
-	ON CONFLICT (policy, time_zone) DO UPDATE
+	ON CONFLICT (policy, time_zone, workers, share) DO UPDATE
 		SET usage_kept_from = excluded.usage_kept_from, notices_kept_from = excluded.notices_kept_from
 		WHERE (retention.usage_kept_from, retention.notices_kept_from)
 			IS DISTINCT FROM (excluded.usage_kept_from, excluded.notices_kept_from);
@@ -164,19 +183,22 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_sweep_end(bigint) IS 'Ends a run of the sweep. Part of kb_sweep';
 
-CREATE PROCEDURE kbilling.kb_sweep()
+CREATE PROCEDURE kbilling.kb_sweep(workers integer = 1)
 	LANGUAGE c
 	AS 'MODULE_PATHNAME', 'kb_sweep';
-COMMENT ON PROCEDURE kb_sweep() IS
+COMMENT ON PROCEDURE kb_sweep(integer) IS
 'Does all that is due, in batches that commit, in read committed whatever the session''s default is. It can be stopped at '
 'any point and called again. While another one is running, it returns at once (W1). '
-'Errors: 25001 inside a transaction block; 25006 if the session''s transactions are read-only';
+'With "workers" (1 to 64), so many sessions that call it alike at the same time share the accounts: each takes a share that is '
+'free, and then another, until all are done. '
+'Errors: 25001 inside a transaction block; 25006 if the session''s transactions are read-only; 22023 if "workers" is out of '
+'range';
 
-CREATE FUNCTION kbilling_internal.kb_sweep_is_running() RETURNS boolean
+CREATE FUNCTION kbilling_internal.kb_sweep_is_running(workers integer, share integer) RETURNS boolean
 	LANGUAGE c STABLE PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'kb_sweep_is_running';
-COMMENT ON FUNCTION kb_sweep_is_running() IS
-'True if a session holds the lock of this database''s sweep; NULL on a standby, where the lock cannot be seen. Part '
+COMMENT ON FUNCTION kb_sweep_is_running(integer, integer) IS
+'True if a session holds the lock of the share in this database''s sweep; NULL on a standby, where the lock cannot be seen. Part '
 'of kb_sweep_status';
 
 -- A sweep that died leaves a row that says "running", but no lock; on a standby only the row can be seen.
@@ -188,13 +210,12 @@ CREATE FUNCTION kbilling.kb_sweep_status()
 	LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER ROWS 1 SET jit = off
 	SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT coalesce(newest.is_open AND newest.is_alive, false),
-		   coalesce(newest.outcome = 'interrupted' OR newest.is_open AND NOT newest.is_alive, false),
+	SELECT coalesce(newest.running, false), coalesce(newest.interrupted, false),
 		   last.run_id, last.started_at, last.finished_at, last.finished_at - last.started_at,
 		   coalesce(last.periods_charged, 0), coalesce(last.accounts_failed, 0),
 		   coalesce((SELECT jsonb_object_agg(f.state, f.accounts)
 					 FROM (SELECT x.state, count(*) AS accounts FROM sweep_failure x
-						   WHERE x.run_id = last.run_id GROUP BY x.state) f), '{}'),
+						   WHERE x.run_id = ANY (last.run_ids) GROUP BY x.state) f), '{}'),
 		   due.accounts, due.since, coalesce(kb_now() - due.since, interval '0')
 	FROM (SELECT coalesce(sum((SELECT count(*) FROM account a
 							   WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
@@ -205,23 +226,33 @@ BEGIN ATOMIC
 								  AND a.state IN ('active', 'closing'))), z.time_zone)) AS since
 		  FROM (SELECT time_zone, kb_month_first_day(kb_account_date(kb_now(), time_zone)) AS due_before
 				FROM account_zone) z) due
-	LEFT JOIN (SELECT r.run_id, r.started_at, r.finished_at, r.periods_charged, r.accounts_failed
-			   FROM sweep_run r WHERE r.outcome = 'finished' ORDER BY r.run_id DESC LIMIT 1) last ON true
-	LEFT JOIN (SELECT r.outcome, r.outcome = 'running' AS is_open,
-					  coalesce(kb_sweep_is_running(), true) AS is_alive
-			   FROM sweep_run r ORDER BY r.run_id DESC LIMIT 1) newest ON true;
+	CROSS JOIN (SELECT max(r.run_id) AS run_id, min(r.started_at) AS started_at, max(r.finished_at) AS finished_at,
+					   sum(r.periods_charged)::bigint AS periods_charged, sum(r.accounts_failed)::bigint AS accounts_failed,
+					   array_agg(r.run_id) AS run_ids
+				FROM (SELECT x.workers FROM sweep_run x WHERE x.outcome = 'finished' ORDER BY x.run_id DESC LIMIT 1) w
+				CROSS JOIN generate_series(1, w.workers) s (share)
+				CROSS JOIN LATERAL (SELECT x.run_id, x.started_at, x.finished_at, x.periods_charged, x.accounts_failed FROM sweep_run x
+									WHERE x.outcome = 'finished' AND x.workers = w.workers AND x.share = s.share
+									ORDER BY x.run_id DESC LIMIT 1) r) last
+	CROSS JOIN (SELECT bool_or(r.outcome = 'running' AND r.is_alive) AS running,
+					   bool_or(r.outcome = 'interrupted' OR r.outcome = 'running' AND NOT r.is_alive) AS interrupted
+				FROM (SELECT x.workers FROM sweep_run x ORDER BY x.run_id DESC LIMIT 1) w
+				CROSS JOIN generate_series(1, w.workers) s (share)
+				CROSS JOIN LATERAL (SELECT x.outcome, coalesce(kb_sweep_is_running(x.workers, x.share), true) AS is_alive FROM sweep_run x
+									WHERE x.workers = w.workers AND x.share = s.share ORDER BY x.run_id DESC LIMIT 1) r) newest;
 END;
 COMMENT ON FUNCTION kb_sweep_status() IS
 'One row for monitoring (W3): whether a sweep is running; whether the newest one was interrupted; the last one that '
 'finished, with its failures by SQLSTATE; how many accounts have a month that has ended and is not charged, since '
-'when the oldest of those months has been due, and how long that is (the sweep''s lag, zero if nothing is overdue)';
+'when the oldest of those months has been due, and how long that is (the sweep''s lag, zero if nothing is overdue). '
+'Where workers share the accounts, the last sweep is the last run of each share, and "run_id" the newest of these';
 
 CREATE VIEW kbilling.sweep_progress WITH (security_invoker) AS
 	SELECT r.run_id, r.outcome, r.started_at, r.as_of,
 		   coalesce(r.finished_at, clock_timestamp()) - r.started_at AS duration,
 		   r.periods_due, r.periods_charged, r.entries_posted, r.closure_steps, r.notices_written, r.rows_removed, r.accounts_failed,
 		   round(100.0 * r.periods_charged / nullif(r.periods_due, 0), 1) AS percent,
-		   r.phase, r.at_time_zone, r.at_date, r.at_account_id
+		   r.phase, r.at_time_zone, r.at_date, r.at_account_id, r.workers, r.share
 	FROM sweep_run r
 	ORDER BY r.run_id DESC;
 COMMENT ON VIEW sweep_progress IS 'How far each sweep has got, the newest first (W3)';
@@ -242,3 +273,5 @@ COMMENT ON COLUMN sweep_progress.phase IS 'What it is doing: first charges, then
 COMMENT ON COLUMN sweep_progress.at_time_zone IS 'How far it has got, as in kbilling.sweep_run';
 COMMENT ON COLUMN sweep_progress.at_date IS 'How far it has got, as in kbilling.sweep_run';
 COMMENT ON COLUMN sweep_progress.at_account_id IS 'How far it has got, as in kbilling.sweep_run';
+COMMENT ON COLUMN sweep_progress.workers IS 'Into how many shares the accounts are divided';
+COMMENT ON COLUMN sweep_progress.share IS 'The share of this run';

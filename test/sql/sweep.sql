@@ -123,6 +123,23 @@ SELECT throws_ok('CALL kb_sweep()', '25001', NULL, 'W1: a sweep commits, so it i
 SELECT is((SELECT count(*) FROM sweep_run WHERE outcome = 'running'), 0::bigint, 'W1: and leaves no run behind');
 SELECT is((SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), 0::bigint, 'W1: nor a lock');
 
+-- W1: shares of the accounts
+
+SELECT is((SELECT count(*) FROM account a, generate_series(1, n) s WHERE kb_is_in_share(a.account_id, n, s)),
+	(SELECT count(*) FROM account), format('W1: with %s workers, each account is in one share', n)) FROM unnest('{1,2,3,64}'::int[]) AS n;
+SELECT ok((SELECT min(n) > 400 AND max(n) < 600 FROM (SELECT count(*) AS n FROM generate_series(2, 8000, 4) id, generate_series(1, 4) s
+	WHERE kb_is_in_share(id, 4, s) GROUP BY s) c), 'W1: shares are of like size, whatever the pattern of the numbers');
+SELECT throws_ok(format('CALL kb_sweep(%s)', n), state, NULL, format('W1: workers => %s', n))
+FROM (VALUES ('0', '25001'), ('65', '25001'), ('NULL', '25001')) AS t (n, state);
+SET kbilling.clock = '2027-06-01 12:00+00';
+CALL kb_sweep(workers => 3);
+SELECT is((SELECT sum(periods_charged)::int FROM sweep_run WHERE workers = 3),
+	(SELECT count(*)::int FROM entry WHERE period = '2027-05-01') + 1,
+	'W1: one worker does all three shares');
+SELECT results_eq('SELECT share, outcome::text FROM sweep_run WHERE workers = 3 ORDER BY run_id',
+	$$VALUES (1, 'finished'), (2, 'finished'), (3, 'finished')$$, 'W3: each has its run');
+SELECT is_empty('SELECT * FROM kb_check()', 'C4: and the books are right');
+
 -- How what is due is found
 
 SELECT kb_create_account('olena', 'std', id, zone, created_at => '2027-05-01 12:00+00')
@@ -139,13 +156,13 @@ CREATE TEMP TABLE statement AS
 SELECT is((SELECT array_agg(types ORDER BY n) FROM statement), ARRAY['{"text"}', 'DUE_TYPES', '{"text"}', 'DUE_TYPES',
 	'{"text"}', 'DUE_TYPES', '{"text"}', 'DUE_TYPES'],
 	'W1: each phase asks for its next zone, and for the accounts that are due there');
-SELECT format('PREPARE s%s (%s) AS %s', n, CASE types WHEN 'DUE_TYPES' THEN 'text, date, bigint, timestamptz, integer'
+SELECT format('PREPARE s%s (%s) AS %s', n, CASE types WHEN 'DUE_TYPES' THEN 'text, date, bigint, timestamptz, integer, integer, integer'
 	ELSE 'text' END, query)
 FROM statement
 \gexec
 CREATE TEMP TABLE plan AS
 	SELECT n, index, pg_temp.plan_of(format('EXECUTE s%s (%s)', n,
-		CASE types WHEN 'DUE_TYPES' THEN $$'UTC', '-infinity', 0, '2027-05-02 12:00+00', 4000$$ ELSE $$''$$ END)) AS steps
+		CASE types WHEN 'DUE_TYPES' THEN $$'UTC', '-infinity', 0, '2027-05-02 12:00+00', 4000, 1, 1$$ ELSE $$''$$ END)) AS steps
 	FROM statement;
 RESET plan_cache_mode;
 SELECT alike(steps, format('%%using %s on%%', index), format('W1: statement %s steps through %s', n, index)) FROM plan ORDER BY n;

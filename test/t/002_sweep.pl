@@ -111,7 +111,7 @@ sub books
 		SELECT count(*), md5(string_agg(n::text, ';' ORDER BY n.account_id, n.notice_no)) FROM kbilling.notice n});
 }
 
-my @databases = qw(undisturbed closures crash terminate cancel timeout lock_timeout crossing other
+my @databases = qw(undisturbed shared closures crash terminate cancel timeout lock_timeout crossing other
 	read_committed repeatable_read serializable);
 $node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE busy") for @databases;
 
@@ -250,6 +250,44 @@ for my $how ('terminate', 'cancel')
 	is(ask('crossing', 'SELECT outcome, periods_charged, accounts_failed FROM kbilling.sweep_run'), "finished|$periods|0",
 		'crossing: W3: which charges all');
 	is(books('crossing'), $right, 'crossing: C4: and leads to the same books');
+}
+
+# Two workers share the accounts.  One is killed half-way, and the other takes its share over.
+{
+	my $share = sub { return ask('shared', "SELECT s FROM generate_series(1, 2) s WHERE kbilling_internal.kb_is_in_share($_[0], 2, s)") };
+	my $mine = $share->($held);
+	my ($other) = grep { $share->($_) != $mine } map { $held + 4 * $_ } 1 .. 50;
+	my @holders = (hold_up('shared'), hold_up('shared', "SELECT kbilling.kb_apply_topup($other, '7 USD', 'card', 'never')"));
+	my @workers = map { background('shared', '-c', 'CALL kbilling.kb_sweep(workers => 2)') } 1 .. 2;
+	$node->poll_query_until('shared', q{
+		SELECT count(*) = 2 FROM pg_stat_activity
+		WHERE datname = current_database() AND query LIKE 'CALL%' AND wait_event_type = 'Lock'})
+		or die 'two workers did not get to the accounts held up';
+	is(ask('shared', 'SELECT share, workers, outcome FROM kbilling.sweep_run ORDER BY share'), "1|2|running\n2|2|running",
+		'shared: W1: each has a share of its own, and its own row');
+	is(ask('shared', 'SELECT running, interrupted FROM kbilling.kb_sweep_status()'), 't|f', 'shared: W3: a sweep is running');
+	for my $workers (1, 2, 3)
+	{
+		my (undef, undef, $err) = $node->psql('shared', "CALL kbilling.kb_sweep(workers => $workers)");
+		like($err, qr/another sweep is running and does the work/, "shared: W1: nobody takes their accounts, with workers => $workers");
+	}
+	is(ask('shared', 'SELECT count(*) FROM kbilling.sweep_run'), 2, 'shared: nor is there another run');
+	ask('shared', qq{SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND objid = $mine AND granted});
+	is(ask('shared', 'SELECT running, interrupted FROM kbilling.kb_sweep_status()'), 't|t', 'shared: W3: one was killed, one is running');
+	finish($_) for @holders, @workers;
+	is(ask('shared', 'SELECT share, workers, outcome FROM kbilling.sweep_run ORDER BY run_id'),
+		join("\n", (map { "$_|2|" . ($_ == $mine ? 'interrupted' : 'finished') } 1, 2), "$mine|2|finished"),
+		'shared: W1: the other has taken its share over');
+	is(books('shared'), $right, 'shared: C4: and has led to the same books');
+	is(ask('shared', 'SELECT sum(periods_charged) FROM kbilling.sweep_run'), $periods, 'shared: W3: in all, every period was charged once');
+	is(ask('shared', 'SELECT running, interrupted, periods_charged = (SELECT sum(r.periods_charged) FROM kbilling.sweep_run r '
+		. q{WHERE r.outcome = 'finished') FROM kbilling.kb_sweep_status()}), 'f|f|t', 'shared: W3: the last sweep is that of all shares');
+	is(sweep_locks('shared'), 0, 'shared: no lock is left');
+
+	ask('shared', 'CALL kbilling.kb_sweep(workers => 3)');
+	is(ask('shared', q{SELECT share, workers, outcome FROM kbilling.sweep_run ORDER BY run_id DESC LIMIT 3}), join("\n",
+		map { "$_|3|finished" } 3, 2, 1), 'shared: W1: a worker that is alone does all shares, of whatever number');
+	is(ask('shared', 'SELECT * FROM kbilling.kb_check()'), '', 'shared: and the books are right');
 }
 
 # Payments come in while the sweep runs, in a session whose transactions would keep to one snapshot each.

@@ -89,6 +89,16 @@ is(ask($home, 'SELECT jobid FROM cron.job'), $id, 'its id is returned');
 is(ask($home, $both[0], as('nightly')), $id, 'scheduled again, it is the same');
 is(ask($home, q{SELECT kbilling.kb_schedule('* * * * *')}, as('nightly')), $id, 'by another schedule, too');
 is(jobs(), "kbilling sweep of $home|* * * * *|CALL kbilling.kb_sweep()|$home|nightly|t", 'and there is one');
+# As many jobs as workers.
+is(ask($home, q{SELECT kbilling.kb_schedule('* * * * *', 3)}, as('nightly')), $id, 'W2: with three workers, the id is that of the first');
+is(ask($home, q{SELECT string_agg(concat_ws(' ', jobname, command, schedule, username), ', ' ORDER BY jobid) FROM cron.job}),
+	join(', ', map { "kbilling sweep ${_}of $home CALL kbilling.kb_sweep(workers => 3) * * * * * nightly" } '', '2 ', '3 '),
+	'W1: and each has a job');
+is(ask($home, q{SELECT kbilling.kb_schedule('* * * * *', 2); SELECT count(*) FROM cron.job}), "$id\n2", 'W2: then two have');
+is(ask($home, q{SELECT count(*) FROM cron.job WHERE username = 'nightly' AND command = 'CALL kbilling.kb_sweep(workers => 2)'}), 2,
+	'which run as the same role, even if a superuser says so');
+ask($home, q{SELECT kbilling.kb_schedule('* * * * *')}, as('nightly'));
+is(jobs(), "kbilling sweep of $home|* * * * *|CALL kbilling.kb_sweep()|$home|nightly|t", 'and then one has');
 like(refusal($home, $_, as('daily')),
 	qr/42501: the sweep is scheduled by another role\nDETAIL:  .*"nightly"/,
 	"$_: another operator does not make a second, nor take it away")
@@ -106,7 +116,8 @@ for my $call (@both)
 	is($hint, $call eq $both[0]
 		? q{SELECT cron.schedule_in_database('kbilling sweep of other "shop''s"', '3 * * * *', }
 			. q{'CALL kbilling.kb_sweep()', 'other "shop''s"')}
-		: q{SELECT cron.unschedule('kbilling sweep of other "shop''s"')}, "$call: the hint is the statement");
+		: q{SELECT cron.unschedule(jobid) FROM cron.job WHERE database = 'other "shop''s"' AND command LIKE 'CALL kbilling.kb_sweep(%'},
+		"$call: the hint is the statement");
 	ask($home, $hint);
 	is(ask($home, q{SELECT string_agg(database || schedule, ',') FROM cron.job WHERE jobname = 'kbilling sweep of other "shop''s"'}),
 		$call eq $both[0] ? "${other}3 * * * *" : '', "$call: which works there");
