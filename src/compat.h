@@ -106,6 +106,17 @@ kb_lock_is_held(const LOCKTAG *lock, LOCKMODE mode)
 #endif
 }
 
+/* Index entries for a row that has been inserted; the result is those of deferred keys, and is to be freed. */
+static inline List *
+kb_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *estate)
+{
+#if PG_VERSION_NUM < 160000
+	return ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL);
+#else
+	return ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false);
+#endif
+}
+
 /* A type's OID by its SQL name; raises if there is none. */
 static inline Oid
 kb_type_oid(const char *name)

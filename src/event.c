@@ -10,6 +10,7 @@
 #include "currency.h"
 #include "decimal.h"
 #include "errors.h"
+#include "event.h"
 #include "eventset.h"
 #include "fmgr.h"
 #include "price.h"
@@ -113,20 +114,33 @@ may_refuse(FunctionCallInfo fcinfo)
 	return !PG_ARGISNULL(ARG_REFUSE) && PG_GETARG_BOOL(ARG_REFUSE);
 }
 
+/* Whether it is a number */
+static bool
+is_finite(Numeric quantity)
+{
+	return !numeric_is_nan(quantity) && !numeric_is_inf(quantity);
+}
+
+bool
+event_quantity_fits(Numeric quantity)
+{
+	return is_finite(quantity) &&
+		DatumGetInt32(DirectFunctionCall1(numeric_min_scale, NumericGetDatum(quantity))) <= MAX_SCALE &&
+		numeric_order(DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(quantity))),
+					  int64_to_numeric(MAX_QUANTITY)) < 0;
+}
+
 /* The quantity must be a number that can be summed up */
 static bool
 check_event_quantity(FunctionCallInfo fcinfo)
 {
 	Numeric		quantity = PG_GETARG_NUMERIC(ARG_QUANTITY);
-	bool		is_finite = !numeric_is_nan(quantity) && !numeric_is_inf(quantity);
 
-	if (is_finite && DatumGetInt32(DirectFunctionCall1(numeric_min_scale, NumericGetDatum(quantity))) <= MAX_SCALE &&
-		numeric_order(DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(quantity))),
-					  int64_to_numeric(MAX_QUANTITY)) < 0)
+	if (event_quantity_fits(quantity))
 		return true;
 	if (!may_refuse(fcinfo))
 		return false;
-	if (!is_finite)
+	if (!is_finite(quantity))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("quantity must be finite, but is %s",
@@ -140,13 +154,19 @@ check_event_quantity(FunctionCallInfo fcinfo)
 			 errhint("A quantity is below 10^18, and has at most %d decimals.", MAX_SCALE)));
 }
 
+bool
+event_is_past(TimestampTz at, TimestampTz now)
+{
+	return !TIMESTAMP_NOT_FINITE(at) && at <= now + MAX_AHEAD;
+}
+
 /* U4 */
 static bool
 check_ahead(FunctionCallInfo fcinfo)
 {
 	TimestampTz at = PG_GETARG_TIMESTAMPTZ(ARG_AT);
 
-	if (!TIMESTAMP_NOT_FINITE(at) && at <= PG_GETARG_TIMESTAMPTZ(ARG_NOW) + MAX_AHEAD)
+	if (event_is_past(at, PG_GETARG_TIMESTAMPTZ(ARG_NOW)))
 		return true;
 	if (!may_refuse(fcinfo))
 		return false;

@@ -6,14 +6,17 @@
 
 #include "catalog/pg_type.h"
 #include "eventset.h"
-#include "executor/spi.h"
+#include "plan.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/queryenvironment.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 /* With more events than this, the plan for many is used. */
 #define FEW_EVENTS		100
+
+/* Room for so many is made at first; a power of two */
+#define FIRST_EVENTS	16
 
 static const struct
 {
@@ -42,10 +45,10 @@ events_begin(EventSet *set, const char *source, TimestampTz now)
 	set->oldest = now;
 	set->n = 0;
 	set->accounts = 0;
-	set->desc = CreateTemplateTupleDesc(EVENT_COLUMNS);
-	for (int i = 0; i < EVENT_COLUMNS; i++)
-		TupleDescInitEntry(set->desc, i + 1, event_columns[i].name, event_columns[i].type, -1, 0);
-	set->rows = tuplestore_begin_heap(true, false, work_mem);
+	set->context = GenerationContextCreate(CurrentMemoryContext, "usage events", ALLOCSET_DEFAULT_SIZES);
+	set->events = MemoryContextAlloc(CurrentMemoryContext, FIRST_EVENTS * sizeof(UsageEvent));
+	set->desc = NULL;
+	set->rows = NULL;
 }
 
 UsageEvent
@@ -66,11 +69,50 @@ note_account(EventSet *set, int64 account_id)
 	set->accounts = Min(set->accounts + 1, EVENTS_MAX_ACCOUNTS + 1);
 }
 
-void
-events_add(EventSet *set, const UsageEvent *event)
+/* A copy of a value; what many events share is there once */
+static void *
+keep(EventSet *set, const void *value, const void *of_last)
+{
+	MemoryContext old;
+	void	   *copy;
+
+	if (value == NULL)
+		return NULL;
+	if (of_last != NULL && VARSIZE_ANY(value) == VARSIZE_ANY(of_last) && memcmp(value, of_last, VARSIZE_ANY(value)) == 0)
+		return unconstify(void *, of_last);
+	old = MemoryContextSwitchTo(set->context);
+	copy = palloc(VARSIZE_ANY(value));
+	MemoryContextSwitchTo(old);
+	return memcpy(copy, value, VARSIZE_ANY(value));
+}
+
+/* Add an event to those in memory */
+static void
+add_in_memory(EventSet *set, const UsageEvent *event)
+{
+	static const UsageEvent none = {0};
+	const UsageEvent *last;
+	UsageEvent *copy;
+
+	if (set->n >= FIRST_EVENTS && (set->n & (set->n - 1)) == 0)
+		set->events = repalloc_huge(set->events, 2 * set->n * sizeof(UsageEvent));
+	last = set->n > 0 ? &set->events[set->n - 1] : &none;
+	copy = &set->events[set->n++];
+	*copy = *event;
+	copy->service = keep(set, event->service, last->service);
+	copy->key = keep(set, event->key, NULL);
+	copy->quantity = keep(set, event->quantity, last->quantity);
+	copy->value = keep(set, event->value, last->value);
+	copy->metered_table = keep(set, event->metered_table, last->metered_table);
+	copy->properties = keep(set, event->properties, last->properties);
+}
+
+/* Add the event with a number to the tuplestore */
+static void
+add_row(EventSet *set, int64 n, const UsageEvent *event)
 {
 	Datum		values[EVENT_COLUMNS] = {
-		[EVENT_N] = Int64GetDatum(++set->n),
+		[EVENT_N] = Int64GetDatum(n),
 		[EVENT_ACCOUNT_ID] = Int64GetDatum(event->account_id),
 		[EVENT_SERVICE] = PointerGetDatum(event->service),
 		[EVENT_KEY] = PointerGetDatum(event->key),
@@ -91,9 +133,44 @@ events_add(EventSet *set, const UsageEvent *event)
 		[EVENT_PROPERTIES] = event->properties == NULL
 	};
 
+	tuplestore_putvalues(set->rows, set->desc, values, nulls);
+}
+
+/* Have the events in a tuplestore, too */
+static void
+fill_tuplestore(EventSet *set)
+{
+	if (set->rows != NULL)
+		return;
+	set->desc = CreateTemplateTupleDesc(EVENT_COLUMNS);
+	for (int i = 0; i < EVENT_COLUMNS; i++)
+		TupleDescInitEntry(set->desc, i + 1, event_columns[i].name, event_columns[i].type, -1, 0);
+	set->rows = tuplestore_begin_heap(true, false, work_mem);
+	for (int64 i = 0; i < set->n; i++)
+		add_row(set, i + 1, &set->events[i]);
+}
+
+/* From here on they are there only */
+static void
+leave_memory(EventSet *set)
+{
+	fill_tuplestore(set);
+	pfree(set->events);
+	set->events = NULL;
+	MemoryContextReset(set->context);
+}
+
+void
+events_add(EventSet *set, const UsageEvent *event)
+{
 	set->oldest = Min(set->oldest, event->at);
 	note_account(set, event->account_id);
-	tuplestore_putvalues(set->rows, set->desc, values, nulls);
+	if (set->n == EVENTS_IN_MEMORY)
+		leave_memory(set);
+	if (set->events != NULL)
+		add_in_memory(set, event);
+	else
+		add_row(set, ++set->n, event);
 }
 
 bool
@@ -103,25 +180,20 @@ events_are_many(const EventSet *set)
 }
 
 void
-events_register(const EventSet *set, char *name)
+events_register(EventSet *set, char *name)
 {
-	EphemeralNamedRelation table = palloc0(sizeof(EphemeralNamedRelationData));
-
-	table->md.name = name;
-	table->md.reliddesc = InvalidOid;
-	table->md.tupdesc = set->desc;
-	table->md.enrtype = ENR_NAMED_TUPLESTORE;
-	table->md.enrtuples = events_are_many(set) ? 100 * FEW_EVENTS : 1;
-	table->reldata = set->rows;
-	(void) SPI_unregister_relation(name);
-	if (SPI_register_relation(table) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register a set of events");
+	fill_tuplestore(set);
+	plan_register(name, set->desc, set->rows, events_are_many(set) ? 100 * FEW_EVENTS : 1);
 }
 
 void
 events_end(EventSet *set)
 {
-	tuplestore_end(set->rows);
+	if (set->rows != NULL)
+		tuplestore_end(set->rows);
+	if (set->events != NULL)
+		pfree(set->events);
+	MemoryContextDelete(set->context);
 }
 
 int64

@@ -52,10 +52,11 @@ enum
 };
 
 /*
- * Events to record together.  They are kept in a tuplestore, which goes to disk if
- * they are many; statements read it as a table, see events_register.
+ * Events to record together.  The first of them are kept in memory; if there are more than EVENTS_IN_MEMORY, or once a
+ * statement reads them as a table (see events_register), they are in a tuplestore, which goes to disk if they are many.
  */
 #define EVENTS_MAX_ACCOUNTS	8
+#define EVENTS_IN_MEMORY	250000
 
 typedef struct EventSet
 {
@@ -65,8 +66,10 @@ typedef struct EventSet
 	int64		n;
 	int			accounts;		/* how many they are of, and which; above EVENTS_MAX_ACCOUNTS they are not kept */
 	int64		account_ids[EVENTS_MAX_ACCOUNTS];
+	MemoryContext context;		/* of what follows */
+	UsageEvent *events;			/* the n events, while they are in memory; else NULL */
 	TupleDesc	desc;
-	Tuplestorestate *rows;
+	Tuplestorestate *rows;		/* NULL: no statement has read them, and they are in memory */
 } EventSet;
 
 #define SOURCE_BATCH	"batch"		/* kb_record_usage_batch */
@@ -86,7 +89,7 @@ extern void events_add(EventSet *set, const UsageEvent *event);
  * Lets the statements of this connection read the set under a name, which may
  * have had another one before.
  */
-extern void events_register(const EventSet *set, char *name);
+extern void events_register(EventSet *set, char *name);
 
 extern void events_end(EventSet *set);
 

@@ -17,13 +17,17 @@
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "clock.h"
+#include "common/int.h"
+#include "decimal.h"
 #include "errors.h"
 #include "executor/spi.h"
 #include "journal.h"
 #include "plan.h"
 #include "rowtrigger.h"
 #include "usage.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -384,7 +388,7 @@ static SavedPlan shared_key_plan[] = PLAN_PAIR(
 
 /* Rows of two tables must not become one event because their keys happen to be equal */
 static void
-check_shared_keys(const Meter *meter, const EventSet *added)
+check_shared_keys(const Meter *meter, EventSet *added)
 {
 	Datum		table = CStringGetTextDatum(meter->table);
 
@@ -411,29 +415,177 @@ record_added(const Meter *meter, EventSet *added, bool keep_time)
 	record_result(meter, SOURCE_ROWS);
 }
 
-/*
- * The quantities of old rows have the opposite sign already, so that old and new
- * rows add up.  Rows of a deleted account may be deleted.
- */
-static SavedPlan together_plan[] = PLAN_PAIR(
-	.sql = "SELECT r.account_id, r.service, NULL::text, 0, r.at, r.quantity, r.events, r.value, NULL::integer"
-	"  FROM (SELECT account_id, service, at, value, sum(quantity) AS quantity, sum(events)::bigint AS events"
-	"          FROM (TABLE old_row UNION ALL TABLE new_row) o GROUP BY account_id, service, at, value) r"
-	"  LEFT JOIN account a ON a.account_id = r.account_id"
-	" WHERE (r.quantity <> 0 OR r.events <> 0)"
-	"   AND (a.state IN ('active', 'closing') OR r.quantity > 0 OR r.events > 0)"
-);
+/* What the rows without keys of an account add up to */
+typedef struct AccountSum
+{
+	int64		account_id;		/* must be first */
+	int64		whole;			/* the quantity, as far as its parts were whole numbers */
+	Numeric		exact;			/* the rest of it; NULL: none */
+	int64		events;
+} AccountSum;
+
+/* All of a statement. */
+typedef struct SumReader
+{
+	const Meter *meter;
+	bool		removed;
+	HTAB	   *sums;			/* of AccountSum */
+	MemoryContext context;		/* of their numbers */
+} SumReader;
+
+/* Add to the exact part of a sum, or subtract if the row is gone */
+static void
+add_exact(const SumReader *reader, AccountSum *sum, Numeric quantity)
+{
+	Numeric		before = sum->exact;
+	MemoryContext old = MemoryContextSwitchTo(reader->context);
+
+	sum->exact = numeric_call(reader->removed ? numeric_sub : numeric_add, before ? before : int64_to_numeric(0), quantity);
+	if (before != NULL)
+		pfree(before);
+	MemoryContextSwitchTo(old);
+}
+
+/* Add a whole number to a sum, or subtract it */
+static void
+add_whole(const SumReader *reader, AccountSum *sum, int64 quantity)
+{
+	int64		after;
+
+	if (reader->removed ? pg_sub_s64_overflow(sum->whole, quantity, &after) : pg_add_s64_overflow(sum->whole, quantity, &after))
+		add_exact(reader, sum, int64_to_numeric(quantity));
+	else
+		sum->whole = after;
+}
+
+/* Whether a row's quantity is a whole number, by its type, and that */
+static bool
+row_is_whole(const Meter *meter, TupleTableSlot *slot, int64 *quantity)
+{
+	*quantity = 1;
+	if (meter->quantity.attnum == 0)
+		return true;
+	if (!trigger_type_is_integer(meter->quantity.type))
+		return false;
+	*quantity = trigger_integer(trigger_value(meter->trigger, slot, &meter->quantity), meter->quantity.type);
+	return true;
+}
+
+/* Add a row to the sum of its account, or subtract one that is gone */
+static void
+sum_row(TupleTableSlot *slot, void *state)
+{
+	SumReader  *reader = state;
+	const Meter *meter = reader->meter;
+	int64		account_id = trigger_integer(trigger_value(meter->trigger, slot, &meter->account), meter->account.type);
+	AccountSum *sum;
+	bool		found;
+	int64		whole;
+	int64		events;
+
+	sum = hash_search(reader->sums, &account_id, HASH_ENTER, &found);
+	if (!found)
+		*sum = (AccountSum) {.account_id = account_id};
+	if (row_is_whole(meter, slot, &whole))
+	{
+		add_whole(reader, sum, whole);
+		events = whole < 0 ? -1 : 1;
+	}
+	else
+	{
+		Numeric		quantity = row_quantity(meter, slot);
+
+		add_exact(reader, sum, quantity);
+		events = events_of_quantity(quantity);
+	}
+	sum->events += reader->removed ? -events : events;
+}
+
+/* The sum in one number */
+static Numeric
+sum_quantity(const AccountSum *sum)
+{
+	Numeric		whole = int64_to_numeric(sum->whole);
+
+	return sum->exact == NULL ? whole : numeric_call(numeric_add, whole, sum->exact);
+}
+
+/* A sum as one event */
+static void
+add_sum(EventSet *set, const Meter *meter, const AccountSum *sum, Numeric quantity)
+{
+	UsageEvent	event = event_make(set);
+
+	event.account_id = sum->account_id;
+	event.service = meter->service;
+	event.quantity = quantity;
+	event.events = sum->events;
+	events_add(set, &event);
+}
+
+/* Those of some accounts that are not deleted; rows of a deleted one may be deleted, and are not taken back */
+static SavedPlan alive_plan = {
+	.sql = "SELECT a.account_id FROM account a WHERE a.account_id = ANY ($1) AND a.state IN ('active', 'closing')",
+	.arg_types = {"bigint[]"},
+	.is_generic = true
+};
+
+/* Add the sums of the accounts that are alive */
+static void
+add_sums_of_living(EventSet *set, const Meter *meter, HTAB *sums, ArrayBuildState *account_ids)
+{
+	Datum		value = makeArrayResult(account_ids, CurrentMemoryContext);
+
+	plan_execute(&alive_plan, &value, NULL, false);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		int64		account_id = DatumGetInt64(result_column(row, 1));
+		const AccountSum *sum = hash_search(sums, &account_id, HASH_FIND, NULL);
+
+		add_sum(set, meter, sum, sum_quantity(sum));
+	}
+}
+
+/* What came and what went of each account, as one event; none if that is nothing */
+static void
+add_sums(EventSet *set, const Meter *meter, HTAB *sums)
+{
+	ArrayBuildState *going = initArrayResult(INT8OID, CurrentMemoryContext, false);
+	HASH_SEQ_STATUS status;
+	const AccountSum *sum;
+
+	hash_seq_init(&status, sums);
+	while ((sum = hash_seq_search(&status)) != NULL)
+	{
+		Numeric		quantity = sum_quantity(sum);
+		int			sign = numeric_order(quantity, int64_to_numeric(0));
+
+		if (sign > 0 || sum->events > 0)
+			add_sum(set, meter, sum, quantity);
+		else if (sign < 0 || sum->events < 0)
+			accumArrayResult(going, Int64GetDatum(sum->account_id), false, INT8OID, CurrentMemoryContext);
+	}
+	if (going->nelems > 0)
+		add_sums_of_living(set, meter, sums, going);
+}
 
 /* Rows without keys have come or gone */
 static void
-record_together(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
+record_together(const Meter *meter)
 {
-	bool		many = events_are_many(old_rows) || events_are_many(new_rows);
+	HASHCTL		by_account = {.keysize = sizeof(int64),.entrysize = sizeof(AccountSum),.hcxt = CurrentMemoryContext};
+	SumReader	reader = {.meter = meter,.context = CurrentMemoryContext};
+	EventSet	set;
 
-	events_register(old_rows, "old_row");
-	events_register(new_rows, "new_row");
-	plan_execute(&together_plan[many], NULL, NULL, false);
-	record_result(meter, SOURCE_TOGETHER);
+	reader.sums = hash_create("metered accounts", 256, &by_account, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	reader.removed = true;
+	trigger_each_row(meter->trigger, meter->trigger->tg_oldtable, sum_row, &reader);
+	reader.removed = false;
+	trigger_each_row(meter->trigger, meter->trigger->tg_newtable, sum_row, &reader);
+	events_begin(&set, SOURCE_TOGETHER, kb_current_time());
+	add_sums(&set, meter, reader.sums);
+	usage_record(&set);
+	events_end(&set);
 }
 
 /* A row of an account of which events have been removed, and whose own may be one of them */
@@ -449,7 +601,7 @@ static SavedPlan removed_row_plan[] = PLAN_PAIR(
  * deleted
  */
 static void
-check_rows_kept(const Meter *meter, const EventSet *old_rows)
+check_rows_kept(const Meter *meter, EventSet *old_rows)
 {
 	events_register(old_rows, "old_row");
 	if (plan_execute(&removed_row_plan[events_are_many(old_rows)], NULL, NULL, false) == 0)
@@ -462,27 +614,29 @@ check_rows_kept(const Meter *meter, const EventSet *old_rows)
 					 "with kb_adjust (U6).")));
 }
 
-/* What the statement has done, as usage */
+/* Rows with keys, or of a service that does not add up, have come, gone or changed */
 static void
-record_rows(const Meter *meter, EventSet *old_rows, EventSet *new_rows)
+record_rows(const Meter *meter)
 {
-	bool		is_update = old_rows->n > 0 && new_rows->n > 0;
+	EventSet	old_rows;
+	EventSet	new_rows;
+	bool		is_update;
 
-	if (meter->key.attnum == 0 && meter->adds_up)
-	{
-		record_together(meter, old_rows, new_rows);
-		return;
-	}
+	read_rows(meter, meter->trigger->tg_oldtable, true, &old_rows);
+	read_rows(meter, meter->trigger->tg_newtable, false, &new_rows);
+	is_update = old_rows.n > 0 && new_rows.n > 0;
 	if (is_update)
 	{
-		drop_unchanged(meter, old_rows, new_rows);
+		drop_unchanged(meter, &old_rows, &new_rows);
 		if (meter->key.attnum != 0)
-			check_rows_kept(meter, old_rows);
+			check_rows_kept(meter, &old_rows);
 	}
-	if (old_rows->n > 0)
-		take_back(meter, old_rows);
-	if (new_rows->n > 0)
-		record_added(meter, new_rows, is_update);
+	if (old_rows.n > 0)
+		take_back(meter, &old_rows);
+	if (new_rows.n > 0)
+		record_added(meter, &new_rows, is_update);
+	events_end(&old_rows);
+	events_end(&new_rows);
 }
 
 /* Trigger: kb_meter(service, account column [, quantity column [, key column]]) */
@@ -490,10 +644,7 @@ PG_FUNCTION_INFO_V1(kb_meter);
 Datum
 kb_meter(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	Meter		meter;
-	EventSet	old_rows;
-	EventSet	new_rows;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
@@ -501,12 +652,11 @@ kb_meter(PG_FUNCTION_ARGS)
 				 errmsg("kb_meter is a trigger function"),
 				 errhint(METER_HINT)));
 	plan_connect();
-	read_meter(&meter, trigger);
-	read_rows(&meter, trigger->tg_oldtable, true, &old_rows);
-	read_rows(&meter, trigger->tg_newtable, false, &new_rows);
-	record_rows(&meter, &old_rows, &new_rows);
-	events_end(&old_rows);
-	events_end(&new_rows);
+	read_meter(&meter, (TriggerData *) fcinfo->context);
+	if (meter.key.attnum == 0 && meter.adds_up)
+		record_together(&meter);
+	else
+		record_rows(&meter);
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }

@@ -9,6 +9,7 @@
 #include "compat.h"
 #include "funcapi.h"
 #include "plan.h"
+#include "utils/queryenvironment.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
@@ -128,6 +129,22 @@ plan_require_current(SavedPlan *plan, Datum *values, const char *nulls)
 				 errmsg("could not serialize access due to concurrent update"),
 				 errdetail("What it depends on has changed since the transaction began."),
 				 errhint("The transaction might succeed if retried.")));
+}
+
+void
+plan_register(char *name, TupleDesc desc, Tuplestorestate *rows, double expected)
+{
+	EphemeralNamedRelation table = palloc0(sizeof(EphemeralNamedRelationData));
+
+	table->md.name = name;
+	table->md.reliddesc = InvalidOid;
+	table->md.tupdesc = desc;
+	table->md.enrtype = ENR_NAMED_TUPLESTORE;
+	table->md.enrtuples = expected;
+	table->reldata = rows;
+	(void) SPI_unregister_relation(name);
+	if (SPI_register_relation(table) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register a set of rows");
 }
 
 ErrorData *

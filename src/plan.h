@@ -10,6 +10,7 @@
 #include "optional_date.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #define PLAN_MAX_ARGS 25
 
@@ -46,6 +47,12 @@ extern uint64 plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bo
  * snapshot and by what is committed now.  To be called when a lock keeps what it reads as it is; otherwise as plan_execute.
  */
 extern void plan_require_current(SavedPlan *plan, Datum *values, const char *nulls);
+
+/*
+ * Lets the statements of this connection read rows as a table, under a name that may have been another's before; their
+ * plans expect so many of them.
+ */
+extern void plan_register(char *name, TupleDesc desc, Tuplestorestate *rows, double expected);
 
 /*
  * Runs work(arg) in a subtransaction.  If it raises an error, what it did is undone, and the

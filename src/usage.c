@@ -8,6 +8,7 @@
 #include "calendar.h"
 #include "clock.h"
 #include "compat.h"
+#include "eventload.h"
 #include "fmgr.h"
 #include "journal.h"
 #include "ownlock.h"
@@ -237,7 +238,7 @@ enum
 
 /* U6: refuse an event of a month whose events have been removed, unless its key is still known */
 static void
-require_kept(const EventSet *set)
+require_kept(EventSet *set)
 {
 	Datum		before = TimestampTzGetDatum(set->now - MIN_REMOVED_AGE);
 
@@ -256,11 +257,12 @@ require_kept(const EventSet *set)
 }
 
 int64
-usage_record(const EventSet *set)
+usage_record(EventSet *set)
 {
+	TimestampTz recorded_at = GetCurrentTimestamp();
 	char		nulls[] = "    ";
 	Datum		values[] = {plan_text_value(set->source, &nulls[0]), TimestampTzGetDatum(set->now),
-		Int16GetDatum(own_slot()), TimestampTzGetDatum(GetCurrentTimestamp())
+		Int16GetDatum(own_slot()), TimestampTzGetDatum(recorded_at)
 	};
 	int64		counted;
 
@@ -268,6 +270,8 @@ usage_record(const EventSet *set)
 		return 0;
 	require_kept(set);
 	lock_terms(set);
+	if (events_are_many(set) && events_load(set, own_slot(), recorded_at))
+		return set->n;
 	events_register(set, "event_set");
 	plan_require_current(&terms_plan, NULL, NULL);
 	plan_execute(&record_plan[events_are_many(set)], values, nulls, false);

@@ -8,6 +8,6 @@
 #include "eventset.h"
 
 /* Records them all or raises; the number that count, as their keys were not known. */
-extern int64 usage_record(const EventSet *set);
+extern int64 usage_record(EventSet *set);
 
 #endif
