@@ -8,11 +8,11 @@
 #include "ascii.h"
 #include "card.h"
 #include "clock.h"
+#include "eventload.h"
 #include "fmgr.h"
 #include "journal.h"
 #include "miscadmin.h"
 #include "plan.h"
-#include "usage.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -238,7 +238,7 @@ kb_record_usage_batch(PG_FUNCTION_ARGS)
 	plan_connect();
 	events_begin(&set, SOURCE_BATCH, kb_current_time());
 	read_batch(PG_GETARG_JSONB_P(0), &set);
-	counted = usage_record(&set);
+	counted = events_record(&set);
 	events_end(&set);
 	SPI_finish();
 	PG_RETURN_INT64(counted);

@@ -23,6 +23,7 @@
 #include "money.h"
 #include "plan.h"
 #include "price.h"
+#include "usage.h"
 #include "utils/array.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -78,7 +79,6 @@ typedef struct LoadTotal
 typedef struct Load
 {
 	const EventSet *set;
-	int16		slot;
 	TimestampTz recorded_at;
 	Oid			table;			/* usage_event */
 	LoadEvent  *events;			/* set->n, in the order in which they are written */
@@ -508,7 +508,7 @@ check_priced(const Load *load)
 static void
 write_totals(const Load *load)
 {
-	Datum		values[] = {Int16GetDatum(load->slot), TimestampTzGetDatum(load->set->now)};
+	Datum		values[] = {Int16GetDatum(usage_slot()), TimestampTzGetDatum(load->set->now)};
 	TupleDesc	desc = CreateTemplateTupleDesc(TOTAL_COLUMNS);
 	Tuplestorestate *rows;
 
@@ -530,10 +530,11 @@ write_all(void *arg)
 	write_totals(arg);
 }
 
-bool
-events_load(const EventSet *set, int16 slot, TimestampTz recorded_at)
+/* Record the events if each is new and plain; else nothing has happened, and the result is false */
+static bool
+load_events(const EventSet *set, TimestampTz recorded_at)
 {
-	Load		load = {.set = set, .slot = slot, .recorded_at = recorded_at};
+	Load		load = {.set = set, .recorded_at = recorded_at};
 	ErrorData  *error;
 
 	load.table = get_relname_relid("usage_event", get_namespace_oid("kbilling", false));
@@ -545,4 +546,17 @@ events_load(const EventSet *set, int16 slot, TimestampTz recorded_at)
 	if (error != NULL && error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION && error->sqlerrcode != ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE)
 		ReThrowError(error);
 	return error == NULL;
+}
+
+int64
+events_record(EventSet *set)
+{
+	TimestampTz recorded_at = GetCurrentTimestamp();
+
+	if (set->n == 0)
+		return 0;
+	usage_prepare(set);
+	if (events_are_many(set) && load_events(set, recorded_at))
+		return set->n;
+	return usage_record(set, recorded_at);
 }

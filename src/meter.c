@@ -20,11 +20,11 @@
 #include "common/int.h"
 #include "decimal.h"
 #include "errors.h"
+#include "eventload.h"
 #include "executor/spi.h"
 #include "journal.h"
 #include "plan.h"
 #include "rowtrigger.h"
-#include "usage.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -303,7 +303,7 @@ record_result(const Meter *meter, const char *source)
 	EventSet	set;
 
 	read_result(meter, source, &set);
-	usage_record(&set);
+	events_record(&set);
 	events_end(&set);
 }
 
@@ -407,7 +407,7 @@ record_added(const Meter *meter, EventSet *added, bool keep_time)
 {
 	Datum		value = BoolGetDatum(keep_time);
 
-	if (usage_record(added) == added->n)
+	if (events_record(added) == added->n)
 		return;
 	events_register(added, "new_row");
 	check_shared_keys(meter, added);
@@ -584,7 +584,7 @@ record_together(const Meter *meter)
 	trigger_each_row(meter->trigger, meter->trigger->tg_newtable, sum_row, &reader);
 	events_begin(&set, SOURCE_TOGETHER, kb_current_time());
 	add_sums(&set, meter, reader.sums);
-	usage_record(&set);
+	events_record(&set);
 	events_end(&set);
 }
 

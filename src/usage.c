@@ -8,7 +8,6 @@
 #include "calendar.h"
 #include "clock.h"
 #include "compat.h"
-#include "eventload.h"
 #include "fmgr.h"
 #include "journal.h"
 #include "ownlock.h"
@@ -200,9 +199,8 @@ kb_lock_usage(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Which part of a total this session writes */
-static int16
-own_slot(void)
+int16
+usage_slot(void)
 {
 	return kb_session_number() % NUM_SLOTS;
 }
@@ -256,22 +254,22 @@ require_kept(EventSet *set)
 			 errhint("Settle it with kb_adjust, or record it at a later time (U6).")));
 }
 
-int64
-usage_record(EventSet *set)
+void
+usage_prepare(EventSet *set)
 {
-	TimestampTz recorded_at = GetCurrentTimestamp();
+	require_kept(set);
+	lock_terms(set);
+}
+
+int64
+usage_record(EventSet *set, TimestampTz recorded_at)
+{
 	char		nulls[] = "    ";
 	Datum		values[] = {plan_text_value(set->source, &nulls[0]), TimestampTzGetDatum(set->now),
-		Int16GetDatum(own_slot()), TimestampTzGetDatum(recorded_at)
+		Int16GetDatum(usage_slot()), TimestampTzGetDatum(recorded_at)
 	};
 	int64		counted;
 
-	if (set->n == 0)
-		return 0;
-	require_kept(set);
-	lock_terms(set);
-	if (events_are_many(set) && events_load(set, own_slot(), recorded_at))
-		return set->n;
 	events_register(set, "event_set");
 	plan_require_current(&terms_plan, NULL, NULL);
 	plan_execute(&record_plan[events_are_many(set)], values, nulls, false);
@@ -322,7 +320,8 @@ kb_record_usage(PG_FUNCTION_ARGS)
 	events_begin(&set, NULL, kb_current_time());
 	event = event_of_arguments(fcinfo, &set);
 	events_add(&set, &event);
-	counted = usage_record(&set);
+	usage_prepare(&set);
+	counted = usage_record(&set, GetCurrentTimestamp());
 	events_end(&set);
 	SPI_finish();
 	PG_RETURN_BOOL(counted > 0);

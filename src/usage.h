@@ -7,7 +7,13 @@
 
 #include "eventset.h"
 
-/* Records them all or raises; the number that count, as their keys were not known. */
-extern int64 usage_record(EventSet *set);
+/* What comes before events are recorded: none is of a removed month (U6), and their terms are locked (C3). */
+extern void usage_prepare(EventSet *set);
+
+/* The slot of totals that this session writes. */
+extern int16 usage_slot(void);
+
+/* Records them all or raises; the number that count, as their keys were not known.  They are prepared, and not none. */
+extern int64 usage_record(EventSet *set, TimestampTz recorded_at);
 
 #endif

@@ -113,7 +113,8 @@ BEGIN
 END $$;
 
 -- Both ways, one after the other; what is kept is there for those after it
-CREATE TABLE public.seen (trouble text, how_many text, seed integer, is_same boolean, was_quick boolean, is_error boolean, by_statement text,
+CREATE TABLE public.seen (trouble text, how_many text, seed integer, is_same boolean, was_quick boolean, is_error boolean,
+	by_statement text,
 	quick text);
 CREATE FUNCTION public.compare(statement text, trouble text, how_many text, seed integer) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -131,13 +132,14 @@ INSERT INTO public.trouble (trouble, outcome) VALUES ('none', 'quick'), ('earlie
 	('key twice', 'statement'), ('taken back', 'statement'), ('other aggregation', 'statement'), ('old tariff', 'statement'),
 	('no account', 'KB001'), ('no service', 'KB012'), ('recurring', '22023'), ('no price yet', 'KB012'), ('ahead', '22008'),
 	('not begun', '22008'), ('too large', '22003'), ('too exact', '22003'), ('too dear', '22003');
-SELECT public.compare(format('SELECT kbilling.kb_record_usage_batch(%L)', public.batch(seed::integer, 101 + seed::integer * 7, trouble, how_many)),
-	trouble, how_many, seed::integer)
-FROM (SELECT *, row_number() OVER (ORDER BY n, how_many, round) AS seed
+SELECT public.compare(format('SELECT kbilling.kb_record_usage_batch(%L)', public.batch(seed, 101 + seed * 7, trouble, how_many)),
+	trouble, how_many, seed)
+FROM (SELECT *, (row_number() OVER (ORDER BY n, how_many, round))::integer AS seed
 	FROM public.trouble, unnest('{one,some}'::text[]) AS how_many, generate_series(1, 2) AS round) AS t
 ORDER BY seed
 \g /dev/null
-SELECT is(quick, by_statement, format('U: both ways do the same: %s, %s, %s', trouble, how_many, seed)) FROM public.seen WHERE NOT is_same;
+SELECT is(quick, by_statement, format('U: both ways do the same: %s, %s, %s', trouble, how_many, seed))
+FROM public.seen WHERE NOT is_same;
 SELECT is((SELECT count(*) FROM public.seen WHERE is_same), (SELECT 4 * count(*) FROM public.trouble), 'U: both ways do the same');
 SELECT is(string_agg(DISTINCT CASE WHEN is_error THEN substr(quick, 1, 5) WHEN was_quick THEN 'quick' ELSE 'statement' END, ' '), outcome,
 	format('U: events with this trouble: %s', trouble))
@@ -160,7 +162,8 @@ SELECT kb_create_account('own', CASE WHEN n % 3 = 0 THEN 'big' ELSE 'std' END, 1
 SELECT public.attach(quantity), public.compare(statement, 'meter ' || quantity, statement, 0)
 FROM unnest('{whole,exact,""}'::text[]) WITH ORDINALITY AS q (quantity, nq), (VALUES
 	(1, 'INSERT INTO public.sale SELECT 1001 + i % 150, i % 7 - 1, round(i / 3.0 - 2, i % 4) FROM generate_series(1, 1000) AS i'),
-	(2, 'UPDATE public.sale SET account_id = 1001 + (account_id + 7) % 150, whole = whole - 3, exact = exact * 1.5 WHERE account_id % 2 = 0'),
+	(2, 'UPDATE public.sale SET account_id = 1001 + (account_id + 7) % 150, whole = whole - 3, exact = exact * 1.5
+		WHERE account_id % 2 = 0'),
 	(3, 'UPDATE public.sale SET whole = whole'),
 	(4, 'DELETE FROM public.sale WHERE account_id > 1020'),
 	(5, 'INSERT INTO public.sale SELECT 1001 + i, 0, 0 FROM generate_series(1, 120) AS i'),
