@@ -66,23 +66,25 @@ CREATE INDEX usage_level_correction ON usage_event (account_id, service, period,
 COMMENT ON INDEX usage_level_correction IS 'Tells whether a month has such a correction';
 
 
+-- Half of a page is left free, so that a statement that counts for all of its accounts leaves the old rows room beside the
+-- new ones: every update is heap-only, and the table stays as large as it is.
 CREATE TABLE kbilling.usage_total (
 	account_id      bigint NOT NULL,
-	period          date NOT NULL,
-	price_id        integer NOT NULL,
-	slot            smallint NOT NULL,
-	settled         boolean NOT NULL DEFAULT false,
 	events          bigint NOT NULL,
 	billed_events   bigint NOT NULL DEFAULT 0,
+	counted_at      timestamptz NOT NULL,
 	last_at         timestamptz,
 	last_recorded_at timestamptz,
-	counted_at      timestamptz NOT NULL,
-	service         kb_text NOT NULL,
+	period          date NOT NULL,
+	price_id        integer NOT NULL,
 	aggregation     kb_aggregation NOT NULL,
+	slot            smallint NOT NULL,
+	settled         boolean NOT NULL DEFAULT false,
+	service         kb_text NOT NULL,
 	quantity        numeric,
 	billed_quantity numeric NOT NULL DEFAULT 0,
 	PRIMARY KEY (account_id, period, service, price_id, slot)
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 50);
 SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_total', '');
 COMMENT ON TABLE usage_total IS 'Totals of kbilling.usage_event by month and price, in slots (U5)';
 COMMENT ON COLUMN usage_total.account_id IS 'The account';
