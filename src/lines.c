@@ -24,13 +24,17 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "funcapi.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/tuplestore.h"
 
 #include "ascii.h"
 #include "calendar.h"
@@ -378,14 +382,24 @@ read_bytes(LinesReader *reader, size_t *len)
 }
 
 /* Read a number's scale, and the number without its decimal point */
-static char *
-read_number(LinesReader *reader)
+static Decimal
+read_decimal(LinesReader *reader, bool *negative)
 {
 	int			scale = read_unsigned(reader);
 	int64		n = read_signed(reader);
-	char	   *digits = decimal_to_cstring((Decimal) {.mantissa = n < 0 ? -n : n, .scale = scale});
 
-	return n < 0 ? psprintf("-%s", digits) : digits;
+	*negative = n < 0;
+	return (Decimal) {.mantissa = n < 0 ? -n : n, .scale = scale};
+}
+
+/* The same as text */
+static char *
+read_number(LinesReader *reader)
+{
+	bool		negative;
+	char	   *digits = decimal_to_cstring(read_decimal(reader, &negative));
+
+	return negative ? psprintf("-%s", digits) : digits;
 }
 
 /* A number below 128 */
@@ -508,24 +522,50 @@ lines_to_cstring(const Lines *lines)
 	return buf.data;
 }
 
+/* Whether a value with the tag is a number */
+static inline bool
+is_number(uint8 tag)
+{
+	return tag >= TAG_SMALL || tag == TAG_NUMBER || tag == TAG_LONG_NUMBER;
+}
+
+/* Read a number */
+static Numeric
+read_numeric(LinesReader *reader, uint8 tag)
+{
+	size_t		len;
+	const char *str;
+
+	if (tag >= TAG_SMALL)
+		return int64_to_numeric(tag - TAG_SMALL);
+	if (tag == TAG_NUMBER)
+	{
+		bool		negative;
+		Numeric		n = decimal_to_numeric(read_decimal(reader, &negative));
+
+		return negative ? DatumGetNumeric(DirectFunctionCall1(numeric_uminus, NumericGetDatum(n))) : n;
+	}
+	str = read_bytes(reader, &len);
+	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(pnstrdup(str, len)),
+											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
 /* Read a value that is no array and no object, for jsonb */
 static void
 read_jsonb_scalar(LinesReader *reader, uint8 tag, JsonbValue *v)
 {
-	size_t		len;
-	const char *str = read_scalar(reader, tag, &len);
-
-	if (is_text(tag))
-	{
-		v->type = jbvString;
-		v->val.string.val = (char *) str;
-		v->val.string.len = len;
-	}
-	else if (tag >= TAG_SMALL || tag == TAG_NUMBER || tag == TAG_LONG_NUMBER)
+	if (is_number(tag))
 	{
 		v->type = jbvNumeric;
-		v->val.numeric = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(pnstrdup(str, len)),
-															 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+		v->val.numeric = read_numeric(reader, tag);
+	}
+	else if (is_text(tag))
+	{
+		size_t		len;
+
+		v->type = jbvString;
+		v->val.string.val = unconstify(char *, read_scalar(reader, tag, &len));
+		v->val.string.len = len;
 	}
 	else
 	{
@@ -576,6 +616,124 @@ lines_to_jsonb(const Lines *lines)
 		return JsonbValueToJsonb(push_container(&state, &reader, tag));
 	read_jsonb_scalar(&reader, tag, &v);
 	return JsonbValueToJsonb(&v);
+}
+
+/* Columns of kb_line_rows, which are named as the keys are */
+enum
+{
+	ROW_SERVICE, ROW_WHAT, ROW_FROM, ROW_TO, ROW_DAYS, ROW_DAYS_IN_MONTH, ROW_QUANTITY, ROW_EVENTS, ROW_BILLED_QUANTITY,
+	ROW_BILLED_EVENTS, ROW_UNIT_PRICE, ROW_AMOUNT, ROW_COLUMNS
+};
+
+static const LinesWord row_keys[ROW_COLUMNS] = {
+	LINE_SERVICE, LINE_WHAT, LINE_FROM, LINE_TO, LINE_DAYS, LINE_DAYS_IN_MONTH, LINE_QUANTITY, LINE_EVENTS, LINE_BILLED_QUANTITY,
+	LINE_BILLED_EVENTS, LINE_UNIT_PRICE, LINE_AMOUNT
+};
+
+/* The column of a key; ROW_COLUMNS: none */
+static int
+row_column(uint8 key)
+{
+	int			i = 0;
+
+	while (i < ROW_COLUMNS && key != TAG_WORDS + row_keys[i])
+		i++;
+	return i;
+}
+
+/* Step over a value */
+static void
+skip_value(LinesReader *reader, uint8 tag)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	append_value(&buf, reader, tag);
+}
+
+/* Read a value as one of the column's type: what kb_bill writes as it stands, and any other as text that says the same */
+static Datum
+read_column(LinesReader *reader, uint8 tag, Form_pg_attribute att)
+{
+	const char *str;
+	size_t		len;
+	Oid			input;
+	Oid			element;
+
+	if (tag == TAG_DATE && att->atttypid == DATEOID)
+		return DateADTGetDatum(read_unsigned(reader));
+	if (tag >= TAG_SMALL && att->atttypid == INT4OID)
+		return Int32GetDatum(tag - TAG_SMALL);
+	if (tag >= TAG_SMALL && att->atttypid == INT8OID)
+		return Int64GetDatum(tag - TAG_SMALL);
+	if (is_number(tag) && att->atttypid == NUMERICOID)
+		return NumericGetDatum(read_numeric(reader, tag));
+	if (tag == TAG_MONEY && att->attnum == ROW_AMOUNT + 1)
+		return MoneyGetDatum(read_money(reader));
+	str = read_scalar(reader, tag, &len);
+	if (att->atttypid == TEXTOID)
+		return PointerGetDatum(cstring_to_text_with_len(str, len));
+	getTypeInputInfo(att->atttypid, &input, &element);
+	return OidInputFunctionCall(input, pnstrdup(str, len), element, att->atttypmod);
+}
+
+/* Refuse lines that are not an array of objects */
+static void
+refuse_rows(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("lines are not an array of objects"),
+			 errhint("kb_check() names entries that are not as they were posted.")));
+}
+
+/* Read a line */
+static void
+read_row(LinesReader *reader, TupleDesc desc, Datum *values, bool *nulls)
+{
+	uint8		key;
+
+	memset(nulls, true, ROW_COLUMNS);
+	while ((key = read_byte(reader)) != TAG_END)
+	{
+		int			i = row_column(key);
+		size_t		len;
+		uint8		tag;
+
+		(void) read_scalar(reader, key, &len);
+		tag = read_byte(reader);
+		if (i == ROW_COLUMNS || tag == TAG_ARRAY || tag == TAG_OBJECT || tag == TAG_NULL)
+		{
+			skip_value(reader, tag);
+			continue;
+		}
+		values[i] = read_column(reader, tag, TupleDescAttr(desc, i));
+		nulls[i] = false;
+	}
+}
+
+/* kb_line_rows(lines) */
+PG_FUNCTION_INFO_V1(kb_line_rows);
+Datum
+kb_line_rows(PG_FUNCTION_ARGS)
+{
+	LinesReader reader = read_begin(PG_GETARG_LINES(0));
+	ReturnSetInfo *rows = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		values[ROW_COLUMNS];
+	bool		nulls[ROW_COLUMNS];
+	uint8		tag;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (read_byte(&reader) != TAG_ARRAY)
+		refuse_rows();
+	while ((tag = read_byte(&reader)) != TAG_END)
+	{
+		if (tag != TAG_OBJECT)
+			refuse_rows();
+		read_row(&reader, rows->setDesc, values, nulls);
+		tuplestore_putvalues(rows->setResult, rows->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }
 
 PG_FUNCTION_INFO_V1(kb_lines_in);

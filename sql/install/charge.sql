@@ -185,7 +185,7 @@ COMMENT ON FUNCTION kb_month_charge(bigint, date) IS
 'day; 22023 if the date is not the first of a month';
 
 CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
-	SELECT a.account_id, l.line_no::integer, l.service, l.what, l."from" AS from_date, l."to" AS to_date, l.days, l.days_in_month,
+	SELECT a.account_id, l.line_no::integer, l.service, l.what, l.from_date, l.to_date, l.days, l.days_in_month,
 		   l.quantity, l.events, l.billed_quantity, l.billed_events, l.unit_price, l.amount
 	FROM account a
 	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
@@ -193,10 +193,8 @@ CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
 	-- late usage belongs to the month that is charged next
 	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, greatest(m.period, a.charged_through + 1), d.today,
 		CASE WHEN a.charged_through + 1 < m.period THEN m.period ELSE '-infinity' END, NULL) b
-	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(b.lines) AS (service text, what text, "from" date, "to" date,
-		days integer, days_in_month integer, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint,
-		unit_price text, amount kb_money)) WITH ORDINALITY
-		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events,
+	CROSS JOIN LATERAL kb_line_rows(b.lines) WITH ORDINALITY
+		AS l (service, what, from_date, to_date, days, days_in_month, quantity, events, billed_quantity, billed_events,
 			  unit_price, amount, line_no)
 	WHERE a.state IN ('active', 'closing') AND a.charged_through < d.today;
 COMMENT ON VIEW current_usage IS

@@ -126,7 +126,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_money_cmp, kb_money_sortsupport, kb_money_hash, kb_money_hash_extended, kb_money_accum, kb_money_accum_inv, kb_money_combine,
 	kb_money_serialize, kb_money_deserialize, kb_money_sum, kb_money_avg, kb_money_smaller, kb_money_larger, kb_is_amount,
 	kb_lines_in, kb_lines_out, kb_lines_recv, kb_lines_send, kb_lines_eq, kb_lines_ne, kb_lines_hash, kb_lines_to_jsonb,
-	kb_lines_from_jsonb,
+	kb_lines_from_jsonb, kb_line_rows,
 	kb_price_in, kb_price_out, kb_price_recv, kb_price_send, kb_price_eq, kb_price_ne, kb_price_hash, kb_price_hash_extended,
 	kb_rate, kb_rate_days, kb_explain_price, kb_require_price_range, kb_has_minimum,
 	kb_has_card_number(text), kb_has_card_number(jsonb), kb_mask_card_numbers, kb_reference, kb_reference_id,

@@ -3,13 +3,11 @@
  */
 
 CREATE VIEW kbilling.charge_line WITH (security_invoker) AS
-	SELECT e.account_id, e.seq, e.period, l.line_no::integer, l.service, l.what, l."from" AS from_date, l."to" AS to_date,
+	SELECT e.account_id, e.seq, e.period, l.line_no::integer, l.service, l.what, l.from_date, l.to_date,
 		   l.days, l.days_in_month, l.quantity, l.events, l.billed_quantity, l.billed_events, l.unit_price, l.amount
 	FROM entry e
-	CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(e.lines) AS (service text, what text, "from" date, "to" date,
-		days integer, days_in_month integer, quantity numeric, events bigint, billed_quantity numeric, billed_events bigint,
-		unit_price text, amount kb_money)) WITH ORDINALITY
-		AS l (service, what, "from", "to", days, days_in_month, quantity, events, billed_quantity, billed_events,
+	CROSS JOIN LATERAL kb_line_rows(e.lines) WITH ORDINALITY
+		AS l (service, what, from_date, to_date, days, days_in_month, quantity, events, billed_quantity, billed_events,
 			  unit_price, amount, line_no)
 	WHERE e.kind = 'charge';
 COMMENT ON VIEW charge_line IS 'One row for each line of each charge, as it was posted (C7)';
@@ -84,7 +82,7 @@ CREATE VIEW kbilling.general_ledger WITH (security_invoker) AS
 		SELECT e.account_id, e.seq, e.posted_at, e.posted_by, e.effective_on, e.kind, 'revenue: ' || l.service, l.amount
 		FROM entry e
 		LEFT JOIN entry r ON e.kind = 'reversal' AND r.account_id = e.account_id AND r.seq = e.ref_seq
-		CROSS JOIN LATERAL jsonb_to_recordset(e.lines) AS l (service text, amount kb_money)
+		CROSS JOIN LATERAL kb_line_rows(e.lines) l
 		WHERE coalesce(r.kind, e.kind) = 'charge'
 	)
 	SELECT account_id, seq, posted_at, effective_on, kind, ledger_account, kb_currency(credit) AS currency,

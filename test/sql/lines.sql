@@ -69,6 +69,23 @@ SELECT ok('{"a": 1, "b": 2}'::kb_lines = '{"b": 2,"a":1}' AND NOT '{"a": 1, "b":
 SELECT is((SELECT count(*) FROM (SELECT json::kb_lines FROM sample UNION SELECT json::jsonb::kb_lines FROM sample) AS t),
 	(SELECT count(DISTINCT json::jsonb::text) FROM sample), 'equal lines hash alike');
 
+-- Rows: the same as jsonb has, whatever is in the lines
+
+CREATE TEMP TABLE charged AS SELECT json::kb_lines AS lines FROM (VALUES
+	('[{"to": "2026-10-31", "days": 31, "from": "2026-10-01", "what": "base fee", "amount": "19.00 USD", "service": "base",'
+		' "quantity": 1, "unit_price": "19.00", "days_in_month": 31}, {"to": "2026-10-31", "from": "1999-12-01", "what": "usage",'
+		' "amount": "-5 JPY", "events": 70000000000, "service": "2026-10-01", "quantity": -1.50, "unit_price": "5 JPY"},'
+		' {"to": "1999-12-31", "days": 300, "what": "late usage", "amount": null, "events": -7, "billed_events": 128,'
+		' "billed_quantity": 0.0000000000001, "x": {"days": [1, {"to": 2}]}, "2026-10-01": 1, "5 JPY": 2, "topup": true}, {}]'),
+	('[]'), ('[{"quantity": "7", "days": "12", "service": 5, "unit_price": true, "events": "9"}]')) AS t (json);
+SELECT results_eq('SELECT l.* FROM charged, kb_line_rows(lines) AS l', $$SELECT l.* FROM charged,
+	jsonb_to_recordset(lines) AS l (service text, what text, "from" date, "to" date, days integer, days_in_month integer,
+		quantity numeric, events bigint, billed_quantity numeric, billed_events bigint, unit_price text, amount kb_money)$$,
+	'C7: lines as rows');
+SELECT throws_ok(format('SELECT * FROM kb_line_rows(%L)', t), '22023', 'lines are not an array of objects', 'no rows: ' || t)
+FROM unnest(ARRAY['{}', '7', '"x"', '[1]', '[{}, []]', '[null]']) AS t;
+SELECT throws_ok($$SELECT * FROM kb_line_rows('[{"days": "x"}]')$$, '22P02', NULL, 'a value of another type is refused');
+
 -- What is no JSON
 
 SELECT throws_ok(format('SELECT %L::kb_lines', t), '22P02', NULL, 'C7: no JSON: ' || t)
