@@ -93,7 +93,7 @@ forget_shape(Datum arg, Oid relid)
 			shape->is_valid = false;
 }
 
-/* Take a shape that is not valid away from its table */
+/* Take a shape that is not valid away from its table; a write that is under way may look at it until the transaction ends */
 static void
 drop_shape(Table *table)
 {
@@ -104,7 +104,7 @@ drop_shape(Table *table)
 	while (*link != table->shape)
 		link = &(*link)->next;
 	*link = table->shape->next;
-	MemoryContextDelete(table->shape->context);
+	MemoryContextSetParent(table->shape->context, TopTransactionContext);
 	table->shape = NULL;
 }
 

@@ -6,8 +6,8 @@
  *
  * Done as a statement does it: defaults, domains, generated columns, NOT NULL,
  * CHECK, indexes, foreign keys, triggers FOR EACH ROW, what a snapshot sees, and
- * what replication is told.  Not done: triggers FOR EACH STATEMENT, and the
- * checks of privileges and row security, as for the tables' owner.
+ * what replication is told.  Not done: triggers FOR EACH STATEMENT, rules, and
+ * the checks of privileges and row security, as for the tables' owner.
  */
 #ifndef KBILLING_TABLE_H
 #define KBILLING_TABLE_H
