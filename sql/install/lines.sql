@@ -97,8 +97,8 @@ CREATE OPERATOR CLASS kbilling.kb_lines_hash_ops DEFAULT FOR TYPE kb_lines USING
 COMMENT ON OPERATOR CLASS kbilling.kb_lines_hash_ops USING hash IS 'Equality of lines, for DISTINCT and hash joins';
 
 CREATE FUNCTION kbilling_internal.kb_line_rows(lines kb_lines)
-	RETURNS TABLE (service text, what text, from_date date, to_date date, days integer, days_in_month integer, quantity numeric, events bigint,
-				   billed_quantity numeric, billed_events bigint, unit_price text, amount kb_money)
+	RETURNS TABLE (service text, what text, from_date date, to_date date, days integer, days_in_month integer, quantity numeric,
+				   events bigint, billed_quantity numeric, billed_events bigint, unit_price text, amount kb_money)
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 3
 	AS 'MODULE_PATHNAME', 'kb_line_rows';
 COMMENT ON FUNCTION kb_line_rows(kb_lines) IS
