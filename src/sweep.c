@@ -651,28 +651,32 @@ next_transaction(void)
 	XactIsoLevel = XACT_READ_COMMITTED;
 }
 
-/* One run of a share, each step in a transaction of its own; none if another worker has done it since the moment */
+/* The steps of a run, each in a transaction of its own, and its end */
+static void
+take_steps(int64 run_id)
+{
+	char	   *step = psprintf("SELECT kbilling_internal.kb_sweep_step(" INT64_FORMAT ")", run_id);
+
+	do
+	{
+		next_transaction();
+		CHECK_FOR_INTERRUPTS();
+	} while (DatumGetBool(execute_one(step)));
+	next_transaction();
+	(void) execute_one(psprintf("SELECT kbilling_internal.kb_sweep_end(" INT64_FORMAT ")", run_id));
+}
+
+/* One run of a share; none if another worker has done it since the moment.  What follows has the session's default again. */
 static void
 run_share(int workers, int share, const char *since)
 {
 	int64		run_id;
-	char	   *step;
-	bool		more = true;
 
 	next_transaction();
 	run_id = DatumGetInt64(execute_one(psprintf("SELECT kbilling_internal.kb_sweep_begin(%d, %d, '%s')", workers, share, since)));
-	next_transaction();
-	if (run_id == 0)
-		return;
-	step = psprintf("SELECT kbilling_internal.kb_sweep_step(" INT64_FORMAT ")", run_id);
-	while (more)
-	{
-		CHECK_FOR_INTERRUPTS();
-		more = DatumGetBool(execute_one(step));
-		next_transaction();
-	}
-	(void) execute_one(psprintf("SELECT kbilling_internal.kb_sweep_end(" INT64_FORMAT ")", run_id));
-	next_transaction();
+	if (run_id != 0)
+		take_steps(run_id);
+	SPI_commit();
 }
 
 /* Sweep a share if it is free; false if not */
