@@ -5,12 +5,14 @@
 #   mode: calls (pgbench, the default), statement (timed in a session), or sizes (ours returns names and bytes)
 #   case: what is set, as name=value, in order; "rounds" says how many there are at most
 #   grow: the same, one of them a list: points of a chart
+#   seconds: how long pgbench runs at most, for what is quick
 #   per: what a statement's cost is divided by
 #   instructions: so many transactions are counted
 #   tables SIDE: for the disk that is used, and the first for the share of heap-only updates
 #   goal: MEASURE SIDE / SIDE OPERATOR LIMIT [at name=value,value …]
 #
-# Sections: setup; options [SIDE], for the connection; before [SIDE] and after, which are not timed; one for each side.
+# Sections: setup; options [SIDE], for the connection; before [SIDE] and after, which are not timed;
+# beside SIDE, for a session that is open while pgbench runs; one for each side.
 package Row;
 use strict;
 use warnings;
@@ -53,7 +55,7 @@ sub read_file
 		if ($line =~ /^-- == (.*)/)
 		{
 			$section = $1;
-			push @{ $row->{sides} }, $section if $section !~ /^(setup|options|before|after)\b/;
+			push @{ $row->{sides} }, $section if $section !~ /^(setup|options|before|after|beside)\b/;
 		}
 		elsif (defined $section)
 		{
@@ -75,7 +77,7 @@ sub set
 	elsif ($name eq 'grow') { push @{ $row->{grow} }, settings($value) }
 	elsif ($name eq 'goal') { push @{ $row->{goals} }, goal($value) }
 	elsif ($name eq 'tables') { $row->{tables}{$side} = [ split ' ', $value ] }
-	elsif ($name =~ /^(what|mode|per|instructions|memory)$/) { $row->{$name} = $value }
+	elsif ($name =~ /^(what|mode|per|seconds|instructions|memory)$/) { $row->{$name} = $value }
 	else { $row->{label}{$name} = $value }
 	return;
 }

@@ -1,11 +1,15 @@
 -- what: what a member may do now
 -- ours: kb_access(account, role)
+-- from: SELECT … FROM kb_access(account, role)
+-- view: the view account_access
 -- floor: a prepared SELECT of one account's row
 -- twin: the same rule in plpgsql
+-- seconds: 1
 -- case: clients=1 accounts=100000
 -- case: clients=8 accounts=100000
 -- instructions: 500
 -- goal: instructions floor / ours >= 0.6
+-- goal: instructions floor / view >= 0.95
 
 -- == setup
 CALL bench.make_accounts(:accounts);
@@ -21,4 +25,13 @@ SELECT * FROM twin.access(:account, 'admin');
 
 -- == ours
 \set account random(1, :accounts)
-SELECT * FROM kbilling.kb_access(:account, 'admin');
+SELECT kbilling.kb_access(:account, 'admin');
+
+-- == from
+\set account random(1, :accounts)
+SELECT stage, access, amount_due, next_stage, next_stage_on, delete_on FROM kbilling.kb_access(:account, 'admin');
+
+-- == view
+\set account random(1, :accounts)
+SELECT stage, owner_access, amount_due, next_stage, next_stage_on, delete_on
+FROM kbilling.account_access WHERE account_id = :account;

@@ -1,6 +1,7 @@
 -- what: the balance
 -- ours: kb_balance(account)
 -- floor: a prepared SELECT of one account's row
+-- seconds: 1
 -- case: clients=1 accounts=100000
 -- instructions: 500
 -- goal: instructions floor / ours >= 0.6
@@ -14,4 +15,4 @@ SELECT state, balance, debt_since, deferred_until, delete_on, tariff FROM bare.a
 
 -- == ours
 \set account random(1, :accounts)
-SELECT * FROM kbilling.kb_balance(:account);
+SELECT kbilling.kb_balance(:account);

@@ -3,13 +3,15 @@
 -- floor: INSERT … SELECT of the same JSON into a table with a key
 -- twin: the same rule in plpgsql
 -- mode: statement
+-- case: events=1000 accounts=10000
+-- case: events=10000 accounts=10000
 -- case: events=100000 accounts=10000
--- grow: events=1000,10000,100000,1000000 accounts=10000
+-- case: events=1000000 accounts=10000 rounds=1
 -- per: events
 -- tables ours: kbilling.usage_total kbilling.usage_event
 -- tables floor: bare.usage_event
 -- tables twin: twin.usage_total twin.usage_event
--- goal: wall ours / floor <= 1.6
+-- goal: wall ours / floor <= 1.6 at events=100000
 
 -- == setup
 CALL bench.make_accounts(:accounts);

@@ -1,5 +1,6 @@
 -- what: the running month, line by line
 -- ours: kb_current_usage
+-- seconds: 1
 -- case: clients=1 lines=3 events=0
 -- case: clients=1 lines=3 events=1000
 -- case: clients=1 lines=3 events=1000000

@@ -1,5 +1,6 @@
 -- what: all that a billing page shows
 -- ours: kb_portal
+-- seconds: 1
 -- case: clients=1 lines=3 events=1000
 -- goal: cpu ours < 1 ms
 

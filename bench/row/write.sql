@@ -1,6 +1,7 @@
 -- what: one row written under a guard
 -- ours: kb_guard, FOR EACH ROW
 -- floor: the INSERT without a trigger
+-- seconds: 1
 -- case: clients=1 accounts=10000
 -- instructions: 300
 

@@ -29,13 +29,15 @@ DECLARE
 	first_hash bytea;
 	new_hash bytea;
 BEGIN
-	IF the_amount IS NULL OR the_amount <= 0 THEN
+	IF the_account IS NULL OR the_amount IS NULL OR the_method IS NULL OR the_reference IS NULL THEN
+		RAISE 'an argument is null' USING ERRCODE = '22004';
+	ELSIF the_amount <= 0 THEN
 		RAISE 'a top-up must be above zero' USING ERRCODE = 'KB005';
 	ELSIF NOT EXISTS (SELECT FROM twin.payment_method m WHERE m.method = the_method) THEN
 		RAISE 'there is no payment method %', the_method USING ERRCODE = '22023';
-	ELSIF the_reference IS NULL OR length(the_reference) NOT BETWEEN 1 AND 255 THEN
-		RAISE 'reference must have 1 to 255 bytes' USING ERRCODE = '22023';
-	ELSIF the_reference ~ '(^|\D)\d{13,19}(\D|$)' THEN
+	ELSIF octet_length(the_reference) NOT BETWEEN 1 AND 255 OR starts_with(the_reference, 'bonus:') THEN
+		RAISE 'reference must have 1 to 255 bytes, and not begin with "bonus:"' USING ERRCODE = '22023';
+	ELSIF the_reference ~ '[3-6]([ -]?\d){12}' THEN
 		RAISE 'a text that may hold a card number is refused' USING ERRCODE = 'KB008';
 	END IF;
 
@@ -86,7 +88,9 @@ BEGIN
 	UPDATE twin.account x
 	SET balance = r.balance, unspent_bonus = a.unspent_bonus + r.bonus, last_seq = coalesce(r.bonus_seq, r.entry_seq),
 		last_hash = new_hash, debt_since = CASE WHEN r.balance < 0 THEN a.debt_since END,
-		stage_check_on = CASE WHEN r.balance < 0 THEN a.stage_check_on END, last_notice_no = a.last_notice_no + 1
+		stage_check_on = CASE WHEN r.balance < 0 THEN a.stage_check_on END,
+		closure_check_on = CASE WHEN r.balance <= 0 THEN coalesce(a.closure_check_on, today) ELSE a.closure_check_on END,
+		last_notice_no = a.last_notice_no + 1
 	WHERE x.account_id = the_account;
 	RETURN r;
 END $$;
