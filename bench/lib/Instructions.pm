@@ -7,7 +7,8 @@ use File::Temp qw(tempdir);
 
 my $warm = 30;	# transactions before those that are counted
 my @quiet = qw(autovacuum=off jit=off max_parallel_workers_per_gather=0 fsync=off full_page_writes=off
-	checkpoint_timeout=1h max_wal_size=8GB bgwriter_lru_maxpages=0 wal_writer_delay=10s);
+	checkpoint_timeout=1h max_wal_size=8GB bgwriter_lru_maxpages=0 wal_writer_delay=10s
+	log_statement=none log_min_messages=warning);
 
 # How they can be counted here: "perf", "callgrind" or undef
 sub way

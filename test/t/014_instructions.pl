@@ -15,7 +15,7 @@ use Row;
 
 my $room = 1.1;
 # By the major version of the server
-my %budget = (15 => { topup => 2.05, access => 7.5, write => 8.0, event => 8.5 });
+my %budget = (15 => { topup => 1.0, access => 1.0, write => 2.5, event => 8.5 });
 my %count = (topup => 100, access => 150, write => 150, event => 100);
 my $accounts = 2000;	# fewer would be read by scans
 
