@@ -25,6 +25,9 @@
 #include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #if PG_VERSION_NUM < 150000
 #error "kbilling needs PostgreSQL 15 or later"

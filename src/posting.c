@@ -6,6 +6,7 @@
 
 #include "args.h"
 #include "common/cryptohash.h"
+#include "compat.h"
 #include "fmgr.h"
 #include "libpq/pqformat.h"
 #include "posting.h"
