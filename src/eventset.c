@@ -160,10 +160,18 @@ leave_memory(EventSet *set)
 	MemoryContextReset(set->context);
 }
 
+/* Whether it is no correction of a key, and takes back all the same */
+static bool
+takes_back(const UsageEvent *event)
+{
+	return event->revision % 2 == 0 && (event->events < 0 || events_of_quantity(event->quantity) < 0);
+}
+
 void
 events_add(EventSet *set, const UsageEvent *event)
 {
 	set->oldest = Min(set->oldest, event->at);
+	set->take_backs += takes_back(event);
 	note_account(set, event->account_id);
 	if (set->n == EVENTS_IN_MEMORY)
 		leave_memory(set);

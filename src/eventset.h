@@ -64,6 +64,7 @@ typedef struct EventSet
 	TimestampTz now;			/* the moment of recording */
 	TimestampTz oldest;			/* time of the oldest; the moment of recording, if they are newer */
 	int64		n;
+	int64		take_backs;		/* how many take back what was recorded under other keys (U1) */
 	int			accounts;		/* how many they are of, and which; above EVENTS_MAX_ACCOUNTS they are not kept */
 	int64		account_ids[EVENTS_MAX_ACCOUNTS];
 	MemoryContext context;		/* of what follows */

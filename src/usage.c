@@ -46,12 +46,14 @@
  * Every event is written under the price of its day, unless its key is known,
  * and what was written moves the total of its month and price.  What may not be
  * recorded is passed over, as its key may be known; the check of a total raises.
+ * $5 says which events: those that take back, or those that do not; NULL: all.
  */
 static SavedPlan record_plan[] = PLAN_PAIR(
 	.sql = "WITH event AS ("
 	"  SELECT e.account_id, e.service, e.key, e.revision, e.at, e.quantity, e.events, e.metered_table, e.properties, v.value, e.n,"
 	"         s.aggregation IN ('max', 'last') AS is_level, kb_month_first_day(d.day) AS period, " EVENT_PRICE_OF_DAY " AS price_id"
-	EVENTS("event_set", "false")
+	EVENTS("(SELECT u.* FROM event_set u"
+	"          WHERE $5 IS NULL OR $5 = (u.revision % 2 = 0 AND (u.quantity < 0 OR u.events < 0)))", "false")
 	"), written AS ("
 	"  INSERT INTO usage_event AS x (account_id, at, recorded_at, period, revision, price_id, is_level, events, service, key, quantity,"
 	"                                value, metered_table, properties)"
@@ -105,7 +107,7 @@ static SavedPlan record_plan[] = PLAN_PAIR(
 	"  FROM total t"
 	"  JOIN account a ON a.account_id = t.account_id"
 	"  JOIN price p ON p.price_id = t.price_id",
-	.arg_types = {"text", "timestamptz", "smallint", "timestamptz"}
+	.arg_types = {"text", "timestamptz", "smallint", "timestamptz", "boolean"}
 );
 
 /* U1, U4: the first event that was passed over and whose key is not known raises */
@@ -261,19 +263,41 @@ usage_prepare(EventSet *set)
 	lock_terms(set);
 }
 
+/* Record the events of the set, or one part of them; how many counted */
+static int64
+record_events(const EventSet *set, Datum *values, char *nulls)
+{
+	plan_execute(&record_plan[events_are_many(set)], values, nulls, false);
+	return plan_int64(1);
+}
+
+/* U1: what takes back comes second, so that it finds what was recorded with it */
+static int64
+record_in_order(const EventSet *set, Datum *values, char *nulls)
+{
+	int64		counted;
+
+	if (set->take_backs == 0 || set->take_backs == set->n)
+		return record_events(set, values, nulls);
+	nulls[4] = ' ';
+	values[4] = BoolGetDatum(false);
+	counted = record_events(set, values, nulls);
+	values[4] = BoolGetDatum(true);
+	return counted + record_events(set, values, nulls);
+}
+
 int64
 usage_record(EventSet *set, TimestampTz recorded_at)
 {
-	char		nulls[] = "    ";
+	char		nulls[] = "    n";
 	Datum		values[] = {plan_text_value(set->source, &nulls[0]), TimestampTzGetDatum(set->now),
-		Int16GetDatum(usage_slot()), TimestampTzGetDatum(recorded_at)
+		Int16GetDatum(usage_slot()), TimestampTzGetDatum(recorded_at), (Datum) 0
 	};
 	int64		counted;
 
 	events_register(set, "event_set");
 	plan_require_current(&terms_plan, NULL, NULL);
-	plan_execute(&record_plan[events_are_many(set)], values, nulls, false);
-	counted = plan_int64(1);
+	counted = record_in_order(set, values, nulls);
 	if (counted < set->n)
 		plan_execute(&refuse_plan[events_are_many(set)], values, nulls, false);
 	return counted;

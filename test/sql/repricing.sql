@@ -232,7 +232,7 @@ SELECT pg_temp.clock('2026-11-26 09:00+00'), kb_create_tariff('steps', 'USD'), k
 SELECT kb_set_price('steps', s, p::kb_price, d::date) FROM unnest('{calls,peak,users,disk,orders}'::text[]) AS s, (VALUES
 	('1.00 each', '2020-01-01'), ('2.00 each', '2026-11-11'), ('4.00 each', '2026-11-21')) AS t (p, d)
 \g /dev/null
-SELECT kb_create_account('t', 'steps', id, created_at => '2026-11-01 00:00+00') FROM generate_series(51, 55) AS id
+SELECT kb_create_account('t', 'steps', id, created_at => '2026-11-01 00:00+00') FROM generate_series(51, 60) AS id
 \g /dev/null
 SELECT kb_record_usage(id, s, q, 'k' || n, ('2026-11-' || day)::timestamptz, jsonb_build_object('user', v))
 FROM (VALUES
@@ -243,13 +243,27 @@ FROM (VALUES
 	(1, 55, 'orders', 0, '05', NULL), (2, 55, 'orders', -1, '15', NULL)
 ) AS t (n, id, s, q, day, v)
 \g /dev/null
+-- the same, and a whole sum, in one statement
+SELECT kb_record_usage_batch(jsonb_agg(jsonb_build_object('account_id', id, 'service', s, 'quantity', q, 'key', s || n,
+	'at', '2026-11-' || day || 'T00:00:00Z', 'properties', jsonb_build_object('user', v)) ORDER BY n))
+FROM (VALUES
+	(1, 56, 'calls', -10, '25', NULL), (2, 56, 'calls', 10, '05', NULL),
+	(1, 57, 'peak', 9, '05', NULL), (2, 57, 'peak', 6, '15', NULL), (3, 57, 'peak', -6, '25', NULL),
+	(1, 58, 'users', 1, '05', 'ann'), (2, 58, 'users', -1, '25', 'ben'), (3, 58, 'users', 1, '15', 'ben'),
+	(1, 59, 'disk', 9, '05', NULL), (2, 59, 'disk', 6, '15', NULL), (3, 59, 'disk', -6, '25', NULL)
+) AS t (n, id, s, q, day, v)
+\g /dev/null
 PREPARE take_backs(text) AS
 	SELECT is(pg_temp.running(id), lines, format('U1: %s, %s', what, $1)) FROM (VALUES
 		(51, '{calls 11-01..11-10 1 x 1.00 each = 1.00,calls 11-11..11-20 2 x 2.00 each = 4.00}'::text[], 'from what is left of a sum'),
 		(52, '{peak 11-01..11-10 9 x 1.00 each = 9.00}', 'the same highest quantity'),
 		(53, '{users 11-01..11-10 1 x 1.00 each = 1.00}', 'the same value'),
 		(54, '{disk 11-01..11-10 9 x 1.00 each = 9.00}', 'the same last quantity'),
-		(55, NULL, 'an event without quantity')
+		(55, NULL, 'an event without quantity'),
+		(56, NULL, 'a sum in one batch'),
+		(57, '{peak 11-01..11-10 9 x 1.00 each = 9.00}', 'the same highest quantity in one batch'),
+		(58, '{users 11-01..11-10 1 x 1.00 each = 1.00}', 'the same value in one batch'),
+		(59, '{disk 11-01..11-10 9 x 1.00 each = 9.00}', 'the same last quantity in one batch')
 	) AS t (id, lines, what);
 EXECUTE take_backs('recorded');
 SELECT kb_set_price('steps', s, '5.00 each', '2026-11-24') FROM unnest('{calls,peak,users,disk,orders}'::text[]) AS s
