@@ -1,7 +1,8 @@
 -- what: what a member may do now
 -- ours: kb_access(account, role)
 -- from: SELECT … FROM kb_access(account, role)
--- view: the view account_access
+-- view: the view account_access: stage, access, what is due
+-- view_all: the view account_access, and what comes next
 -- floor: a prepared SELECT of one account's row
 -- twin: the same rule in plpgsql
 -- seconds: 1
@@ -32,6 +33,10 @@ SELECT kbilling.kb_access(:account, 'admin');
 SELECT stage, access, amount_due, next_stage, next_stage_on, delete_on FROM kbilling.kb_access(:account, 'admin');
 
 -- == view
+\set account random(1, :accounts)
+SELECT stage, owner_access, amount_due, delete_on FROM kbilling.account_access WHERE account_id = :account;
+
+-- == view_all
 \set account random(1, :accounts)
 SELECT stage, owner_access, amount_due, next_stage, next_stage_on, delete_on
 FROM kbilling.account_access WHERE account_id = :account;

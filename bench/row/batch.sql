@@ -1,6 +1,6 @@
 -- what: usage by the batch, for each event
 -- ours: kb_record_usage_batch
--- floor: INSERT … SELECT of the same JSON into a table with a key
+-- floor: INSERT … SELECT of the same JSON
 -- twin: the same rule in plpgsql
 -- mode: statement
 -- case: events=1000 accounts=10000

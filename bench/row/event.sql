@@ -1,6 +1,6 @@
 -- what: one event and its month's total
 -- ours: kb_record_usage
--- floor: one statement: two INSERTs, the second ON CONFLICT DO UPDATE
+-- floor: two INSERTs in one statement
 -- twin: the same rule in plpgsql
 -- case: clients=1 accounts=10000
 -- case: clients=8 accounts=10000

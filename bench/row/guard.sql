@@ -1,4 +1,4 @@
--- what: an INSERT of 100,000 rows of 10,000 accounts under a guard, for each row
+-- what: a bulk INSERT under a guard, for each row
 -- ours: kb_guard, FOR EACH STATEMENT
 -- by_row: kb_guard, FOR EACH ROW
 -- floor: the INSERT without a trigger

@@ -1,6 +1,6 @@
 -- what: a top-up with its notice
 -- ours: kb_apply_topup
--- floor: one statement: UPDATE … RETURNING and two INSERTs
+-- floor: UPDATE … RETURNING and two INSERTs
 -- twin: the same rule in plpgsql
 -- case: clients=1 accounts=100000
 -- case: clients=8 accounts=100000
