@@ -43,6 +43,7 @@ events_begin(EventSet *set, const char *source, TimestampTz now)
 	set->source = source;
 	set->now = now;
 	set->oldest = now;
+	set->take_backs = 0;
 	set->n = 0;
 	set->accounts = 0;
 	set->context = GenerationContextCreate(CurrentMemoryContext, "usage events", ALLOCSET_DEFAULT_SIZES);
