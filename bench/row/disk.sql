@@ -1,4 +1,4 @@
--- what: bytes on disk: the row alone, its share of the table, and of the table with its indexes
+-- what: bytes on disk of a row, alone and with its indexes
 -- ours: kbilling
 -- mode: sizes
 -- case: accounts=1000
