@@ -27,7 +27,6 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
-#include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -41,6 +40,7 @@
 #include "currency.h"
 #include "lines.h"
 #include "price_terms.h"
+#include "wire.h"
 
 #define LINES_WIRE_VERSION	1
 
@@ -750,34 +750,18 @@ kb_lines_out(PG_FUNCTION_ARGS)
 	PG_RETURN_CSTRING(lines_to_cstring(PG_GETARG_LINES(0)));
 }
 
-/* The wire form is a version and the text, so that what is no JSON is refused here too */
 PG_FUNCTION_INFO_V1(kb_lines_recv);
 Datum
 kb_lines_recv(PG_FUNCTION_ARGS)
 {
-	StringInfo	buf = (StringInfo) PG_GETARG_POINTER(0);
-	int			version = pq_getmsgbyte(buf);
-	int			len;
-
-	if (version != LINES_WIRE_VERSION)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-				 errmsg("unsupported version %d of the binary form of type %s", version, "kb_lines"),
-				 errhint("Send version %d, or text.", LINES_WIRE_VERSION)));
-	PG_RETURN_LINES(lines_from_cstring(pq_getmsgtext(buf, buf->len - buf->cursor, &len)));
+	PG_RETURN_LINES(lines_from_cstring(wire_receive(fcinfo, LINES_WIRE_VERSION, "kb_lines")));
 }
 
 PG_FUNCTION_INFO_V1(kb_lines_send);
 Datum
 kb_lines_send(PG_FUNCTION_ARGS)
 {
-	char	   *text = lines_to_cstring(PG_GETARG_LINES(0));
-	StringInfoData buf;
-
-	pq_begintypsend(&buf);
-	pq_sendbyte(&buf, LINES_WIRE_VERSION);
-	pq_sendtext(&buf, text, strlen(text));
-	PG_RETURN_BYTEA_P(pq_endtypsend(&buf));
+	PG_RETURN_BYTEA_P(wire_send(LINES_WIRE_VERSION, lines_to_cstring(PG_GETARG_LINES(0))));
 }
 
 /* Cast to jsonb */

@@ -17,11 +17,11 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
-#include "libpq/pqformat.h"
 
 #include "card.h"
 #include "compat.h"
 #include "price.h"
+#include "wire.h"
 
 #define PRICE_WIRE_VERSION	1
 
@@ -268,26 +268,12 @@ kb_price_out(PG_FUNCTION_ARGS)
 
 /*
  * Convert the wire form to a price
- *
- * The wire form is a version and the text, so that what the parser refuses is
- * refused here too.
  */
 PG_FUNCTION_INFO_V1(kb_price_recv);
 Datum
 kb_price_recv(PG_FUNCTION_ARGS)
 {
-	StringInfo	buf = (StringInfo) PG_GETARG_POINTER(0);
-	int			version = pq_getmsgbyte(buf);
-	int			len;
-	char	   *text;
-
-	if (version != PRICE_WIRE_VERSION)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-				 errmsg("unsupported version %d of the binary form of type %s", version, "kb_price"),
-				 errhint("Send version %d, or text.", PRICE_WIRE_VERSION)));
-	text = pq_getmsgtext(buf, buf->len - buf->cursor, &len);
-	PG_RETURN_PRICE(price_parse(text, NULL));
+	PG_RETURN_PRICE(price_parse(wire_receive(fcinfo, PRICE_WIRE_VERSION, "kb_price"), NULL));
 }
 
 /*
@@ -297,13 +283,7 @@ PG_FUNCTION_INFO_V1(kb_price_send);
 Datum
 kb_price_send(PG_FUNCTION_ARGS)
 {
-	char	   *text = price_to_cstring(PG_GETARG_PRICE(0));
-	StringInfoData buf;
-
-	pq_begintypsend(&buf);
-	pq_sendbyte(&buf, PRICE_WIRE_VERSION);
-	pq_sendtext(&buf, text, strlen(text));
-	PG_RETURN_BYTEA_P(pq_endtypsend(&buf));
+	PG_RETURN_BYTEA_P(wire_send(PRICE_WIRE_VERSION, price_to_cstring(PG_GETARG_PRICE(0))));
 }
 
 /*
