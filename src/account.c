@@ -8,7 +8,9 @@
 #include "args.h"
 #include "card.h"
 #include "clock.h"
+#include "compat.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "plan.h"
 #include "utils/fmgrprotos.h"
 
@@ -18,13 +20,30 @@ static SavedPlan account_plan = {
 	.arg_types = {"bigint"}
 };
 
-void
-account_require(int64 account_id, bool read_only)
+/* There must be such an account */
+static void
+require_account(int64 account_id)
 {
 	Datum		value = Int64GetDatum(account_id);
 
-	if (plan_execute(&account_plan, &value, NULL, read_only) == 0)
+	if (plan_execute(&account_plan, &value, NULL, true) == 0)
 		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
+}
+
+Datum
+account_rows(FunctionCallInfo fcinfo, SavedPlan *plan)
+{
+	Datum		account_id = PG_GETARG_DATUM(0);
+
+	arg_required(fcinfo, 0, "account_id");
+	InitMaterializedSRF(fcinfo, 0);
+	plan_connect();
+	if (plan_execute(plan, &account_id, NULL, true) > 0)
+		plan_return_rows(fcinfo);
+	else
+		require_account(DatumGetInt64(account_id));
+	SPI_finish();
+	return (Datum) 0;
 }
 
 /* kb_require_account(account_id) */
@@ -34,7 +53,7 @@ kb_require_account(PG_FUNCTION_ARGS)
 {
 	arg_required(fcinfo, 0, "account_id");
 	plan_connect();
-	account_require(PG_GETARG_INT64(0), true);
+	require_account(PG_GETARG_INT64(0));
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -68,21 +87,24 @@ enum
 	FACT_TARIFF_EXISTS = 1, FACT_EMAIL_IS_VALID, FACT_ACCOUNT_EXISTS
 };
 
+/* Refuse a tariff that is not there */
+pg_noreturn static void
+refuse_tariff(const char *tariff)
+{
+	card_check(tariff);
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF),
+			 errmsg("tariff \"%s\" does not exist", tariff),
+			 errdetail("kbilling.tariff has no such row."),
+			 errhint("Create it with kb_create_tariff, or look it up in kbilling.tariff.")));
+}
+
 /* Refuse a tariff that is not there, and what is no e-mail address */
 static void
 check_names(FunctionCallInfo fcinfo)
 {
 	if (!plan_bool(FACT_TARIFF_EXISTS))
-	{
-		char	   *tariff = arg_cstring(fcinfo, ARG_TARIFF);
-
-		card_check(tariff);
-		ereport(ERROR,
-				(errcode(ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF),
-				 errmsg("tariff \"%s\" does not exist", tariff),
-				 errdetail("kbilling.tariff has no such row."),
-				 errhint("Create it with kb_create_tariff, or look it up in kbilling.tariff.")));
-	}
+		refuse_tariff(arg_cstring(fcinfo, ARG_TARIFF));
 	if (!plan_bool(FACT_EMAIL_IS_VALID))
 	{
 		char	   *email = arg_cstring(fcinfo, ARG_EMAIL);
@@ -173,7 +195,7 @@ create_account(FunctionCallInfo fcinfo)
 	for (int i = ARG_ACCOUNT_ID; i <= ARG_EMAIL; i++)
 		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
 	if (plan_execute(&create_plan, values, nulls, false) != 1)
-		elog(ERROR, "the account was not created");
+		refuse_tariff(arg_cstring(fcinfo, ARG_TARIFF)); /* gone since it was looked up */
 	return plan_int64(1);
 }
 

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 #include "errors.h"
+#include "plan.h"
 
 /* Arguments of ereport for an account that is not there. */
 #define NO_SUCH_ACCOUNT(account_id) \
@@ -15,7 +16,10 @@
 	 errdetail("kbilling.account has no such row."), \
 	 errhint("Create it with kb_create_account."))
 
-/* KB001 if there is no such account; the caller has connected to SPI. */
-extern void account_require(int64 account_id, bool read_only);
+/*
+ * The result of a set-returning function whose first argument is an account: the rows
+ * that the plan finds for it; KB001 if there is no such account.
+ */
+extern Datum account_rows(FunctionCallInfo fcinfo, SavedPlan *plan);
 
 #endif

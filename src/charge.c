@@ -13,7 +13,6 @@
 #include "clock.h"
 #include "errors.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "journal.h"
 #include "outbox.h"
 #include "plan.h"
@@ -253,15 +252,5 @@ PG_FUNCTION_INFO_V1(kb_current_usage);
 Datum
 kb_current_usage(PG_FUNCTION_ARGS)
 {
-	Datum		account_id = PG_GETARG_DATUM(0);
-
-	arg_required(fcinfo, 0, "account_id");
-	InitMaterializedSRF(fcinfo, 0);
-	plan_connect();
-	if (plan_execute(&current_usage_plan, &account_id, NULL, true) > 0)
-		plan_return_rows(fcinfo);
-	else
-		account_require(DatumGetInt64(account_id), true);
-	SPI_finish();
-	return (Datum) 0;
+	return account_rows(fcinfo, &current_usage_plan);
 }
