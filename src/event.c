@@ -337,35 +337,49 @@ kb_refuse_unpriced(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
+/* Whose usage it is, for an error in pricing it. */
+typedef struct PricedUsage
+{
+	int64		account_id;
+	const text *service;
+} PricedUsage;
+
+static void
+priced_context(void *arg)
+{
+	const PricedUsage *usage = arg;
+
+	errcontext("usage of service \"%s\" by account %lld", card_hidden(text_to_cstring(usage->service)),
+			   (long long) usage->account_id);
+}
+
+void
+event_require_priced(int64 account_id, const text *service, uint16 currency, const Price *price, Numeric quantity, int64 events)
+{
+	PricedUsage usage = {account_id, service};
+	ErrorContextCallback callback = {error_context_stack, priced_context, &usage};
+
+	error_context_stack = &callback;
+	(void) price_rate(price, quantity, Max(events, 0), currency);
+	error_context_stack = callback.previous;
+}
+
 /* Arguments of kb_usage_is_priced */
 enum
 {
 	PRICED_ACCOUNT_ID, PRICED_SERVICE, PRICED_CURRENCY, PRICED_PRICE, PRICED_QUANTITY, PRICED_EVENTS, PRICED_ARGS
 };
 
-/* Whose usage it is, for an error in pricing it */
-static void
-priced_context(void *arg)
-{
-	FunctionCallInfo fcinfo = arg;
-
-	errcontext("usage of service \"%s\" by account %lld", card_hidden(arg_cstring(fcinfo, PRICED_SERVICE)),
-			   (long long) PG_GETARG_INT64(PRICED_ACCOUNT_ID));
-}
-
 /* kb_usage_is_priced(account_id, service, currency, price, quantity, events) */
 PG_FUNCTION_INFO_V1(kb_usage_is_priced);
 Datum
 kb_usage_is_priced(PG_FUNCTION_ARGS)
 {
-	ErrorContextCallback callback = {error_context_stack, priced_context, fcinfo};
-
 	for (int i = 0; i < PRICED_ARGS; i++)
 		if (PG_ARGISNULL(i))
 			PG_RETURN_NULL();
-	error_context_stack = &callback;
-	(void) price_rate(PG_GETARG_PRICE(PRICED_PRICE), PG_GETARG_NUMERIC(PRICED_QUANTITY),
-					  Max(PG_GETARG_INT64(PRICED_EVENTS), 0), currency_from_text(PG_GETARG_TEXT_PP(PRICED_CURRENCY)));
-	error_context_stack = callback.previous;
+	event_require_priced(PG_GETARG_INT64(PRICED_ACCOUNT_ID), PG_GETARG_TEXT_PP(PRICED_SERVICE),
+						 currency_from_text(PG_GETARG_TEXT_PP(PRICED_CURRENCY)), PG_GETARG_PRICE(PRICED_PRICE),
+						 PG_GETARG_NUMERIC(PRICED_QUANTITY), PG_GETARG_INT64(PRICED_EVENTS));
 	PG_RETURN_BOOL(true);
 }

@@ -4,12 +4,9 @@
  */
 #include "postgres.h"
 
-#include "args.h"
 #include "calendar.h"
 #include "clock.h"
 #include "compat.h"
-#include "fmgr.h"
-#include "journal.h"
 #include "ownlock.h"
 #include "plan.h"
 #include "usage.h"
@@ -303,52 +300,4 @@ usage_record(EventSet *set, TimestampTz recorded_at)
 	if (counted < set->n)
 		plan_execute(&refuse_plan[events_are_many(set)], values, nulls, false);
 	return counted;
-}
-
-/* Arguments of kb_record_usage */
-enum
-{
-	ARG_ACCOUNT_ID, ARG_SERVICE, ARG_QUANTITY, ARG_KEY, ARG_AT, ARG_PROPERTIES
-};
-
-/* The event that the arguments describe */
-static UsageEvent
-event_of_arguments(FunctionCallInfo fcinfo, const EventSet *set)
-{
-	UsageEvent	event = event_make(set);
-
-	event.account_id = PG_GETARG_INT64(ARG_ACCOUNT_ID);
-	event.service = PG_GETARG_TEXT_PP(ARG_SERVICE);
-	event.quantity = PG_GETARG_NUMERIC(ARG_QUANTITY);
-	event.events = events_of_quantity(event.quantity);
-	event.key = cstring_to_text(journal_key(PG_GETARG_TEXT_PP(ARG_KEY), "key"));
-	if (!PG_ARGISNULL(ARG_AT))
-		event.at = PG_GETARG_TIMESTAMPTZ(ARG_AT);
-	if (!PG_ARGISNULL(ARG_PROPERTIES))
-		event.properties = PG_DETOAST_DATUM(PG_GETARG_DATUM(ARG_PROPERTIES));
-	return event;
-}
-
-/* kb_record_usage(account_id, service, quantity, key, at, properties) */
-PG_FUNCTION_INFO_V1(kb_record_usage);
-Datum
-kb_record_usage(PG_FUNCTION_ARGS)
-{
-	EventSet	set;
-	UsageEvent	event;
-	int64		counted;
-
-	arg_required(fcinfo, ARG_ACCOUNT_ID, "account_id");
-	arg_required(fcinfo, ARG_SERVICE, "service");
-	arg_required(fcinfo, ARG_QUANTITY, "quantity");
-	arg_required(fcinfo, ARG_KEY, "key");
-	plan_connect();
-	events_begin(&set, NULL, kb_current_time());
-	event = event_of_arguments(fcinfo, &set);
-	events_add(&set, &event);
-	usage_prepare(&set);
-	counted = usage_record(&set, GetCurrentTimestamp());
-	events_end(&set);
-	SPI_finish();
-	PG_RETURN_BOOL(counted > 0);
 }

@@ -1,6 +1,6 @@
 /*
  * usage.h
- *		Recording usage events (rules U).
+ *		Usage events and their totals (rules U).
  */
 #ifndef KBILLING_USAGE_H
 #define KBILLING_USAGE_H

@@ -92,16 +92,23 @@ sub children
 	return @children;
 }
 
-# Of one transaction of a script of pgbench; $variables, and how many transactions are counted
-sub of
+# A run of a script of pgbench, but for how many transactions
+sub pgbench
 {
-	my ($self, $database, $script, $variables, $count) = @_;
+	my ($self, $script, $variables) = @_;
 	my $file = "$self->{dir}/script.sql";
 	open my $out, '>:encoding(UTF-8)', $file or die "$file: $!\n";
 	print $out $script;
 	close $out;
-	my @pgbench = ("$self->{bin}/pgbench", qw(-n -M prepared -c 1), '-f', $file,
+	return ("$self->{bin}/pgbench", qw(-n -M prepared -c 1), '-f', $file,
 		map { ('-D', "$_=$variables->{$_}") } sort keys %$variables);
+}
+
+# Of one transaction of a script of pgbench; $variables, and how many transactions are counted
+sub of
+{
+	my ($self, $database, $script, $variables, $count) = @_;
+	my @pgbench = $self->pgbench($script, $variables);
 	my $run = $self->{way};
 	my $sum = sub { $self->$run(@pgbench, '-t', $_[0], '--random-seed=' . ++$self->{runs}, $database) };
 	# The first backend of a database writes a file, from which others start; no run has the keys of another.
@@ -123,6 +130,17 @@ sub callgrind
 		$sum += $_ for map { /^totals: (\d+)/ } <$in>;
 	}
 	return $sum;
+}
+
+# Where the instructions of so many transactions go: lines of callgrind_annotate, each with what it calls, the most first
+sub profile
+{
+	my ($self, $database, $script, $variables, $count) = @_;
+	my %before = map { $_ => 1 } glob "$self->{dir}/*.out";
+	$self->callgrind($self->pgbench($script, $variables), '-t', $count, $database);
+	my ($file) = sort { -s $b <=> -s $a } grep { !$before{$_} } glob "$self->{dir}/*.out";
+	return grep { /^\s*[\d,]+ \(\s*[\d.]+%\)/ } split /\n/,
+		quietly(qw(callgrind_annotate --inclusive=yes --threshold=100), $file);
 }
 
 sub perf

@@ -1,4 +1,4 @@
--- Events by the thousand (rules U): the quick way and the statement do the same
+-- Plain events (rules U): the quick ways, for a few and by the thousand, and the statement do the same
 SET search_path = kbilling, public;
 SELECT no_plan();
 SET kbilling.clock = '2026-09-01 10:00+00';
@@ -88,10 +88,10 @@ BEGIN
 		IF random() < 0.1 THEN
 			event = event || jsonb_build_object('properties', jsonb_build_object('n', i));
 		END IF;
-		IF how_many = 'some' AND i % 10 = 0 OR how_many = 'one' AND i = n / 2 THEN
+		IF how_many = 'some' AND i % 10 = 0 OR how_many = 'one' AND i = (n + 1) / 2 THEN
 			event = event || CASE trouble
 				WHEN 'known key' THEN '{"account_id": 1, "service": "orders", "key": "known"}'
-				WHEN 'key twice' THEN (events -> -1) - 'at'
+				WHEN 'key twice' THEN coalesce((events -> -1) - 'at', '{}')
 				WHEN 'taken back' THEN '{"quantity": -3}'
 				WHEN 'other aggregation' THEN '{"service": "peak"}'
 				WHEN 'old tariff' THEN '{"account_id": 4, "at": "2026-11-02T10:00:00Z"}'
@@ -125,7 +125,7 @@ BEGIN
 	SELECT * INTO b FROM public.run(statement, false, true);
 	INSERT INTO public.seen VALUES (trouble, how_many, seed, a.outcome IS NOT DISTINCT FROM b.outcome, b.was_quick,
 		b.outcome ~ '^[0-9A-Z]{5} \|', a.outcome, b.outcome);
-	ASSERT NOT a.was_quick OR trouble LIKE 'meter%';
+	ASSERT NOT a.was_quick OR trouble ~ '^(meter|few)';
 END $$;
 CREATE TABLE public.trouble (trouble text PRIMARY KEY, outcome text, n integer GENERATED ALWAYS AS IDENTITY);
 INSERT INTO public.trouble (trouble, outcome) VALUES ('none', 'quick'), ('earlier month', 'quick'), ('known key', 'statement'),
@@ -144,6 +144,25 @@ SELECT is((SELECT count(*) FROM public.seen WHERE is_same), (SELECT 4 * count(*)
 SELECT is(string_agg(DISTINCT CASE WHEN is_error THEN substr(quick, 1, 5) WHEN was_quick THEN 'quick' ELSE 'statement' END, ' '), outcome,
 	format('U: events with this trouble: %s', trouble))
 FROM public.seen JOIN public.trouble t USING (trouble) GROUP BY trouble, outcome, t.n ORDER BY t.n;
+
+-- The same for few: a known key is passed over without a statement for all
+CREATE FUNCTION public.few(trouble text, seed integer) RETURNS text LANGUAGE sql AS $$
+	SELECT CASE WHEN seed % 3 > 0 THEN format('SELECT kbilling.kb_record_usage_batch(%L)', b)
+		ELSE format('SELECT kbilling.kb_record_usage(%L, %L, %L, %L, %L, %L)', e ->> 'account_id', e ->> 'service', e ->> 'quantity',
+			e ->> 'key', e ->> 'at', e -> 'properties') END
+	FROM public.batch(500 + seed, (ARRAY[1, 2, 100])[1 + seed % 3], trouble, 'one') AS b,
+		jsonb_extract_path(b, ((jsonb_array_length(b) + 1) / 2 - 1)::text) AS e
+$$;
+SELECT public.compare(public.few(trouble, seed), 'few: ' || trouble, NULL, seed)
+FROM (SELECT *, (row_number() OVER (ORDER BY n, round))::integer - 1 AS seed FROM public.trouble, generate_series(1, 9) AS round) AS t
+ORDER BY seed
+\g /dev/null
+SELECT is(quick, by_statement, format('U: both ways do the same: %s, %s', trouble, seed)) FROM public.seen
+	WHERE NOT is_same AND trouble LIKE 'few: %';
+SELECT is((SELECT count(*) FROM public.seen WHERE is_same AND trouble LIKE 'few: %'), (SELECT 9 * count(*) FROM public.trouble),
+	'U: both ways do the same for few events');
+SELECT is((SELECT count(DISTINCT trouble) FROM public.seen WHERE is_error AND trouble LIKE 'few: %'),
+	(SELECT count(*) FROM public.trouble WHERE outcome !~ '^[a-z]'), 'U: and refuse the same');
 
 -- E3: rows without keys are added up to one event for each account, whatever their type
 CREATE TABLE public.sale (account_id integer, whole bigint, exact numeric);
