@@ -8,7 +8,7 @@ OUT_OF_TREE := $(if $(filter $(realpath $(SOURCE)),$(realpath .)),,yes)
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE)/kbilling.control)
 
 # The install script is these parts of sql/install/, joined in this order.
-PARTS = schema card money price calendar lines access posting provider bill message reminder ahead event change policy catalogue \
+PARTS = schema card money price calendar lines access posting provider bill message reminder ahead event shard change policy catalogue \
 	account tariff policycache member outbox template journal bonus notice deferral status usage terms charge payment activity closure agreement purge \
 	topup allocation correction forecast standing retention session guard batch meter sweep schedule report portal metrics \
 	privilege

@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "plan.h"
+#include "shard.h"
 #include "utils/fmgrprotos.h"
 
 /* kb_require_account pins no search path, so this names schemas. */
@@ -36,6 +37,7 @@ account_rows(FunctionCallInfo fcinfo, SavedPlan *plan)
 	Datum		account_id = PG_GETARG_DATUM(0);
 
 	arg_required(fcinfo, 0, "account_id");
+	shard_require_readable(DatumGetInt64(account_id));
 	InitMaterializedSRF(fcinfo, 0);
 	plan_connect();
 	if (plan_execute(plan, &account_id, NULL, true) > 0)
@@ -52,6 +54,7 @@ Datum
 kb_require_account(PG_FUNCTION_ARGS)
 {
 	arg_required(fcinfo, 0, "account_id");
+	shard_require_readable(PG_GETARG_INT64(0));
 	plan_connect();
 	require_account(PG_GETARG_INT64(0));
 	SPI_finish();
@@ -64,6 +67,7 @@ Datum
 kb_no_account(PG_FUNCTION_ARGS)
 {
 	arg_required(fcinfo, 0, "account_id");
+	shard_require_readable(PG_GETARG_INT64(0));
 	ereport(ERROR, NO_SUCH_ACCOUNT(PG_GETARG_INT64(0)));
 }
 
@@ -145,6 +149,7 @@ check_number(int64 account_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("account_id must be above zero")));
+	shard_require_owned(account_id);
 	if (plan_bool(FACT_ACCOUNT_EXISTS))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
@@ -152,22 +157,34 @@ check_number(int64 account_id)
 				 errhint("Leave account_id out to get a free number.")));
 }
 
+/* B4: a node that owns no account has no number for one */
+pg_noreturn static void
+refuse_number(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_ACCOUNT_ON_ANOTHER_SHARD),
+			 errmsg("accounts are on other shards"),
+			 errdetail("This node owns no bucket, so it has no number for a new account."),
+			 errhint("Create the account through the router, or on a node that owns buckets.")));
+}
+
 /*
  * $1 the owner, $2 the tariff, $3 the number or NULL, $4 the time zone or NULL, $5 the e-mail address or NULL, $6 when.
- * A number that the application has brought itself is passed over; it is looked up as a value, because EXISTS becomes a
- * join that reads all accounts.
+ * A number that the application has brought itself is passed over, and so is one of another shard; it is looked up as a
+ * value, because EXISTS becomes a join that reads all accounts.
  */
 static SavedPlan create_plan = {
 	.sql = "WITH RECURSIVE pick(id) AS ("
 	"  SELECT coalesce($3, nextval('kbilling.account_id_seq'::regclass))"
 	"   UNION ALL"
 	"  SELECT nextval('kbilling.account_id_seq'::regclass) FROM pick"
-	"   WHERE $3 IS NULL AND (SELECT a.account_id FROM account a WHERE a.account_id = pick.id) IS NOT NULL"
+	"   WHERE $3 IS NULL AND ((SELECT a.account_id FROM account a WHERE a.account_id = pick.id) IS NOT NULL"
+	"                         OR NOT kb_is_owned(pick.id))"
 	"), new AS ("
 	"  SELECT pick.id, t.tariff, kb_money(0, t.currency) AS zero, kb_time_zone(coalesce($4, 'UTC')) AS zone, p.min_age_days"
 	"    FROM pick, tariff t JOIN policy p ON p.policy = t.policy"
 	"   WHERE t.tariff = $2"
-	"     AND (pick.id = $3 OR (SELECT a.account_id FROM account a WHERE a.account_id = pick.id) IS NULL)"
+	"     AND (pick.id = $3 OR (SELECT a.account_id FROM account a WHERE a.account_id = pick.id) IS NULL AND kb_is_owned(pick.id))"
 	"), made AS ("
 	"  INSERT INTO account (account_id, created_at, currency, balance, unspent_bonus, tariff, tariff_from, charged_through,"
 	"                       closure_check_on, time_zone)"
@@ -222,7 +239,10 @@ kb_create_account(PG_FUNCTION_ARGS)
 		check_created_at(PG_GETARG_TIMESTAMPTZ(ARG_CREATED_AT));
 	if (!PG_ARGISNULL(ARG_ACCOUNT_ID))
 		check_number(PG_GETARG_INT64(ARG_ACCOUNT_ID));
+	else if (!shard_owns_any())
+		refuse_number();
 	account_id = create_account(fcinfo);
+	shard_require_owned(account_id);
 	SPI_finish();
 	PG_RETURN_INT64(account_id);
 }

@@ -18,7 +18,7 @@
 
 /*
  * The result of a set-returning function whose first argument is an account: the rows
- * that the plan finds for it; KB001 if there is no such account.
+ * that the plan finds for it; KB001 if there is no such account, KB014 if it is another shard's.
  */
 extern Datum account_rows(FunctionCallInfo fcinfo, SavedPlan *plan);
 

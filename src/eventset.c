@@ -6,6 +6,7 @@
 
 #include "catalog/pg_type.h"
 #include "eventset.h"
+#include "executor/tuptable.h"
 #include "plan.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -193,6 +194,29 @@ events_register(EventSet *set, char *name)
 {
 	fill_tuplestore(set);
 	plan_register(name, set->desc, set->rows, events_are_many(set) ? 100 * FEW_EVENTS : 1);
+}
+
+/* The same for events in the tuplestore */
+static void
+each_row_account(EventSet *set, void (*visit) (int64 account_id))
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(set->desc, &TTSOpsMinimalTuple);
+	bool		isnull;
+
+	tuplestore_rescan(set->rows);
+	while (tuplestore_gettupleslot(set->rows, true, false, slot))
+		visit(DatumGetInt64(slot_getattr(slot, EVENT_ACCOUNT_ID + 1, &isnull)));
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+void
+events_each_account(EventSet *set, void (*visit) (int64 account_id))
+{
+	if (set->events == NULL)
+		each_row_account(set, visit);
+	else
+		for (int64 i = 0; i < set->n; i++)
+			visit(set->events[i].account_id);
 }
 
 void

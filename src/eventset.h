@@ -92,6 +92,9 @@ extern void events_add(EventSet *set, const UsageEvent *event);
  */
 extern void events_register(EventSet *set, char *name);
 
+/* Calls visit for the account of each event. */
+extern void events_each_account(EventSet *set, void (*visit) (int64 account_id));
+
 extern void events_end(EventSet *set);
 
 /* A plan fits the size that the set had at its first use; so there is one for few events, and one for many. */

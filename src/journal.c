@@ -21,6 +21,7 @@
 #include "outbox.h"
 #include "plan.h"
 #include "replication/logicalworker.h"
+#include "shard.h"
 #include "table.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -122,6 +123,7 @@ journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 	TableRow   *row = &account->row;
 	pg_tz	   *zone;
 
+	shard_require_owned(account_id);
 	if (!table_lock(&account_table, &key, row))
 		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
 

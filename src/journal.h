@@ -66,7 +66,7 @@ typedef struct Posting
  */
 extern uint64 journal_write(SavedPlan *plan, Datum *values, const char *nulls);
 
-/* Locks the row, in whatever state the account is (J8); KB001 for an unknown account. */
+/* Locks the row, in whatever state the account is (J8); KB001 for an unknown account, KB014 for another shard's. */
 extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *account);
 
 /* KB010 for a deleted account. */

@@ -17,7 +17,8 @@ typedef enum OwnLockClass
 	OWN_LOCK_SWEEP = 3,			/* the running sweep; the id is the same for all */
 	OWN_LOCK_ACTIVITY,			/* noting activity of an account */
 	OWN_LOCK_USAGE,				/* recording usage of an account, or of all */
-	OWN_LOCK_SLEEP				/* workers that sleep, and commits that need wake none; the id is the same for all */
+	OWN_LOCK_SLEEP,				/* workers that sleep, and commits that need wake none; the id is the same for all */
+	OWN_LOCK_BUCKET				/* owning a bucket of accounts, or all; changing what is owned */
 } OwnLockClass;
 
 /* The lock of a class and an id, in this database. */

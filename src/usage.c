@@ -9,6 +9,7 @@
 #include "compat.h"
 #include "ownlock.h"
 #include "plan.h"
+#include "shard.h"
 #include "usage.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -255,9 +256,24 @@ require_kept(EventSet *set)
 			 errhint("Settle it with kb_adjust, or record it at a later time (U6).")));
 }
 
+/* Every event must be of an account of this node's own */
+static void
+require_owned(EventSet *set)
+{
+	if (shard_owns_all)
+		return;
+	for (int i = 0; i < set->accounts && set->accounts <= EVENTS_MAX_ACCOUNTS; i++)
+		shard_require_owned(set->account_ids[i]);
+	if (set->accounts <= EVENTS_MAX_ACCOUNTS)
+		return;
+	shard_lock_many();
+	events_each_account(set, shard_require_shown);
+}
+
 void
 usage_prepare(EventSet *set)
 {
+	require_owned(set);
 	require_kept(set);
 	lock_terms(set);
 }

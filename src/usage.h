@@ -7,7 +7,10 @@
 
 #include "eventset.h"
 
-/* What comes before events are recorded: none is of a removed month (U6), and their terms are locked (C3). */
+/*
+ * What comes before events are recorded: they are of this node's own accounts (B3), none is
+ * of a removed month (U6), and their terms are locked (C3).
+ */
 extern void usage_prepare(EventSet *set);
 
 /* The slot of totals that this session writes. */

@@ -134,17 +134,19 @@ CREATE FUNCTION kbilling_internal.kb_no_account(account_id bigint, like_type any
 	LANGUAGE c STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_no_account';
 COMMENT ON FUNCTION kb_no_account(bigint, anyelement) IS
-'Raises KB001 for the account, or 22004 if it is null. The result has the type of the second argument, so that it '
-'can stand in coalesce()';
+'Raises KB001 for the account, KB014 if it is on another shard, or 22004 if it is null. The result has the type of the '
+'second argument, so that it can stand in coalesce()';
 
 CREATE FUNCTION kbilling_internal.kb_require_account(account_id bigint) RETURNS void
 	LANGUAGE c STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_require_account';
-COMMENT ON FUNCTION kb_require_account(bigint) IS 'Raises KB001 if there is no such account';
+COMMENT ON FUNCTION kb_require_account(bigint) IS
+'Raises KB001 if there is no such account, KB014 if it is on another shard';
 
 CREATE FUNCTION kbilling_internal.kb_lock_account(account_id bigint) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
+	SELECT kb_require_owned($1);
 	SELECT FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
 	SELECT kb_require_account($1);
 	SELECT CASE
@@ -156,7 +158,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_lock_account(bigint) IS
 'Locks the account''s row until the end of the transaction. '
-'Errors: KB001 if there is none, KB010 if the account is deleted';
+'Errors: KB001 if there is none, KB010 if the account is deleted, KB014 if it is on another shard';
 
 CREATE FUNCTION kbilling.kb_create_account(owner text, tariff text, account_id bigint = NULL, time_zone text = NULL,
 										   email text = NULL, created_at timestamptz = NULL)

@@ -138,7 +138,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_next_reminder, kb_charge_effective_on, kb_standard_methods, kb_bonus, kb_bonus_after, kb_debt_since, kb_stage_check_on,
 	kb_closure_check_on, kb_amount_due, kb_exchange_rate, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
 	kb_usage_day, kb_usage_value, kb_usage_is_priced, kb_refuse_unpriced, kb_topup_parts,
-	kb_lines_total, kb_max_tries, kb_raise, kb_require_not_null
+	kb_lines_total, kb_max_tries, kb_shard, kb_raise, kb_require_not_null
 	TO PUBLIC;
 
 -- What is of the caller's own transaction.
@@ -147,7 +147,7 @@ GRANT EXECUTE ON ROUTINE kb_now, kb_acting_account, kb_acting_member, kb_can_use
 -- What views are made of: it reads with the rights of its caller, who has them on the tables or gets nothing.
 GRANT EXECUTE ON ROUTINE
 	kb_price_list, kb_price_on, kb_next_price_on, kb_price_change_on, kb_require_tariff, kb_require_service, kb_require_price,
-	kb_require_settings, kb_has_settings, kb_no_account, kb_require_account, kb_require_open,
+	kb_require_settings, kb_has_settings, kb_no_account, kb_require_account, kb_require_open, kb_is_owned,
 	kb_require_notice, kb_today, kb_tariff_on, kb_policy_on, kb_template, kb_stage_changes, kb_stage_at, kb_notice_facts, kb_recipients,
 	kb_last_revision, kb_take_back_price, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_minimums,
 	kb_days_held, kb_last_prorate, kb_bill_for,
