@@ -402,10 +402,12 @@ CREATE VIEW kbilling_internal.guard_trigger WITH (security_invoker) AS
 		('service', 'service_base', 'O', 'DELETE OR UPDATE', 'ROW WHEN (((old.service)::text = ''base''::text))',
 			'kb_refuse_change(''Give the base fee a price in each tariff with kb_set_price, or create a service of your own.'')'),
 		('service', 'service_truncate', 'O', 'TRUNCATE', 'STATEMENT', 'kb_refuse_change(''Delete the rows that are your own.'')'),
+		('shard_bucket', 'bucket_changed', 'A', 'INSERT OR DELETE OR UPDATE', 'ROW', 'kb_tell_shard_change()'),
+		('shard_bucket', 'buckets_emptied', 'A', 'TRUNCATE', 'STATEMENT', 'kb_tell_shard_change()'),
 		('tariff', 'tariff_changed', 'A', 'DELETE OR UPDATE', 'ROW', 'kb_tell_policy_change()')
 	) AS g (table_name, trigger_name, enabled, event, level, does);
 COMMENT ON VIEW guard_trigger IS
-'The triggers that keep kbilling''s tables whole, and sessions told of policies, as they are made (J1, J2, S5)';
+'The triggers that keep kbilling''s tables whole, and sessions told of policies and buckets, as they are made (J1, J2, S5, B2)';
 COMMENT ON COLUMN guard_trigger.table_name IS 'The table, in the schema kbilling';
 COMMENT ON COLUMN guard_trigger.trigger_name IS 'The trigger';
 COMMENT ON COLUMN guard_trigger.enabled IS 'As in pg_trigger: "A", always; "O", but for replication';
