@@ -17,7 +17,7 @@ PARTS = schema card money price calendar lines access posting provider bill mess
 REGRESS = install quickstart
 
 # What make check, make demo and the like need on top of make: they set it up.
-SELF_CONTAINED = check demo bench bench-quick reference
+SELF_CONTAINED = check demo bench bench-quick bench-profile reference
 
 ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
 $(if $(OUT_OF_TREE),$(error make $(MAKECMDGOALS) builds in the folder of the sources: run it there))
@@ -41,6 +41,12 @@ bench:
 # The same in small; it leaves the page alone.
 bench-quick:
 	@export ROUNDS=3 SECONDS_EACH=1 GROWTH_ROUNDS=0 CASES=2 MOST=10000 RESULTS=bench/quick && $(BENCH)
+
+# Where the instructions go of what docs/performance.md says is bounded.
+PROFILES = topup/ours topup/floor access/view access/floor event/ours event/floor meter/ours meter/keyed meter/floor \
+	guard/ours guard/by_row guard/floor metrics/ours
+bench-profile:
+	@export NEEDS=bench && $(PREPARE) && test/server bench/profile $(PROFILES)
 
 # docs/reference.md, from the catalog's comments.
 reference:

@@ -5,6 +5,7 @@
 -- case: clients=1 accounts=10000
 -- case: clients=8 accounts=10000
 -- case: clients=8 accounts=1
+-- goal: wall twin / ours >= 1.0
 -- instructions: 200
 -- tables ours: kbilling.usage_total kbilling.usage_event
 -- tables floor: bare.usage_total bare.usage_event
