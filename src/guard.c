@@ -18,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "errors.h"
 #include "fmgr.h"
+#include "member.h"
 #include "miscadmin.h"
 #include "money.h"
 #include "nodes/makefuncs.h"
@@ -27,6 +28,7 @@
 #include "purge.h"
 #include "rowtrigger.h"
 #include "session.h"
+#include "status.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -70,15 +72,6 @@ typedef struct Decision
 #define IS_CLEAR \
 	"(a.debt_since IS NULL AND a.state OPERATOR(pg_catalog.=) ANY ('{active,closing}'))"
 
-static SavedPlan clear_plan = {
-	.sql = "SELECT FROM kbilling.account a"
-	" WHERE a.account_id OPERATOR(pg_catalog.=) $1 AND " IS_CLEAR
-	"   AND ($2 IS NULL OR EXISTS (SELECT FROM kbilling.member m"
-	"         WHERE m.account_id OPERATOR(pg_catalog.=) $1 AND m.member OPERATOR(pg_catalog.=) $2))",
-	.arg_types = {"bigint", "pg_catalog.text"},
-	.is_generic = true
-};
-
 /* The access of a role at the stage and in the state of a row of account_now */
 #define ACCESS_AS(role) \
 	"kbilling_internal.kb_access_for(s.stage, " role ", s.state OPERATOR(pg_catalog.=) ANY ('{deleted,purged}'))"
@@ -112,14 +105,11 @@ static SavedPlan refused_plan = {
 	.is_generic = true
 };
 
-/* Whether the account is clear, and the member, if there is one, is one of its own; member may be NULL */
+/* The same for one account, which has the member, too, unless that is NULL; without a statement, as it is asked for each row */
 static bool
 is_clear(int64 account_id, const char *member)
 {
-	char		nulls[] = "  ";
-	Datum		values[] = {Int64GetDatum(account_id), plan_text_value(member, &nulls[1])};
-
-	return plan_execute(&clear_plan, values, nulls, true) > 0;
+	return status_is_clear(account_id) && (member == NULL || member_exists(account_id, member));
 }
 
 /* Look an account up; member may be NULL */
@@ -229,6 +219,7 @@ check_may_write(int64 account_id, bool needs_member, Oid writer)
 
 	if (is_clear(account_id, actor ? actor->member : NULL))
 		return;
+	plan_connect();
 	decision = decide(account_id, actor ? actor->member : NULL);
 	if (!decision.exists)
 		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
@@ -240,6 +231,7 @@ check_may_write(int64 account_id, bool needs_member, Oid writer)
 				 errhint("Act for another member.")));
 	if (!decision.may_write)
 		refuse_access(account_id, actor, &decision, writer);
+	SPI_finish();
 }
 
 /* The same for many accounts by nobody in particular: the first that is refused raises */
@@ -247,10 +239,17 @@ static void
 check_many_may_write(ArrayType *account_ids, Oid writer)
 {
 	Datum		value = PointerGetDatum(account_ids);
+	int64		refused = 0;
+	bool		found;
 
-	if (plan_execute(&refused_plan, &value, NULL, true) == 0)
+	plan_connect();
+	found = plan_execute(&refused_plan, &value, NULL, true) > 0;
+	if (found)
+		refused = plan_int64(1);
+	SPI_finish();
+	if (!found)
 		return;
-	check_may_write(plan_int64(1), false, writer);
+	check_may_write(refused, false, writer);
 	elog(ERROR, "an account is refused among many, but not by itself");
 }
 
@@ -269,13 +268,11 @@ kb_check_access(PG_FUNCTION_ARGS)
 	array = PG_GETARG_ARRAYTYPE_P(0);
 	needs_member = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &account_ids, NULL, &n);
-	plan_connect();
 	if (n > 1 && session_actor() == NULL && !needs_member)
 		check_many_may_write(array, PG_GETARG_OID(2));
 	else
 		for (int i = 0; i < n; i++)
 			check_may_write(DatumGetInt64(account_ids[i]), needs_member, PG_GETARG_OID(2));
-	SPI_finish();
 	PG_RETURN_VOID();
 }
 
@@ -471,20 +468,16 @@ Datum
 kb_may_use(PG_FUNCTION_ARGS)
 {
 	const Actor *actor = session_actor();
-	bool		may_use;
+	Decision	decision;
 
 	if (actor == NULL)
 		PG_RETURN_BOOL(false);
+	if (is_clear(actor->account_id, actor->member))
+		PG_RETURN_BOOL(true);
 	plan_connect();
-	may_use = is_clear(actor->account_id, actor->member);
-	if (!may_use)
-	{
-		Decision	decision = decide(actor->account_id, actor->member);
-
-		may_use = decision.exists && decision.is_member && decision.may_write;
-	}
+	decision = decide(actor->account_id, actor->member);
 	SPI_finish();
-	PG_RETURN_BOOL(may_use);
+	PG_RETURN_BOOL(decision.exists && decision.is_member && decision.may_write);
 }
 
 /* What a statement has found out about the acting member. */

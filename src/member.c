@@ -50,6 +50,15 @@ member_role(int64 account_id, const char *member)
 	return role_of_value(row.values[MEMBER_ROLE]);
 }
 
+bool
+member_exists(int64 account_id, const char *member)
+{
+	Datum		key[] = {Int64GetDatum(account_id), CStringGetTextDatum(member)};
+	ReadRow		row;
+
+	return row_read(&member_table, key, &row);
+}
+
 void
 member_require(int64 account_id, const char *member)
 {

@@ -12,7 +12,10 @@
 /* The member's role, as the active snapshot sees it; KB001 if there is no such account, KB004 if it has no such member. */
 extern Role member_role(int64 account_id, const char *member);
 
-/* The same errors, by what is committed now. */
+/* Whether there is such a member, as the active snapshot sees it. */
+extern bool member_exists(int64 account_id, const char *member);
+
+/* The errors of member_role, by what is committed now. */
 extern void member_require(int64 account_id, const char *member);
 
 /* The same errors, for a member who has not been found. */

@@ -29,6 +29,13 @@ static ReadTable account_table = {
 	.nkeys = 1
 };
 
+enum
+{
+	CLEAR_ACCOUNT_ID, CLEAR_DEBT_SINCE, CLEAR_STATE
+};
+
+static ReadTable clear_table = {.name = "account", .columns = {"account_id", "debt_since", "state"}, .nkeys = 1};
+
 static ReadTable balance_table = {.name = "account", .columns = {"account_id", "balance"}, .nkeys = 1};
 
 enum
@@ -127,6 +134,15 @@ status_read(int64 account_id, AccountStatus *account)
 	account->delete_on = row_optional_date(&row, ACCOUNT_DELETE_ON);
 	account->charged_through = DatumGetDateADT(row.values[ACCOUNT_CHARGED_THROUGH]);
 	return status_of_debt(&account->row, &account->now);
+}
+
+bool
+status_is_clear(int64 account_id)
+{
+	Datum		key = Int64GetDatum(account_id);
+	ReadRow		row;
+
+	return row_read(&clear_table, &key, &row) && row.nulls[CLEAR_DEBT_SINCE] && !is_deleted(row.values[CLEAR_STATE]);
 }
 
 void

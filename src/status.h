@@ -54,7 +54,10 @@ typedef struct AccountStatus
 /* As the active snapshot sees it; false if there is no such account. */
 extern bool status_read(int64 account_id, AccountStatus *account);
 
-/* The same, or KB001. */
+/* Whether it is there, alive and without a debt, so that its stage is "ok" (S2). */
+extern bool status_is_clear(int64 account_id);
+
+/* As status_read, or KB001. */
 extern void status_require(int64 account_id, AccountStatus *account);
 
 /* Label of the stage with entry seq (0: none) as the last one, when entry at_seq was posted. */
