@@ -1,4 +1,4 @@
--- what: a bulk INSERT under a guard, for each row
+-- what: a row of a bulk INSERT under a guard
 -- ours: kb_guard, FOR EACH STATEMENT
 -- by_row: kb_guard, FOR EACH ROW
 -- floor: the INSERT without a trigger

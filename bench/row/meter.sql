@@ -1,4 +1,4 @@
--- what: inserted rows as usage, six for each account, for each row
+-- what: an inserted row as usage, six for each account
 -- ours: kb_meter without a key
 -- keyed: kb_meter with a key
 -- floor: the INSERT without a trigger
