@@ -197,12 +197,45 @@ kb_local_date(PG_FUNCTION_ARGS)
 	PG_RETURN_DATEADT(local_date(at, zone_by_name(PG_GETARG_TEXT_PP(1))));
 }
 
+/* Zones with longer names are not remembered. */
+#define MAX_ZONE_NAME	40
+
+/* The last answer of a call in a statement: most accounts are of one zone, and all are asked for one moment. */
+typedef struct LastDate
+{
+	TimestampTz at;
+	DateADT		date;
+	int			length;			/* of the zone's name */
+	char		zone[MAX_ZONE_NAME];
+} LastDate;
+
+/* Where the call keeps it */
+static LastDate *
+last_date(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+		fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(LastDate));
+	return fcinfo->flinfo->fn_extra;
+}
+
 /* kb_account_date(at, time_zone) */
 PG_FUNCTION_INFO_V1(kb_account_date);
 Datum
 kb_account_date(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_DATEADT(local_date(PG_GETARG_TIMESTAMPTZ(0), zone_or_utc(PG_GETARG_TEXT_PP(1))));
+	LastDate   *last = last_date(fcinfo);
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(0);
+	const text *zone = PG_GETARG_TEXT_PP(1);
+	int			length = VARSIZE_ANY_EXHDR(zone);
+
+	if (last->at == at && last->length == length && memcmp(last->zone, VARDATA_ANY(zone), length) == 0)
+		PG_RETURN_DATEADT(last->date);
+	last->date = local_date(at, zone_or_utc(zone));
+	last->at = at;
+	last->length = length <= MAX_ZONE_NAME ? length : -1;
+	if (last->length > 0)
+		memcpy(last->zone, VARDATA_ANY(zone), length);
+	PG_RETURN_DATEADT(last->date);
 }
 
 /* kb_day_begins(day, time_zone) */
