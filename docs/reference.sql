@@ -181,7 +181,7 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 | KB010 | the account is deleted |
 | KB011 | the account may not be closed: the detail names each condition that is not met |
 | KB012 | unknown service or tariff, or a service without a price |
-| KB014 | an account on another shard: repeat the call there |
+| KB014 | an account on another shard, in any call that names one: repeat it there (B3) |
 | 22003 | beyond ±(2^53 − 1) minor units; NaN; infinity; a fact of a notice that has more than 64 digits |
 | 22004 | null where a value is needed |
 | 22008 | an infinite date, or one in the future or past where there must be none |

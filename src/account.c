@@ -67,7 +67,6 @@ Datum
 kb_no_account(PG_FUNCTION_ARGS)
 {
 	arg_required(fcinfo, 0, "account_id");
-	shard_require_readable(PG_GETARG_INT64(0));
 	ereport(ERROR, NO_SUCH_ACCOUNT(PG_GETARG_INT64(0)));
 }
 

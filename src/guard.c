@@ -28,6 +28,7 @@
 #include "purge.h"
 #include "rowtrigger.h"
 #include "session.h"
+#include "shard.h"
 #include "status.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -268,6 +269,8 @@ kb_check_access(PG_FUNCTION_ARGS)
 	array = PG_GETARG_ARRAYTYPE_P(0);
 	needs_member = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &account_ids, NULL, &n);
+	for (int i = 0; i < n; i++)
+		shard_require_owned(DatumGetInt64(account_ids[i]));
 	if (n > 1 && session_actor() == NULL && !needs_member)
 		check_many_may_write(array, PG_GETARG_OID(2));
 	else

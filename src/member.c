@@ -12,6 +12,7 @@
 #include "member.h"
 #include "plan.h"
 #include "rowread.h"
+#include "shard.h"
 #include "utils/snapmgr.h"
 
 enum
@@ -74,6 +75,7 @@ kb_require_member(PG_FUNCTION_ARGS)
 {
 	arg_required(fcinfo, 0, "account_id");
 	arg_required(fcinfo, 1, "member");
+	shard_require_readable(PG_GETARG_INT64(0));
 	(void) member_role(PG_GETARG_INT64(0), arg_cstring(fcinfo, 1));
 	PG_RETURN_VOID();
 }

@@ -10,6 +10,7 @@
 #include "funcapi.h"
 #include "outbox.h"
 #include "plan.h"
+#include "shard.h"
 #include "utils/timestamp.h"
 
 /* The most notices that a worker gets at once */
@@ -20,7 +21,7 @@ static SavedPlan park_plan = {
 	.sql = "UPDATE notice n"
 	"   SET due_at = NULL, parked_at = $1, last_error = coalesce(n.last_error, 'the last lease ran out')"
 	" WHERE n.ctid = ANY (ARRAY(SELECT x.ctid FROM notice x"
-	"                           WHERE x.due_at <= $1 AND x.tries >= kb_max_tries()"
+	"                           WHERE x.due_at <= $1 AND x.tries >= kb_max_tries() AND kb_is_owned(x.account_id)"
 	"                             FOR UPDATE SKIP LOCKED))",
 	.arg_types = {"timestamptz"},
 	.is_generic = true
@@ -36,7 +37,7 @@ static SavedPlan take_plan = {
 	"     SET tries = n.tries + 1, due_at = $3, leased_until = $3"
 	"   WHERE n.ctid = ANY (ARRAY(SELECT q.ctid FROM ("
 	"           SELECT x.ctid FROM notice x"
-	"            WHERE x.due_at <= $1 AND x.tries < kb_max_tries()"
+	"            WHERE x.due_at <= $1 AND x.tries < kb_max_tries() AND kb_is_owned(x.account_id)"
 	"            ORDER BY x.due_at, x.account_id, x.notice_no LIMIT " CppAsString2(MAX_TAKEN)
 	"              FOR UPDATE SKIP LOCKED) q LIMIT $2))"
 	"  RETURNING n"
@@ -103,6 +104,7 @@ kb_take_notices(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, 1, "lease");
 	check_max(PG_GETARG_INT32(0));
 	InitMaterializedSRF(fcinfo, 0);
+	shard_lock_many();
 	plan_connect();
 	n = take(fcinfo, kb_current_time());
 	/* by the clock, as what others have written meanwhile is due after the start of this transaction */

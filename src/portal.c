@@ -8,6 +8,7 @@
 #include "fmgr.h"
 #include "member.h"
 #include "plan.h"
+#include "shard.h"
 
 /* $1 the account, $2 the member.  One-time filters keep from reckoning what only a payer sees. */
 static SavedPlan portal_plan = {
@@ -61,6 +62,7 @@ kb_portal(PG_FUNCTION_ARGS)
 
 	arg_required(fcinfo, 0, "account_id");
 	arg_required(fcinfo, 1, "member");
+	shard_require_readable(PG_GETARG_INT64(0));
 	plan_connect();
 	if (plan_execute(&portal_plan, values, NULL, true) == 0)
 		member_refuse(PG_GETARG_INT64(0), arg_cstring(fcinfo, 1));

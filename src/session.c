@@ -16,6 +16,7 @@
 #include "member.h"
 #include "rowread.h"
 #include "session.h"
+#include "shard.h"
 #include "standing.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -74,6 +75,7 @@ kb_login(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, 0, "account_id");
 	arg_required(fcinfo, 1, "member");
 	member = arg_cstring(fcinfo, 1);
+	shard_require_owned(PG_GETARG_INT64(0));
 	row_look_anew();
 	role = member_role(PG_GETARG_INT64(0), member);
 	if (activity_note(PG_GETARG_INT64(0), role, ACTIVITY_LOGIN))
@@ -100,6 +102,7 @@ kb_act_as(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, 0, "account_id");
 	arg_required(fcinfo, 1, "member");
 	member = arg_cstring(fcinfo, 1);
+	shard_require_owned(PG_GETARG_INT64(0));
 	row_look_anew();
 	(void) activity_note(PG_GETARG_INT64(0), member_role(PG_GETARG_INT64(0), member), ACTIVITY_ACT);
 	PopActiveSnapshot();

@@ -31,6 +31,7 @@
 #include "errors.h"
 #include "fmgr.h"
 #include "nodes/makefuncs.h"
+#include "nodes/supportnodes.h"
 #include "ownlock.h"
 #include "plan.h"
 #include "shard.h"
@@ -225,6 +226,7 @@ take_lock(int64 id, LOCKMODE mode)
 void
 shard_lock_many(void)
 {
+	look_at_map();
 	if (!shard_owns_all)
 		take_lock(ALL_BUCKETS, WRITE_MANY);
 }
@@ -235,19 +237,18 @@ share_bucket(int32 bucket)
 {
 	static LocalTransactionId transaction = InvalidLocalTransactionId;
 	static int	locked = 0;
+	LOCKTAG		all = own_lock(OWN_LOCK_BUCKET, ALL_BUCKETS);
 
+	if (kb_lock_is_held(&all, WRITE_MANY))
+		return;
 	if (transaction != kb_transaction_number())
 	{
 		transaction = kb_transaction_number();
 		locked = 0;
 	}
-	if (locked >= MANY_BUCKETS)
-	{
-		take_lock(ALL_BUCKETS, WRITE_MANY);
-		return;
-	}
-	take_lock(ALL_BUCKETS, WRITE);
-	locked += take_lock(bucket, WRITE);
+	take_lock(ALL_BUCKETS, locked < MANY_BUCKETS ? WRITE : WRITE_MANY);
+	if (locked < MANY_BUCKETS)
+		locked += take_lock(bucket, WRITE);
 }
 
 /* A node without shards takes no lock: then the map is looked at first, which tells. */
@@ -384,6 +385,38 @@ Datum
 kb_is_owned(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(shard_is_owned(PG_GETARG_INT64(0)));
+}
+
+/* kb_is_owned_support(request): the planner need not expect that few accounts are owned */
+PG_FUNCTION_INFO_V1(kb_is_owned_support);
+Datum
+kb_is_owned_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (!IsA(request, SupportRequestSelectivity))
+		PG_RETURN_POINTER(NULL);
+	((SupportRequestSelectivity *) request)->selectivity = 1.0;
+	PG_RETURN_POINTER(request);
+}
+
+/* kb_require_readable(account_id) */
+PG_FUNCTION_INFO_V1(kb_require_readable);
+Datum
+kb_require_readable(PG_FUNCTION_ARGS)
+{
+	arg_required(fcinfo, 0, "account_id");
+	shard_require_readable(PG_GETARG_INT64(0));
+	PG_RETURN_VOID();
+}
+
+/* kb_keep_buckets() */
+PG_FUNCTION_INFO_V1(kb_keep_buckets);
+Datum
+kb_keep_buckets(PG_FUNCTION_ARGS)
+{
+	shard_lock_many();
+	PG_RETURN_VOID();
 }
 
 /* kb_require_owned(account_id) */

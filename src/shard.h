@@ -48,7 +48,10 @@ shard_require_readable(int64 account_id)
 		shard_require_shown(account_id);
 }
 
-/* The same for whoever writes to many accounts, each of which is still to be asked for with shard_is_owned. */
+/*
+ * For whoever writes to many accounts: those that are this node's own stay so until the
+ * transaction ends.  Each is still to be asked for, after that.
+ */
 extern void shard_lock_many(void);
 
 /* Whether this node owns any bucket. */

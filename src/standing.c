@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "plan.h"
 #include "row.h"
+#include "shard.h"
 #include "standing.h"
 #include "utils/fmgrprotos.h"
 
@@ -160,6 +161,7 @@ read_standing_at(FunctionCallInfo fcinfo, int n, const Datum *role, Standing *st
 
 	arg_required(fcinfo, 0, "account_id");
 	arg_required(fcinfo, n, "at");
+	shard_require_readable(PG_GETARG_INT64(0));
 	at = PG_GETARG_TIMESTAMPTZ(n);
 	check_moment(at, now);
 	read_standing(at < now ? &then_plan : at == now ? &now_plan : &ahead_plan, PG_GETARG_INT64(0), role, at, standing);

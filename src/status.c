@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "plan.h"
 #include "rowread.h"
+#include "shard.h"
 #include "status.h"
 
 enum
@@ -148,6 +149,7 @@ status_is_clear(int64 account_id)
 void
 status_require(int64 account_id, AccountStatus *account)
 {
+	shard_require_readable(account_id);
 	if (!status_read(account_id, account))
 		ereport(ERROR, NO_SUCH_ACCOUNT(account_id));
 }
@@ -161,6 +163,7 @@ kb_balance(PG_FUNCTION_ARGS)
 	ReadRow		row;
 
 	arg_required(fcinfo, 0, "account_id");
+	shard_require_readable(PG_GETARG_INT64(0));
 	key = PG_GETARG_DATUM(0);
 	if (!row_read(&balance_table, &key, &row))
 		ereport(ERROR, NO_SUCH_ACCOUNT(PG_GETARG_INT64(0)));

@@ -57,7 +57,7 @@ extern bool status_read(int64 account_id, AccountStatus *account);
 /* Whether it is there, alive and without a debt, so that its stage is "ok" (S2). */
 extern bool status_is_clear(int64 account_id);
 
-/* As status_read, or KB001. */
+/* As status_read, or KB001; KB014 for another shard's. */
 extern void status_require(int64 account_id, AccountStatus *account);
 
 /* Label of the stage with entry seq (0: none) as the last one, when entry at_seq was posted. */

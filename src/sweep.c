@@ -20,6 +20,7 @@
 #include "ownlock.h"
 #include "plan.h"
 #include "purge.h"
+#include "shard.h"
 #include "sweep.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -205,11 +206,11 @@ static Phase phases[] = {
 		.due = {
 			.sql = "SELECT a.account_id, a.charged_through FROM account a"
 			" WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
-			"   AND kb_is_in_share(a.account_id, $6, $7)"
+			"   AND kb_is_in_share(a.account_id, $6, $7) AND kb_is_owned(a.account_id)"
 			"   AND a.charged_through < least(kb_month_first_day(kb_account_date($4, $1)) - 1,"
 			"         (SELECT kb_month_last_day(1 + min(b.charged_through)) FROM account b"
 			"           WHERE b.time_zone = $1 AND (b.charged_through, b.account_id) > ($2, $3) AND b.state IN ('active', 'closing')"
-			"             AND kb_is_in_share(b.account_id, $6, $7)))"
+			"             AND kb_is_in_share(b.account_id, $6, $7) AND kb_is_owned(b.account_id)))"
 			" ORDER BY a.charged_through, a.account_id LIMIT $5",
 			.arg_types = DUE_TYPES,
 			.is_generic = true
@@ -226,7 +227,7 @@ static Phase phases[] = {
 		.due = {
 			.sql = "SELECT a.account_id, a.closure_check_on FROM account a"
 			" WHERE a.time_zone = $1 AND (a.closure_check_on, a.account_id) > ($2, $3)"
-			"   AND a.closure_check_on <= kb_account_date($4, $1) AND kb_is_in_share(a.account_id, $6, $7)"
+			"   AND a.closure_check_on <= kb_account_date($4, $1) AND kb_is_in_share(a.account_id, $6, $7) AND kb_is_owned(a.account_id)"
 			" ORDER BY a.closure_check_on, a.account_id LIMIT $5",
 			.arg_types = DUE_TYPES,
 			.is_generic = true
@@ -244,7 +245,7 @@ static Phase phases[] = {
 		.due = {
 			.sql = "SELECT a.account_id, a.stage_check_on FROM account a"
 			" WHERE a.time_zone = $1 AND (a.stage_check_on, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
-			"   AND a.stage_check_on <= kb_account_date($4, $1) AND kb_is_in_share(a.account_id, $6, $7)"
+			"   AND a.stage_check_on <= kb_account_date($4, $1) AND kb_is_in_share(a.account_id, $6, $7) AND kb_is_owned(a.account_id)"
 			" ORDER BY a.stage_check_on, a.account_id LIMIT $5",
 			.arg_types = DUE_TYPES,
 			.is_generic = true
@@ -262,7 +263,8 @@ static Phase phases[] = {
 		},
 		.due = {
 			.sql = "SELECT a.account_id, a.charged_through FROM account a"
-			" WHERE kb_retention_is_due($1, kb_account_date($4, $1), $6, $7) AND kb_is_in_share(a.account_id, $6, $7)"
+			" WHERE kb_retention_is_due($1, kb_account_date($4, $1), $6, $7)"
+			"   AND kb_is_in_share(a.account_id, $6, $7) AND kb_is_owned(a.account_id)"
 			"   AND a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
 			"   AND EXISTS (SELECT FROM kb_removable(ARRAY[a.account_id], $4))"
 			" ORDER BY a.charged_through, a.account_id LIMIT $5",
@@ -527,6 +529,7 @@ kb_sweep_step(PG_FUNCTION_ARGS)
 
 	arg_required(fcinfo, 0, "run_id");
 	arg_required(fcinfo, 1, "batch_size");
+	shard_lock_many();
 	plan_connect();
 	read_run(&run, PG_GETARG_INT64(0));
 	n = accounts_due(&run, Max(PG_GETARG_INT32(1), 1));
@@ -660,6 +663,7 @@ take_steps(int64 run_id)
 	do
 	{
 		next_transaction();
+		shard_lock_many();		/* here, as a step has a time-out for locks */
 		CHECK_FOR_INTERRUPTS();
 	} while (DatumGetBool(execute_one(step)));
 	next_transaction();

@@ -134,8 +134,8 @@ CREATE FUNCTION kbilling_internal.kb_no_account(account_id bigint, like_type any
 	LANGUAGE c STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_no_account';
 COMMENT ON FUNCTION kb_no_account(bigint, anyelement) IS
-'Raises KB001 for the account, KB014 if it is on another shard, or 22004 if it is null. The result has the type of the '
-'second argument, so that it can stand in coalesce()';
+'Raises KB001 for the account, or 22004 if it is null. The result has the type of the second argument, so that it '
+'can stand in coalesce()';
 
 CREATE FUNCTION kbilling_internal.kb_require_account(account_id bigint) RETURNS void
 	LANGUAGE c STABLE PARALLEL SAFE

@@ -33,10 +33,12 @@ CREATE FUNCTION kbilling.kb_set_policy(policy text, settings jsonb) RETURNS void
 BEGIN ATOMIC
 	SELECT kb_require_not_null('policy, settings', policy, settings);
 	SELECT kb_require_settings(settings);
+	SELECT kb_keep_buckets();
 	SELECT FROM policy p WHERE p.policy = kb_set_policy.policy FOR NO KEY UPDATE;
 	SELECT FROM account a
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
-	WHERE p.policy = $1 AND a.state IN ('active', 'closing') AND a.balance <= 0 AND NOT kb_has_settings($1, $2)
+	WHERE p.policy = $1 AND a.state IN ('active', 'closing') AND a.balance <= 0 AND kb_is_owned(a.account_id)
+		AND NOT kb_has_settings($1, $2)
 	ORDER BY a.account_id
 	FOR NO KEY UPDATE OF a;
 	-- The built-in row says itself that it cannot be changed.
@@ -44,7 +46,7 @@ BEGIN ATOMIC
 	FROM account a
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
 	JOIN account_now s ON s.account_id = a.account_id
-	WHERE p.policy = $1 AND a.state IN ('active', 'closing') AND a.balance <= 0
+	WHERE p.policy = $1 AND a.state IN ('active', 'closing') AND a.balance <= 0 AND kb_is_owned(a.account_id)
 	HAVING $1 = 'standard' OR NOT kb_has_settings($1, $2);
 END;
 COMMENT ON FUNCTION kb_set_policy(text, jsonb) IS

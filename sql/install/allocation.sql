@@ -46,7 +46,7 @@ CREATE VIEW kbilling.topup_status WITH (security_invoker) AS
 								 WHERE r.kind = 'reversal' AND r.lines IS NULL) p
 						   GROUP BY p.account_id, p.topup_seq, p.currency) k
 					ON k.account_id = t.account_id AND k.topup_seq = t.seq AND k.currency = c.currency
-				WHERE t.kind = 'topup') x) s;
+				WHERE t.kind = 'topup' AND kb_is_owned(t.account_id)) x) s;
 COMMENT ON VIEW topup_status IS
 'Every top-up, with what was refunded, charged back or reversed of it, and what of its bonus is unspent (T6, T7)';
 COMMENT ON COLUMN topup_status.account_id IS 'The account';

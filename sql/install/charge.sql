@@ -196,7 +196,7 @@ CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
 	CROSS JOIN LATERAL kb_line_rows(b.lines) WITH ORDINALITY
 		AS l (service, what, from_date, to_date, days, days_in_month, quantity, events, billed_quantity, billed_events,
 			  unit_price, amount, line_no)
-	WHERE a.state IN ('active', 'closing') AND a.charged_through < d.today;
+	WHERE a.state IN ('active', 'closing') AND a.charged_through < d.today AND kb_is_owned(a.account_id);
 COMMENT ON VIEW current_usage IS
 'The lines of every account''s running month, up to and including today, by the code that charges it (C6)';
 COMMENT ON COLUMN current_usage.account_id IS 'The account';

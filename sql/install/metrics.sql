@@ -17,6 +17,7 @@ BEGIN ATOMIC
 		-- what kb_tariff_on says, joined: looked up for each account, all of this takes a fifth longer
 		LEFT JOIN tariff_history h
 			ON a.tariff_from > d.today AND h.account_id = a.account_id AND h.from_date <= d.today AND h.to_date > d.today
+		WHERE kb_is_owned(a.account_id)
 	), standing AS MATERIALIZED (
 		SELECT a.state, a.tariff, t.currency, a.today, s.stage, s.age, count(*) AS accounts,
 			   sum(greatest(kb_minor(a.balance), 0)) AS prepaid,
@@ -101,7 +102,7 @@ BEGIN ATOMIC
 		GROUP BY status
 		UNION ALL
 		SELECT 'kbilling_notice_lag_seconds', '{}', coalesce(extract(epoch FROM kb_now() - min(n.due_at)), 0)
-		FROM notice n WHERE n.due_at <= kb_now()
+		FROM notice n WHERE n.due_at <= kb_now() AND kb_is_owned(n.account_id)
 		UNION ALL
 		SELECT 'kbilling_sweep_periods_charged_total', '{}', coalesce(sum(r.periods_charged), 0) FROM sweep_run r
 	)

@@ -137,17 +137,20 @@ CREATE FUNCTION kbilling_internal.kb_require_notice(account_id bigint, notice_no
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT kb_require_not_null('account_id, notice_no', $1, $2);
+	SELECT kb_require_readable($1);
 	SELECT CASE
 		WHEN NOT EXISTS (SELECT FROM notice n WHERE n.account_id = $1 AND n.notice_no = $2)
 			THEN kb_raise('22023', format('account %s has no notice %s', $1, $2), NULL,
 						  'Pass the account_id and notice_no that kb_take_notices gave.')
 		END;
 END;
-COMMENT ON FUNCTION kb_require_notice(bigint, bigint) IS 'Raises 22023 if there is no such notice';
+COMMENT ON FUNCTION kb_require_notice(bigint, bigint) IS
+'Raises 22023 if there is no such notice, KB014 if the account is on another shard';
 
 CREATE FUNCTION kbilling.kb_ack_notice(account_id bigint, notice_no bigint) RETURNS boolean
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
+	SELECT kb_require_owned($1);
 	SELECT kb_require_notice($1, $2);
 	WITH delivered AS (
 		UPDATE notice n SET delivered_at = kb_now(), due_at = NULL, parked_at = NULL, leased_until = NULL
@@ -163,6 +166,7 @@ COMMENT ON FUNCTION kb_ack_notice(bigint, bigint) IS
 CREATE FUNCTION kbilling.kb_fail_notice(account_id bigint, notice_no bigint, error text, tries integer = NULL) RETURNS timestamptz
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
+	SELECT kb_require_owned($1);
 	SELECT kb_require_notice($1, $2);
 	SELECT kb_require_not_null('error', error);
 	UPDATE notice n
@@ -184,6 +188,7 @@ COMMENT ON FUNCTION kb_fail_notice(bigint, bigint, text, integer) IS
 CREATE FUNCTION kbilling.kb_retry_notice(account_id bigint, notice_no bigint) RETURNS boolean
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
+	SELECT kb_require_owned($1);
 	SELECT kb_require_notice($1, $2);
 	WITH again AS (
 		UPDATE notice n SET due_at = kb_now(), parked_at = NULL, tries = 0
@@ -231,7 +236,7 @@ CREATE VIEW kbilling.notice_queue WITH (security_invoker) AS
 			   ELSE 'waiting'
 		   END AS status, n.written_at, n.due_at, n.tries, n.last_error
 	FROM notice n
-	WHERE n.due_at IS NOT NULL OR n.parked_at IS NOT NULL;
+	WHERE (n.due_at IS NOT NULL OR n.parked_at IS NOT NULL) AND kb_is_owned(n.account_id);
 COMMENT ON VIEW notice_queue IS 'The notices that are not delivered yet';
 COMMENT ON COLUMN notice_queue.account_id IS 'The account';
 COMMENT ON COLUMN notice_queue.notice_no IS 'Number of the notice within the account';

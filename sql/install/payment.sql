@@ -94,7 +94,8 @@ CREATE VIEW kbilling.payment_status WITH (security_invoker) AS
 			   WHEN p.expires_at <= kb_now() THEN 'expired'
 			   ELSE 'pending'
 		   END::kb_payment_status AS status, p.settled_seq, p.settled_amount, p.settled_method, p.failure
-	FROM payment p;
+	FROM payment p
+	WHERE kb_is_owned(p.account_id);
 COMMENT ON VIEW payment_status IS 'The payments that were begun, and what has become of each';
 COMMENT ON COLUMN payment_status.account_id IS 'The account';
 COMMENT ON COLUMN payment_status.payment_id IS 'Runs 1, 2, 3, ... within the account';
@@ -135,6 +136,7 @@ CREATE FUNCTION kbilling.kb_fail_topup(account_id bigint, payment_id bigint, fai
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_require_not_null('payment_id, failure', payment_id, failure);
+	SELECT kb_require_owned(account_id);
 	SELECT FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
 	SELECT kb_require_account(account_id);
 	SELECT CASE

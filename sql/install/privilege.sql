@@ -54,10 +54,10 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 			   ('operator', '{kb_create_tariff,kb_create_service,kb_create_payment_method,kb_set_price,kb_set_bonus,kb_set_policy,
 						kb_set_template,kb_drop_template,kb_month_charge,
 						kb_sweep,kb_sweep_begin,kb_sweep_step,kb_sweep_end,kb_schedule,kb_unschedule,kb_retry_notice,
-						kb_sweep_status,kb_metrics,kb_verify,kb_check}'),
+						kb_sweep_status,kb_metrics,kb_verify,kb_check,kb_catalogue_digest}'),
 			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_stage_now,kb_access_now,kb_next_now,
 						kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,kb_metadata,
-						kb_sweep_status,kb_metrics,kb_verify,kb_check}'),
+						kb_sweep_status,kb_metrics,kb_verify,kb_check,kb_catalogue_digest}'),
 			   ('tables', '{kb_guard,kb_meter}')
 		UNION ALL
 		-- by these kb_revoke knows as what a role has been granted
@@ -67,7 +67,7 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 			   ('support', 'SELECT', NULL),
 			   ('operator', 'SELECT', '{policy,tariff,service,price,price_list,bonus_tier,payment_method,change_log,
 						notice_kind,standard_template,notice_template,sweep_run,sweep_failure,sweep_progress,notice_queue,
-						notice,closure_step,purge_table,purge_order,metrics,role_right}'),
+						notice,closure_step,purge_table,purge_order,metrics,role_right,shard_bucket}'),
 			   ('auditor', 'SELECT', NULL),
 			   ('tables', 'REFERENCES', '{account}')
 	)
@@ -142,12 +142,12 @@ GRANT EXECUTE ON ROUTINE
 	TO PUBLIC;
 
 -- What is of the caller's own transaction.
-GRANT EXECUTE ON ROUTINE kb_now, kb_acting_account, kb_acting_member, kb_can_use, kb_can_use_support TO PUBLIC;
+GRANT EXECUTE ON ROUTINE kb_now, kb_acting_account, kb_acting_member, kb_can_use, kb_can_use_support, kb_is_owned_support TO PUBLIC;
 
 -- What views are made of: it reads with the rights of its caller, who has them on the tables or gets nothing.
 GRANT EXECUTE ON ROUTINE
 	kb_price_list, kb_price_on, kb_next_price_on, kb_price_change_on, kb_require_tariff, kb_require_service, kb_require_price,
-	kb_require_settings, kb_has_settings, kb_no_account, kb_require_account, kb_require_open, kb_is_owned,
+	kb_require_settings, kb_has_settings, kb_no_account, kb_require_account, kb_require_open, kb_is_owned, kb_require_readable,
 	kb_require_notice, kb_today, kb_tariff_on, kb_policy_on, kb_template, kb_stage_changes, kb_stage_at, kb_notice_facts, kb_recipients,
 	kb_last_revision, kb_take_back_price, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_minimums,
 	kb_days_held, kb_last_prorate, kb_bill_for,

@@ -9,7 +9,7 @@ CREATE VIEW kbilling.charge_line WITH (security_invoker) AS
 	CROSS JOIN LATERAL kb_line_rows(e.lines) WITH ORDINALITY
 		AS l (service, what, from_date, to_date, days, days_in_month, quantity, events, billed_quantity, billed_events,
 			  unit_price, amount, line_no)
-	WHERE e.kind = 'charge';
+	WHERE e.kind = 'charge' AND kb_is_owned(e.account_id);
 COMMENT ON VIEW charge_line IS 'One row for each line of each charge, as it was posted (C7)';
 COMMENT ON COLUMN charge_line.account_id IS 'The account';
 COMMENT ON COLUMN charge_line.seq IS 'The charge''s entry';
@@ -38,6 +38,7 @@ CREATE VIEW kbilling.payment_history WITH (security_invoker) AS
 		   e.method, e.paid, kb_exchange_rate(e.paid, e.amount) AS rate, e.period,
 		   CASE WHEN e.key NOT LIKE 'kb:%' THEN e.key END AS reference, e.ref_seq, e.member, e.memo, e.lines::jsonb AS lines
 	FROM entry e
+	WHERE kb_is_owned(e.account_id)
 	ORDER BY e.account_id, e.seq DESC;
 COMMENT ON VIEW payment_history IS 'The journal as a customer reads it, newest first, with each charge''s lines';
 COMMENT ON COLUMN payment_history.account_id IS 'The account';
@@ -88,7 +89,8 @@ CREATE VIEW kbilling.general_ledger WITH (security_invoker) AS
 	SELECT account_id, seq, posted_at, effective_on, kind, ledger_account, kb_currency(credit) AS currency,
 		   CASE WHEN credit < 0 THEN - credit END AS debit,
 		   CASE WHEN credit >= 0 THEN credit END AS credit, posted_by
-	FROM leg;
+	FROM leg
+	WHERE kb_is_owned(account_id);
 COMMENT ON VIEW general_ledger IS
 'The journal as double entry (J4): for each entry, its leg at the customers and its contra legs';
 COMMENT ON COLUMN general_ledger.account_id IS 'The account';
@@ -435,104 +437,142 @@ CREATE FUNCTION kbilling.kb_check() RETURNS TABLE (account_id bigint, seq bigint
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET jit = off
 	SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT c.account_id, c.seq, c.problem FROM entry_check c WHERE c.problem IS NOT NULL
+	SELECT p.account_id, p.seq, p.problem FROM (
+		SELECT c.account_id, c.seq, c.problem FROM entry_check c WHERE c.problem IS NOT NULL
+		UNION ALL
+		SELECT c.account_id, c.seq, c.problem FROM account_check c WHERE c.problem IS NOT NULL
+		UNION ALL
+		SELECT e.account_id, min(e.seq), format('J2: %s entries without an account', count(*)) FROM entry e
+		WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = e.account_id)
+		GROUP BY e.account_id
+		UNION ALL
+		SELECT n.account_id, NULL, format('N1: %s notices without an account', count(*)) FROM notice n
+		WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = n.account_id)
+		GROUP BY n.account_id
+		UNION ALL
+		SELECT n.account_id, NULL, n.problem FROM notice_check n WHERE n.problem IS NOT NULL
+		UNION ALL
+		SELECT p.account_id, p.settled_seq, format('T2: payment %s was settled by an entry that is not there', p.payment_id) FROM payment p
+		WHERE p.settled_seq IS NOT NULL
+			AND NOT EXISTS (SELECT FROM entry e WHERE e.account_id = p.account_id AND e.seq = p.settled_seq AND e.kind = 'topup')
+		UNION ALL
+		SELECT s.account_id, NULL, format('N1: step %s, %s, has no notice', s.step_no, s.step) FROM closure_step s
+		WHERE NOT EXISTS (SELECT FROM notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
+			AND NOT EXISTS (SELECT FROM account a WHERE a.account_id = s.account_id AND a.notices_kept_from > s.taken_at)	-- U6
+		UNION ALL
+		SELECT NULL, NULL, format('D6: table %I.%I is registered for the purge, but is gone', o.schema_name, o.table_name)
+		FROM purge_order o
+		WHERE o.relation IS NULL
+		UNION ALL
+		SELECT e.account_id, e.seq, format('T2: there is no payment method "%s"', e.method) FROM entry e
+		WHERE e.method IS NOT NULL AND NOT EXISTS (SELECT FROM payment_method m WHERE m.method = e.method)
+		UNION ALL
+		SELECT p.account_id, NULL, format('T2: payment %s has the method "%s", which there is not', p.payment_id, p.method) FROM payment p
+		WHERE p.method IS NOT NULL AND NOT EXISTS (SELECT FROM payment_method m WHERE m.method = p.method)
+		UNION ALL
+		SELECT p.account_id, p.settled_seq, format('T9: payment %s was settled by an entry of another amount or method', p.payment_id)
+		FROM payment p JOIN entry e ON e.account_id = p.account_id AND e.seq = p.settled_seq
+		WHERE e.amount <> p.settled_amount OR e.method <> p.settled_method
+		UNION ALL
+		SELECT u.account_id, NULL, u.problem FROM usage_check u WHERE u.problem IS NOT NULL
+		UNION ALL
+		SELECT u.account_id, NULL, format('U1: usage of "%s" without an account', u.service) FROM usage_check u
+		WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = u.account_id)
+		UNION ALL
+		SELECT u.account_id, NULL, u.problem FROM billed_check u
+		UNION ALL
+		SELECT c.account_id, c.seq, format('U3: the charge of %s is reversed, but not its usage', c.period)
+		FROM entry r JOIN entry c ON c.account_id = r.account_id AND c.seq = r.ref_seq
+		WHERE r.kind = 'reversal' AND c.kind = 'charge'
+			AND NOT EXISTS (SELECT FROM skipped_month k WHERE k.account_id = c.account_id AND k.period = c.period)
+		UNION ALL
+		SELECT c.account_id, c.seq, format('U3: the usage of %s is skipped, but its charge is not reversed', c.period)
+		FROM skipped_month k JOIN entry c ON c.account_id = k.account_id AND c.period = k.period AND c.kind = 'charge'
+		WHERE NOT EXISTS (SELECT FROM entry r WHERE r.account_id = c.account_id AND r.ref_seq = c.seq AND r.kind = 'reversal')
+		UNION ALL
+		SELECT t.account_id, t.seq, format('T7: %s of the top-up of %s has been taken back', t.taken_back, t.amount) FROM topup_status t
+		WHERE t.taken_back < 0 OR t.remaining < 0
+		UNION ALL
+		SELECT t.account_id, t.bonus_seq, format('T6: %s of the bonus of %s is left', t.bonus, t.bonus_earned) FROM topup_status t
+		WHERE t.bonus < 0 OR t.bonus > t.bonus_earned
+		UNION ALL
+		-- so the general ledger is zero too (J4): every other contra leg is the entry's own amount
+		SELECT e.account_id, e.seq, format('C7: the lines do not add up to %s', e.amount) FROM entry e
+		WHERE e.lines IS NOT NULL
+			AND kb_lines_total(e.lines, kb_currency(e.amount)) IS DISTINCT FROM - kb_minor(e.amount)
+		UNION ALL
+		SELECT s.account_id, NULL, format('C2: service "%s" is on twice on %s', s.service, s.from_date)
+		FROM (SELECT u.*, lag(u.to_date) OVER (PARTITION BY u.account_id, u.service ORDER BY u.from_date) AS previous_end
+			  FROM subscription u) s
+		WHERE s.from_date < s.previous_end
+		UNION ALL
+		SELECT h.account_id, NULL, format('C3: two tariffs on %s', h.from_date)
+		FROM (SELECT t.*, lag(t.to_date) OVER (PARTITION BY t.account_id ORDER BY t.from_date) AS previous_end
+			  FROM account_tariff t) h
+		WHERE h.from_date < h.previous_end
+		UNION ALL
+		SELECT NULL, NULL, format('C3: tariff "%s" has two prices for "%s" on %s', p.tariff, p.service, p.from_date)
+		FROM (SELECT x.*, lag(x.to_date) OVER (PARTITION BY x.tariff, x.service ORDER BY x.from_date) AS previous_end
+			  FROM price_list x) p
+		WHERE p.from_date < p.previous_end
+		UNION ALL
+		SELECT NULL, NULL, format('W2: this server does not know the time zone "%s" of some accounts, and takes UTC for it', z.time_zone)
+		FROM account_zone z
+		WHERE NOT EXISTS (SELECT FROM pg_timezone_names n WHERE n.name = z.time_zone)
+		UNION ALL
+		SELECT NULL, NULL, format('J1: trigger %s on %s is %s', g.trigger_name, g.table_name,
+				CASE WHEN t.oid IS NULL THEN 'gone' WHEN pg_get_triggerdef(t.oid) <> g.definition THEN 'not what it was'
+					WHEN g.enabled = 'A' THEN 'not enabled always' ELSE 'not enabled' END)
+		FROM guard_trigger g
+		LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass('kbilling.' || g.table_name) AND t.tgname = g.trigger_name
+		WHERE t.oid IS NULL OR pg_get_triggerdef(t.oid) <> g.definition OR t.tgenabled NOT IN (g.enabled, 'A')
+		UNION ALL
+		SELECT NULL, NULL, format('J7: event trigger kbilling_refuse_drop is %s',
+				CASE WHEN v.oid IS NULL THEN 'gone' WHEN v.evtenabled <> 'A' THEN 'not enabled always' ELSE 'not what it was' END)
+		FROM (VALUES (ARRAY['DROP EXTENSION', 'DROP SCHEMA', 'DROP OWNED'])) g (tags)
+		LEFT JOIN pg_event_trigger v ON v.evtname = 'kbilling_refuse_drop'
+		WHERE v.oid IS NULL OR v.evtenabled <> 'A' OR v.evtevent <> 'ddl_command_start' OR NOT coalesce(v.evttags @> g.tags, true)
+			OR v.evtfoid <> 'kbilling_internal.kb_refuse_drop()'::regprocedure
+		UNION ALL
+		SELECT NULL, NULL, format('J1: %s has a parent, %s, on which its triggers do not fire', i.inhrelid::regclass, i.inhparent::regclass)
+		FROM pg_inherits i
+		WHERE i.inhrelid IN ('kbilling.entry'::regclass, 'kbilling.account'::regclass)
+	) p
+	WHERE kb_is_owned(p.account_id) IS NOT FALSE
 	UNION ALL
-	SELECT c.account_id, c.seq, c.problem FROM account_check c WHERE c.problem IS NOT NULL
+	SELECT NULL, NULL, format('B3: bucket %s is not owned, and has %s accounts here', b.bucket, b.accounts)
+	FROM (SELECT kb_shard(a.account_id) AS bucket, count(*) AS accounts FROM account a
+		  WHERE NOT kb_is_owned(a.account_id) GROUP BY kb_shard(a.account_id)) b
 	UNION ALL
-	SELECT e.account_id, min(e.seq), format('J2: %s entries without an account', count(*)) FROM entry e
-	WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = e.account_id)
-	GROUP BY e.account_id
-	UNION ALL
-	SELECT n.account_id, NULL, format('N1: %s notices without an account', count(*)) FROM notice n
-	WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = n.account_id)
-	GROUP BY n.account_id
-	UNION ALL
-	SELECT n.account_id, NULL, n.problem FROM notice_check n WHERE n.problem IS NOT NULL
-	UNION ALL
-	SELECT p.account_id, p.settled_seq, format('T2: payment %s was settled by an entry that is not there', p.payment_id) FROM payment p
-	WHERE p.settled_seq IS NOT NULL
-		AND NOT EXISTS (SELECT FROM entry e WHERE e.account_id = p.account_id AND e.seq = p.settled_seq AND e.kind = 'topup')
-	UNION ALL
-	SELECT s.account_id, NULL, format('N1: step %s, %s, has no notice', s.step_no, s.step) FROM closure_step s
-	WHERE NOT EXISTS (SELECT FROM notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)
-		AND NOT EXISTS (SELECT FROM account a WHERE a.account_id = s.account_id AND a.notices_kept_from > s.taken_at)	-- U6
-	UNION ALL
-	SELECT NULL, NULL, format('D6: table %I.%I is registered for the purge, but is gone', o.schema_name, o.table_name) FROM purge_order o
-	WHERE o.relation IS NULL
-	UNION ALL
-	SELECT e.account_id, e.seq, format('T2: there is no payment method "%s"', e.method) FROM entry e
-	WHERE e.method IS NOT NULL AND NOT EXISTS (SELECT FROM payment_method m WHERE m.method = e.method)
-	UNION ALL
-	SELECT p.account_id, NULL, format('T2: payment %s has the method "%s", which there is not', p.payment_id, p.method) FROM payment p
-	WHERE p.method IS NOT NULL AND NOT EXISTS (SELECT FROM payment_method m WHERE m.method = p.method)
-	UNION ALL
-	SELECT p.account_id, p.settled_seq, format('T9: payment %s was settled by an entry of another amount or method', p.payment_id)
-	FROM payment p JOIN entry e ON e.account_id = p.account_id AND e.seq = p.settled_seq
-	WHERE e.amount <> p.settled_amount OR e.method <> p.settled_method
-	UNION ALL
-	SELECT u.account_id, NULL, u.problem FROM usage_check u WHERE u.problem IS NOT NULL
-	UNION ALL
-	SELECT u.account_id, NULL, format('U1: usage of "%s" without an account', u.service) FROM usage_check u
-	WHERE NOT EXISTS (SELECT FROM account a WHERE a.account_id = u.account_id)
-	UNION ALL
-	SELECT u.account_id, NULL, u.problem FROM billed_check u
-	UNION ALL
-	SELECT c.account_id, c.seq, format('U3: the charge of %s is reversed, but not its usage', c.period)
-	FROM entry r JOIN entry c ON c.account_id = r.account_id AND c.seq = r.ref_seq
-	WHERE r.kind = 'reversal' AND c.kind = 'charge'
-		AND NOT EXISTS (SELECT FROM skipped_month k WHERE k.account_id = c.account_id AND k.period = c.period)
-	UNION ALL
-	SELECT c.account_id, c.seq, format('U3: the usage of %s is skipped, but its charge is not reversed', c.period)
-	FROM skipped_month k JOIN entry c ON c.account_id = k.account_id AND c.period = k.period AND c.kind = 'charge'
-	WHERE NOT EXISTS (SELECT FROM entry r WHERE r.account_id = c.account_id AND r.ref_seq = c.seq AND r.kind = 'reversal')
-	UNION ALL
-	SELECT t.account_id, t.seq, format('T7: %s of the top-up of %s has been taken back', t.taken_back, t.amount) FROM topup_status t
-	WHERE t.taken_back < 0 OR t.remaining < 0
-	UNION ALL
-	SELECT t.account_id, t.bonus_seq, format('T6: %s of the bonus of %s is left', t.bonus, t.bonus_earned) FROM topup_status t
-	WHERE t.bonus < 0 OR t.bonus > t.bonus_earned
-	UNION ALL
-	-- so the general ledger is zero too (J4): every other contra leg is the entry's own amount
-	SELECT e.account_id, e.seq, format('C7: the lines do not add up to %s', e.amount) FROM entry e
-	WHERE e.lines IS NOT NULL
-		AND kb_lines_total(e.lines, kb_currency(e.amount)) IS DISTINCT FROM - kb_minor(e.amount)
-	UNION ALL
-	SELECT s.account_id, NULL, format('C2: service "%s" is on twice on %s', s.service, s.from_date)
-	FROM (SELECT u.*, lag(u.to_date) OVER (PARTITION BY u.account_id, u.service ORDER BY u.from_date) AS previous_end
-		  FROM subscription u) s
-	WHERE s.from_date < s.previous_end
-	UNION ALL
-	SELECT h.account_id, NULL, format('C3: two tariffs on %s', h.from_date)
-	FROM (SELECT t.*, lag(t.to_date) OVER (PARTITION BY t.account_id ORDER BY t.from_date) AS previous_end
-		  FROM account_tariff t) h
-	WHERE h.from_date < h.previous_end
-	UNION ALL
-	SELECT NULL, NULL, format('C3: tariff "%s" has two prices for "%s" on %s', p.tariff, p.service, p.from_date)
-	FROM (SELECT x.*, lag(x.to_date) OVER (PARTITION BY x.tariff, x.service ORDER BY x.from_date) AS previous_end
-		  FROM price_list x) p
-	WHERE p.from_date < p.previous_end
-	UNION ALL
-	SELECT NULL, NULL, format('W2: this server does not know the time zone "%s" of some accounts, and takes UTC for it', z.time_zone)
-	FROM account_zone z
-	WHERE NOT EXISTS (SELECT FROM pg_timezone_names n WHERE n.name = z.time_zone)
-	UNION ALL
-	SELECT NULL, NULL, format('J1: trigger %s on %s is %s', g.trigger_name, g.table_name,
-			CASE WHEN t.oid IS NULL THEN 'gone' WHEN pg_get_triggerdef(t.oid) <> g.definition THEN 'not what it was'
-				WHEN g.enabled = 'A' THEN 'not enabled always' ELSE 'not enabled' END)
-	FROM guard_trigger g
-	LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass('kbilling.' || g.table_name) AND t.tgname = g.trigger_name
-	WHERE t.oid IS NULL OR pg_get_triggerdef(t.oid) <> g.definition OR t.tgenabled NOT IN (g.enabled, 'A')
-	UNION ALL
-	SELECT NULL, NULL, format('J7: event trigger kbilling_refuse_drop is %s',
-			CASE WHEN v.oid IS NULL THEN 'gone' WHEN v.evtenabled <> 'A' THEN 'not enabled always' ELSE 'not what it was' END)
-	FROM (VALUES (ARRAY['DROP EXTENSION', 'DROP SCHEMA', 'DROP OWNED'])) g (tags)
-	LEFT JOIN pg_event_trigger v ON v.evtname = 'kbilling_refuse_drop'
-	WHERE v.oid IS NULL OR v.evtenabled <> 'A' OR v.evtevent <> 'ddl_command_start' OR NOT coalesce(v.evttags @> g.tags, true)
-		OR v.evtfoid <> 'kbilling_internal.kb_refuse_drop()'::regprocedure
-	UNION ALL
-	SELECT NULL, NULL, format('J1: %s has a parent, %s, on which its triggers do not fire', i.inhrelid::regclass, i.inhparent::regclass)
-	FROM pg_inherits i
-	WHERE i.inhrelid IN ('kbilling.entry'::regclass, 'kbilling.account'::regclass);
+	SELECT NULL, NULL, format('B2: %s of 1024 buckets have a row, so the others are not owned', count(*)) FROM shard_bucket
+	HAVING count(*) NOT IN (0, 1024);
 END;
 COMMENT ON FUNCTION kb_check() IS
-'Everything that is wrong in the books, a row for each problem; no row if all is well. It reads the whole journal';
+'Everything that is wrong in the books, a row for each problem; no row if all is well. It reads the whole journal. Accounts '
+'of buckets that this node does not own are passed over, but for one row for each such bucket (B3)';
+
+-- When a price was listed is left out, as a node may have got it later than another.
+CREATE FUNCTION kbilling.kb_catalogue_digest() RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET timezone = 'UTC' SET datestyle = 'ISO'
+	SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+BEGIN ATOMIC
+	SELECT encode(sha256(convert_to(string_agg(l.line, E'\n' ORDER BY l.line COLLATE "C"), 'UTF8')), 'hex')
+	FROM (SELECT concat_ws(' ', 'policy', to_jsonb(p)) FROM policy p
+		  UNION ALL
+		  SELECT concat_ws(' ', 'tariff', to_jsonb(t)) FROM tariff t
+		  UNION ALL
+		  SELECT concat_ws(' ', 'service', to_jsonb(s)) FROM service s
+		  UNION ALL
+		  SELECT concat_ws(' ', 'price', to_jsonb(p) - '{listed_at,withdrawn_at}'::text[], p.withdrawn_at IS NOT NULL) FROM price p
+		  UNION ALL
+		  SELECT concat_ws(' ', 'bonus_tier', to_jsonb(b)) FROM bonus_tier b
+		  UNION ALL
+		  SELECT concat_ws(' ', 'payment_method', to_jsonb(m)) FROM payment_method m
+		  UNION ALL
+		  SELECT concat_ws(' ', 'standard_template', to_jsonb(x)) FROM standard_template x
+		  UNION ALL
+		  SELECT concat_ws(' ', 'notice_template', to_jsonb(x)) FROM notice_template x) l (line);
+END;
+COMMENT ON FUNCTION kb_catalogue_digest() IS
+'A digest of the price list: policies, tariffs, services, prices with their numbers, bonus tiers, payment methods and '
+'texts of notices, built-in ones too. Nodes whose digests are equal bill alike (B6). When prices were listed is left out';

@@ -45,8 +45,14 @@ COMMENT ON FUNCTION kb_own_buckets(integer[]) IS
 'database. Only for the owner of the extension. '
 'Errors: 22004 for a null; 22023 for a number that is no bucket''s';
 
+CREATE FUNCTION kbilling_internal.kb_is_owned_support(request internal) RETURNS internal
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_is_owned_support';
+COMMENT ON FUNCTION kb_is_owned_support(internal) IS
+'Planner support for kb_is_owned: mostly, what is there is owned';
+
 CREATE FUNCTION kbilling_internal.kb_is_owned(account_id bigint) RETURNS boolean
-	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	LANGUAGE c STABLE STRICT PARALLEL SAFE SUPPORT kb_is_owned_support
 	AS 'MODULE_PATHNAME', 'kb_is_owned';
 COMMENT ON FUNCTION kb_is_owned(bigint) IS
 'Whether the account is in a bucket that this node owns, as is committed now, whatever the transaction''s snapshot (B2)';
@@ -56,3 +62,15 @@ CREATE FUNCTION kbilling_internal.kb_require_owned(account_id bigint) RETURNS vo
 	AS 'MODULE_PATHNAME', 'kb_require_owned';
 COMMENT ON FUNCTION kb_require_owned(bigint) IS
 'Raises KB014 unless the account is in a bucket that this node owns, which it then owns until the transaction ends (B3)';
+
+CREATE FUNCTION kbilling_internal.kb_require_readable(account_id bigint) RETURNS void
+	LANGUAGE c STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_require_readable';
+COMMENT ON FUNCTION kb_require_readable(bigint) IS
+'Raises KB014 unless the account is in a bucket that this node owns at the moment (B3)';
+
+CREATE FUNCTION kbilling_internal.kb_keep_buckets() RETURNS void
+	LANGUAGE c VOLATILE
+	AS 'MODULE_PATHNAME', 'kb_keep_buckets';
+COMMENT ON FUNCTION kb_keep_buckets() IS
+'Keeps the buckets that this node owns its own until the transaction ends, for who writes to many accounts (B3)';

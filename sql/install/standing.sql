@@ -165,7 +165,8 @@ CREATE VIEW kbilling.account_access AS
 		   (kb_next_now(a.account_id, a.debt_since, a.deferred_until, a.tariff_from, a.tariff, a.time_zone,
 						a.charged_through)).begins_on AS next_stage_on,
 		   a.delete_on
-	FROM account a;
+	FROM account a
+	WHERE kb_is_owned(a.account_id);
 COMMENT ON VIEW account_access IS
 'What members may do now, and what comes next: kb_access as a view, for statements that look an account up. It costs what '
 'the columns cost that are asked for; for many accounts at once, account_status is quicker';

@@ -25,7 +25,8 @@ CREATE VIEW kbilling_internal.account_now WITH (security_invoker) AS
 							   coalesce(hp.restrict_day, p.restrict_day) AS restrict_day,
 							   coalesce(hp.block_day, p.block_day) AS block_day) s
 	CROSS JOIN LATERAL (SELECT kb_next_stage_on(a.debt_since, a.deferred_until, d.today,
-												s.remind_day, s.restrict_day, s.block_day) AS next_on) n;
+												s.remind_day, s.restrict_day, s.block_day) AS next_on) n
+	WHERE kb_is_owned(a.account_id);
 COMMENT ON VIEW account_now IS 'Where every account stands now, as far as its row and the policy of today say';
 COMMENT ON COLUMN account_now.account_id IS 'The account';
 COMMENT ON COLUMN account_now.state IS 'How far it has got on its way to deletion';

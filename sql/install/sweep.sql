@@ -130,7 +130,8 @@ BEGIN ATOMIC
 									+ extract(month FROM z.due_before) - extract(month FROM a.charged_through + 1))
 						 FROM account a
 						 WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
-							AND a.state IN ('active', 'closing') AND kb_is_in_share(a.account_id, $1, $2))), 0)
+							AND a.state IN ('active', 'closing') AND kb_is_in_share(a.account_id, $1, $2)
+							AND kb_is_owned(a.account_id))), 0)
 	FROM (SELECT time_zone, kb_month_first_day(kb_account_date(kb_now(), time_zone)) AS due_before
 		  FROM account_zone) z
 	HAVING NOT EXISTS (SELECT FROM sweep_run r
@@ -219,11 +220,11 @@ BEGIN ATOMIC
 		   due.accounts, due.since, coalesce(kb_now() - due.since, interval '0')
 	FROM (SELECT coalesce(sum((SELECT count(*) FROM account a
 							   WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
-								  AND a.state IN ('active', 'closing'))), 0)::bigint AS accounts,
+								  AND a.state IN ('active', 'closing') AND kb_is_owned(a.account_id))), 0)::bigint AS accounts,
 				 min(kb_day_begins(1 + kb_month_last_day(1 + (
 							  SELECT min(a.charged_through) FROM account a
 							  WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
-								  AND a.state IN ('active', 'closing'))), z.time_zone)) AS since
+								  AND a.state IN ('active', 'closing') AND kb_is_owned(a.account_id))), z.time_zone)) AS since
 		  FROM (SELECT time_zone, kb_month_first_day(kb_account_date(kb_now(), time_zone)) AS due_before
 				FROM account_zone) z) due
 	CROSS JOIN (SELECT max(r.run_id) AS run_id, min(r.started_at) AS started_at, max(r.finished_at) AS finished_at,

@@ -475,7 +475,8 @@ CREATE FUNCTION kbilling_internal.kb_accounts_to_reprice(tariff text, service te
 	LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (SELECT coalesce(array_agg(DISTINCT t.account_id), '{}')
 		FROM usage_total t JOIN account a ON a.account_id = t.account_id
-		WHERE t.service = $2 AND NOT t.settled AND t.period >= kb_month_first_day(greatest(a.charged_through + 1, $3))
+		WHERE kb_is_owned(t.account_id) AND t.service = $2 AND NOT t.settled
+			AND t.period >= kb_month_first_day(greatest(a.charged_through + 1, $3))
 			AND EXISTS (SELECT FROM account_tariff x
 						WHERE x.account_id = t.account_id AND x.tariff = $1 AND x.to_date > greatest($3, t.period)));
 COMMENT ON FUNCTION kb_accounts_to_reprice(text, text, date) IS
@@ -484,6 +485,7 @@ COMMENT ON FUNCTION kb_accounts_to_reprice(text, text, date) IS
 CREATE FUNCTION kbilling_internal.kb_reprice_tariff(tariff text, service text, from_date date) RETURNS void
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
+	SELECT kb_keep_buckets();
 	SELECT FROM account a WHERE a.account_id = ANY (kb_accounts_to_reprice($1, $2, $3)) ORDER BY a.account_id FOR NO KEY UPDATE;
 	SELECT kb_lock_usage(NULL);
 	UPDATE account a SET terms_version = a.terms_version + 1 WHERE a.account_id = ANY (kb_accounts_to_reprice($1, $2, $3));

@@ -91,7 +91,9 @@ for my $database ('plain', 'custom')
 		SELECT string_agg(DISTINCT tgenabled::text, '') FROM pg_trigger WHERE NOT tgisinternal
 			AND tgfoid = 'kbilling_internal.kb_refuse_rewrite'::regproc;
 		SELECT evtenabled FROM pg_event_trigger}), "A\nA", "$database: J1, J7: the guards stand");
-	my (undef, undef, $error) = $node->psql($database, 'SET session_replication_role = replica; UPDATE kbilling.entry SET memo = memo');
+	my (undef, undef, $error) = $node->psql($database, q{SELECT kbilling.kb_create_account('new', 'lviv', 4702)});
+	like($error, qr/account 4702 is on another shard/, "$database: B2: what the node owns came along");
+	(undef, undef, $error) = $node->psql($database, 'SET session_replication_role = replica; UPDATE kbilling.entry SET memo = memo');
 	like($error, qr/UPDATE on kbilling.entry is refused/, "$database: J1: and hold");
 	(undef, undef, $error) = $node->psql($database, q{INSERT INTO kbilling.entry
 		SELECT (jsonb_populate_record(e, '{"seq": 999, "key": "x"}')).* FROM kbilling.entry e WHERE account_id = 1 AND seq = 1});

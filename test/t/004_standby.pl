@@ -79,6 +79,26 @@ is($standby->safe_psql('postgres', $told), "grace\nremind\ngrace", 'S5: and keep
 $primary->safe_psql('postgres', q{UPDATE kbilling.tariff SET policy = 'standard'});
 $primary->wait_for_catchup($standby);
 
+# B3: nor what the node has owned, at first without shards: account 1 is in bucket 838.
+my $own = 'SELECT kbilling.kb_own_buckets(ARRAY(SELECT b FROM generate_series(0, 1023) b WHERE b <> %d))';
+my $moved = sprintf q{
+	SET search_path = kbilling;
+	SELECT kb_balance(1);
+	\\! psql -XAtq -d "%s" -c "%s" >&2
+	DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM kbilling.shard_bucket WHERE bucket = 838 AND NOT is_owned) LOOP
+		PERFORM pg_sleep(0.1); END LOOP; END $$;
+	SELECT kb_balance(1);
+	SELECT kb_balance(2);
+	\\! psql -XAtq -d "%s" -c "%s" >&2
+	DO $$ BEGIN WHILE EXISTS (SELECT FROM kbilling.shard_bucket WHERE bucket = 838 AND NOT is_owned) LOOP
+		PERFORM pg_sleep(0.1); END LOOP; END $$;
+	SELECT kb_balance(1)}, map { $primary->connstr('postgres'), sprintf($own, $_) } 838, -1;
+my (undef, $balances, $refusal) = $standby->psql('postgres', $moved, on_error_stop => 0);
+is($balances, "0.00 USD\n-31.00 USD\n0.00 USD", 'B3: a session there reads what is owned, and again when it is owned again');
+like($refusal, qr/ERROR:  account 1 is on another shard$/m, 'B3: and is told what is not owned any more');
+$primary->safe_psql('postgres', 'DELETE FROM kbilling.shard_bucket');
+$primary->wait_for_catchup($standby);
+
 # What writes does not.
 my ($status, undef, $error) = $standby->psql('postgres', 'CALL kbilling.kb_sweep()');
 is($status, 0, 'W1: a sweep leaves quietly');

@@ -55,6 +55,8 @@ for my $to (sort { $a <=> $b } keys %bin_of)
 	is_deeply(contents($new, 'busy'), $before, "$name: every row of every table is the same");
 	is($new->safe_psql('busy', 'SELECT * FROM kbilling.kb_check()'), '', "$name: the books are right");
 	is($new->safe_psql('busy', 'SELECT v.* FROM kbilling.account a, kbilling.kb_verify(a.account_id) v'), '', "$name: J5: and every chain");
+	my (undef, undef, $error) = $new->psql('busy', q{SELECT kbilling.kb_create_account('new', 'lviv', 4702)});
+	like($error, qr/account 4702 is on another shard/, "$name: B2: what the node owns came along");
 	$upgraded{$name} = { went_on => $new->safe_psql('busy', $go_on), contents => lasting_contents($new, 'busy') };
 	$new->stop;
 }

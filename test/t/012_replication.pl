@@ -24,6 +24,7 @@ $old->safe_psql('postgres', q{
 	SELECT kb_create_account('owner', 'start') FROM generate_series(1, 20);
 	SELECT kb_apply_topup(account_id, '40 USD', 'card', 'pay-1'), kb_switch_on(account_id, 'seat', 3) FROM account WHERE account_id % 2 = 0;
 	SELECT kb_record_usage(account_id, 'orders', 5, 'order-1') FROM account WHERE account_id % 3 = 0;
+	SELECT kb_own_buckets(array_agg(kb_shard(n))) FROM generate_series(1, 30) n;
 	SET kbilling.clock = '2025-08-01 06:00+00';
 	CALL kb_sweep()});
 
@@ -119,6 +120,20 @@ $new->safe_psql('postgres', q{
 	SET kbilling.clock = '2026-03-01 12:00+00';
 	SELECT kbilling.kb_adjust(19, '5000 USD', 'gift', 'gift'), kbilling.kb_adjust(19, '-9000 USD', 'fee', 'fee')});
 is($new->safe_psql('postgres', $told), "remind\ngrace", 'S5: no session there keeps a policy that replication has changed');
+
+# What the node owns is no different.
+my $moved = sprintf q{
+	SET search_path = kbilling;
+	SELECT kb_balance(19);
+	\\! psql -XAtq -d "%s" -c "UPDATE kbilling.shard_bucket SET is_owned = false WHERE bucket = kbilling.kb_shard(19)" >&2
+	DO $$ BEGIN WHILE EXISTS (SELECT FROM kbilling.shard_bucket WHERE bucket = kb_shard(19) AND is_owned) LOOP
+		PERFORM pg_sleep(0.1); END LOOP; END $$;
+	SELECT kb_balance(19)}, $old->connstr('postgres');
+(undef, my $balance, $error) = $new->psql('postgres', $moved);
+like($balance, qr/^-?\d+\.\d+ USD$/, 'B3: a session there reads an account that is owned');
+like($error, qr/account 19 is on another shard/, 'B3: and is told of a bucket that replication has disowned');
+$old->safe_psql('postgres', 'UPDATE kbilling.shard_bucket SET is_owned = true');
+$old->wait_for_catchup('again');
 
 $new->safe_psql('postgres', 'DROP SUBSCRIPTION again');
 $new->stop;

@@ -94,6 +94,9 @@ sub make_busy
 			FOR EACH STATEMENT EXECUTE FUNCTION kbilling.kb_meter('orders', 'account_id', '', 'sale_no');
 		INSERT INTO public.sale SELECT 1 + n % 120, n FROM generate_series(1, 500) n;
 		SELECT kbilling.kb_register_purge('public.sale', 'account_id');
+		-- the buckets of all accounts, of the next one, and others
+		SELECT kbilling.kb_own_buckets(array_agg(kbilling.kb_shard(n)))
+			FROM (SELECT generate_series(1, 200) UNION ALL SELECT 1000) a (n);
 		CREATE VIEW public.debtors AS SELECT account_id, stage, amount_due FROM kbilling.account_status WHERE stage <> 'ok';
 	});
 	return;
