@@ -46,7 +46,7 @@ BEGIN ATOMIC
 	FROM account a
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
 	JOIN account_now s ON s.account_id = a.account_id
-	WHERE p.policy = $1 AND a.state IN ('active', 'closing') AND a.balance <= 0 AND kb_is_owned(a.account_id)
+	WHERE p.policy = $1 AND a.state IN ('active', 'closing') AND a.balance <= 0
 	HAVING $1 = 'standard' OR NOT kb_has_settings($1, $2);
 END;
 COMMENT ON FUNCTION kb_set_policy(text, jsonb) IS
