@@ -23,7 +23,7 @@ ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
 $(if $(OUT_OF_TREE),$(error make $(MAKECMDGOALS) builds in the folder of the sources: run it there))
 
 LOG := $(firstword $(wildcard $(CURDIR)/../shared/data/cdnow.tsv) $(CURDIR)/examples/cdnow-sample.tsv)
-PREPARE = PG_CONFIG=$$(test/setup) && export PG_CONFIG COPT=-Werror && $(MAKE) all && test/install
+PREPARE = PG_CONFIG=$$(test/setup) && export PG_CONFIG COPT=-Werror && $(MAKE) all && $(MAKE) -C router all && test/install
 
 # Every suite against a throw-away server.
 check:

@@ -54,10 +54,10 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 			   ('operator', '{kb_create_tariff,kb_create_service,kb_create_payment_method,kb_set_price,kb_set_bonus,kb_set_policy,
 						kb_set_template,kb_drop_template,kb_month_charge,
 						kb_sweep,kb_sweep_begin,kb_sweep_step,kb_sweep_end,kb_schedule,kb_unschedule,kb_retry_notice,
-						kb_sweep_status,kb_metrics,kb_verify,kb_check,kb_catalogue_digest}'),
+						kb_sweep_status,kb_metrics,kb_verify,kb_check,kb_catalogue_digest,kb_node}'),
 			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_stage_now,kb_access_now,kb_next_now,
 						kb_current_usage,kb_forecast,kb_amount_for,kb_topup_offers,kb_metadata,
-						kb_sweep_status,kb_metrics,kb_verify,kb_check,kb_catalogue_digest}'),
+						kb_sweep_status,kb_metrics,kb_verify,kb_check,kb_catalogue_digest,kb_node}'),
 			   ('tables', '{kb_guard,kb_meter}')
 		UNION ALL
 		-- by these kb_revoke knows as what a role has been granted

@@ -576,3 +576,38 @@ END;
 COMMENT ON FUNCTION kb_catalogue_digest() IS
 'A digest of the price list: policies, tariffs, services, prices with their numbers, bonus tiers, payment methods and '
 'texts of notices, built-in ones too. Nodes whose digests are equal bill alike (B6). When prices were listed is left out';
+
+-- Nodes of one version have the same; who has changed something by hand has not.
+CREATE FUNCTION kbilling_internal.kb_schema_digest() RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (SELECT md5(string_agg(format('%s.%s(%s) %s', o.schema_name, o.name, o.arguments, o.result), E'\n'
+							  ORDER BY o.schema_name, o.name, o.arguments, o.result))
+		FROM (SELECT n.nspname::text COLLATE "C" AS schema_name, p.proname::text COLLATE "C" AS name,
+					 (SELECT string_agg(concat_ws(' ', p.proargnames[a.n], x.nspname, t.typname), ',' ORDER BY a.n)
+					  FROM unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])) WITH ORDINALITY a (type, n)
+					  JOIN pg_type t ON t.oid = a.type JOIN pg_namespace x ON x.oid = t.typnamespace) COLLATE "C" AS arguments,
+					 (r.typname || p.pronargdefaults) COLLATE "C" AS result
+			  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_type r ON r.oid = p.prorettype
+			  WHERE n.nspname IN ('kbilling', 'kbilling_internal')
+			  UNION ALL
+			  SELECT n.nspname, c.relname, a.attname, t.typname
+			  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+			  JOIN pg_type t ON t.oid = a.atttypid
+			  WHERE n.nspname IN ('kbilling', 'kbilling_internal') AND c.relkind IN ('r', 'v')) o);
+COMMENT ON FUNCTION kb_schema_digest() IS
+'A digest of the functions, tables and views of kbilling by their names and types, to compare between nodes (B)';
+
+CREATE FUNCTION kbilling_internal.kb_node(OUT node text, OUT schema_digest text, OUT catalogue_digest text, OUT buckets integer[],
+										  OUT has_accounts boolean)
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+BEGIN ATOMIC
+	SELECT format('%s/%s', (SELECT c.system_identifier FROM pg_control_system() c),
+				  (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())),
+		   kb_schema_digest(), kb_catalogue_digest(),
+		   (SELECT coalesce(array_agg(b.bucket ORDER BY b.bucket) FILTER (WHERE b.is_owned), '{}') FROM shard_bucket b HAVING count(*) > 0),
+		   EXISTS (SELECT FROM account);
+END;
+COMMENT ON FUNCTION kb_node() IS
+'What tells this node from others, and whether it fits them: its database, digests of its schema and of its price list, the '
+'buckets that it owns (NULL: it has no shards), and whether it has accounts (B)';

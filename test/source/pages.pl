@@ -38,7 +38,7 @@ sub places_in
 
 chdir "$FindBin::Bin/../.." or die "$FindBin::Bin: $!";
 
-my @pages = glob '*.md docs/*.md';
+my @pages = glob '*.md docs/*.md router/*.md';
 my (%places, @links, @lost);
 for my $page (@pages)
 {
@@ -74,8 +74,9 @@ my ($version) = slurp('kbilling.control') =~ /^default_version = '(.*)'/m;
 is_deeply([ grep { !defined $meta->{$_} } qw(abstract license maintainer meta-spec name provides version) ], [],
 	'META.json has what is required');
 is($meta->{'meta-spec'}{version}, '1.0.0', 'by the specification that it follows');
-is_deeply([ $meta->{version}, map { $_->{version} } values %{ $meta->{provides} } ], [ $version, $version ],
-	'the version of the control file');
+my ($router_version) = slurp('router/kbilling_router.control') =~ /^default_version = '(.*)'/m;
+is_deeply([ $meta->{version}, map { $meta->{provides}{$_}{version} } qw(kbilling kbilling_router) ],
+	[ $version, $version, $router_version ], 'the versions of the control files');
 is_deeply([ grep { !-e } map { @$_{qw(file docfile)} } values %{ $meta->{provides} } ], [], 'and names files that are there');
 
 done_testing();

@@ -131,7 +131,7 @@ no_problem('each anchor is of one rule or subject',
 # The citations
 my (@unknown, @lost, @missing, %tested);
 my @sources = qw(.ci CHANGELOG.md CONTRIBUTING.md Makefile README.md SECURITY.md bench docs examples expected
-	sql/install sql/upgrade src test);
+	router/README.md router/sql/install router/src sql/install sql/upgrade src test);
 for my $file (texts_in(@sources))
 {
 	my $n = 0;

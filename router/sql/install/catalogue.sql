@@ -1,0 +1,89 @@
+/*
+ * The price list: it is written on the router, with the functions of kbilling, and comes to the shards by logical replication.
+ */
+
+-- kb_catalogue_digest covers these; the log of what changed in them goes along.
+CREATE VIEW kbilling_router_internal.catalogue_table AS
+	SELECT t.table_name, t.filter
+	FROM (VALUES ('policy', NULL), ('service', NULL), ('tariff', NULL), ('price', NULL), ('bonus_tier', NULL), ('notice_template', NULL),
+				 ('payment_method', NULL), ('change_log', 'account_id IS NULL')) t (table_name, filter);
+COMMENT ON VIEW catalogue_table IS
+'The tables of kbilling that are the price list, and which of their rows belong to it';
+COMMENT ON COLUMN catalogue_table.table_name IS 'The table';
+COMMENT ON COLUMN catalogue_table.filter IS 'A condition on its rows; NULL: all';
+
+CREATE FUNCTION kbilling_router_internal.kb_catalogue_lag() RETURNS TABLE (shard text, problem text)
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	WITH looked AS MATERIALIZED (
+		SELECT kb_look() AS states
+	)
+	SELECT p.shard, p.problem FROM looked l CROSS JOIN LATERAL kb_node_problems(l.states) p
+	UNION ALL
+	SELECT p.shard, p.problem FROM looked l CROSS JOIN LATERAL kb_catalogue_problems(l.states) p;
+END;
+COMMENT ON FUNCTION kb_catalogue_lag() IS 'The shards that do not have the router''s price list, or do not say so';
+
+CREATE FUNCTION kbilling_router.kb_catalogue_wait(timeout interval = '1 minute') RETURNS void
+	LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling_router_internal, kbilling, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_catalogue_wait';
+COMMENT ON FUNCTION kbilling_router.kb_catalogue_wait(interval) IS
+'Waits until all shards have the price list as it is committed here. Errors: 55000 with the shards that have not got '
+'it in time; 22004 for null';
+
+CREATE FUNCTION kbilling_router_internal.kb_reprice_on(partitions integer[], shards text[], tariff text, service text, from_date date)
+	RETURNS SETOF text
+	LANGUAGE plproxy
+	AS $$
+		CLUSTER 'kbilling_shards';
+		SPLIT partitions, shards;
+		RUN ON partitions;
+		SELECT ($2)[1] FROM kbilling_internal.kb_reprice_tariff($3, $4, $5);
+	$$;
+COMMENT ON FUNCTION kb_reprice_on(integer[], text[], text, text, date) IS 'kb_reprice_tariff of kbilling on shards';
+
+CREATE FUNCTION kbilling_router.kb_reprice(tariff text, service text, from_date date) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling_router_internal, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kb_require_not_null('tariff, service, from_date', $1, $2, $3);
+	SELECT kbilling_router.kb_catalogue_wait();
+	SELECT count(*) FROM kb_reached_all() r CROSS JOIN LATERAL kb_reprice_on(r.partitions, r.shards, $1, $2, $3);
+END;
+COMMENT ON FUNCTION kbilling_router.kb_reprice(text, text, date) IS
+'After kb_set_price with a date that is past: what was used on the shards from that day on, and is not charged yet, '
+'gets the new price (C3). It waits for the price list first. Each shard commits by itself; after an error, call it '
+'again. Errors: 55000 if not all shards have the price list; 08006 if one does not answer; 22004 for null';
+
+CREATE FUNCTION kbilling_router.kb_shard_script(shard text, router_conninfo text, copy_data boolean = true) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, kbilling_router_internal, kbilling, pg_temp
+BEGIN ATOMIC
+	SELECT kb_require_not_null('shard, router_conninfo, copy_data', $1, $2, $3);
+	SELECT kb_raise('55000', format('there is no shard "%s"', $1), NULL, 'Write it into kbilling_router.shard.')
+	WHERE NOT EXISTS (SELECT FROM kbilling_router.shard s WHERE s.shard = $1);
+	SELECT concat_ws(E'\n',
+		'\set ON_ERROR_STOP on',
+		format('CREATE EXTENSION IF NOT EXISTS kbilling VERSION %L CASCADE;', e.extversion),
+		format('SELECT kbilling.kb_own_buckets(%L);',
+			   coalesce((SELECT array_agg(m.bucket ORDER BY m.bucket) FROM kbilling_router.bucket_map m WHERE m.shard = $1), '{}')),
+		CASE WHEN $3 THEN E'-- the built-in rows come with the others\nSET session_replication_role = replica;\n'
+			'DELETE FROM kbilling.service;\nDELETE FROM kbilling.policy;\nDELETE FROM kbilling.payment_method;\n'
+			'RESET session_replication_role;' END,
+		format('CREATE SUBSCRIPTION kbilling_catalogue_%s CONNECTION %L PUBLICATION kbilling_catalogue WITH (copy_data = %s);',
+			   $1, $2, $3::text)) || E'\n'
+	FROM pg_extension e WHERE e.extname = 'kbilling';
+END;
+COMMENT ON FUNCTION kbilling_router.kb_shard_script(text, text, boolean) IS
+'The statements for psql by which a superuser makes a database a shard: the extension, the buckets that it owns by the '
+'map, and the subscription to the price list, with the connection string by which it reaches this router. With '
+'copy_data false, for a shard that has the same price list already, nothing is deleted and copied. It runs none of '
+'them';
+
+CREATE VIEW kbilling_router_internal.publication_statement AS
+	SELECT 1 AS step, format('CREATE PUBLICATION kbilling_catalogue FOR TABLE %s',
+							 string_agg(format('kbilling.%I%s', t.table_name, ' WHERE (' || t.filter || ')'), ', ')) AS statement
+	FROM catalogue_table t
+	WHERE NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = 'kbilling_catalogue')
+	HAVING count(*) > 0;
+COMMENT ON VIEW publication_statement IS 'The statement that publishes the price list, unless it is published';
+COMMENT ON COLUMN publication_statement.step IS 'Its order';
+COMMENT ON COLUMN publication_statement.statement IS 'The statement';
