@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -29,6 +30,9 @@ PG_MODULE_MAGIC;
 
 /* What fails sooner is tried again */
 #define RETRY_WITHIN_MS	1000
+
+/* How long a shard may take to say that it is there; PL/Proxy itself waits for a silent host for ever. */
+#define ANSWER_WITHIN_MS	5000
 
 /* Run a statement; the result is then in SPI_tuptable */
 static void
@@ -99,6 +103,19 @@ say_briefly(const char *message)
 	return result;
 }
 
+/* A shard has taken too long */
+static volatile sig_atomic_t waited_enough;
+
+/* Cancel the call that waits for it, as a user would */
+static void
+stop_waiting(void)
+{
+	waited_enough = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+}
+
 /* Ask a shard in a subtransaction; NULL, or why it does not answer */
 static char *
 try_to_ask(Answer *answer)
@@ -121,9 +138,12 @@ try_to_ask(Answer *answer)
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && waited_enough)
+			problem = psprintf("it has said nothing for %d s", ANSWER_WITHIN_MS / 1000);
+		else if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
 			ReThrowError(error);
-		problem = say_briefly(error->message);
+		else
+			problem = say_briefly(error->message);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
@@ -143,15 +163,42 @@ require_cluster(void)
 						 "kbilling_router.kb_router_refresh().")));
 }
 
+/* The same, within ANSWER_WITHIN_MS */
+static char *
+try_to_ask_in_time(Answer *answer)
+{
+	static TimeoutId timeout;
+	static bool registered = false;
+	char	   *volatile problem = NULL;
+
+	if (!registered)
+		timeout = RegisterTimeout(USER_TIMEOUT, stop_waiting);
+	registered = true;
+	waited_enough = false;
+	enable_timeout_after(timeout, ANSWER_WITHIN_MS);
+	PG_TRY();
+	{
+		problem = try_to_ask(answer);
+	}
+	PG_FINALLY();
+	{
+		disable_timeout(timeout, false);
+	}
+	PG_END_TRY();
+	if (waited_enough)
+		QueryCancelPending = false; /* it came too late */
+	return problem;
+}
+
 /* The same; a connection from before the shard was restarted fails at once, and only once */
 static char *
 try_again_to_ask(Answer *answer)
 {
 	TimestampTz start = GetCurrentTimestamp();
-	char	   *problem = try_to_ask(answer);
+	char	   *problem = try_to_ask_in_time(answer);
 
 	if (problem != NULL && !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), RETRY_WITHIN_MS))
-		problem = try_to_ask(answer);
+		problem = try_to_ask_in_time(answer);
 	return problem;
 }
 

@@ -256,6 +256,9 @@ for my $name (@shards)
 		"N2: a notice of shard $name is acknowledged once");
 }
 
+is(ask(q{SELECT count(*) FROM (SELECT kb_history(2, 'owner'), kb_balance(2)) x}), ask(q{SELECT count(*) FROM kb_history(2, 'owner')}),
+	'no row is lost where another call to the shard follows');
+
 # Errors are those of the shard: its SQLSTATE, its words.
 for my $call ('kb_balance(999)', 'kb_balance(NULL)', q{kb_apply_topup(1, '121 USD', 'card', 'pay-1')}, q{kb_adjust(1, '5 UAH', 'x', 'x')},
 	q{kb_add_member(1, '4111 1111 1111 1111', 'admin')}, q{kb_record_usage(1, 'nothing', 1, 'k')}, 'kb_month_charge(1)')
@@ -392,6 +395,15 @@ is(on('b', q{SELECT price FROM kbilling.price_list WHERE service = 'base' ORDER 
 is(ask('SELECT count(*) FROM entry'), $topups, 'J2: and all that was posted');
 is(ask('SELECT * FROM kb_check()'), '', 'all is well');
 
+# A host that is silent holds up nothing for long.
+kill 'STOP', $node{c}->{_pid};
+like(ask(q{SELECT problems FROM kb_router_status() WHERE NOT answers}), qr/^shard "c" does not answer: it has said nothing for 5 s$/,
+	'a shard that is silent is given up');
+my (undef, undef, $late) = $router->psql('postgres', sprintf q{SET statement_timeout = '1 s'; SELECT kbilling_router.kb_balance(%s)},
+	$first{c});
+like($late, qr/canceling statement due to statement timeout/, 'a call of it ends when the caller says');
+kill 'CONT', $node{c}->{_pid};
+
 # In a session that was connected to it, one call fails at most.
 my $restart = sprintf '\! pg_ctl -s -w -D "%s" -l "%s" -m immediate restart >/dev/null 2>&1', $node{b}->data_dir, $node{b}->logfile;
 my (undef, $stdout) = $router->psql('postgres',
@@ -399,6 +411,19 @@ my (undef, $stdout) = $router->psql('postgres',
 	on_error_stop => 0);
 my @said = split /\n/, $stdout;
 ok(@said >= 2 && $said[0] eq $said[-1], 'a session goes on after a restart of the shard') or diag($stdout);
+
+# What the router kept for a shard is lost: the price list is copied anew.
+on('b', 'ALTER SUBSCRIPTION kbilling_catalogue_b DISABLE');
+$router->poll_query_until('postgres', q{SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'kbilling_catalogue_b'});
+on('router', q{SELECT pg_drop_replication_slot('kbilling_catalogue_b')});
+ask(q{SELECT kb_set_price('start', 'seat', '3 each', '2025-10-01')});
+like(refused(q{SELECT kb_catalogue_wait('0.5 s')}), qr/55000: .*DETAIL:  shard "b" has another price list than the router\n/s,
+	'J9: a shard whose subscription has failed is named');
+on('b', 'ALTER SUBSCRIPTION kbilling_catalogue_b SET (slot_name = NONE)');
+on('b', 'DROP SUBSCRIPTION kbilling_catalogue_b');
+on('b', ask(sprintf q{SELECT kb_shard_script('b', '%s')}, conninfo('router')));
+ask('SELECT kb_catalogue_wait()');
+is(ask('SELECT * FROM kb_check()'), '', 'and has it all again');
 
 # A price that is dated back
 ask("SELECT kb_record_usage($here, 'orders', 10, 'back-1'), kb_record_usage($gone, 'orders', 10, 'back-1')");

@@ -2,13 +2,17 @@
  * The price list: it is written on the router, with the functions of kbilling, and comes to the shards by logical replication.
  */
 
--- kb_catalogue_digest covers these; the log of what changed in them goes along.
+-- kb_catalogue_digest covers the first.  The log of what changed in them goes along; it cannot be copied anew where it is
+-- already, as nobody deletes from it.
 CREATE VIEW kbilling_router_internal.catalogue_table AS
-	SELECT t.table_name, t.filter
-	FROM (VALUES ('policy', NULL), ('service', NULL), ('tariff', NULL), ('price', NULL), ('bonus_tier', NULL), ('notice_template', NULL),
-				 ('payment_method', NULL), ('change_log', 'account_id IS NULL')) t (table_name, filter);
-COMMENT ON VIEW catalogue_table IS
-'The tables of kbilling that are the price list, and which of their rows belong to it';
+	SELECT t.publication, t.table_name, t.filter
+	FROM (VALUES
+		('kbilling_catalogue', 'policy', NULL), ('kbilling_catalogue', 'service', NULL), ('kbilling_catalogue', 'tariff', NULL),
+		('kbilling_catalogue', 'price', NULL), ('kbilling_catalogue', 'bonus_tier', NULL), ('kbilling_catalogue', 'payment_method', NULL),
+		('kbilling_catalogue', 'notice_template', NULL),
+		('kbilling_catalogue_log', 'change_log', 'account_id IS NULL')) t (publication, table_name, filter);
+COMMENT ON VIEW catalogue_table IS 'The tables of kbilling that are the price list, and the log of its changes';
+COMMENT ON COLUMN catalogue_table.publication IS 'By which publication it comes to the shards';
 COMMENT ON COLUMN catalogue_table.table_name IS 'The table';
 COMMENT ON COLUMN catalogue_table.filter IS 'A condition on its rows; NULL: all';
 
@@ -65,11 +69,15 @@ BEGIN ATOMIC
 		format('CREATE EXTENSION IF NOT EXISTS kbilling VERSION %L CASCADE;', e.extversion),
 		format('SELECT kbilling.kb_own_buckets(%L);',
 			   coalesce((SELECT array_agg(m.bucket ORDER BY m.bucket) FROM kbilling_router.bucket_map m WHERE m.shard = $1), '{}')),
-		CASE WHEN $3 THEN E'-- the built-in rows come with the others\nSET session_replication_role = replica;\n'
-			'DELETE FROM kbilling.service;\nDELETE FROM kbilling.policy;\nDELETE FROM kbilling.payment_method;\n'
-			'RESET session_replication_role;' END,
+		'SELECT (' || CASE WHEN $3 THEN 'count(*) = 0' ELSE 'false' END ||
+		')::text AS copy_log FROM kbilling.change_log WHERE account_id IS NULL \gset',
+		CASE WHEN $3 THEN E'-- what is built in comes with the others\nBEGIN;\nSET LOCAL session_replication_role = replica;\n' ||
+			(SELECT string_agg(format(E'DELETE FROM kbilling.%I;\n', t.table_name), '' ORDER BY t.table_name) FROM catalogue_table t
+			 WHERE t.publication = 'kbilling_catalogue') || 'COMMIT;' END,
 		format('CREATE SUBSCRIPTION kbilling_catalogue_%s CONNECTION %L PUBLICATION kbilling_catalogue WITH (copy_data = %s);',
-			   $1, $2, $3::text)) || E'\n'
+			   $1, $2, $3::text),
+		format('ALTER SUBSCRIPTION kbilling_catalogue_%s ADD PUBLICATION kbilling_catalogue_log WITH (copy_data = :copy_log);',
+			   $1)) || E'\n'
 	FROM pg_extension e WHERE e.extname = 'kbilling';
 END;
 COMMENT ON FUNCTION kbilling_router.kb_shard_script(text, text, boolean) IS
@@ -79,11 +87,11 @@ COMMENT ON FUNCTION kbilling_router.kb_shard_script(text, text, boolean) IS
 'them';
 
 CREATE VIEW kbilling_router_internal.publication_statement AS
-	SELECT 1 AS step, format('CREATE PUBLICATION kbilling_catalogue FOR TABLE %s',
+	SELECT 1 AS step, format('CREATE PUBLICATION %I FOR TABLE %s', t.publication,
 							 string_agg(format('kbilling.%I%s', t.table_name, ' WHERE (' || t.filter || ')'), ', ')) AS statement
 	FROM catalogue_table t
-	WHERE NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = 'kbilling_catalogue')
-	HAVING count(*) > 0;
-COMMENT ON VIEW publication_statement IS 'The statement that publishes the price list, unless it is published';
+	WHERE NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = t.publication)
+	GROUP BY t.publication;
+COMMENT ON VIEW publication_statement IS 'The statements that publish the price list, unless it is published';
 COMMENT ON COLUMN publication_statement.step IS 'Its order';
 COMMENT ON COLUMN publication_statement.statement IS 'The statement';

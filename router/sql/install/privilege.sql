@@ -3,11 +3,11 @@
  */
 
 CREATE VIEW kbilling_router_internal.counterpart AS
-	SELECT 'FUNCTION' AS kind, format('kbilling_router.%I(%s)', p.name, p.identity) AS object, 'EXECUTE' AS privilege,
+	SELECT 'FUNCTION' AS kind, format('%I.%I(%s)', p.schema_name, p.name, p.identity) AS object, 'EXECUTE' AS privilege,
 		   coalesce(o.proacl, acldefault('f', o.proowner)) AS present, w.proacl AS wanted
 	FROM present_proxy p
 	JOIN pg_proc o ON o.oid = p.oid
-	JOIN wanted_proxy f USING (name, types)
+	JOIN wanted_proxy f USING (schema_name, name, types)
 	JOIN pg_proc w ON w.oid = f.oid
 	UNION ALL
 	SELECT 'FUNCTION', x.own, 'EXECUTE', o.proacl, w.proacl

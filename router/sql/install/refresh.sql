@@ -31,6 +31,7 @@ CREATE VIEW kbilling_router.not_proxied AS
 		('kb_set_template', 'the price list is written on the router, and replicated'),
 		('kb_drop_template', 'the price list is written on the router, and replicated'),
 		('kb_shard', 'computes'),
+		('kb_catalogue_digest', 'computes what nodes are compared by'),
 		('kb_node', 'says what the router asks of each node'),
 		('kb_stage_now', 'computes what views show, from a row that they have read'),
 		('kb_access_now', 'computes what views show, from a row that they have read'),
@@ -274,35 +275,50 @@ COMMENT ON VIEW leftover_statement IS
 COMMENT ON COLUMN leftover_statement.step IS 'Their order';
 COMMENT ON COLUMN leftover_statement.statement IS 'The statement';
 
+-- PL/Proxy returns rows one at a time, and the next call to the same shard ends them: in a SELECT list, rows would be lost.  So
+-- what returns a set is read whole, by an SQL function around the proxy.
 CREATE VIEW kbilling_router_internal.wanted_proxy AS
-	SELECT p.oid, p.proname AS name, pg_get_function_arguments(p.oid) AS arguments,
+	SELECT p.oid, s.schema_name, p.proname AS name, pg_get_function_arguments(p.oid) AS arguments,
 		   pg_get_function_identity_arguments(p.oid) AS identity, oidvectortypes(p.proargtypes) AS types,
-		   pg_get_function_result(p.oid) AS result,
-		   format('CLUSTER ''kbilling_shards''; RUN ON kbilling_router_internal.kb_partition($1); TARGET kbilling.%I;', p.proname) AS body,
-		   format('kbilling.%s on the account''s shard, in a transaction of its own: what it does is committed there at once, and a '
-				  'rollback here undoes nothing. %s', p.proname, obj_description(p.oid, 'pg_proc')) AS comment
+		   pg_get_function_result(p.oid) AS result, s.language,
+		   CASE s.language
+			   WHEN 'plproxy' THEN format('CLUSTER ''kbilling_shards''; RUN ON kbilling_router_internal.kb_partition($1); '
+										  'TARGET kbilling.%I;', p.proname)
+			   ELSE format('SELECT * FROM kbilling_router_internal.%I(%s)', p.proname,
+						   (SELECT string_agg('$' || n, ', ' ORDER BY n) FROM generate_series(1, p.pronargs) n)) END AS body,
+		   format('kbilling.%s on the account''s shard, in a transaction of its own: what it does is committed there at once, '
+				  'and a rollback here undoes nothing. %s', p.proname, obj_description(p.oid, 'pg_proc')) AS comment
 	FROM pg_proc p
+	JOIN (VALUES ('kbilling_router', 'plproxy', false), ('kbilling_router', 'sql', true), ('kbilling_router_internal', 'plproxy', true))
+		s (schema_name, language, is_set) ON s.is_set = p.proretset
 	WHERE p.pronamespace = 'kbilling'::regnamespace AND p.prokind = 'f'
 		AND p.proargtypes[0] = 'bigint'::regtype AND p.proargnames[1] = 'account_id'
 		AND p.proname NOT IN (SELECT x.name FROM kbilling_router.not_proxied x);
 COMMENT ON VIEW wanted_proxy IS 'The functions of kbilling that act on one account, as proxies';
 COMMENT ON COLUMN wanted_proxy.oid IS 'The function''s number';
-COMMENT ON COLUMN wanted_proxy.name IS 'Its name';
+COMMENT ON COLUMN wanted_proxy.schema_name IS 'The proxy''s schema';
+COMMENT ON COLUMN wanted_proxy.name IS 'Its name, which is the function''s';
 COMMENT ON COLUMN wanted_proxy.arguments IS 'Its arguments, with their defaults';
 COMMENT ON COLUMN wanted_proxy.identity IS 'Its arguments, as DROP FUNCTION names them';
 COMMENT ON COLUMN wanted_proxy.types IS 'Their types';
 COMMENT ON COLUMN wanted_proxy.result IS 'What it returns';
+COMMENT ON COLUMN wanted_proxy.language IS '"plproxy" or "sql"';
 COMMENT ON COLUMN wanted_proxy.body IS 'How it is run';
 COMMENT ON COLUMN wanted_proxy.comment IS 'What is said of it';
 
+-- Not what the extension itself has, nor what others put there
 CREATE VIEW kbilling_router_internal.present_proxy AS
-	SELECT p.oid, p.proname AS name, pg_get_function_arguments(p.oid) AS arguments,
+	SELECT p.oid, n.nspname AS schema_name, p.proname AS name, pg_get_function_arguments(p.oid) AS arguments,
 		   pg_get_function_identity_arguments(p.oid) AS identity, oidvectortypes(p.proargtypes) AS types,
 		   pg_get_function_result(p.oid) AS result, p.prosrc AS body, obj_description(p.oid, 'pg_proc') AS comment
-	FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang AND l.lanname = 'plproxy'
-	WHERE p.pronamespace = 'kbilling_router'::regnamespace;
+	FROM pg_proc p
+	JOIN pg_namespace n ON n.oid = p.pronamespace
+	WHERE n.nspname IN ('kbilling_router', 'kbilling_router_internal')
+		AND (starts_with(p.prosrc, 'CLUSTER ''kbilling_shards''') OR starts_with(p.prosrc, 'SELECT * FROM kbilling_router_internal.'))
+		AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e');
 COMMENT ON VIEW present_proxy IS 'The proxies that there are';
 COMMENT ON COLUMN present_proxy.oid IS 'The proxy''s number';
+COMMENT ON COLUMN present_proxy.schema_name IS 'Its schema';
 COMMENT ON COLUMN present_proxy.name IS 'Its name';
 COMMENT ON COLUMN present_proxy.arguments IS 'Its arguments, with their defaults';
 COMMENT ON COLUMN present_proxy.identity IS 'Its arguments, as DROP FUNCTION names them';
@@ -312,16 +328,18 @@ COMMENT ON COLUMN present_proxy.body IS 'How it is run';
 COMMENT ON COLUMN present_proxy.comment IS 'What is said of it';
 
 CREATE VIEW kbilling_router_internal.proxy_statement AS
-	SELECT 1 AS step, format('DROP FUNCTION kbilling_router.%I(%s)', p.name, p.identity) AS statement
-	FROM present_proxy p LEFT JOIN wanted_proxy w USING (name, types)
+	SELECT 1 AS step, format('DROP FUNCTION %I.%I(%s)', p.schema_name, p.name, p.identity) AS statement
+	FROM present_proxy p LEFT JOIN wanted_proxy w USING (schema_name, name, types)
 	WHERE (p.arguments, p.result, p.body) IS DISTINCT FROM (w.arguments, w.result, w.body)
 	UNION ALL
-	SELECT 2, format('CREATE FUNCTION kbilling_router.%I(%s) RETURNS %s LANGUAGE plproxy AS %L', w.name, w.arguments, w.result, w.body)
-	FROM wanted_proxy w LEFT JOIN present_proxy p USING (name, types)
+	SELECT CASE w.language WHEN 'plproxy' THEN 2 ELSE 3 END,
+		   format('CREATE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE %I AS %L', w.schema_name, w.name, w.arguments, w.result, w.language,
+				  w.body)
+	FROM wanted_proxy w LEFT JOIN present_proxy p USING (schema_name, name, types)
 	WHERE (p.arguments, p.result, p.body) IS DISTINCT FROM (w.arguments, w.result, w.body)
 	UNION ALL
-	SELECT 3, format('COMMENT ON FUNCTION kbilling_router.%I(%s) IS %L', w.name, w.identity, w.comment)
-	FROM wanted_proxy w LEFT JOIN present_proxy p USING (name, types)
+	SELECT 4, format('COMMENT ON FUNCTION %I.%I(%s) IS %L', w.schema_name, w.name, w.identity, w.comment)
+	FROM wanted_proxy w LEFT JOIN present_proxy p USING (schema_name, name, types)
 	WHERE (p.arguments, p.result, p.body, p.comment) IS DISTINCT FROM (w.arguments, w.result, w.body, w.comment);
 COMMENT ON VIEW proxy_statement IS 'The statements that make the proxies that are wanted of those that there are';
 COMMENT ON COLUMN proxy_statement.step IS 'Their order';
