@@ -89,7 +89,10 @@ own_key(void)
 	return CStringGetTextDatum(psprintf("kb:%s", DatumGetCString(DirectFunctionCall1(uuid_out, uuid))));
 }
 
-/* An event as a row.  Its texts hold no card numbers (T4): a service has none, and keys were read so. */
+/*
+ * An event as a row.  Its texts hold no card numbers (T4): a service has none, keys were read so, and so were the
+ * properties of a batch; those of a call are looked at when its row is inserted.
+ */
 static void
 fill_row(const Load *load, const RatedEvent *e, Datum *values, bool *nulls)
 {
@@ -238,7 +241,8 @@ write_total(const Load *load, const RatedTotal *total)
 	fill_total(total, values);
 	values[TOTAL_SLOT] = Int16GetDatum(load->slot);
 	values[TOTAL_COUNTED_AT] = TimestampTzGetDatum(load->rated.set->now);
-	plan_execute(&total_plan, values, NULL, false);
+	if (plan_execute(&total_plan, values, NULL, false) != 1)
+		elog(ERROR, "a total of usage is missing");
 	require_priced(total, 0);
 }
 

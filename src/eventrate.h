@@ -2,8 +2,8 @@
  * eventrate.h
  *		Plain usage events, each with its price (C3), and what they add up to.
  *
- * Most events are plain: not taken back, not more than their account's present tariff knows of, of a service that
- * adds up.  Whatever is not is left to the statement of usage.c.
+ * Most events are plain: they take nothing back, their account has had its present tariff since their day or longer,
+ * and their service adds up.  Whatever is not plain is left to the statement of usage.c.
  */
 #ifndef KBILLING_EVENTRATE_H
 #define KBILLING_EVENTRATE_H

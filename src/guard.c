@@ -106,7 +106,10 @@ static SavedPlan refused_plan = {
 	.is_generic = true
 };
 
-/* The same for one account, which has the member, too, unless that is NULL; without a statement, as it is asked for each row */
+/*
+ * Whether the account is clear, and has the member, unless that is NULL.  Without a statement: most writes are of one
+ * row, and a statement would cost more than the rest of its guard.
+ */
 static bool
 is_clear(int64 account_id, const char *member)
 {

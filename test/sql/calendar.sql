@@ -150,6 +150,11 @@ SELECT results_eq('SELECT at, n FROM seen', $$VALUES ('2026-11-02 10:00+00'::tim
 
 SELECT is(kb_account_date('2026-11-02 23:00+00', 'Europe/Kyiv'), '2026-11-03', 'W2: an account''s date is that of its zone');
 SELECT is(kb_account_date('2026-11-02 23:00+00', 'US/Gone'), '2026-11-02', 'W2: or of UTC, if the system has dropped the zone');
+SELECT is(array_agg(kb_account_date(at, zone)), array_agg(day), 'W2: and not that of the row before') FROM (VALUES
+	(timestamptz '2000-01-01 00:00+00', 'Africa/Lome', date '2000-01-01'), ('2026-11-02 23:00+00', 'Africa/Lome', '2026-11-02'),
+	('2026-11-02 23:00+00', 'Europe/Kyiv', '2026-11-03'), ('2026-11-02 23:00+00', 'Europe/Kyiv', '2026-11-03'),
+	('2026-11-01 23:00+00', 'Europe/Kyiv', '2026-11-02'), ('2026-11-01 23:00+00', 'Europe/' || repeat('x', 40), '2026-11-01'),
+	('2026-11-01 23:00+00', 'Pacific/Auckland', '2026-11-02'), ('2026-11-01 23:00+00', 'Pacific/', '2026-11-01')) AS t (at, zone, day);
 SELECT is(kb_day_begins(day, zone), at, format('W2: %s begins in %s at %s', day, zone, at)) FROM (VALUES
 	(date '2026-11-02', 'UTC', timestamptz '2026-11-02 00:00+00'),
 	('2026-11-01', 'Pacific/Kiritimati', '2026-10-31 10:00+00'), ('2026-11-01', 'Europe/Kyiv', '2026-10-31 22:00+00'),
