@@ -602,8 +602,9 @@ CREATE FUNCTION kbilling_internal.kb_node(OUT node text, OUT schema_digest text,
 										  OUT has_accounts boolean)
 	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT format('%s/%s', (SELECT c.system_identifier FROM pg_control_system() c),
-				  (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())),
+	-- a standby that is promoted keeps the system identifier, and starts at a time of its own
+	SELECT format('%s/%s/%s', (SELECT c.system_identifier FROM pg_control_system() c),
+				  (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()), extract(epoch FROM pg_postmaster_start_time())),
 		   kb_schema_digest(), kb_catalogue_digest(),
 		   (SELECT coalesce(array_agg(b.bucket ORDER BY b.bucket) FILTER (WHERE b.is_owned), '{}') FROM shard_bucket b HAVING count(*) > 0),
 		   EXISTS (SELECT FROM account);
