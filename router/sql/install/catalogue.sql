@@ -69,8 +69,7 @@ BEGIN ATOMIC
 		format('CREATE EXTENSION IF NOT EXISTS kbilling VERSION %L CASCADE;', e.extversion),
 		format('SELECT kbilling.kb_own_buckets(%L);',
 			   coalesce((SELECT array_agg(m.bucket ORDER BY m.bucket) FROM kbilling_router.bucket_map m WHERE m.shard = $1), '{}')),
-		'SELECT (' || CASE WHEN $3 THEN 'count(*) = 0' ELSE 'false' END ||
-		')::text AS copy_log FROM kbilling.change_log WHERE account_id IS NULL \gset',
+		format('SELECT (count(*) = 0 AND %L)::text AS copy_log FROM kbilling.change_log WHERE account_id IS NULL \gset', $3),
 		CASE WHEN $3 THEN E'-- what is built in comes with the others\nBEGIN;\nSET LOCAL session_replication_role = replica;\n' ||
 			(SELECT string_agg(format(E'DELETE FROM kbilling.%I;\n', t.table_name), '' ORDER BY t.table_name) FROM catalogue_table t
 			 WHERE t.publication = 'kbilling_catalogue') || 'COMMIT;' END,
