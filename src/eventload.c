@@ -13,14 +13,19 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
+#include "decimal.h"
 #include "event.h"
 #include "eventload.h"
 #include "eventrate.h"
 #include "executor/spi.h"
 #include "plan.h"
+#include "table.h"
 #include "usage.h"
 #include "utils/lsyscache.h"
 #include "utils/uuid.h"
+
+/* More events than this are written as if they were many: that costs a subtransaction, but no statement for each. */
+#define FEW_BY_ROW		16
 
 /* Events that are being written. */
 typedef struct Load
@@ -220,30 +225,89 @@ fill_total(const RatedTotal *total, Datum *values)
 	values[TOTAL_EVENTS] = Int64GetDatum(total->events);
 }
 
-/* U4: what the total is now can be priced; the result has it in a row */
+/* U4: what the total is now can be priced */
 static void
-require_priced(const RatedTotal *total, uint64 row)
+require_priced(const RatedTotal *total, Numeric quantity, int64 events)
 {
-	bool		isnull;
-	Numeric		quantity = DatumGetNumeric(plan_row_column(row, 1, &isnull));
-	int64		events = DatumGetInt64(plan_row_column(row, 2, &isnull));
-
 	event_require_priced(total->account->account_id, total->price->service, total->account->currency, total->price->price,
 						 quantity, events);
 }
 
-/* Write a total */
+/* The same of what a row of the result says */
+static void
+require_priced_row(const RatedTotal *total, uint64 row)
+{
+	bool		isnull;
+	Numeric		quantity = DatumGetNumeric(plan_row_column(row, 1, &isnull));
+
+	require_priced(total, quantity, DatumGetInt64(plan_row_column(row, 2, &isnull)));
+}
+
+/* Columns of usage_total: its key first */
+enum
+{
+	ROW_ACCOUNT_ID, ROW_PERIOD, ROW_SERVICE, ROW_PRICE_ID, ROW_SLOT, ROW_KEYS, ROW_QUANTITY = ROW_KEYS, ROW_EVENTS, ROW_SETTLED,
+	ROW_COUNTED_AT
+};
+
+static Table total_table = {
+	.name = "usage_total",
+	.columns = {"account_id", "period", "service", "price_id", "slot", "quantity", "events", "settled", "counted_at"},
+	.nkeys = ROW_KEYS
+};
+
+/* Lock the row of a total */
+static bool
+lock_total(const Load *load, const RatedTotal *total, TableRow *row)
+{
+	Datum		key[ROW_KEYS] = {
+		[ROW_ACCOUNT_ID] = Int64GetDatum(total->account->account_id),
+		[ROW_PERIOD] = DateADTGetDatum(total->period),
+		[ROW_SERVICE] = PointerGetDatum(total->price->service),
+		[ROW_PRICE_ID] = Int32GetDatum(total->price->price_id),
+		[ROW_SLOT] = Int16GetDatum(load->slot)
+	};
+
+	return table_lock(&total_table, key, row);
+}
+
+/* Add to a total whose row is there and locked: as the statement does on a conflict */
+static void
+update_total(const Load *load, const RatedTotal *total, TableRow *row)
+{
+	Datum		now = TimestampTzGetDatum(load->rated.set->now);
+	Numeric		quantity = numeric_call(numeric_add, DatumGetNumeric(table_value(row, ROW_QUANTITY)), rated_quantity(total));
+	Datum		events = DirectFunctionCall2(int8pl, table_value(row, ROW_EVENTS), Int64GetDatum(total->events));
+	TableWrite	write;
+
+	table_set(row, ROW_QUANTITY, NumericGetDatum(quantity));
+	table_set(row, ROW_EVENTS, events);
+	table_set(row, ROW_SETTLED, BoolGetDatum(false));
+	table_set(row, ROW_COUNTED_AT, DirectFunctionCall2(timestamp_larger, table_value(row, ROW_COUNTED_AT), now));
+	table_begin_write(&write);
+	table_update(&write, row);
+	table_end_write(&write);
+	require_priced(total, quantity, DatumGetInt64(events));
+}
+
+/* Write a total: mostly, its row is there */
 static void
 write_total(const Load *load, const RatedTotal *total)
 {
 	Datum		values[TOTAL_VALUES];
+	TableRow	row;
 
+	if (lock_total(load, total, &row))
+	{
+		update_total(load, total, &row);
+		return;
+	}
 	fill_total(total, values);
 	values[TOTAL_SLOT] = Int16GetDatum(load->slot);
 	values[TOTAL_COUNTED_AT] = TimestampTzGetDatum(load->rated.set->now);
 	if (plan_execute(&total_plan, values, NULL, false) != 1)
 		elog(ERROR, "a total of usage is missing");
-	require_priced(total, 0);
+	require_priced_row(total, 0);
 }
 
 /* The totals as rows that a statement can read */
@@ -278,7 +342,7 @@ write_many_totals(const Load *load)
 	if (plan_execute(&totals_plan, values, NULL, false) != (uint64) rated->ntotals)
 		elog(ERROR, "totals of usage are missing");
 	for (int64 i = 0; i < rated->ntotals; i++)
-		require_priced(&rated->totals[i], i);
+		require_priced_row(&rated->totals[i], i);
 	tuplestore_end(rows);
 }
 
@@ -326,7 +390,7 @@ events_load(const EventSet *set, TimestampTz recorded_at, int64 *counted)
 	load.table = get_relname_relid("usage_event", get_namespace_oid("kbilling", false));
 	if (IsolationUsesXactSnapshot() || !bulk_is_possible(load.table) || !events_rate(&load.rated, set))
 		return false;
-	if (!events_are_many(set))
+	if (set->n <= FEW_BY_ROW)
 		write_few(&load);
 	else if (!try_to_write_many(&load))
 		return false;

@@ -12,9 +12,9 @@
 #include "event.h"
 #include "eventrate.h"
 #include "miscadmin.h"
-#include "plan.h"
 #include "rowread.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 /* The order of two texts, by which statements order them, too */
@@ -218,28 +218,43 @@ read_service(const text *service, Datum *aggregation, bool *counts)
 	return which == AGGREGATION_SUM || *counts;
 }
 
-/* As kb_price_on, without its steps: no two prices hold on one day */
-static SavedPlan price_plan = {
-	.sql = "SELECT p.from_date, p.to_date, p.price_id, p.price FROM price p"
-	" WHERE p.tariff = $1 AND p.service = $2 AND p.to_date > $3 AND p.from_date <= $3 AND p.withdrawn_at IS NULL",
-	.arg_types = {"text", "text", "date"},
-	.is_generic = true
+/* Columns of prices */
+enum
+{
+	PRICE_TARIFF, PRICE_SERVICE, PRICE_FROM_DATE, PRICE_TO_DATE, PRICE_WITHDRAWN_AT, PRICE_PRICE_ID, PRICE_PRICE
 };
 
-/* Look up a price; NULL if there is none, or the service does not add up */
+static ReadTable price_table = {
+	.name = "price",
+	.columns = {"tariff", "service", "from_date", "to_date", "withdrawn_at", "price_id", "price"},
+	.nkeys = 2,
+	.index = "price_to_date"
+};
+
+/* Whether it is the price of a day; no two are */
+static bool
+is_of_day(const ReadRow *row, const void *day)
+{
+	return row->nulls[PRICE_WITHDRAWN_AT] && DatumGetDateADT(row->values[PRICE_FROM_DATE]) <= *(const DateADT *) day &&
+		DatumGetDateADT(row->values[PRICE_TO_DATE]) > *(const DateADT *) day;
+}
+
+/* Look up a price, as kb_price_on does; NULL if there is none, or the service does not add up */
 static RatedPrice *
 read_price(RatedEvents *rated, const text *tariff, const text *service, DateADT day)
 {
-	Datum		values[] = {PointerGetDatum(tariff), PointerGetDatum(service), DateADTGetDatum(day)};
+	Datum		key[] = {PointerGetDatum(tariff), PointerGetDatum(service)};
 	RatedPrice *price = palloc(sizeof(RatedPrice));
+	ReadRow		row;
 
 	*price = (RatedPrice) {.tariff = tariff, .service = service};
-	if (!read_service(service, &price->aggregation, &price->counts) || plan_execute(&price_plan, values, NULL, false) == 0)
+	if (!read_service(service, &price->aggregation, &price->counts) ||
+		!row_read_first(&price_table, key, &row, is_of_day, &day))
 		return NULL;
-	price->from_date = plan_date(1);
-	price->to_date = plan_date(2);
-	price->price_id = plan_int32(3);
-	price->price = DatumGetPrice(plan_required(4));
+	price->from_date = DatumGetDateADT(row.values[PRICE_FROM_DATE]);
+	price->to_date = DatumGetDateADT(row.values[PRICE_TO_DATE]);
+	price->price_id = DatumGetInt32(row.values[PRICE_PRICE_ID]);
+	price->price = DatumGetPrice(row.values[PRICE_PRICE]);
 	rated->prices = lappend(rated->prices, price);
 	return price;
 }

@@ -1,6 +1,6 @@
 /*
  * rowread.c
- *		Rows of the extension's own tables, found by their primary key without a
+ *		Rows of the extension's own tables, found by an index without a
  *		statement.
  */
 #include "postgres.h"
@@ -35,7 +35,7 @@ typedef struct ReadShape
 {
 	bool		is_valid;		/* false once the catalog may say something else */
 	Oid			relid;
-	Oid			index;			/* of the primary key */
+	Oid			index;
 	ScanKeyData keys[READ_MAX_KEYS];	/* but for the values */
 	int			ncolumns;
 	ReadColumn	columns[READ_MAX_COLUMNS];
@@ -74,7 +74,7 @@ shape_of(ReadTable *table)
 	return table->shape;
 }
 
-/* How to look for a value of a column of the primary key */
+/* How to look for a value of a column of the index */
 static void
 fill_key(ScanKey key, const FormData_pg_attribute *att, Relation index, int n)
 {
@@ -85,6 +85,25 @@ fill_key(ScanKey key, const FormData_pg_attribute *att, Relation index, int n)
 						   get_opcode(equals), (Datum) 0);
 }
 
+/* The index by which a table is read */
+static Oid
+index_of(const ReadTable *table, Relation rel)
+{
+	Oid			index;
+
+	if (table->index == NULL)
+	{
+		list_free(RelationGetIndexList(rel));
+		return rel->rd_pkindex;
+	}
+	index = get_relname_relid(table->index, RelationGetNamespace(rel));
+	if (!OidIsValid(index))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("index kbilling.%s is gone", table->index)));
+	return index;
+}
+
 /* Look at the table as it is now */
 static void
 fill_shape(ReadShape *shape, Relation rel)
@@ -93,8 +112,7 @@ fill_shape(ReadShape *shape, Relation rel)
 
 	shape->is_valid = true;
 	shape->relid = RelationGetRelid(rel);
-	list_free(RelationGetIndexList(rel));
-	shape->index = rel->rd_pkindex;
+	shape->index = index_of(shape->table, rel);
 	index = index_open(shape->index, AccessShareLock);
 	shape->last = 0;
 	for (shape->ncolumns = 0; shape->ncolumns < READ_MAX_COLUMNS; shape->ncolumns++)

@@ -1,6 +1,6 @@
 /*
  * rowread.h
- *		Rows of the extension's own tables, found by their primary key without a
+ *		Rows of the extension's own tables, found by an index without a
  *		statement: for what is asked at each request, as a statement costs more to
  *		start than its row to find.
  *
@@ -21,7 +21,8 @@ typedef struct ReadTable
 {
 	const char *name;
 	const char *columns[READ_MAX_COLUMNS];	/* up to the first NULL; counted from 0 */
-	int			nkeys;			/* by so many of them it is read: the first columns, and those of its primary key */
+	int			nkeys;			/* by so many of them it is read: the first columns, and those of the index */
+	const char *index;			/* its name; NULL: that of the primary key */
 	uint64		changes;		/* how often we were told that something about the table has changed */
 	struct ReadShape *shape;	/* what the catalog says of it; set at first use */
 } ReadTable;
@@ -34,7 +35,7 @@ typedef struct ReadRow
 	bool		is_latest;		/* committed, and nobody has written a newer version, committed or not */
 } ReadRow;
 
-/* The row with the key; false if the snapshot sees none. */
+/* The row with the key, which is unique; false if the snapshot sees none. */
 extern bool row_read(ReadTable *table, const Datum *key, ReadRow *row);
 
 /* Of rows with the key, the first for which fits() is true. */

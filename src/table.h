@@ -18,7 +18,7 @@
 #include "storage/itemptr.h"
 
 #define TABLE_MAX_COLUMNS	24
-#define TABLE_MAX_KEYS		2
+#define TABLE_MAX_KEYS		5
 
 /* A table in the schema kbilling; a static variable of the file that uses it. */
 typedef struct Table

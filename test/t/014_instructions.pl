@@ -15,7 +15,7 @@ use Row;
 
 my $room = 1.1;
 # By the major version of the server
-my %budget = (15 => { topup => 0.96, access => 0.92, write => 1.5, event => 2.7 });
+my %budget = (15 => { topup => 0.96, access => 0.92, write => 1.5, event => 2.3 });
 my %count = (topup => 100, access => 150, write => 150, event => 100);
 my $accounts = 2000;	# fewer would be read by scans
 
