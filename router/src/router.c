@@ -62,7 +62,7 @@ kb_run(PG_FUNCTION_ARGS)
 	uint64		n;
 
 	SPI_connect();
-	run("SELECT format('SELECT statement FROM %s ORDER BY step, statement', $1)", 1, types, values);
+	run("SELECT pg_catalog.format('SELECT statement FROM %s ORDER BY step, statement', $1)", 1, types, values);
 	run(column(SPI_tuptable, 0, 1), 0, NULL, NULL);
 	statements = SPI_tuptable;
 	n = SPI_processed;
@@ -281,6 +281,7 @@ kb_catalogue_wait(PG_FUNCTION_ARGS)
 					 errdetail_internal("%s", laggards),
 					 errhint("Commit what you have changed before you wait. See kbilling_router.kb_router_status() here, and "
 							 "pg_stat_subscription and the server's log on the shard.")));
+		SPI_freetuptable(SPI_tuptable);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_EVERY_MS, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();

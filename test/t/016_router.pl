@@ -331,8 +331,22 @@ is($as->('watcher', 'SELECT count(*) FROM metrics'), ask('SELECT count(*) FROM m
 is($as->('watcher', q{SELECT count(*) FROM pg_user_mappings WHERE umoptions::text ~ 'secret'}), '0', 'nobody else sees a password');
 is($as->('watcher', q{SELECT count(*) FROM pg_foreign_server WHERE srvoptions::text ~ 'secret|password'}), '0', 'none is in a server');
 like($as->('watcher', 'SELECT conninfo FROM shard'), qr/^42501/, 'nor where all shards are');
+is(ask(q{SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace IN ('kbilling_router'::regnamespace,
+		'kbilling_router_internal'::regnamespace) AND has_function_privilege('stranger', p.oid, 'EXECUTE') ORDER BY 1}),
+	"kbilling_router_internal.kb_no_shard(integer)\nkbilling_router_internal.kb_partition(bigint)", 'E6: all else is closed');
 like($as->('watcher', 'SELECT kb_router_refresh()'), qr/^42501/, 'a refresh is the owner\'s');
 like($as->('watcher', q{SELECT kb_catalogue_wait()}), qr/^42501/, 'waiting for prices is for those who set them');
+
+# The owner needs no more on the shards than an auditor's rights, there or by postgres_fdw.
+on('router', q{CREATE USER MAPPING FOR postgres SERVER kbilling_shards OPTIONS (user 'watcher', password 'hidden')});
+ask('SELECT kb_router_refresh()');
+is(on('router', q{SELECT DISTINCT umoptions FROM pg_user_mappings WHERE usename = 'postgres'}), '{user=watcher,password=hidden}',
+	'postgres_fdw gets the user and the password of PL/Proxy');
+is($as->('watcher', 'SELECT count(*) FROM kb_check()') . $as->('watcher', 'SELECT count(*) FROM account'), '032', 'which do');
+on('router', 'DROP USER MAPPING FOR postgres SERVER kbilling_shards');
+ask('SELECT kb_router_refresh()');
+is(on('router', q{SELECT DISTINCT umoptions FROM pg_user_mappings WHERE usename = 'postgres'}), '{user=postgres}', 'and are taken back');
+
 ask(q{SELECT kb_revoke('teller', 'payments')});
 like($as->('teller', q{SELECT kb_apply_topup(1, '7 USD', 'card', 'pay-7')}), qr/^42501/, 'E6: what is revoked is revoked here, too');
 
@@ -421,9 +435,17 @@ like(refused(q{SELECT kb_catalogue_wait('0.5 s')}), qr/55000: .*DETAIL:  shard "
 	'J9: a shard whose subscription has failed is named');
 on('b', 'ALTER SUBSCRIPTION kbilling_catalogue_b SET (slot_name = NONE)');
 on('b', 'DROP SUBSCRIPTION kbilling_catalogue_b');
-on('b', ask(sprintf q{SELECT kb_shard_script('b', '%s')}, conninfo('router')));
+like(error_on('b', ask(sprintf q{SELECT kb_shard_script('b', '%s')}, conninfo('router'))), qr/55000: this database has accounts/,
+	'a price list by which accounts are billed is not replaced by a slip');
+on('b', ask(sprintf q{SELECT kb_shard_script('b', '%s', 'replace')}, conninfo('router')));
 ask('SELECT kb_catalogue_wait()');
 is(ask('SELECT * FROM kb_check()'), '', 'and has it all again');
+on('b', 'DROP SUBSCRIPTION kbilling_catalogue_b');
+on('b', ask(sprintf q{SELECT kb_shard_script('b', '%s', price_list => 'keep')}, conninfo('router')));
+ask(q{SELECT kb_set_price('start', 'seat', '4 each', '2025-11-01')});
+ask('SELECT kb_catalogue_wait()');
+is(on('b', q{SELECT price FROM kbilling.price_list WHERE service = 'seat' ORDER BY from_date DESC LIMIT 1}), '4 each',
+	'J9: what is there need not be copied');
 
 # A price that is dated back
 ask("SELECT kb_record_usage($here, 'orders', 10, 'back-1'), kb_record_usage($gone, 'orders', 10, 'back-1')");

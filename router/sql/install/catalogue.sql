@@ -58,32 +58,40 @@ COMMENT ON FUNCTION kbilling_router.kb_reprice(text, text, date) IS
 'gets the new price (C3). It waits for the price list first. Each shard commits by itself; after an error, call it '
 'again. Errors: 55000 if not all shards have the price list; 08006 if one does not answer; 22004 for null';
 
-CREATE FUNCTION kbilling_router.kb_shard_script(shard text, router_conninfo text, copy_data boolean = true) RETURNS text
-	LANGUAGE sql STABLE SET search_path = pg_catalog, kbilling_router_internal, kbilling, pg_temp
+CREATE FUNCTION kbilling_router.kb_shard_script(shard text, router_conninfo text, price_list text = 'copy') RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, kbilling_router_internal, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('shard, router_conninfo, copy_data', $1, $2, $3);
+	SELECT kb_require_not_null('shard, router_conninfo, price_list', $1, $2, $3);
 	SELECT kb_raise('55000', format('there is no shard "%s"', $1), NULL, 'Write it into kbilling_router.shard.')
 	WHERE NOT EXISTS (SELECT FROM kbilling_router.shard s WHERE s.shard = $1);
+	SELECT kb_raise('22023', 'price_list must be "copy", "replace" or "keep"', format('It is "%s".', $3))
+	WHERE $3 NOT IN ('copy', 'replace', 'keep');
 	SELECT concat_ws(E'\n',
 		'\set ON_ERROR_STOP on',
 		format('CREATE EXTENSION IF NOT EXISTS kbilling VERSION %L CASCADE;', e.extversion),
+		CASE WHEN $3 = 'copy' THEN
+			format('SELECT kbilling_internal.kb_raise(%L, %L, %L, %L) WHERE EXISTS (SELECT FROM kbilling.account);', '55000',
+				   'this database has accounts', 'The price list that they are billed by would be replaced by the router''s.',
+				   'Ask kb_shard_script to keep it if it is the same, or to replace it if it was copied before.') END,
 		format('SELECT kbilling.kb_own_buckets(%L);',
 			   coalesce((SELECT array_agg(m.bucket ORDER BY m.bucket) FROM kbilling_router.bucket_map m WHERE m.shard = $1), '{}')),
-		format('SELECT (count(*) = 0 AND %L)::text AS copy_log FROM kbilling.change_log WHERE account_id IS NULL \gset', $3),
-		CASE WHEN $3 THEN E'-- what is built in comes with the others\nBEGIN;\nSET LOCAL session_replication_role = replica;\n' ||
+		format('SELECT (%s AND count(*) = 0)::text AS copy_log FROM kbilling.change_log WHERE account_id IS NULL \gset', c.copy_data),
+		CASE WHEN $3 <> 'keep' THEN
+			E'-- what is built in comes with the others\nBEGIN;\nSET LOCAL session_replication_role = replica;\n' ||
 			(SELECT string_agg(format(E'DELETE FROM kbilling.%I;\n', t.table_name), '' ORDER BY t.table_name) FROM catalogue_table t
 			 WHERE t.publication = 'kbilling_catalogue') || 'COMMIT;' END,
 		format('CREATE SUBSCRIPTION kbilling_catalogue_%s CONNECTION %L PUBLICATION kbilling_catalogue WITH (copy_data = %s);',
-			   $1, $2, $3::text),
+			   $1, $2, c.copy_data),
 		format('ALTER SUBSCRIPTION kbilling_catalogue_%s ADD PUBLICATION kbilling_catalogue_log WITH (copy_data = :copy_log);',
 			   $1)) || E'\n'
-	FROM pg_extension e WHERE e.extname = 'kbilling';
+	FROM pg_extension e CROSS JOIN LATERAL (SELECT ($3 <> 'keep')::text AS copy_data) c WHERE e.extname = 'kbilling';
 END;
-COMMENT ON FUNCTION kbilling_router.kb_shard_script(text, text, boolean) IS
+COMMENT ON FUNCTION kbilling_router.kb_shard_script(text, text, text) IS
 'The statements for psql by which a superuser makes a database a shard: the extension, the buckets that it owns by the '
-'map, and the subscription to the price list, with the connection string by which it reaches this router. With '
-'copy_data false, for a shard that has the same price list already, nothing is deleted and copied. It runs none of '
-'them';
+'map, and the subscription to the price list, with the connection string by which it reaches this router. The price list '
+'is copied, which stops where there are accounts; or replaced, where a subscription was lost; or kept, where it is the '
+'same already. It runs none of them. '
+'Errors: 55000 for an unknown shard; 22004, 22023 for other arguments';
 
 CREATE VIEW kbilling_router_internal.publication_statement AS
 	SELECT 1 AS step, format('CREATE PUBLICATION %I FOR TABLE %s', t.publication,
