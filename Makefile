@@ -11,7 +11,7 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE)/kbil
 PARTS = schema card money price calendar lines access posting provider bill message reminder ahead event shard change policy catalogue \
 	account tariff policycache member outbox template journal bonus notice deferral status usage terms charge payment activity closure agreement purge \
 	topup allocation correction forecast standing retention session guard batch meter sweep schedule report portal metrics \
-	privilege
+	move privilege
 
 # The tests in test/sql/ whose output is the thing; the others there are pgTAP.
 REGRESS = install quickstart

@@ -58,6 +58,7 @@ WITH heading (title, parts, says) AS (
 	('Report', '{report}', 'The journal as customers and accountants read it, and checks of the books.'),
 	('Portal', '{portal}', 'A billing page in one call.'),
 	('Metrics', '{metrics}', 'Numbers for monitoring.'),
+	('Shards', '{shard,move}', 'Accounts that are spread over several nodes, and move from one to another.'),
 	('Policy', '{policy,policycache,agreement}', 'The numbers of the rules.'),
 	('Change log', '{change}', 'Who has changed what is agreed, what it was, and what it is.'),
 	('Card numbers', '{card}', 'How payment card numbers are kept out.'),
@@ -182,6 +183,7 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 | KB011 | the account may not be closed: the detail names each condition that is not met |
 | KB012 | unknown service or tariff, or a service without a price |
 | KB014 | an account on another shard, in any call that names one: repeat it there (B3) |
+| 08006 | the source of a move cannot be reached |
 | 22003 | beyond ±(2^53 − 1) minor units; NaN; infinity; a fact of a notice that has more than 64 digits |
 | 22004 | null where a value is needed |
 | 22008 | an infinite date, or one in the future or past where there must be none |
@@ -189,15 +191,20 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 | 22023 | a value that makes no sense there |
 | 22P02 | a text that is not a `kb_money`, not a `kb_price`, or not the JSON of a `kb_lines` |
 | 22P05 | a notice''s text has a character that the database''s encoding does not have |
-| 25001 | `kb_sweep` is called inside a transaction block |
+| 25001 | what commits is called inside a transaction block; `kb_receive_move` in one that has written something |
 | 39P01 | `kb_meter` is attached to a table in a way in which it does not work |
 | 42501 | a right that the caller does not have; or the sweep''s job in pg_cron is another role''s |
+| 42704 | there is no such move |
+| 42710 | there is a move of that name already |
 | 42809 | what is to be registered for the purge is not a table of an application |
 | 42P01 | a table that is registered for the purge is gone |
 | 42703, 42804 | a column named in a trigger''s arguments, or to `kb_register_purge`, is not there, or of a type that does not fit |
 | 23505 | it exists already |
 | 54000 | a text of a notice is too long, or has too many braces or too much of a number; a forecast would take too long |
-| 55000 | a built-in row cannot be changed; the account is not closing, or not deleted; pg_cron is not there for `kb_schedule` |
+| 55000 | a built-in row cannot be changed; the account is not closing, or not deleted; pg_cron is not there; a step of a move is not next |
+| 55006 | the other node still reads the replication slot of a move |
+| 55P03 | a step of a move has waited long enough |
+| XX001 | an account is damaged |
 
 ## Hash of an entry
 

@@ -206,6 +206,15 @@ kb_update_indexes(EState *estate, ResultRelInfo *target, TupleTableSlot *slot, K
 #endif
 }
 
+/* Connects as a subscription does; NULL and an error if that fails.  A macro, as walreceiver.h brings much along. */
+#if PG_VERSION_NUM < 160000
+#define kb_walrcv_connect(conninfo, name, error)	walrcv_connect(conninfo, true, name, error)
+#elif PG_VERSION_NUM < 170000
+#define kb_walrcv_connect(conninfo, name, error)	walrcv_connect(conninfo, true, false, name, error)
+#else
+#define kb_walrcv_connect(conninfo, name, error)	walrcv_connect(conninfo, true, true, false, name, error)
+#endif
+
 /* From 18 on a scan may be counted for EXPLAIN. */
 static inline IndexScanDesc
 kb_index_beginscan(Relation rel, Relation index, Snapshot snapshot, int nkeys)

@@ -81,6 +81,28 @@ journal_write(SavedPlan *plan, Datum *values, const char *nulls)
 	return rows;
 }
 
+/* The depth of triggers at which journal_forget runs. */
+static int	forgetting_depth = -1;
+
+uint64
+journal_forget(const char *sql, Oid type, Datum value)
+{
+	int			outer_depth = forgetting_depth;
+
+	forgetting_depth = trigger_depth();
+	PG_TRY();
+	{
+		if (SPI_execute_with_args(sql, 1, &type, &value, NULL, false, 0) != SPI_OK_DELETE)
+			elog(ERROR, "could not execute: %s", sql);
+	}
+	PG_FINALLY();
+	{
+		forgetting_depth = outer_depth;
+	}
+	PG_END_TRY();
+	return SPI_processed;
+}
+
 /* The columns of kbilling.account that a posting reads or writes */
 enum
 {
@@ -599,6 +621,23 @@ check_insert(const TriggerData *trigger)
 			 errhint("Post with kb_adjust or its like. To restore entries, restore the rows of kbilling.account before them.")));
 }
 
+/* Whether journal_forget deletes rows, or a replication of what it deleted: each must be of an account of another node */
+static bool
+is_forgotten(const TriggerData *trigger)
+{
+	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
+	Datum		account_id;
+	bool		isnull;
+
+	/* the trigger itself is one level deeper than the statement */
+	if (!TRIGGER_FIRED_BY_DELETE(trigger->tg_event) || (forgetting_depth != trigger_depth() - 1 && !IsLogicalWorker()))
+		return false;
+	if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		return true;
+	account_id = heap_getattr(trigger->tg_trigtuple, SPI_fnumber(desc, "account_id"), desc, &isnull);
+	return !isnull && !shard_is_owned(DatumGetInt64(account_id));
+}
+
 /* Trigger of the journal's tables (J1, J2) */
 PG_FUNCTION_INFO_V1(kb_refuse_rewrite);
 Datum
@@ -615,6 +654,8 @@ kb_refuse_rewrite(PG_FUNCTION_ARGS)
 		check_insert(trigger);
 		return PointerGetDatum(trigger->tg_trigtuple);
 	}
+	if (is_forgotten(trigger))
+		return PointerGetDatum(trigger->tg_trigtuple);
 	table = RelationGetRelationName(trigger->tg_relation);
 	if (journal_is_writing && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && strcmp(table, "account") == 0)
 	{

@@ -66,6 +66,12 @@ typedef struct Posting
  */
 extern uint64 journal_write(SavedPlan *plan, Datum *values, const char *nulls);
 
+/*
+ * Runs a DELETE with one parameter that takes rows of accounts which another node has: the guards of the journal let it
+ * through for accounts that are not this node's own.  The caller has connected to SPI.  How many rows went.
+ */
+extern uint64 journal_forget(const char *sql, Oid type, Datum value);
+
 /* Locks the row, in whatever state the account is (J8); KB001 for an unknown account, KB014 for another shard's. */
 extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *account);
 

@@ -174,6 +174,14 @@ plan_try(void (*work) (void *arg), void *arg)
 	return error;
 }
 
+/* There is no snapshot yet, and the next transaction has the default again. */
+void
+plan_next_transaction(void)
+{
+	SPI_commit();
+	XactIsoLevel = XACT_READ_COMMITTED;
+}
+
 void
 plan_return_rows(FunctionCallInfo fcinfo)
 {

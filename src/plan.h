@@ -60,6 +60,12 @@ extern void plan_register(char *name, TupleDesc desc, Tuplestorestate *rows, dou
  */
 extern ErrorData *plan_try(void (*work) (void *arg), void *arg);
 
+/*
+ * For a procedure that has connected to SPI so that it may commit: begins another transaction, in which each statement
+ * sees what was committed before it, whatever default_transaction_isolation says.
+ */
+extern void plan_next_transaction(void);
+
 /* Adds the rows of the result to those of a set-returning function, which has called InitMaterializedSRF. */
 extern void plan_return_rows(FunctionCallInfo fcinfo);
 

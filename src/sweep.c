@@ -642,18 +642,6 @@ execute_one(const char *sql)
 	return isnull ? (Datum) 0 : result;
 }
 
-/*
- * Begin another transaction, in which each statement sees what was committed before it,
- * whatever default_transaction_isolation says: what is paid meanwhile must not fail a
- * batch.  There is no snapshot yet, and the next transaction has the default again.
- */
-static void
-next_transaction(void)
-{
-	SPI_commit();
-	XactIsoLevel = XACT_READ_COMMITTED;
-}
-
 /* The steps of a run, each in a transaction of its own, and its end */
 static void
 take_steps(int64 run_id)
@@ -662,11 +650,11 @@ take_steps(int64 run_id)
 
 	do
 	{
-		next_transaction();
+		plan_next_transaction();
 		shard_lock_many();		/* here, as a step has a time-out for locks */
 		CHECK_FOR_INTERRUPTS();
 	} while (DatumGetBool(execute_one(step)));
-	next_transaction();
+	plan_next_transaction();
 	(void) execute_one(psprintf("SELECT kbilling_internal.kb_sweep_end(" INT64_FORMAT ")", run_id));
 }
 
@@ -676,7 +664,7 @@ run_share(int workers, int share, const char *since)
 {
 	int64		run_id;
 
-	next_transaction();
+	plan_next_transaction();
 	run_id = DatumGetInt64(execute_one(psprintf("SELECT kbilling_internal.kb_sweep_begin(%d, %d, '%s')", workers, share, since)));
 	if (run_id != 0)
 		take_steps(run_id);

@@ -415,10 +415,9 @@ COMMENT ON COLUMN guard_trigger.trigger_name IS 'The trigger';
 COMMENT ON COLUMN guard_trigger.enabled IS 'As in pg_trigger: "A", always; "O", but for replication';
 COMMENT ON COLUMN guard_trigger.definition IS 'The statement that makes it, if kbilling_internal is on the search_path';
 
-CREATE FUNCTION kbilling.kb_verify(account_id bigint) RETURNS TABLE (account_id bigint, seq bigint, problem text)
-	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+CREATE FUNCTION kbilling_internal.kb_account_problem(account_id bigint) RETURNS TABLE (account_id bigint, seq bigint, problem text)
+	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT kb_require_account($1);
 	SELECT p.account_id, p.seq, p.problem
 	FROM (SELECT 1 AS step, c.account_id, c.seq, c.problem FROM entry_check c
 		  WHERE c.account_id = $1 AND c.problem IS NOT NULL
@@ -426,6 +425,15 @@ BEGIN ATOMIC
 		  SELECT 2, c.account_id, c.seq, c.problem FROM account_check c
 		  WHERE c.account_id = $1 AND c.problem IS NOT NULL) p
 	ORDER BY p.step, p.seq LIMIT 1;
+END;
+COMMENT ON FUNCTION kb_account_problem(bigint) IS
+'What kb_verify says of an account, whose own it may be';
+
+CREATE FUNCTION kbilling.kb_verify(account_id bigint) RETURNS TABLE (account_id bigint, seq bigint, problem text)
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+BEGIN ATOMIC
+	SELECT kb_require_account($1);
+	SELECT p.account_id, p.seq, p.problem FROM kb_account_problem($1) p;
 END;
 COMMENT ON FUNCTION kb_verify(bigint) IS
 'Computes the account''s chain of hashes anew, and names the first entry that does not fit (J5); no row if all is '

@@ -26,6 +26,10 @@ sub make_busy
 		INSERT INTO policy (policy, remind_day, restrict_day, block_day, debt_counts_from, activity, close_unused, metadata)
 			VALUES ('strict', 2, 3, 6, 'posting_date', 'logins', false, '{"for": "resellers"}');
 		SELECT kb_set_policy('patient', '{"remind_day": 5}'), kb_set_policy('patient', '{"remind_day": 6}');
+		-- moves that have ended, as their rows look then
+		INSERT INTO shard_move (move, is_source, state, buckets, unverified_from)
+			VALUES ('gone', true, 'forgotten', '{1,2}', NULL), ('come', false, 'taken', '{3}', '4294967297');
+		INSERT INTO shard_cut (move) VALUES ('gone');
 		SELECT kb_create_tariff('start', 'USD', 'Start'), kb_create_tariff('reseller', 'USD', policy => 'strict'),
 			kb_create_tariff('lviv', 'UAH', 'Старт');
 		SELECT kb_create_service('seat', 'recurring', 'seat'), kb_create_service('orders', 'metered', 'order', 'count');

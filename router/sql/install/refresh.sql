@@ -56,7 +56,10 @@ CREATE VIEW kbilling_router.not_proxied AS
 		('purge_table', 'tables beside the accounts: on the shard'),
 		('purge_order', 'tables beside the accounts: on the shard'),
 		('retention', 'what each shard''s own sweep has removed'),
-		('shard_bucket', 'what each node owns; bucket_map says it of all')) x (name, reason);
+		('shard_bucket', 'what each node owns; bucket_map says it of all'),
+		('shard_move', 'the two sides of a move are nodes of their own'),
+		('shard_cut', 'the two sides of a move are nodes of their own'),
+		('account_table', 'the same on each node')) x (name, reason);
 COMMENT ON VIEW kbilling_router.not_proxied IS
 'Functions, tables and views of kbilling that this schema has no counterpart for, and why; with kbilling after it on '
 'the search_path, those of the router are called';
