@@ -122,7 +122,7 @@ move_name_arg(FunctionCallInfo fcinfo, int n)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" cannot be the name of a move", name),
 				 errdetail("It is part of the name of a replication slot."),
-				 errhint("Use a small letter, and then small letters, digits and underscores, %d in all at most.",
+				 errhint("Begin with a small letter, and go on with small letters, digits and underscores, at most %d in all.",
 						 MAX_NAME_LENGTH)));
 	return name;
 }
@@ -263,7 +263,7 @@ move_require_all_owned(ArrayType *buckets)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("this node does not own all of the buckets"),
 				 errdetail("Bucket %d is another node's.", plan_int32(OWNED_FIRST_OTHER)),
-				 errhint("kbilling.shard_bucket says which buckets it owns.")));
+				 errhint("Name buckets that it owns; kbilling.shard_bucket says which.")));
 }
 
 void
@@ -276,10 +276,10 @@ move_require_none_owned(ArrayType *buckets)
 	if (!plan_is_null(OWNED_FIRST))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this node owns buckets of the move"),
+				 errmsg("this node owns some of the buckets"),
 				 errdetail("It owns %lld of them; the first is bucket %d.", (long long) plan_int64(OWNED_COUNT),
 						   plan_int32(OWNED_FIRST)),
-				 errhint("kbilling.shard_bucket says which buckets it owns.")));
+				 errhint("Name buckets that it does not own; kbilling.shard_bucket says which.")));
 }
 
 static SavedPlan own_plan = {

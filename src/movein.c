@@ -44,7 +44,7 @@ require_same(const char *what, const char *here, const char *there, const char *
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the source has %s than this node", what),
-				 errdetail("It says %s, this node %s.", there, here),
+				 errdetail("It is %s there, and %s here.", there, here),
 				 errhint("%s", hint)));
 }
 
@@ -420,7 +420,7 @@ compare(const Move *move, const char *source)
 		if (strcmp(rows, row[1]) != 0 || strcmp(digest, row[2]) != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("this node has not what the source has of move \"%s\"", move->name),
+					 errmsg("the copy of move \"%s\" differs from what the source has", move->name),
 					 errdetail("Table %s has %s rows here, and %s there%s.", row[0], rows, row[1],
 							   strcmp(rows, row[1]) == 0 ? ", with other contents" : ""),
 					 errhint("Nothing is lost: CALL kb_cancel_move here, then on the source, "

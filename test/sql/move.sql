@@ -25,7 +25,7 @@ $$, 'B7: no row of an account has a value that replication would not bring');
 SELECT is(pg_temp.error_of($$SELECT kb_begin_move(NULL, '{1}')$$), '22004 move must not be null', '22004: no name');
 SELECT is(pg_temp.error_of(format('SELECT kb_begin_move(%L, ''{1}'')', n)), format('22023 "%s" cannot be the name of a move | '
 	'It is part of the name of a replication slot. | '
-	'Use a small letter, and then small letters, digits and underscores, 40 in all at most.', n),
+	'Begin with a small letter, and go on with small letters, digits and underscores, at most 40 in all.', n),
 	format('22023: the name "%s"', n))
 FROM unnest(ARRAY['', '1', '_a', 'A', 'a b', 'a"b', 'ä', repeat('a', 41)]) n;
 SELECT is(pg_temp.error_of($$SELECT kb_begin_move('a_4111111111111111', '{1}')$$)

@@ -135,7 +135,7 @@ refused($one, "SELECT kb_begin_move('m0', '{" . (split /[{,}]/, $half)[1] . "}')
 refused($two, "SELECT kb_receive_move('m1', '$at_one')", qr/ERROR:  55000: this node owns all buckets/,
 	'a target owns what it is told');
 said($two, "SELECT kb_own_buckets('$half')");
-refused($two, "SELECT kb_receive_move('m1', '$at_one')", qr/ERROR:  55000: this node owns buckets of the move/,
+refused($two, "SELECT kb_receive_move('m1', '$at_one')", qr/ERROR:  55000: this node owns some of the buckets/,
 	'it owns them already');
 said($two, "SELECT kb_own_buckets('{}')");
 said($two, "UPDATE pg_extension SET extversion = '0.9' WHERE extname = 'kbilling'");
@@ -241,6 +241,7 @@ sub compare_done
 {
 	my ($what) = @_;
 	my %there;
+	said($_, 'ANALYZE') for $one, $two;
 	$there{$_}++ for map { split /\n/, said($_, q{
 		SELECT 'topup', account_id, key FROM entry WHERE key LIKE 'client-%'
 		UNION ALL SELECT 'usage', account_id, key FROM usage_event WHERE key LIKE 'client-%'}) } $one, $two;
@@ -400,7 +401,7 @@ said($two, qq{ALTER TABLE entry DISABLE TRIGGER USER; UPDATE entry SET memo = NU
 	$guard_entries;
 	DELETE FROM usage_event WHERE account_id = 1 AND key = 'order-1'});
 refused($two, "CALL kb_own_move('m5')",
-	qr/ERROR:  55000: this node has not what the source has of move "m5"\nDETAIL:  Table kbilling.usage_event/,
+	qr/ERROR:  55000: the copy of move "m5" differs from what the source has\nDETAIL:  Table kbilling.usage_event/,
 	'a row that is missing');
 refused($one, "CALL kb_cancel_move('m5')", qr/ERROR:  55000: the target of move "m5" has not cancelled it/,
 	'the target may still own them');
@@ -499,7 +500,7 @@ my %charges;
 $charges{$_}++ for @charges;
 is(scalar(keys %charges), 3 * $accounts, 'C4: each month of each account is charged');
 is(scalar(@charges), 3 * $accounts, 'C4: by one of the two, once');
-refused($primary, "CALL kb_forget_buckets('{511, 512}')", qr/ERROR:  55000: this node owns buckets of the move/,
+refused($primary, "CALL kb_forget_buckets('{511, 512}')", qr/ERROR:  55000: this node owns some of the buckets/,
 	'what is its own is not deleted');
 said($_, 'CALL kb_forget_buckets()') for $primary, $standby;
 is(said($primary, 'SELECT count(*) FROM account') + said($standby, 'SELECT count(*) FROM account'), $accounts,
