@@ -272,6 +272,28 @@ for my $call ('kb_balance(999)', 'kb_balance(NULL)', q{kb_apply_topup(1, '121 US
 	is($through, $there, "$call is refused as on the shard");
 }
 
+# What a session says of its own dates, the shard does not read otherwise.
+is(ask(q{SET DateStyle = 'SQL, DMY'; SELECT kb_create_account('dated', 'start', created_at => '2025-07-02 03:04+00') - 33}), '0',
+	'an account that is dated back is made');
+is(ask(q{SELECT created_at FROM account WHERE account_id = 33}), '2025-07-02 03:04:00+00', 'C1: on that day, not in February');
+ask(q{SET DateStyle = 'SQL, DMY'; SET timezone = 'America/New_York'; SELECT kb_switch_on(33, 'seat', 2, '2025-09-11')});
+is(ask(q{SELECT from_date FROM subscription WHERE account_id = 33}), '2025-09-11', 'C1: a service is switched on when it was said');
+is(ask(q{SET DateStyle = 'SQL, DMY'; SELECT kb_balance(1, '2025-07-04 12:00+00')}), ask(q{SELECT kb_balance(1, '2025-07-04 12:00+00')}),
+	'J2: a balance is of that moment');
+
+# Numbers of accounts are as large as they may be.
+my ($large, $largest) = ('1000000000000000001', '9223372036854775807');
+is(ask("SELECT kb_create_account('far', 'start', $large), kb_create_account('far', 'start', $largest)"), "$large|$largest",
+	'accounts with long numbers are made');
+is(ask(qq{SELECT kb_record_usage_batch('[{"account_id": $large, "service": "orders", "quantity": 1, "key": "far"},
+	{"account_id": $largest, "service": "orders", "quantity": 1, "key": "far"},
+	{"account_id": 1.0, "service": "orders", "quantity": 1, "key": "far"}]')}), '3', 'U4: and their usage comes to them in a batch');
+for my $nobody ('9223372036854775808', '-5', '1.5', '"1"', 'null', '1e400')
+{
+	like(refused(qq{SELECT kb_record_usage_batch('[{"account_id": $nobody, "service": "orders", "quantity": 1, "key": "no"}]')}),
+		qr/REMOTE ERROR: [^\n]*(?:account|bigint)/, "U4: account $nobody is refused");
+}
+
 # The shard commits by itself.
 ask(q{BEGIN; SELECT kb_adjust(1, '1 USD', 'kept', 'kept'); ROLLBACK});
 is(ask(q{SELECT count(*) FROM entry WHERE account_id = 1 AND key = 'kept'}), '1', 'a rollback on the router undoes nothing on the shard');
@@ -299,7 +321,7 @@ is(ask(q{SELECT account_id, shard = (SELECT l.shard FROM kb_locate(7) l) FROM me
 $plan = ask('EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM account_count');
 is(() = $plan =~ /Remote SQL: SELECT '\w'::text, tariff, state, count\(\*\) FROM kbilling.account WHERE .*hashint8.* GROUP BY/g, 3,
 	'each shard counts its accounts') or diag($plan);
-is(ask('SELECT sum(accounts) FROM account_count'), '32', 'and all are counted');
+is(ask('SELECT sum(accounts) FROM account_count'), '35', 'and all are counted');
 $plan = ask('EXPLAIN (VERBOSE, COSTS OFF) SELECT account_id FROM account_status WHERE balance < 0');
 is(() = $plan =~ /Remote SQL: .*balance OPERATOR\(kbilling\.<\) 0::numeric/g, 3, 'so is what compares money') or diag($plan);
 
@@ -342,7 +364,7 @@ on('router', q{CREATE USER MAPPING FOR postgres SERVER kbilling_shards OPTIONS (
 ask('SELECT kb_router_refresh()');
 is(on('router', q{SELECT DISTINCT umoptions FROM pg_user_mappings WHERE usename = 'postgres'}), '{user=watcher,password=hidden}',
 	'postgres_fdw gets the user and the password of PL/Proxy');
-is($as->('watcher', 'SELECT count(*) FROM kb_check()') . $as->('watcher', 'SELECT count(*) FROM account'), '032', 'which do');
+is($as->('watcher', 'SELECT count(*) FROM kb_check()') . $as->('watcher', 'SELECT count(*) FROM account'), '035', 'which do');
 on('router', 'DROP USER MAPPING FOR postgres SERVER kbilling_shards');
 ask('SELECT kb_router_refresh()');
 is(on('router', q{SELECT DISTINCT umoptions FROM pg_user_mappings WHERE usename = 'postgres'}), '{user=postgres}', 'and are taken back');
@@ -440,6 +462,10 @@ like(error_on('b', ask(sprintf q{SELECT kb_shard_script('b', '%s')}, conninfo('r
 on('b', ask(sprintf q{SELECT kb_shard_script('b', '%s', 'replace')}, conninfo('router')));
 ask('SELECT kb_catalogue_wait()');
 is(ask('SELECT * FROM kb_check()'), '', 'and has it all again');
+my $list = on('b', 'SELECT kbilling.kb_catalogue_digest()');
+like(error_on('b', ask(sprintf q{SELECT kb_shard_script('b', '%s', 'replace')}, conninfo('router'))),
+	qr/55000: this database has the router's price list already/, 'a script that is run again stops');
+is(on('b', 'SELECT kbilling.kb_catalogue_digest()'), $list, 'J9: before it deletes the price list');
 on('b', 'DROP SUBSCRIPTION kbilling_catalogue_b');
 on('b', ask(sprintf q{SELECT kb_shard_script('b', '%s', price_list => 'keep')}, conninfo('router')));
 ask(q{SELECT kb_set_price('start', 'seat', '4 each', '2025-11-01')});

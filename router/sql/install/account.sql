@@ -27,7 +27,7 @@ COMMENT ON FUNCTION kb_draw_account_id() IS 'A number from the router''s kbillin
 CREATE FUNCTION kbilling_router_internal.kb_create_account_on(owner text, tariff text, account_id bigint, time_zone text,
 															  email text, created_at timestamptz)
 	RETURNS bigint
-	LANGUAGE plproxy
+	LANGUAGE plproxy SET DateStyle = ISO
 	AS $$
 		CLUSTER 'kbilling_shards';
 		RUN ON kbilling_router_internal.kb_partition($3);
@@ -59,10 +59,11 @@ COMMENT ON FUNCTION kb_record_usage_batch_on(integer[], jsonb[]) IS
 'kbilling.kb_record_usage_batch, a batch for each shard';
 
 -- What names no account goes where account 0 would be, to be refused there in kbilling's words.
-CREATE FUNCTION kbilling_router_internal.kb_batch_partition(account_id text) RETURNS integer
+CREATE FUNCTION kbilling_router_internal.kb_batch_partition(account_id jsonb) RETURNS integer
 	LANGUAGE sql STABLE
-RETURN (SELECT p FROM kb_partition(CASE WHEN $1 ~ '^[0-9]{1,18}$' THEN $1::bigint END) p);
-COMMENT ON FUNCTION kb_batch_partition(text) IS
+RETURN (SELECT p FROM kb_partition(CASE WHEN jsonb_typeof($1) <> 'number' THEN NULL
+									   WHEN $1::numeric BETWEEN 1 AND 9223372036854775807 THEN $1::bigint END) p);
+COMMENT ON FUNCTION kb_batch_partition(jsonb) IS
 'The number of the shard for an event of a batch, from its field "account_id"';
 
 CREATE FUNCTION kbilling_router.kb_record_usage_batch(events jsonb) RETURNS bigint
@@ -70,7 +71,7 @@ CREATE FUNCTION kbilling_router.kb_record_usage_batch(events jsonb) RETURNS bigi
 BEGIN ATOMIC
 	SELECT sum(n.counted)::bigint
 	FROM (SELECT array_agg(b.partition_no ORDER BY b.partition_no) AS partitions, array_agg(b.batch ORDER BY b.partition_no) AS batches
-		  FROM (SELECT kb_batch_partition(e.event->>'account_id') AS partition_no, jsonb_agg(e.event ORDER BY e.n) AS batch
+		  FROM (SELECT kb_batch_partition(e.event->'account_id') AS partition_no, jsonb_agg(e.event ORDER BY e.n) AS batch
 				FROM jsonb_array_elements(CASE jsonb_typeof($1) WHEN 'array' THEN $1 END) WITH ORDINALITY e (event, n)
 				GROUP BY 1
 				UNION ALL

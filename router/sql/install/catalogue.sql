@@ -37,7 +37,7 @@ COMMENT ON FUNCTION kbilling_router.kb_catalogue_wait(interval) IS
 
 CREATE FUNCTION kbilling_router_internal.kb_reprice_on(partitions integer[], shards text[], tariff text, service text, from_date date)
 	RETURNS SETOF text
-	LANGUAGE plproxy
+	LANGUAGE plproxy SET DateStyle = ISO
 	AS $$
 		CLUSTER 'kbilling_shards';
 		SPLIT partitions, shards;
@@ -69,6 +69,10 @@ BEGIN ATOMIC
 	SELECT concat_ws(E'\n',
 		'\set ON_ERROR_STOP on',
 		format('CREATE EXTENSION IF NOT EXISTS kbilling VERSION %L CASCADE;', e.extversion),
+		format('SELECT kbilling_internal.kb_raise(%L, %L, %L, %L) WHERE EXISTS (SELECT FROM pg_subscription s '
+			   'JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database() AND s.subname = %L);', '55000',
+			   'this database has the router''s price list already', format('Its subscription is kbilling_catalogue_%s.', $1),
+			   'To copy the price list anew, drop the subscription first.', 'kbilling_catalogue_' || $1),
 		CASE WHEN $3 = 'copy' THEN
 			format('SELECT kbilling_internal.kb_raise(%L, %L, %L, %L) WHERE EXISTS (SELECT FROM kbilling.account);', '55000',
 				   'this database has accounts', 'The price list that they are billed by would be replaced by the router''s.',

@@ -19,7 +19,7 @@ CREATE VIEW kbilling_router_internal.counterpart AS
 		('kbilling_router_internal.kb_draw_account_id()', 'kbilling.kb_create_account(text,text,bigint,text,text,timestamptz)'),
 		('kbilling_router.kb_record_usage_batch(jsonb)', 'kbilling.kb_record_usage_batch(jsonb)'),
 		('kbilling_router_internal.kb_record_usage_batch_on(integer[],jsonb[])', 'kbilling.kb_record_usage_batch(jsonb)'),
-		('kbilling_router_internal.kb_batch_partition(text)', 'kbilling.kb_record_usage_batch(jsonb)'),
+		('kbilling_router_internal.kb_batch_partition(jsonb)', 'kbilling.kb_record_usage_batch(jsonb)'),
 		('kbilling_router.kb_locate(bigint)', 'kbilling.kb_access_stage(bigint)'),
 		('kbilling_router.kb_check()', 'kbilling.kb_check()'),
 		('kbilling_router.kb_sweep_status()', 'kbilling.kb_sweep_status()'),

@@ -289,6 +289,10 @@ CREATE VIEW kbilling_router_internal.wanted_proxy AS
 										  'TARGET kbilling.%I;', p.proname)
 			   ELSE format('SELECT * FROM kbilling_router_internal.%I(%s)', p.proname,
 						   (SELECT string_agg('$' || n, ', ' ORDER BY n) FROM generate_series(1, p.pronargs) n)) END AS body,
+		   -- arguments go as texts, which the session's own settings would write in ways that the shard reads otherwise
+		   CASE WHEN s.language = 'plproxy'
+				AND EXISTS (SELECT FROM pg_type t WHERE t.oid = ANY (p.proargtypes) AND t.typcategory IN ('D', 'T'))
+			   THEN '{DateStyle=iso,IntervalStyle=postgres}'::text[] END AS settings,
 		   format('kbilling.%s on the account''s shard, in a transaction of its own: what it does is committed there at once, '
 				  'and a rollback here undoes nothing. %s', p.proname, obj_description(p.oid, 'pg_proc')) AS comment
 	FROM pg_proc p
@@ -307,13 +311,14 @@ COMMENT ON COLUMN wanted_proxy.types IS 'Their types';
 COMMENT ON COLUMN wanted_proxy.result IS 'What it returns';
 COMMENT ON COLUMN wanted_proxy.language IS '"plproxy" or "sql"';
 COMMENT ON COLUMN wanted_proxy.body IS 'How it is run';
+COMMENT ON COLUMN wanted_proxy.settings IS 'The settings that it is run with';
 COMMENT ON COLUMN wanted_proxy.comment IS 'What is said of it';
 
 -- Not what the extension itself has, nor what others put there
 CREATE VIEW kbilling_router_internal.present_proxy AS
 	SELECT p.oid, n.nspname AS schema_name, p.proname AS name, pg_get_function_arguments(p.oid) AS arguments,
 		   pg_get_function_identity_arguments(p.oid) AS identity, oidvectortypes(p.proargtypes) AS types,
-		   pg_get_function_result(p.oid) AS result, p.prosrc AS body, obj_description(p.oid, 'pg_proc') AS comment
+		   pg_get_function_result(p.oid) AS result, p.prosrc AS body, p.proconfig AS settings, obj_description(p.oid, 'pg_proc') AS comment
 	FROM pg_proc p
 	JOIN pg_namespace n ON n.oid = p.pronamespace
 	WHERE n.nspname IN ('kbilling_router', 'kbilling_router_internal')
@@ -328,22 +333,23 @@ COMMENT ON COLUMN present_proxy.identity IS 'Its arguments, as DROP FUNCTION nam
 COMMENT ON COLUMN present_proxy.types IS 'Their types';
 COMMENT ON COLUMN present_proxy.result IS 'What it returns';
 COMMENT ON COLUMN present_proxy.body IS 'How it is run';
+COMMENT ON COLUMN present_proxy.settings IS 'The settings that it is run with';
 COMMENT ON COLUMN present_proxy.comment IS 'What is said of it';
 
 CREATE VIEW kbilling_router_internal.proxy_statement AS
 	SELECT 1 AS step, format('DROP FUNCTION %I.%I(%s)', p.schema_name, p.name, p.identity) AS statement
 	FROM present_proxy p LEFT JOIN wanted_proxy w USING (schema_name, name, types)
-	WHERE (p.arguments, p.result, p.body) IS DISTINCT FROM (w.arguments, w.result, w.body)
+	WHERE (p.arguments, p.result, p.body, p.settings) IS DISTINCT FROM (w.arguments, w.result, w.body, w.settings)
 	UNION ALL
 	SELECT CASE w.language WHEN 'plproxy' THEN 2 ELSE 3 END,
-		   format('CREATE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE %I AS %L', w.schema_name, w.name, w.arguments, w.result, w.language,
-				  w.body)
+		   format('CREATE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE %I%s AS %L', w.schema_name, w.name, w.arguments, w.result, w.language,
+				  (SELECT string_agg(' SET ' || s, '') FROM unnest(w.settings) s), w.body)
 	FROM wanted_proxy w LEFT JOIN present_proxy p USING (schema_name, name, types)
-	WHERE (p.arguments, p.result, p.body) IS DISTINCT FROM (w.arguments, w.result, w.body)
+	WHERE (p.arguments, p.result, p.body, p.settings) IS DISTINCT FROM (w.arguments, w.result, w.body, w.settings)
 	UNION ALL
 	SELECT 4, format('COMMENT ON FUNCTION %I.%I(%s) IS %L', w.schema_name, w.name, w.identity, w.comment)
 	FROM wanted_proxy w LEFT JOIN present_proxy p USING (schema_name, name, types)
-	WHERE (p.arguments, p.result, p.body, p.comment) IS DISTINCT FROM (w.arguments, w.result, w.body, w.comment);
+	WHERE (p.arguments, p.result, p.body, p.settings, p.comment) IS DISTINCT FROM (w.arguments, w.result, w.body, w.settings, w.comment);
 COMMENT ON VIEW proxy_statement IS 'The statements that make the proxies that are wanted of those that there are';
 COMMENT ON COLUMN proxy_statement.step IS 'Their order';
 COMMENT ON COLUMN proxy_statement.statement IS 'The statement';

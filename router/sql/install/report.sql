@@ -98,7 +98,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kbilling_router.kb_sweep_status() IS
 'kbilling.kb_sweep_status of each shard, in whose database its sweep runs. "answers" is false, and the rest NULL, for '
-'one that does not answer';
+'one that does not answer, or has another version of kbilling';
 
 CREATE FUNCTION kbilling_router_internal.kb_metrics_on(partitions integer[], shards text[])
 	RETURNS TABLE (name text, labels jsonb, value numeric, type text, help text)
@@ -127,7 +127,7 @@ BEGIN ATOMIC
 	GROUP BY m.name, m.labels, m.type, m.help
 	UNION ALL
 	SELECT 'kbilling_shard_up', jsonb_build_object('shard', s.shard), coalesce(s.shard = ANY (r.shards), false)::integer, 'gauge',
-		   'Whether the shard answers; the other numbers are of those that do'
+		   'Whether the shard answers, and has the router''s version; the other numbers are of those that do'
 	FROM kbilling_router.shard s CROSS JOIN reached r
 	WHERE s.partition_no IS NOT NULL
 	ORDER BY 1, 2;
@@ -137,9 +137,9 @@ COMMENT ON FUNCTION kb_metrics() IS 'What kbilling_router.metrics shows';
 CREATE VIEW kbilling_router.metrics AS
 	SELECT m.name, m.labels, m.value, m.type, m.help FROM kb_metrics() m;
 COMMENT ON VIEW kbilling_router.metrics IS
-'kbilling.metrics of all shards that answer: sums of what counts, the maximum of what waits, lasts or runs, and the '
-'minimum of when a sweep last finished. kbilling_shard_up says which shards answer. Seconds and time stamps of one '
-'shard are in its own';
+'kbilling.metrics of all shards that answer and have the router''s version: sums of what counts, the maximum of what '
+'waits, lasts or runs, and the minimum of when a sweep last finished. kbilling_shard_up says which these are. Seconds '
+'and time stamps of one shard are in its own';
 COMMENT ON COLUMN kbilling_router.metrics.name IS 'Name of the metric, as in kbilling.metrics, and kbilling_shard_up';
 COMMENT ON COLUMN kbilling_router.metrics.labels IS 'Its labels; "shard" of kbilling_shard_up';
 COMMENT ON COLUMN kbilling_router.metrics.value IS 'The number; never NULL';
