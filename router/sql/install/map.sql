@@ -61,8 +61,9 @@ COMMENT ON COLUMN kbilling_router.bucket_map.bucket IS 'The bucket, as kbilling.
 COMMENT ON COLUMN kbilling_router.bucket_map.shard IS 'The shard';
 GRANT SELECT ON kbilling_router.bucket_map TO PUBLIC;
 
+-- VOLATILE, so that the planner does not call it to see what it would return.
 CREATE FUNCTION kbilling_router_internal.kb_no_shard(bucket integer) RETURNS integer
-	LANGUAGE c STABLE
+	LANGUAGE c VOLATILE
 	AS 'MODULE_PATHNAME', 'kb_no_shard';
 COMMENT ON FUNCTION kb_no_shard(integer) IS
 'Raises 55000 for a bucket of which no shard is known. It returns nothing; its type lets it stand in coalesce()';
