@@ -4,7 +4,8 @@
 -- back in time is restored; one who comes back too late opens a new account.
 --
 -- Needs the psql variable log: the path of a tab-separated file with customer,
--- date, quantity and dollars.
+-- date, quantity and dollars.  With the variable shards, the accounts are on
+-- several shards, and this is their router.
 
 CREATE TABLE purchase (
 	line_no  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -28,13 +29,11 @@ CREATE TABLE customer_account (
 CREATE INDEX ON customer_account (customer);
 
 -- The customers who buy on a day, and their accounts.
-CREATE FUNCTION buyer(on_day date) RETURNS TABLE (customer bigint, account_id bigint, state kb_account_state, purge_on date)
+CREATE FUNCTION buyer(on_day date) RETURNS TABLE (customer bigint, account_id bigint)
 	LANGUAGE sql STABLE
 BEGIN ATOMIC
-	SELECT p.customer, c.account_id, a.state, a.closure_check_on
-	FROM (SELECT DISTINCT customer FROM purchase WHERE day = on_day) AS p
-	LEFT JOIN LATERAL (SELECT max(o.account_id) AS account_id FROM customer_account AS o WHERE o.customer = p.customer) AS c ON true
-	LEFT JOIN account AS a ON a.account_id = c.account_id;
+	SELECT p.customer, (SELECT max(o.account_id) FROM customer_account AS o WHERE o.customer = p.customer)
+	FROM (SELECT DISTINCT customer FROM purchase WHERE day = on_day) AS p;
 END;
 
 -- 19.00 a month, 0.50 for each order beyond three, and a bonus for those who pay
@@ -45,6 +44,12 @@ SELECT kb_create_tariff('monthly', 'USD'),
 	kb_set_price('monthly', 'orders', '0.50 each free 3'),
 	kb_set_bonus('monthly', '57.00 USD', 5),
 	kb_set_bonus('monthly', '114.00 USD', 10) \gset
+
+\if :{?shards}
+\ir shards.sql
+\else
+CREATE PROCEDURE begin_day(day date) LANGUAGE sql AS $$ SELECT set_config('kbilling.clock', day || ' 12:00+00', false) $$;
+\set sweep 'CALL kb_sweep()'
 
 -- The shop's own table: each row that is inserted is usage of its account.  A
 -- purge of the account deletes its rows.
@@ -58,6 +63,15 @@ CREATE TRIGGER ordered_is_metered AFTER INSERT ON ordered REFERENCING NEW TABLE 
 	FOR EACH STATEMENT EXECUTE FUNCTION kb_meter('orders', 'account_id', 'quantity');
 SELECT kb_register_purge('ordered', 'account_id') \gset
 
+CREATE FUNCTION order_on(on_day date) RETURNS bigint LANGUAGE sql
+BEGIN ATOMIC
+	WITH shopping AS (
+		INSERT INTO ordered SELECT line_no, account_id, quantity FROM purchase JOIN buyer(on_day) USING (customer)
+			WHERE day = on_day RETURNING 1)
+	SELECT count(*) FROM shopping;
+END;
+\endif
+
 -- What was done on each day, and when it was done.
 CREATE TABLE played (
 	day  date,
@@ -70,13 +84,13 @@ INSERT INTO played VALUES (NULL, 'start', 0);
 -- \gexec runs each cell as a statement of its own, row by row, so that the sweep
 -- can commit.  It skips a cell that is NULL.
 SELECT
-	format('SET kbilling.clock = %L', day || ' 12:00+00') AS clock,
+	format('CALL begin_day(%L)', day) AS clock,
 
 	-- the first purchase opens an account, and so does one that comes too late to restore the last account
 	format($$WITH opened AS (
 			INSERT INTO customer_account
-			SELECT customer, coalesce(account_id + 1000000, customer) FROM buyer(%1$L)
-			WHERE account_id IS NULL OR state = 'purged' OR state = 'deleted' AND purge_on <= %1$L
+			SELECT customer, coalesce(account_id + 1000000, customer) FROM buyer(%1$L) LEFT JOIN account USING (account_id)
+			WHERE account_id IS NULL OR state = 'purged' OR state = 'deleted' AND closure_check_on <= %1$L
 			RETURNING customer, account_id)
 		INSERT INTO played
 		SELECT %1$L, 'accounts', count(kb_create_account('customer ' || customer, 'monthly', account_id,
@@ -86,7 +100,8 @@ SELECT
 	-- a customer whose account was deleted, and who comes back in time, has it restored, then pays
 	format($$INSERT INTO played
 		SELECT %1$L, 'restored', count(*)
-		FROM (SELECT kb_restore_account(account_id, 'support') FROM buyer(%1$L) WHERE state = 'deleted') AS restored$$, day) AS restored,
+		FROM (SELECT kb_restore_account(account_id, 'support') FROM buyer(%1$L) JOIN account USING (account_id)
+			WHERE state = 'deleted') AS restored$$, day) AS restored,
 
 	-- a purchase of nothing is no top-up: kb_apply_topup would refuse it
 	format($$INSERT INTO played
@@ -98,13 +113,10 @@ SELECT
 		SELECT %1$L, 'logins', count(*) FILTER (WHERE (d).access <> 'denied')
 		FROM (SELECT kb_login(account_id, 'customer ' || customer) AS d FROM buyer(%1$L)) AS login$$, day) AS logins,
 
-	format($$WITH shopping AS (
-			INSERT INTO ordered SELECT line_no, account_id, quantity FROM purchase JOIN buyer(%1$L) USING (customer)
-				WHERE day = %1$L RETURNING 1)
-		INSERT INTO played SELECT %1$L, 'orders', count(*) FROM shopping$$, day) AS orders,
+	format($$INSERT INTO played SELECT %1$L, 'orders', order_on(%1$L)$$, day) AS orders,
 
 	-- on the 1st, the sweep charges every account's month; each day, it takes steps of closures and writes notices
-	'CALL kb_sweep()' AS sweep,
+	:'sweep' AS sweep,
 
 	format($$INSERT INTO played
 		SELECT %1$L, v.what, v.n FROM sweep_run,

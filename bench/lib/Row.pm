@@ -8,6 +8,9 @@
 #   seconds: how long pgbench runs at most, for what is quick
 #   per: what a statement's cost is divided by
 #   instructions: so many transactions are counted
+#   databases: others beside the row's own, by what follows its name and a "_"
+#   in SIDE: in which of these it runs, if pgbench runs it
+#   helpers: the application_name of sessions whose time on a processor counts with that of the session that is timed
 #   tables SIDE: for the disk that is used, and the first for the share of heap-only updates
 #   goal: MEASURE SIDE / SIDE OPERATOR LIMIT [at name=value,value …]
 #
@@ -46,7 +49,7 @@ sub read_file
 	my ($name) = $path =~ m{(\w+)\.sql$};
 	my $row = bless {
 		name => $name, mode => 'calls', sides => [], label => {}, cases => [], grow => [], goals => [], tables => {},
-		section => {}
+		databases => [], in => {}, section => {}
 	}, $class;
 	my $section;
 	open my $in, '<:encoding(UTF-8)', $path or die "$path: $!\n";
@@ -77,7 +80,9 @@ sub set
 	elsif ($name eq 'grow') { push @{ $row->{grow} }, settings($value) }
 	elsif ($name eq 'goal') { push @{ $row->{goals} }, goal($value) }
 	elsif ($name eq 'tables') { $row->{tables}{$side} = [ split ' ', $value ] }
-	elsif ($name =~ /^(what|mode|per|seconds|instructions|memory)$/) { $row->{$name} = $value }
+	elsif ($name eq 'databases') { $row->{databases} = [ split ' ', $value ] }
+	elsif ($name eq 'in') { $row->{in}{$side} = "_$value" }
+	elsif ($name =~ /^(what|mode|per|seconds|instructions|memory|helpers)$/) { $row->{$name} = $value }
 	else { $row->{label}{$name} = $value }
 	return;
 }

@@ -42,14 +42,16 @@ sub ask
 	die "psql ended: $sql\n";
 }
 
-# Seconds by the clock and on a processor, and the most memory of its own that the process had, in MB.  It sleeps so
-# that the kernel brings the processor's time up to date.
+# Seconds by the clock and on a processor, with that of sessions of a name, and the most memory of its own that the process
+# had, in MB.  It sleeps so that the kernel brings the processor's time up to date.
 sub cost_of
 {
-	my ($self, $sql, $watch) = @_;
+	my ($self, $sql, $watch, $helpers) = @_;
 	my $most = 0;
-	my $clocks = "SELECT pg_sleep(0.001) \\g /dev/null\n"
-		. "SELECT extract(epoch FROM clock_timestamp()), split_part(pg_read_file('/proc/self/schedstat'), ' ', 1);";
+	my $processor = "split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)";
+	$processor = "(SELECT sum(split_part(pg_read_file(format('/proc/%s/schedstat', pid)), ' ', 1)::numeric) FROM pg_stat_activity
+		WHERE pid = pg_backend_pid() OR application_name = '$helpers')" if $helpers;
+	my $clocks = "SELECT pg_sleep(0.001) \\g /dev/null\nSELECT extract(epoch FROM clock_timestamp()), $processor;";
 	my $look = sub { my $now = memory($self->{backend}); $most = $now if $now > $most };
 	my @then = split ' ', $self->ask($clocks);
 	$sql = "\\o /dev/null\n$sql\n\\o\nSELECT extract(epoch FROM clock_timestamp()) AS ended \\gset";
