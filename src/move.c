@@ -32,6 +32,7 @@
 #include "miscadmin.h"
 #include "move.h"
 #include "nodes/parsenodes.h"
+#include "outbox.h"
 #include "plan.h"
 #include "shard.h"
 #include "utils/builtins.h"
@@ -212,12 +213,13 @@ static SavedPlan overlap_plan = {
 	.arg_types = {"integer[]", "text"}
 };
 
+/* The lock keeps out its like alone: steps of other moves do not wait, however long this one does. */
 void
 move_require_still(ArrayType *buckets, const char *name)
 {
 	Datum		values[] = {PointerGetDatum(buckets), name ? CStringGetTextDatum(name) : (Datum) 0};
 
-	move_run("LOCK TABLE kbilling.shard_move IN SHARE ROW EXCLUSIVE MODE");
+	move_run("LOCK TABLE kbilling.shard_move IN SHARE UPDATE EXCLUSIVE MODE");
 	if (plan_execute(&overlap_plan, values, name ? NULL : " n", false) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -293,6 +295,25 @@ move_set_owned(ArrayType *buckets, bool is_owned)
 	Datum		values[] = {PointerGetDatum(buckets), BoolGetDatum(is_owned)};
 
 	plan_execute(&own_plan, values, NULL, false);
+}
+
+static SavedPlan reprice_plan = {
+	.sql = "SELECT kb_reprice_buckets($2) FROM shard_cut c WHERE c.move = $1 AND c.catalogue <> kb_catalogue_digest()",
+	.arg_types = {"text", "integer[]"}
+};
+
+static SavedPlan retention_plan = {.sql = "DELETE FROM retention"};
+
+/* While the buckets were nobody's, a new price was not theirs (C3), and what is not kept was not removed of them (U6). */
+void
+move_own(const Move *move)
+{
+	Datum		values[] = {CStringGetTextDatum(move->name), PointerGetDatum(move->buckets)};
+
+	move_set_owned(move->buckets, true);
+	plan_execute(&reprice_plan, values, NULL, false);
+	plan_execute(&retention_plan, NULL, NULL, false);
+	kb_wake_workers();
 }
 
 /* A set of buckets as an array, in their order */

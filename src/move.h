@@ -69,6 +69,9 @@ extern void move_require_none_owned(ArrayType *buckets);
 /* Owns the buckets from the commit on, or disowns them. */
 extern void move_set_owned(ArrayType *buckets, bool is_owned);
 
+/* Owns the buckets of a move that was cut from the commit on; what has been done meanwhile for all accounts is made up for. */
+extern void move_own(const Move *move);
+
 extern Bitmapset *move_bucket_set(ArrayType *buckets);
 
 /* Buckets as SQL writes them */

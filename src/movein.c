@@ -12,7 +12,6 @@
 #include "miscadmin.h"
 #include "movein.h"
 #include "moveout.h"
-#include "outbox.h"
 #include "peer.h"
 #include "plan.h"
 #include "utils/builtins.h"
@@ -136,8 +135,8 @@ receive(const char *name, const char *source)
 						   offer.state),
 				 errhint("Call kb_begin_move there, with another name.")));
 	buckets = DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN, offer.buckets, INT4OID, -1));
-	move_require_none_owned(buckets);
 	move_require_still(buckets, NULL);
+	move_require_none_owned(buckets);
 	require_no_rows(buckets);
 	make_slot(source, name, &offer);
 	move_insert(name, false, buckets);
@@ -441,19 +440,15 @@ stop_subscription(const Move *move)
 	move_run(psprintf("ALTER SUBSCRIPTION %s SET (slot_name = NONE)", name));
 }
 
-/* What the sweep has removed by now of other accounts, it has not of these (U6) */
-static SavedPlan retention_plan = {.sql = "DELETE FROM retention"};
-
-/* Own the buckets */
+/* Own the buckets; the source may then forget them, so this commit must not be lost */
 static void
 take(Move *move)
 {
-	move_set_owned(move->buckets, true);
+	move_own(move);
 	move_drop_cut(move);
-	plan_execute(&retention_plan, NULL, NULL, false);
 	stop_subscription(move);
 	move_set_state(move, TAKEN);
-	kb_wake_workers();
+	ForceSyncCommit();
 }
 
 /* See to it that all is here and right, and own it */
@@ -518,13 +513,14 @@ kb_end_subscription(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(source != NULL);
 }
 
-/* Take a move back on the target */
+/* Take a move back on the target; the source may then own the buckets again, so this commit must not be lost */
 static void
 cancel(Move *move)
 {
 	stop_subscription(move);
 	move_drop_cut(move);
 	move_set_state(move, CANCELLED);
+	ForceSyncCommit();
 }
 
 /* kb_stop_move(move, forced) */

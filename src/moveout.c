@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "args.h"
 #include "compat.h"
@@ -13,7 +14,6 @@
 #include "shard.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/guc.h"
 #include "utils/pg_lsn.h"
 
 /* How long to wait for a connection to end before its slot is dropped */
@@ -85,7 +85,10 @@ static SavedPlan refuse_plan = {
 	.arg_types = {"text"}
 };
 
-/* What the target has done follows from what the source has */
+/*
+ * What the target has done follows from what the source has.  It may say again that it has verified, if it was stopped
+ * before it noted that.
+ */
 static void
 hear(Move *move, const char *state)
 {
@@ -97,7 +100,8 @@ hear(Move *move, const char *state)
 		move_set_state(move, READY);
 	else if (strcmp(state, TAKEN) == 0 && move_has_state(move, CUT) && !move->is_refused)
 		move_set_state(move, TAKEN);
-	else if (!move_has_state(move, state) && !(strcmp(state, TAKEN) == 0 && move_has_state(move, FORGOTTEN)))
+	else if (!move_has_state(move, state) && !(strcmp(state, READY) == 0 && move_has_state(move, CUT)) &&
+			 !(strcmp(state, TAKEN) == 0 && move_has_state(move, FORGOTTEN)))
 		move_refuse(move, psprintf("noted as \"%s\"", state));
 }
 
@@ -117,6 +121,7 @@ kb_tell_move(PG_FUNCTION_ARGS)
 	if (!move->is_source)
 		move_refuse(move, psprintf("noted as \"%s\"", state));
 	hear(move, state);
+	ForceSyncCommit();			/* it is not said twice */
 	state = move->state;
 	SPI_finish();
 	PG_RETURN_TEXT_P(cstring_to_text(state));
@@ -167,35 +172,32 @@ wait_for_target(const Move *move, TimestampTz deadline)
 					 "and call kb_cut_move again.")));
 }
 
+/* Buckets, and until when to wait for those who write there */
+typedef struct Wait
+{
+	Bitmapset  *buckets;
+	TimestampTz deadline;
+} Wait;
+
 /* For plan_try: keep out who writes to accounts of the buckets */
 static void
 keep_out(void *arg)
 {
-	shard_keep_out(arg);
-}
+	const Wait *wait = arg;
 
-/* Milliseconds until then, one at least */
-static int
-milliseconds_until(TimestampTz deadline)
-{
-	return (int) Max(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline), 1);
+	shard_keep_out(wait->buckets, wait->deadline);
 }
 
 /* Keep out who writes to the accounts; 55P03 if those who do so do not end in time.  In a deadlock, the others go first. */
 static void
 lock_buckets(const Move *move, TimestampTz deadline)
 {
+	Wait		wait = {move_bucket_set(move->buckets), deadline};
 	ErrorData  *error;
 
 	do
-	{
-		int			nest = NewGUCNestLevel();
-
-		(void) set_config_option("lock_timeout", psprintf("%d", milliseconds_until(deadline)), PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		error = plan_try(keep_out, move_bucket_set(move->buckets));
-		AtEOXact_GUC(true, nest);
-	} while (error != NULL && error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED && move_wait_until(deadline));
+		error = plan_try(keep_out, &wait);
+	while (error != NULL && error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED && move_wait_until(deadline));
 	if (error != NULL && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
@@ -208,7 +210,7 @@ lock_buckets(const Move *move, TimestampTz deadline)
 }
 
 static SavedPlan cut_plan = {
-	.sql = "INSERT INTO shard_cut (move) VALUES ($1)",
+	.sql = "INSERT INTO shard_cut (move, catalogue) VALUES ($1, kb_catalogue_digest())",
 	.arg_types = {"text"}
 };
 
@@ -341,7 +343,7 @@ moveout_cancel(Move *move, bool forced)
 	if (!forced)
 		require_not_taken(move);
 	if (move_has_state(move, CUT))
-		move_set_owned(move->buckets, true);
+		move_own(move);
 	move_drop_cut(move);
 	move_set_state(move, CANCELLED);
 	moveout_stop_sending(move, forced);

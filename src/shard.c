@@ -40,6 +40,7 @@
 #include "storage/sinval.h"
 #include "utils/array.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
 
@@ -265,15 +266,29 @@ shard_lock_owned(int64 account_id)
 		refuse(account_id, bucket);
 }
 
+/* The same, but no longer than until the deadline: what lock_timeout says is of one lock, so it is set anew for each */
+static void
+take_lock_until(int64 id, LOCKMODE mode, TimestampTz deadline)
+{
+	int			nest = NewGUCNestLevel();
+	int64		left = (deadline - GetCurrentTimestamp()) / 1000;
+
+	if (deadline != DT_NOEND)
+		(void) set_config_option("lock_timeout", psprintf("%d", (int) Min(Max(left, 1), INT_MAX)), PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	take_lock(id, mode);
+	AtEOXact_GUC(true, nest);
+}
+
 /* Buckets first: who has locked one may still want the lock of all. */
 void
-shard_keep_out(const Bitmapset *buckets)
+shard_keep_out(const Bitmapset *buckets, TimestampTz deadline)
 {
 	int			bucket = -1;
 
 	while ((bucket = bms_next_member(buckets, bucket)) >= 0)
-		take_lock(bucket, KEEP_OUT);
-	take_lock(ALL_BUCKETS, KEEP_MANY_OUT);
+		take_lock_until(bucket, KEEP_OUT, deadline);
+	take_lock_until(ALL_BUCKETS, KEEP_MANY_OUT, deadline);
 }
 
 /* Lock the map and tell all sessions of a change, unless this transaction has done so */
@@ -304,6 +319,28 @@ kb_tell_shard_change(PG_FUNCTION_ARGS)
 	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple);
 }
 
+static SavedPlan prepared_plan = {
+	.sql = "SELECT x.transaction FROM pg_catalog.pg_prepared_xacts x WHERE x.database = pg_catalog.current_database()"
+};
+
+/* Wait for the transactions of this database that are prepared */
+static void
+wait_for_prepared(void)
+{
+	uint64		n;
+	TransactionId *prepared;
+	bool		isnull;
+
+	plan_connect();
+	n = plan_execute(&prepared_plan, NULL, NULL, false);
+	prepared = palloc(sizeof(TransactionId) * Max(n, 1));
+	for (uint64 i = 0; i < n; i++)
+		prepared[i] = DatumGetTransactionId(plan_row_column(i, 1, &isnull));
+	for (uint64 i = 0; i < n; i++)
+		XactLockTableWait(prepared[i], NULL, NULL, XLTW_None);
+	SPI_finish();
+}
+
 /* Wait for the transactions of this database that run now, as CREATE INDEX CONCURRENTLY does */
 static void
 wait_for_running(void)
@@ -325,6 +362,7 @@ begin_sharding(void)
 	announce_change(rel);
 	table_close(rel, NoLock);
 	wait_for_running();
+	wait_for_prepared();
 }
 
 Bitmapset *
@@ -354,6 +392,28 @@ shard_buckets_arg(FunctionCallInfo fcinfo, int n)
 	return buckets;
 }
 
+/* A move of buckets of which $1 says otherwise than this node does, until it ends */
+static SavedPlan moving_plan = {
+	.sql = "SELECT m.move::text FROM kbilling.shard_move m"
+	" WHERE (m.state IN ('begun', 'ready', 'cut') OR m.state = 'taken' AND m.is_source)"
+	"   AND EXISTS (SELECT FROM kbilling.shard_bucket s"
+	"               WHERE s.bucket = ANY (m.buckets) AND s.is_owned <> (s.bucket = ANY ($1)))"
+	" ORDER BY m.move FOR SHARE OF m",
+	.arg_types = {"integer[]"}
+};
+
+/* 55000 if buckets that are being moved were to be another's: the other node of the move knows nothing of it */
+static void
+require_not_moving(Datum buckets)
+{
+	if (plan_execute(&moving_plan, &buckets, NULL, false) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("some of the buckets are being moved"),
+				 errdetail("Move \"%s\" has them.", plan_cstring(1)),
+				 errhint("End that move or cancel it first; kb_move_status() says what is left to be done.")));
+}
+
 /* $1 the buckets that this node owns; it owns no others */
 static SavedPlan own_plan = {
 	.sql = "INSERT INTO kbilling.shard_bucket AS s (bucket, is_owned)"
@@ -372,8 +432,9 @@ kb_own_buckets(PG_FUNCTION_ARGS)
 
 	if (!shard_is_sharded())
 		begin_sharding();
-	shard_keep_out(bms_del_members(bms_add_range(NULL, 0, SHARD_BUCKETS - 1), buckets));
 	plan_connect();
+	require_not_moving(value);
+	shard_keep_out(bms_del_members(bms_add_range(NULL, 0, SHARD_BUCKETS - 1), buckets), DT_NOEND);
 	plan_execute(&own_plan, &value, NULL, false);
 	SPI_finish();
 	PG_RETURN_VOID();

@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 #include "nodes/bitmapset.h"
+#include "utils/timestamp.h"
 
 /* Fixed for good, as what routes and what replicates computes with it; a power of two. */
 #define SHARD_BUCKETS	1024
@@ -60,8 +61,11 @@ extern bool shard_owns_any(void);
 /* Whether this node has shards: rows in shard_bucket. */
 extern bool shard_is_sharded(void);
 
-/* Waits for those who write to accounts of the buckets, and keeps others out until the transaction ends. */
-extern void shard_keep_out(const Bitmapset *buckets);
+/*
+ * Waits for those who write to accounts of the buckets, and keeps others out until the transaction ends; 55P03 if that
+ * takes longer than until the deadline, DT_NOEND for none.
+ */
+extern void shard_keep_out(const Bitmapset *buckets, TimestampTz deadline);
 
 /* The elements of an integer[] argument that must not be NULL; 22023 for what is no bucket. */
 extern Bitmapset *shard_buckets_arg(FunctionCallInfo fcinfo, int n);

@@ -37,14 +37,17 @@ COMMENT ON COLUMN shard_move.is_refused IS
 -- A row goes over with what it follows, so the target that has it has everything, and knows that the source has let go.
 -- The name is a text, as a publication takes no domains in its WHERE.
 CREATE TABLE kbilling.shard_cut (
-	move   text PRIMARY KEY,
-	cut_at timestamptz NOT NULL DEFAULT clock_timestamp()
+	move      text PRIMARY KEY,
+	cut_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+	catalogue text NOT NULL
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.shard_cut', '');
 COMMENT ON TABLE shard_cut IS
 'The last row of a move that a source sends: it owns the buckets no more, and nothing follows';
 COMMENT ON COLUMN shard_cut.move IS 'The move';
 COMMENT ON COLUMN shard_cut.cut_at IS 'When it was cut, by the machine''s clock';
+COMMENT ON COLUMN shard_cut.catalogue IS
+'What kb_catalogue_digest said then. If it says something else when somebody owns the buckets, their usage is priced anew';
 
 -- From the catalog, so that no table is forgotten.  Others refer to account, so it is the last to be emptied.
 CREATE VIEW kbilling_internal.account_table WITH (security_invoker) AS
@@ -185,6 +188,16 @@ COMMENT ON PROCEDURE kb_cancel_move(text, boolean) IS
 'source, only if the target can never own the buckets. Only for a superuser. Errors: 22004; 25001 in a transaction '
 'block; 42704 for an unknown move; 55000 if the target owns the buckets, or has not cancelled it; and those of the '
 'source';
+
+CREATE FUNCTION kbilling_internal.kb_reprice_buckets(buckets integer[]) RETURNS void
+	LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	UPDATE account a SET terms_version = a.terms_version + 1 WHERE kb_shard(a.account_id) = ANY ($1);
+	SELECT kb_reprice_usage(ARRAY(SELECT a.account_id FROM account a WHERE kb_shard(a.account_id) = ANY ($1)), NULL, '-infinity');
+END;
+COMMENT ON FUNCTION kb_reprice_buckets(integer[]) IS
+'What kb_reprice_usage does, for all accounts of buckets that are nobody''s until the transaction ends. Part of kb_own_move '
+'and kb_cancel_move';
 
 CREATE FUNCTION kbilling_internal.kb_take_move(move text, max_wait interval) RETURNS boolean
 	LANGUAGE c VOLATILE SET jit = off SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp

@@ -409,6 +409,7 @@ SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM wr
 	('notice.occasion', 'a number, or kbilling''s own words and dates'),
 	('payment.method', 'one of payment_method'),
 	('payment.settled_method', 'the entry''s'),
+	('shard_cut.catalogue', 'a digest'),
 	('shard_cut.move', 'one of shard_move'),
 	('sweep_failure.state', 'an SQLSTATE'),
 	('sweep_run.at_time_zone', 'an account''s'),

@@ -23,7 +23,8 @@ sub server
 	$node->init(allows_streaming => 'logical');
 	$node->append_conf('postgresql.conf', join "\n", "kbilling.clock = '2025-08-05 12:00+00'",
 		"wal_retrieve_retry_interval = '100ms'", 'max_connections = 50', 'max_wal_senders = 20', 'max_replication_slots = 20',
-		'max_worker_processes = 20', 'max_logical_replication_workers = 10');
+		'max_worker_processes = 20', 'max_logical_replication_workers = 10',
+		'max_prepared_transactions = 5');
 	$node->start;
 	$node->safe_psql('postgres', q{
 		CREATE EXTENSION kbilling;
@@ -473,11 +474,59 @@ said($one, 'DROP TABLE public.shop');
 said($one, "CALL kb_forget_move('m8')");
 said($one, "CALL kb_cancel_move('m9')");
 is(said($two, "SELECT count(*) FROM entry WHERE key LIKE 'full-%'"), 2, 'when there is room again, it has all');
+
+# The rest in two moves at once.
+my ($third, $fourth) = map { said($one, "SELECT array_agg(DISTINCT kb_shard(account_id)) FROM account WHERE kb_shard(account_id) % 2 = $_") } 0, 1;
+my $repriced = q{SELECT count(*) FILTER (WHERE p.price::text = '0.20 each') > 0 AND count(*) = count(*) FILTER (WHERE p.price::text = '0.20 each')
+	FROM usage_total t JOIN price p ON p.price_id = t.price_id
+	WHERE t.service = 'orders' AND t.period = '2025-08-01' AND kb_shard(t.account_id) = ANY};
+said($one, "SELECT kb_record_usage(account_id, 'orders', 5, 'order-2') FROM account");
+begin($one, 'm9', $third);
+receive($two, 'm9', $at_one);
+# it has told the source, and then does not note it
+wait_for($two, 'm9 is copied', "SELECT tables_copied = tables FROM kb_move_status('m9')");
+said($two, "BEGIN; SELECT kb_verify_move('m9'); ROLLBACK");
+refused($two, "SELECT kb_own_buckets('$third')", qr/ERROR:  55000: some of the buckets are being moved/,
+	'what comes cannot be declared its own');
+said($one, "SELECT kb_cut_move('m9')");
+refused($one, "SELECT kb_own_buckets(ARRAY(SELECT generate_series(0, 1023)))", qr/ERROR:  55000: some of the buckets are being moved/,
+	'what has been let go of cannot be declared its own');
+refused($two, "CALL kb_own_move('m9')", qr/ERROR:  55000: move "m9" cannot be owned now/, 'what is not verified is not owned');
+cmp_ok(verify($two, 'm9'), '>', 0, 'B7: it verifies again, whatever the source has done meanwhile');
+said($_, "SELECT kb_set_price('start', 'orders', '0.20 each', '2025-08-01')") for $one, $two;
+# a target that makes a slot waits for who writes at the source, and keeps no other move waiting
+begin($one, 'm10', $fourth);
+$writer = background($one);
+ask($writer, "BEGIN; SELECT kb_apply_topup(max(account_id), '1 USD', 'card', 'slow-2') FROM account WHERE kb_shard(account_id) = ANY ('$fourth');");
+my $receiver = background($two);
+start_asking($receiver, "SELECT kbilling.kb_receive_move('m10', '$at_one');");
+wait_for($one, 'the slot waits', q{SELECT count(*) > 0 FROM pg_stat_activity
+	WHERE query ~ 'pg_create_logical_replication_slot' AND wait_event_type = 'Lock'});
+said($two, "SET lock_timeout = '10 s'; CALL kb_own_move('m9')");
+is(state_of($two, 'm9') . said($two, "$repriced ('$third')"), 'takent',
+	'C3: usage gets a price that was set while nobody owned the buckets');
+ask($writer, 'COMMIT;');
+ask($receiver, '');
+$_->{run}->kill_kill for $writer, $receiver;
+said($one, "CALL kb_forget_move('m9')");
+# ... also if they are taken back
+verify($two, 'm10');
+said($one, "SELECT kb_cut_move('m10')");
+said($_, "SELECT kb_set_price('start', 'orders', '0.30 each', '2025-08-01')") for $one, $two;
+for ($two, $one) { said($_, "CALL kb_cancel_move('m10')") }
+is(said($one, ($repriced =~ s/0\.20/0.30/gr) . " ('$fourth')"), 't', 'C3: ... also when the source owns them again');
+is(said($two, ($repriced =~ s/0\.20/0.30/gr) . " ('$third')"), 't', '... and those of others at once');
+said($two, "CALL kb_forget_move('m10')");
 is(said($_, 'SELECT * FROM kb_check()'), '', 'the books are right on ' . $_->name) for $one, $two;
 $_->stop for $one, $two;
 
 # A server is split in two by its standby.
 my $primary = server('primary');
+# who has prepared a transaction before has not locked the bucket
+said($primary, q{BEGIN; SELECT kb_create_account('olga', 'start', 1); PREPARE TRANSACTION 'early'});
+my (undef, undef, $waited) = $primary->psql('postgres', "SET lock_timeout = '100 ms'; SELECT kbilling.kb_own_buckets('{}')");
+like($waited, qr/canceling statement due to lock timeout/, 'B3: it waits for who has prepared a transaction before there were shards');
+said($primary, q{ROLLBACK PREPARED 'early'});
 said($primary, qq{
 	SELECT kb_own_buckets(ARRAY(SELECT generate_series(0, 1023)));
 	SET kbilling.clock = '2025-05-01 00:00+00';
