@@ -319,29 +319,7 @@ kb_tell_shard_change(PG_FUNCTION_ARGS)
 	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple);
 }
 
-static SavedPlan prepared_plan = {
-	.sql = "SELECT x.transaction FROM pg_catalog.pg_prepared_xacts x WHERE x.database = pg_catalog.current_database()"
-};
-
-/* Wait for the transactions of this database that are prepared */
-static void
-wait_for_prepared(void)
-{
-	uint64		n;
-	TransactionId *prepared;
-	bool		isnull;
-
-	plan_connect();
-	n = plan_execute(&prepared_plan, NULL, NULL, false);
-	prepared = palloc(sizeof(TransactionId) * Max(n, 1));
-	for (uint64 i = 0; i < n; i++)
-		prepared[i] = DatumGetTransactionId(plan_row_column(i, 1, &isnull));
-	for (uint64 i = 0; i < n; i++)
-		XactLockTableWait(prepared[i], NULL, NULL, XLTW_None);
-	SPI_finish();
-}
-
-/* Wait for the transactions of this database that run now, as CREATE INDEX CONCURRENTLY does */
+/* Wait for the transactions of this database that run now, or are prepared, as CREATE INDEX CONCURRENTLY does */
 static void
 wait_for_running(void)
 {
@@ -362,7 +340,6 @@ begin_sharding(void)
 	announce_change(rel);
 	table_close(rel, NoLock);
 	wait_for_running();
-	wait_for_prepared();
 }
 
 Bitmapset *
