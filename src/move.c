@@ -206,6 +206,17 @@ move_deadline_arg(FunctionCallInfo fcinfo, int n)
 												   PG_GETARG_DATUM(n)));
 }
 
+/* 55000 for the move that a statement has found */
+pg_noreturn static void
+refuse_moving(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("some of the buckets are being moved"),
+			 errdetail("Move \"%s\" has them.", plan_cstring(1)),
+			 errhint("End that move or cancel it first; kb_move_status() says what is left to be done.")));
+}
+
 static SavedPlan overlap_plan = {
 	.sql = "SELECT m.move FROM shard_move m"
 	" WHERE m.buckets && $1 AND m.move IS DISTINCT FROM $2"
@@ -221,11 +232,38 @@ move_require_still(ArrayType *buckets, const char *name)
 
 	move_run("LOCK TABLE kbilling.shard_move IN SHARE UPDATE EXCLUSIVE MODE");
 	if (plan_execute(&overlap_plan, values, name ? NULL : " n", false) > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("some of the buckets are being moved"),
-				 errdetail("Move \"%s\" has them.", plan_cstring(1)),
-				 errhint("End that move or cancel it first; kb_move_status() says what is left to be done.")));
+		refuse_moving();
+}
+
+/* A move of buckets of which $1 says otherwise than this node does, until it ends */
+static SavedPlan contrary_plan = {
+	.sql = "SELECT m.move::text FROM shard_move m"
+	" WHERE (m.state IN ('begun', 'ready', 'cut') OR m.state = 'taken' AND m.is_source)"
+	"   AND EXISTS (SELECT FROM shard_bucket s"
+	"               WHERE s.bucket = ANY (m.buckets) AND s.is_owned <> (s.bucket = ANY ($1)))"
+	" ORDER BY m.move FOR SHARE OF m",
+	.arg_types = {"integer[]"}
+};
+
+/* 55000 if buckets that are being moved were to be another's: the other node of the move knows nothing of it */
+static void
+require_not_moving(Datum buckets)
+{
+	if (plan_execute(&contrary_plan, &buckets, NULL, false) > 0)
+		refuse_moving();
+}
+
+/* kb_own_buckets(buckets) */
+PG_FUNCTION_INFO_V1(kb_own_buckets);
+Datum
+kb_own_buckets(PG_FUNCTION_ARGS)
+{
+	plan_connect();
+	bms_free(shard_buckets_arg(fcinfo, 0));
+	require_not_moving(PG_GETARG_DATUM(0));
+	shard_own_buckets(fcinfo, 0);
+	SPI_finish();
+	PG_RETURN_VOID();
 }
 
 static SavedPlan owned_plan = {

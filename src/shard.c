@@ -369,28 +369,6 @@ shard_buckets_arg(FunctionCallInfo fcinfo, int n)
 	return buckets;
 }
 
-/* A move of buckets of which $1 says otherwise than this node does, until it ends */
-static SavedPlan moving_plan = {
-	.sql = "SELECT m.move::text FROM kbilling.shard_move m"
-	" WHERE (m.state IN ('begun', 'ready', 'cut') OR m.state = 'taken' AND m.is_source)"
-	"   AND EXISTS (SELECT FROM kbilling.shard_bucket s"
-	"               WHERE s.bucket = ANY (m.buckets) AND s.is_owned <> (s.bucket = ANY ($1)))"
-	" ORDER BY m.move FOR SHARE OF m",
-	.arg_types = {"integer[]"}
-};
-
-/* 55000 if buckets that are being moved were to be another's: the other node of the move knows nothing of it */
-static void
-require_not_moving(Datum buckets)
-{
-	if (plan_execute(&moving_plan, &buckets, NULL, false) > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("some of the buckets are being moved"),
-				 errdetail("Move \"%s\" has them.", plan_cstring(1)),
-				 errhint("End that move or cancel it first; kb_move_status() says what is left to be done.")));
-}
-
 /* $1 the buckets that this node owns; it owns no others */
 static SavedPlan own_plan = {
 	.sql = "INSERT INTO kbilling.shard_bucket AS s (bucket, is_owned)"
@@ -399,22 +377,16 @@ static SavedPlan own_plan = {
 	.arg_types = {"integer[]"}
 };
 
-/* kb_own_buckets(buckets) */
-PG_FUNCTION_INFO_V1(kb_own_buckets);
-Datum
-kb_own_buckets(PG_FUNCTION_ARGS)
+void
+shard_own_buckets(FunctionCallInfo fcinfo, int n)
 {
-	Bitmapset  *buckets = shard_buckets_arg(fcinfo, 0);
-	Datum		value = PG_GETARG_DATUM(0);
+	Bitmapset  *buckets = shard_buckets_arg(fcinfo, n);
+	Datum		value = PG_GETARG_DATUM(n);
 
 	if (!shard_is_sharded())
 		begin_sharding();
-	plan_connect();
-	require_not_moving(value);
 	shard_keep_out(bms_del_members(bms_add_range(NULL, 0, SHARD_BUCKETS - 1), buckets), DT_NOEND);
 	plan_execute(&own_plan, &value, NULL, false);
-	SPI_finish();
-	PG_RETURN_VOID();
 }
 
 /* kb_is_owned(account_id) */

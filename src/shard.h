@@ -70,4 +70,7 @@ extern void shard_keep_out(const Bitmapset *buckets, TimestampTz deadline);
 /* The elements of an integer[] argument that must not be NULL; 22023 for what is no bucket. */
 extern Bitmapset *shard_buckets_arg(FunctionCallInfo fcinfo, int n);
 
+/* Owns the buckets that an argument names, and no others, from the commit on; the caller has connected to SPI: as above. */
+extern void shard_own_buckets(FunctionCallInfo fcinfo, int n);
+
 #endif

@@ -49,6 +49,15 @@ COMMENT ON COLUMN shard_cut.cut_at IS 'When it was cut, by the machine''s clock'
 COMMENT ON COLUMN shard_cut.catalogue IS
 'What kb_catalogue_digest said then. If it says something else when somebody owns the buckets, their usage is priced anew';
 
+CREATE FUNCTION kbilling.kb_own_buckets(buckets integer[]) RETURNS void
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_own_buckets';
+COMMENT ON FUNCTION kb_own_buckets(integer[]) IS
+'Declares which buckets of accounts this node owns, and that it owns no others; with an empty array, none (B2). It '
+'waits for the transactions that write to accounts of the others; on a node that had no shards, for all that run in the '
+'database. Only for the owner of the extension. '
+'Errors: 22004 for a null; 22023 for a number that is no bucket''s; 55000 if one of which it says otherwise is being moved';
+
 -- From the catalog, so that no table is forgotten.  Others refer to account, so it is the last to be emptied.
 CREATE VIEW kbilling_internal.account_table WITH (security_invoker) AS
 	SELECT c.relname AS table_name,

@@ -36,15 +36,6 @@ CREATE TRIGGER buckets_emptied BEFORE TRUNCATE ON shard_bucket
 	FOR EACH STATEMENT EXECUTE FUNCTION kb_tell_shard_change();
 ALTER TABLE kbilling.shard_bucket ENABLE ALWAYS TRIGGER buckets_emptied;
 
-CREATE FUNCTION kbilling.kb_own_buckets(buckets integer[]) RETURNS void
-	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
-	AS 'MODULE_PATHNAME', 'kb_own_buckets';
-COMMENT ON FUNCTION kb_own_buckets(integer[]) IS
-'Declares which buckets of accounts this node owns, and that it owns no others; with an empty array, none (B2). It '
-'waits for the transactions that write to accounts of the others; on a node that had no shards, for all that run in the '
-'database. Only for the owner of the extension. '
-'Errors: 22004 for a null; 22023 for a number that is no bucket''s';
-
 CREATE FUNCTION kbilling_internal.kb_is_owned_support(request internal) RETURNS internal
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_is_owned_support';

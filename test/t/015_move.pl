@@ -476,8 +476,9 @@ said($one, "CALL kb_cancel_move('m9')");
 is(said($two, "SELECT count(*) FROM entry WHERE key LIKE 'full-%'"), 2, 'when there is room again, it has all');
 
 # The rest in two moves at once.
-my ($third, $fourth) = map { said($one, "SELECT array_agg(DISTINCT kb_shard(account_id)) FROM account WHERE kb_shard(account_id) % 2 = $_") } 0, 1;
-my $repriced = q{SELECT count(*) FILTER (WHERE p.price::text = '0.20 each') > 0 AND count(*) = count(*) FILTER (WHERE p.price::text = '0.20 each')
+my ($third, $fourth) = map { said($one,
+	"SELECT array_agg(DISTINCT kb_shard(account_id)) FROM account WHERE kb_shard(account_id) % 2 = $_") } 0, 1;
+my $repriced = q{SELECT bool_and(p.price::text = '0.20 each')
 	FROM usage_total t JOIN price p ON p.price_id = t.price_id
 	WHERE t.service = 'orders' AND t.period = '2025-08-01' AND kb_shard(t.account_id) = ANY};
 said($one, "SELECT kb_record_usage(account_id, 'orders', 5, 'order-2') FROM account");
@@ -489,7 +490,8 @@ said($two, "BEGIN; SELECT kb_verify_move('m9'); ROLLBACK");
 refused($two, "SELECT kb_own_buckets('$third')", qr/ERROR:  55000: some of the buckets are being moved/,
 	'what comes cannot be declared its own');
 said($one, "SELECT kb_cut_move('m9')");
-refused($one, "SELECT kb_own_buckets(ARRAY(SELECT generate_series(0, 1023)))", qr/ERROR:  55000: some of the buckets are being moved/,
+refused($one, "SELECT kb_own_buckets(ARRAY(SELECT generate_series(0, 1023)))",
+	qr/ERROR:  55000: some of the buckets are being moved/,
 	'what has been let go of cannot be declared its own');
 refused($two, "CALL kb_own_move('m9')", qr/ERROR:  55000: move "m9" cannot be owned now/, 'what is not verified is not owned');
 cmp_ok(verify($two, 'm9'), '>', 0, 'B7: it verifies again, whatever the source has done meanwhile');
@@ -497,7 +499,8 @@ said($_, "SELECT kb_set_price('start', 'orders', '0.20 each', '2025-08-01')") fo
 # a target that makes a slot waits for who writes at the source, and keeps no other move waiting
 begin($one, 'm10', $fourth);
 $writer = background($one);
-ask($writer, "BEGIN; SELECT kb_apply_topup(max(account_id), '1 USD', 'card', 'slow-2') FROM account WHERE kb_shard(account_id) = ANY ('$fourth');");
+ask($writer, qq{BEGIN; SELECT kb_apply_topup(max(account_id), '1 USD', 'card', 'slow-2') FROM account
+	WHERE kb_shard(account_id) = ANY ('$fourth');});
 my $receiver = background($two);
 start_asking($receiver, "SELECT kbilling.kb_receive_move('m10', '$at_one');");
 wait_for($one, 'the slot waits', q{SELECT count(*) > 0 FROM pg_stat_activity
