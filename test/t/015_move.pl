@@ -482,44 +482,44 @@ my $repriced = q{SELECT bool_and(p.price::text = '0.20 each')
 	FROM usage_total t JOIN price p ON p.price_id = t.price_id
 	WHERE t.service = 'orders' AND t.period = '2025-08-01' AND kb_shard(t.account_id) = ANY};
 said($one, "SELECT kb_record_usage(account_id, 'orders', 5, 'order-2') FROM account");
-begin($one, 'm9', $third);
-receive($two, 'm9', $at_one);
+begin($one, 'm11', $third);
+receive($two, 'm11', $at_one);
 # it has told the source, and then does not note it
-wait_for($two, 'm9 is copied', "SELECT tables_copied = tables FROM kb_move_status('m9')");
-said($two, "BEGIN; SELECT kb_verify_move('m9'); ROLLBACK");
+wait_for($two, 'm11 is copied', "SELECT tables_copied = tables FROM kb_move_status('m11')");
+said($two, "BEGIN; SELECT kb_verify_move('m11'); ROLLBACK");
 refused($two, "SELECT kb_own_buckets('$third')", qr/ERROR:  55000: some of the buckets are being moved/,
 	'what comes cannot be declared its own');
-said($one, "SELECT kb_cut_move('m9')");
+said($one, "SELECT kb_cut_move('m11')");
 refused($one, "SELECT kb_own_buckets(ARRAY(SELECT generate_series(0, 1023)))",
 	qr/ERROR:  55000: some of the buckets are being moved/,
 	'what has been let go of cannot be declared its own');
-refused($two, "CALL kb_own_move('m9')", qr/ERROR:  55000: move "m9" cannot be owned now/, 'what is not verified is not owned');
-cmp_ok(verify($two, 'm9'), '>', 0, 'B7: it verifies again, whatever the source has done meanwhile');
+refused($two, "CALL kb_own_move('m11')", qr/ERROR:  55000: move "m11" cannot be owned now/, 'what is not verified is not owned');
+cmp_ok(verify($two, 'm11'), '>', 0, 'B7: it verifies again, whatever the source has done meanwhile');
 said($_, "SELECT kb_set_price('start', 'orders', '0.20 each', '2025-08-01')") for $one, $two;
 # a target that makes a slot waits for who writes at the source, and keeps no other move waiting
-begin($one, 'm10', $fourth);
+begin($one, 'm12', $fourth);
 $writer = background($one);
 ask($writer, qq{BEGIN; SELECT kb_apply_topup(max(account_id), '1 USD', 'card', 'slow-2') FROM account
 	WHERE kb_shard(account_id) = ANY ('$fourth');});
 my $receiver = background($two);
-start_asking($receiver, "SELECT kbilling.kb_receive_move('m10', '$at_one');");
+start_asking($receiver, "SELECT kbilling.kb_receive_move('m12', '$at_one');");
 wait_for($one, 'the slot waits', q{SELECT count(*) > 0 FROM pg_stat_activity
 	WHERE query ~ 'pg_create_logical_replication_slot' AND wait_event_type = 'Lock'});
-said($two, "SET lock_timeout = '10 s'; CALL kb_own_move('m9')");
-is(state_of($two, 'm9') . said($two, "$repriced ('$third')"), 'takent',
+said($two, "SET lock_timeout = '10 s'; CALL kb_own_move('m11')");
+is(state_of($two, 'm11') . said($two, "$repriced ('$third')"), 'takent',
 	'C3: usage gets a price that was set while nobody owned the buckets');
 ask($writer, 'COMMIT;');
 ask($receiver, '');
 $_->{run}->kill_kill for $writer, $receiver;
-said($one, "CALL kb_forget_move('m9')");
+said($one, "CALL kb_forget_move('m11')");
 # ... also if they are taken back
-verify($two, 'm10');
-said($one, "SELECT kb_cut_move('m10')");
+verify($two, 'm12');
+said($one, "SELECT kb_cut_move('m12')");
 said($_, "SELECT kb_set_price('start', 'orders', '0.30 each', '2025-08-01')") for $one, $two;
-for ($two, $one) { said($_, "CALL kb_cancel_move('m10')") }
+for ($two, $one) { said($_, "CALL kb_cancel_move('m12')") }
 is(said($one, ($repriced =~ s/0\.20/0.30/gr) . " ('$fourth')"), 't', 'C3: ... also when the source owns them again');
 is(said($two, ($repriced =~ s/0\.20/0.30/gr) . " ('$third')"), 't', '... and those of others at once');
-said($two, "CALL kb_forget_move('m10')");
+said($two, "CALL kb_forget_move('m12')");
 is(said($_, 'SELECT * FROM kb_check()'), '', 'the books are right on ' . $_->name) for $one, $two;
 $_->stop for $one, $two;
 
