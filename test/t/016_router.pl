@@ -132,7 +132,8 @@ is(on('router', q{
 	'E6: each function and table that kb_grant gives is proxied, or is on the list of those that are not');
 is(ask(q{SELECT name FROM not_proxied x WHERE NOT EXISTS (SELECT FROM pg_proc p WHERE p.proname = x.name
 			AND p.pronamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace))
-		AND coalesce(to_regclass('kbilling.' || x.name), to_regclass('kbilling_internal.' || x.name)) IS NULL OR x.reason = ''}), '', 'the list names what there is');
+		AND coalesce(to_regclass('kbilling.' || x.name), to_regclass('kbilling_internal.' || x.name)) IS NULL OR x.reason = ''}), '',
+	'the list names what there is');
 is(ask(q{
 	SELECT p.oid::regprocedure FROM pg_proc p
 	WHERE p.pronamespace = 'kbilling'::regnamespace AND p.proargtypes[0] = 'bigint'::regtype AND p.proargnames[1] = 'account_id'
