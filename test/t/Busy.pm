@@ -29,7 +29,7 @@ sub make_busy
 		-- moves that have ended, as their rows look then
 		INSERT INTO shard_move (move, is_source, state, buckets, unverified_from)
 			VALUES ('gone', true, 'forgotten', '{1,2}', NULL), ('come', false, 'taken', '{3}', '4294967297');
-		INSERT INTO shard_cut (move) VALUES ('gone');
+		INSERT INTO shard_cut (move, catalogue) VALUES ('gone', kb_catalogue_digest());
 		SELECT kb_create_tariff('start', 'USD', 'Start'), kb_create_tariff('reseller', 'USD', policy => 'strict'),
 			kb_create_tariff('lviv', 'UAH', 'Старт');
 		SELECT kb_create_service('seat', 'recurring', 'seat'), kb_create_service('orders', 'metered', 'order', 'count');
