@@ -389,7 +389,13 @@ if (said($two, 'SELECT count(*) FROM account') > 0)
 said($two, "CALL kb_forget_move('m4')");
 receive($two, 'm5', $at_one);
 verify($two, 'm5');
+$holder = background($two);
+ask($holder, 'BEGIN; LOCK TABLE shard_cut IN SHARE MODE;');
 said($one, "SELECT kb_cut_move('m5')");
+refused($two, "CALL kb_own_move('m5', '300 ms')", qr/ERROR:  55P03: the last row of move "m5" has not come/,
+	'B7: it owns nothing before it has the last row');
+ask($holder, 'ROLLBACK;');
+$holder->{run}->kill_kill;
 # a row that is not what it was, or not there, is noticed
 wait_for($two, 'the last row is there', "SELECT count(*) = 1 FROM shard_cut");
 my $guard_entries = 'ALTER TABLE entry ' . join ', ', map { "ENABLE ALWAYS TRIGGER entry_$_" } qw(immutable immutable_row insert);
