@@ -66,6 +66,15 @@ sub state_of { my ($node, $move) = @_; return said($node, "SELECT state FROM sha
 # Steps: the target receives what the source has begun, and verifies it when all is copied.
 sub begin { my ($from, $move, $buckets) = @_; return said($from, "SELECT kb_begin_move('$move', '$buckets')") }
 sub receive { my ($to, $move, $at) = @_; return said($to, "SELECT kb_receive_move('$move', '$at')") }
+
+# A price, with the same number on every node: a sequence passes over some when its server is killed
+sub set_price
+{
+	my ($node, $price) = @_;
+	said($node, "SELECT setval('price_price_id_seq', max(price_id)) FROM price");
+	return said($node, "SELECT kb_set_price('start', 'orders', '$price', '2025-08-01')");
+}
+
 sub verify
 {
 	my ($to, $move) = @_;
@@ -501,7 +510,7 @@ refused($one, "SELECT kb_own_buckets(ARRAY(SELECT generate_series(0, 1023)))",
 	'what has been let go of cannot be declared its own');
 refused($two, "CALL kb_own_move('m11')", qr/ERROR:  55000: move "m11" cannot be owned now/, 'what is not verified is not owned');
 cmp_ok(verify($two, 'm11'), '>', 0, 'B7: it verifies again, whatever the source has done meanwhile');
-said($_, "SELECT kb_set_price('start', 'orders', '0.20 each', '2025-08-01')") for $one, $two;
+set_price($_, '0.20 each') for $one, $two;
 # a target that makes a slot waits for who writes at the source, and keeps no other move waiting
 begin($one, 'm12', $fourth);
 $writer = background($one);
@@ -521,7 +530,7 @@ said($one, "CALL kb_forget_move('m11')");
 # ... also if they are taken back
 verify($two, 'm12');
 said($one, "SELECT kb_cut_move('m12')");
-said($_, "SELECT kb_set_price('start', 'orders', '0.30 each', '2025-08-01')") for $one, $two;
+set_price($_, '0.30 each') for $one, $two;
 for ($two, $one) { said($_, "CALL kb_cancel_move('m12')") }
 is(said($one, ($repriced =~ s/0\.20/0.30/gr) . " ('$fourth')"), 't', 'C3: ... also when the source owns them again');
 is(said($two, ($repriced =~ s/0\.20/0.30/gr) . " ('$third')"), 't', '... and those of others at once');
