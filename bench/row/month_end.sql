@@ -1,7 +1,7 @@
--- what: the month end, for each account; all share one machine
+-- what: the month end, for each account
 -- one: one sweep
 -- workers: three workers in one database
--- shards: three shards, databases of one server, each its sweep at the same time
+-- shards: three shards in one server, at the same time
 -- mode: statement
 -- case: accounts=60000 lines=3 rounds=3
 -- per: accounts

@@ -1,5 +1,5 @@
 -- what: a top-up through the router
--- ours: kb_apply_topup through the router: a database of the same server
+-- ours: kb_apply_topup through the router, in the same server
 -- floor: kb_apply_topup, on the shard
 -- case: clients=1 accounts=10000
 -- case: clients=8 accounts=10000
