@@ -306,7 +306,7 @@ write_total(const Load *load, const RatedTotal *total)
 	values[TOTAL_SLOT] = Int16GetDatum(load->slot);
 	values[TOTAL_COUNTED_AT] = TimestampTzGetDatum(load->rated.set->now);
 	if (plan_execute(&total_plan, values, NULL, false) != 1)
-		elog(ERROR, "a total of usage is missing");
+		table_refuse_kept_back(total_table.name);
 	require_priced_row(total, 0);
 }
 
@@ -340,7 +340,7 @@ write_many_totals(const Load *load)
 	rows = totals_as_rows(rated, desc);
 	plan_register("total_set", desc, rows, rated->ntotals);
 	if (plan_execute(&totals_plan, values, NULL, false) != (uint64) rated->ntotals)
-		elog(ERROR, "totals of usage are missing");
+		table_refuse_kept_back(total_table.name);
 	for (int64 i = 0; i < rated->ntotals; i++)
 		require_priced_row(&rated->totals[i], i);
 	tuplestore_end(rows);

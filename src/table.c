@@ -506,15 +506,21 @@ fill_slot(ResultRelInfo *target, const TableRow *row)
 	return ExecStoreVirtualTuple(slot);
 }
 
+void
+table_refuse_kept_back(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			 errmsg("a trigger has kept back a row of kbilling.%s", name),
+			 errhint("Raise an error in the trigger to refuse the whole.")));
+}
+
 /* A row has been written, unless a trigger has kept it back: then there is none, or only a part of a posting */
 static void
 note_written(const TupleTableSlot *slot, TableRow *row)
 {
 	if (!ItemPointerIsValid(&slot->tts_tid))
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("a trigger has kept back a row of kbilling.%s", row->table->name),
-				 errhint("Raise an error in the trigger to refuse the whole.")));
+		table_refuse_kept_back(row->table->name);
 	row->tid = slot->tts_tid;
 	row->set = NULL;
 }

@@ -13,6 +13,7 @@
 #define KBILLING_TABLE_H
 
 #include "postgres.h"
+#include "compat.h"
 #include "nodes/bitmapset.h"
 #include "optional_date.h"
 #include "storage/itemptr.h"
@@ -72,6 +73,9 @@ extern void table_insert(TableWrite *write, TableRow *row);
 /* A row that was locked, with what has been set since. */
 extern void table_update(TableWrite *write, TableRow *row);
 extern void table_end_write(TableWrite *write);
+
+/* The error for a row of a table of kbilling that a trigger of somebody else's has kept back, as a part would be missing. */
+pg_noreturn extern void table_refuse_kept_back(const char *name);
 
 /* The value of a column, which is not NULL; else an internal error. */
 extern Datum table_value(const TableRow *row, int column);
