@@ -130,13 +130,6 @@ COMMENT ON COLUMN member.language IS
 'Language of the member''s notices, such as "uk" or "pt-BR"; NULL: that of the policy';
 COMMENT ON COLUMN member.metadata IS 'For the application''s own use';
 
-CREATE FUNCTION kbilling_internal.kb_no_account(account_id bigint, like_type anyelement) RETURNS anyelement
-	LANGUAGE c STABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'kb_no_account';
-COMMENT ON FUNCTION kb_no_account(bigint, anyelement) IS
-'Raises KB001 for the account, or 22004 if it is null. The result has the type of the second argument, so that it '
-'can stand in coalesce()';
-
 CREATE FUNCTION kbilling_internal.kb_require_account(account_id bigint) RETURNS void
 	LANGUAGE c STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_require_account';

@@ -147,7 +147,7 @@ GRANT EXECUTE ON ROUTINE kb_now, kb_acting_account, kb_acting_member, kb_can_use
 -- What views are made of: it reads with the rights of its caller, who has them on the tables or gets nothing.
 GRANT EXECUTE ON ROUTINE
 	kb_price_list, kb_price_on, kb_next_price_on, kb_price_change_on, kb_require_tariff, kb_require_service, kb_require_price,
-	kb_require_settings, kb_has_settings, kb_no_account, kb_require_account, kb_require_open, kb_is_owned, kb_require_readable,
+	kb_require_settings, kb_has_settings, kb_require_account, kb_require_open, kb_is_owned, kb_require_readable,
 	kb_require_notice, kb_today, kb_tariff_on, kb_policy_on, kb_template, kb_stage_changes, kb_stage_at, kb_notice_facts, kb_recipients,
 	kb_last_revision, kb_take_back_price, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_minimums,
 	kb_days_held, kb_last_prorate, kb_bill_for,
