@@ -31,7 +31,6 @@
 #include "compat.h"
 #include "miscadmin.h"
 #include "move.h"
-#include "nodes/parsenodes.h"
 #include "outbox.h"
 #include "plan.h"
 #include "shard.h"
@@ -481,17 +480,9 @@ move_drop_cut(const Move *move)
 void
 move_begin_procedure(FunctionCallInfo fcinfo, const char *name)
 {
-	const CallContext *call = (const CallContext *) fcinfo->context;
-
-	if (call == NULL || !IsA(call, CallContext) || call->atomic)
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("%s cannot run inside a transaction block", name),
-				 errdetail("It commits between its steps."),
-				 errhint("CALL it on its own, from a session in autocommit mode.")));
+	plan_require_nonatomic(fcinfo, name, "It commits between its steps.");
 	PreventCommandDuringRecovery(name);
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
+	plan_connect_nonatomic();
 	plan_next_transaction();
 }
 

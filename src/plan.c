@@ -174,6 +174,26 @@ plan_try(void (*work) (void *arg), void *arg)
 	return error;
 }
 
+void
+plan_require_nonatomic(FunctionCallInfo fcinfo, const char *name, const char *detail)
+{
+	const CallContext *call = (const CallContext *) fcinfo->context;
+
+	if (call == NULL || !IsA(call, CallContext) || call->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("%s cannot run inside a transaction block", name),
+				 errdetail("%s", detail),
+				 errhint("CALL it on its own, from a session in autocommit mode.")));
+}
+
+void
+plan_connect_nonatomic(void)
+{
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+}
+
 /* There is no snapshot yet, and the next transaction has the default again. */
 void
 plan_next_transaction(void)

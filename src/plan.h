@@ -60,6 +60,12 @@ extern void plan_register(char *name, TupleDesc desc, Tuplestorestate *rows, dou
  */
 extern ErrorData *plan_try(void (*work) (void *arg), void *arg);
 
+/* 25001 unless a procedure of that name was called so that it may commit; detail says when it does. */
+extern void plan_require_nonatomic(FunctionCallInfo fcinfo, const char *name, const char *detail);
+
+/* As plan_connect, for a procedure that commits. */
+extern void plan_connect_nonatomic(void);
+
 /*
  * For a procedure that has connected to SPI so that it may commit: begins another transaction, in which each statement
  * sees what was committed before it, whatever default_transaction_isolation says.

@@ -16,7 +16,6 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
 #include "ownlock.h"
 #include "plan.h"
 #include "purge.h"
@@ -716,15 +715,9 @@ PG_FUNCTION_INFO_V1(kb_sweep);
 Datum
 kb_sweep(PG_FUNCTION_ARGS)
 {
-	const CallContext *call = (const CallContext *) fcinfo->context;
 	int			workers;
 
-	if (call == NULL || !IsA(call, CallContext) || call->atomic)
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("kb_sweep cannot run inside a transaction block"),
-				 errdetail("It commits after each batch (W1)."),
-				 errhint("CALL it on its own, from a session in autocommit mode.")));
+	plan_require_nonatomic(fcinfo, "kb_sweep", "It commits after each batch (W1).");
 	arg_required(fcinfo, 0, "workers");
 	workers = PG_GETARG_INT32(0);
 	sweep_check_workers(workers);
@@ -741,8 +734,7 @@ kb_sweep(PG_FUNCTION_ARGS)
 				 errmsg("kb_sweep cannot run in a read-only transaction"),
 				 errdetail("default_transaction_read_only is on in this session."),
 				 errhint("Set it to off for the role that runs the sweep.")));
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
+	plan_connect_nonatomic();
 	if (!sweep_shares(workers))
 		ereport(NOTICE, (errmsg("another sweep is running and does the work")));
 	SPI_finish();
