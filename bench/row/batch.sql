@@ -1,4 +1,4 @@
--- what: usage by the batch, for each event
+-- what: usage by the batch, an event
 -- ours: kb_record_usage_batch
 -- floor: INSERT … SELECT of the same JSON
 -- twin: the same rule in plpgsql

@@ -1,4 +1,4 @@
--- what: one event and its month's total
+-- what: an event and its month's total
 -- ours: kb_record_usage
 -- floor: two INSERTs in one statement
 -- twin: the same rule in plpgsql

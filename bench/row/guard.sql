@@ -1,4 +1,4 @@
--- what: a row of a bulk INSERT under a guard
+-- what: a row of a bulk INSERT, guarded
 -- ours: kb_guard, FOR EACH STATEMENT
 -- by_row: kb_guard, FOR EACH ROW
 -- floor: the INSERT without a trigger

@@ -1,4 +1,4 @@
--- what: an inserted row as usage, six for each account
+-- what: an inserted row as usage, six an account
 -- ours: kb_meter without a key
 -- keyed: kb_meter with a key
 -- floor: the INSERT without a trigger

@@ -1,4 +1,4 @@
--- what: a top-up whose notice may wake workers
+-- what: a top-up that may wake workers
 -- ours: kb_apply_topup, no worker asleep
 -- asleep: kb_apply_topup, one worker asleep that never gets up
 -- floor: kb_apply_topup, kbilling.notify off

@@ -1,4 +1,4 @@
--- what: the stage of a debt from two dates, a million rows
+-- what: the stage from two dates, a million rows
 -- ours: kb_access_stage(date, date)
 -- floor: date - date
 -- twin: the same rule in plpgsql

@@ -1,4 +1,4 @@
--- what: a sweep that looks at accounts, none idle for long enough
+-- what: a sweep that looks at accounts, none idle
 -- ours: kb_sweep, for each account
 -- mode: statement
 -- case: accounts=10000
