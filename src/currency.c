@@ -12,19 +12,18 @@
 #include "compat.h"
 #include "currency.h"
 
-#define CODE_LENGTH		3
 #define NUMBER_LIMIT	1000
 #define MAX_SHOWN		8		/* characters of what is no code */
 
 typedef struct CurrencyByCode
 {
-	char		code[CODE_LENGTH + 1];
+	char		code[CURRENCY_LETTERS + 1];
 	uint16		number;
 } CurrencyByCode;
 
 typedef struct CurrencyByNumber
 {
-	char		code[CODE_LENGTH + 1];	/* empty: no such number */
+	char		code[CURRENCY_LETTERS + 1];	/* empty: no such number */
 	int8		exponent;
 } CurrencyByNumber;
 
@@ -49,19 +48,19 @@ static const CurrencyByNumber by_number[NUMBER_LIMIT] = {
 uint16
 currency_lookup(const char *s, size_t len)
 {
-	char		code[CODE_LENGTH];
+	char		code[CURRENCY_LETTERS];
 	size_t		low = 0;
 	size_t		high = lengthof(by_code);
 
-	if (len != CODE_LENGTH)
+	if (len != CURRENCY_LETTERS)
 		return 0;
-	for (int i = 0; i < CODE_LENGTH; i++)
+	for (int i = 0; i < CURRENCY_LETTERS; i++)
 		code[i] = pg_ascii_toupper((unsigned char) s[i]);
 
 	while (low < high)
 	{
 		size_t		middle = (low + high) / 2;
-		int			order = memcmp(code, by_code[middle].code, CODE_LENGTH);
+		int			order = memcmp(code, by_code[middle].code, CURRENCY_LETTERS);
 
 		if (order == 0)
 			return by_code[middle].number;

@@ -10,6 +10,9 @@
 /* Exponent of the codes that do not count money: metals, units of account, tests. */
 #define NO_MINOR_UNIT	(-1)
 
+/* Length of a code */
+#define CURRENCY_LETTERS	3
+
 /* Numeric code of a three-letter code in any case, 0 if unknown.  s need not be terminated. */
 extern uint16 currency_lookup(const char *s, size_t len);
 

@@ -275,20 +275,21 @@ kb_money_out(PG_FUNCTION_ARGS)
 	PG_RETURN_CSTRING(money_to_cstring(PG_GETARG_MONEY(0)));
 }
 
-/* Binary form: int16 ISO number, int64 minor units */
+/* Binary form, which is read without a list of currencies: int64 minor units, int8 decimals, three letters */
 PG_FUNCTION_INFO_V1(kb_money_recv);
 Datum
 kb_money_recv(PG_FUNCTION_ARGS)
 {
 	StringInfo	buf = (StringInfo) PG_GETARG_POINTER(0);
-	uint16		currency = (uint16) pq_getmsgint(buf, 2);
 	int64		minor = pq_getmsgint64(buf);
+	int			decimals = (int8) pq_getmsgbyte(buf);
+	uint16		currency = currency_lookup(pq_getmsgbytes(buf, CURRENCY_LETTERS), CURRENCY_LETTERS);
 
-	if (currency_exponent(currency) == NO_MINOR_UNIT)
+	if (decimals == NO_MINOR_UNIT || decimals != currency_exponent(currency))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-				 errmsg("invalid currency number %u in external kb_money value", currency),
-				 errhint("Send the numeric code of ISO 4217, such as 840 for USD.")));
+				 errmsg("invalid currency in external kb_money value"),
+				 errhint("Send the decimals and the three letters of a currency of ISO 4217, such as 2 and USD.")));
 	PG_RETURN_MONEY(money_make(currency, minor));
 }
 
@@ -297,11 +298,13 @@ Datum
 kb_money_send(PG_FUNCTION_ARGS)
 {
 	Money		m = PG_GETARG_MONEY(0);
+	uint16		currency = money_currency(m);
 	StringInfoData buf;
 
 	pq_begintypsend(&buf);
-	pq_sendint16(&buf, money_currency(m));
 	pq_sendint64(&buf, money_minor(m));
+	pq_sendint8(&buf, currency_exponent(currency));
+	pq_sendbytes(&buf, currency_code(currency), CURRENCY_LETTERS);
 	PG_RETURN_BYTEA_P(pq_endtypsend(&buf));
 }
 

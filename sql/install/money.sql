@@ -17,13 +17,13 @@ COMMENT ON FUNCTION kb_money_out(kb_money) IS
 CREATE FUNCTION kbilling_internal.kb_money_recv(internal) RETURNS kb_money
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_recv(internal) IS
-	'Receives the ISO 4217 number (int16) and the count of minor units (int64) (M1). '
-	'Errors: 22P03 for an unknown currency, 22003 out of range';
+	'Receives the count of minor units (int64), the decimals of the currency (int8) and its three letters (M1). '
+	'Errors: 22P03 for an unknown currency, or other decimals than it has; 22003 out of range';
 
 CREATE FUNCTION kbilling_internal.kb_money_send(kb_money) RETURNS bytea
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kb_money_send(kb_money) IS
-	'Sends the ISO 4217 number (int16) and the count of minor units (int64)';
+	'Sends the count of minor units (int64), the decimals of the currency (int8) and its three letters';
 
 CREATE TYPE kbilling.kb_money (
 	INPUT = kb_money_in,
@@ -33,7 +33,8 @@ CREATE TYPE kbilling.kb_money (
 	LIKE = bigint
 );
 COMMENT ON TYPE kb_money IS
-	'An exact amount in one currency of ISO 4217: a count of its minor units, within +-(2^53 - 1) (M1)';
+	'An exact amount in one currency of ISO 4217: a count of its minor units, within +-(2^53 - 1) (M1). Its text is as '
+	'19.00 USD; its binary form is the count (int64), the decimals of the currency (int8) and its three letters (M2)';
 
 -- Parts
 

@@ -4,7 +4,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 SET LOCAL search_path = public, kbilling, kbilling_internal;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(209);
+SELECT plan(213);
 
 -- Every statement of a list that must fail, with the state that it must give.
 CREATE FUNCTION pg_temp.fails(statements text[], state text, description text)
@@ -142,7 +142,7 @@ SELECT is_empty($$
 	OR kb_money(-12345, code)::text <> round(-12345, decimals) || ' ' || replace(code, 'ANG', 'XCG')
 $$, 'M2: every currency reads what it writes');
 SELECT is_empty($$
-	SELECT substr(kb_money_send(kb_money(1, code)), 1, 2) FROM currency
+	SELECT kb_money(1, code) FROM currency
 	WHERE code <> 'ANG'	-- XCG took its number
 	GROUP BY 1 HAVING count(*) > 1
 $$, 'M1: every currency has a number of its own');
@@ -165,17 +165,26 @@ BEGIN
 	RETURN result;
 END $$;
 
-SELECT is(kb_money_send('19.00 USD'), '\x0348000000000000076c'::bytea, 'M1: binary form is ISO number and minor units');
-SELECT is(kb_money_send('-0.001 KWD'), '\x019effffffffffffffff'::bytea, 'M1: negative in binary form');
-SELECT is(pg_temp.receive(kb_money_send(m)), m, 'M1: binary form comes back, ' || m)
+SELECT is(kb_money_send('19.00 USD'), '\x000000000000076c02'::bytea || 'USD', 'M2: binary form is minor units, decimals and letters');
+SELECT is(kb_money_send('-0.001 KWD'), '\xffffffffffffffff03'::bytea || 'KWD', 'M2: negative in binary form');
+SELECT is(pg_temp.receive(kb_money_send(m)), m, 'M2: binary form comes back, ' || m)
 FROM unnest('{19.00 USD,-0.001 KWD,9007199254740991 JPY,-90071992547409.91 UAH,0 ALL}'::kb_money[]) AS m;
-SELECT throws_ok($$SELECT pg_temp.receive('\x00010000000000000001')$$, '22P03', NULL, 'M1: unknown number in binary form');
-SELECT throws_ok($$SELECT pg_temp.receive('\xffff0000000000000001')$$, '22P03', NULL, 'M1: wild number in binary form');
-SELECT throws_ok($$SELECT pg_temp.receive('\x03bf0000000000000001')$$, '22P03', NULL, 'M1: gold in binary form');
+SELECT throws_ok(format('SELECT pg_temp.receive(%L)', wire), '22P03', NULL, 'M2: in binary form, ' || what)
+FROM (VALUES
+	('\x000000000000000102'::bytea || 'ABC', 'letters of no currency'),
+	('\x000000000000000102'::bytea || '\xff0055', 'what is no letter'),
+	('\x0000000000000001ff'::bytea || 'XAU', 'gold'),
+	('\x000000000000000100'::bytea || 'XAU', 'gold with decimals'),
+	('\x000000000000000103'::bytea || 'USD', 'more decimals than the currency has'),
+	('\x000000000000000100'::bytea || 'USD', 'fewer'),
+	('\x0000000000000001ff'::bytea || 'USD', 'fewer than none')) AS v (wire, what);
 SELECT is(kb_minor('9007199254740991 JPY'), kb_max_minor(), 'M1: the highest count of minor units');
-SELECT throws_ok($$SELECT pg_temp.receive('\x03480020000000000000')$$, '22003', NULL, 'M1: 2^53 in binary form');
-SELECT throws_ok($$SELECT pg_temp.receive('\x03488000000000000000')$$, '22003', NULL, 'M1: -2^63 in binary form');
-SELECT throws_ok($$SELECT pg_temp.receive('\x03480000')$$, '08P01', NULL, 'M1: cut short in binary form');
+SELECT throws_ok(format('SELECT pg_temp.receive(%L)', '\x002000000000000002'::bytea || 'USD'), '22003', NULL,
+	'M1: 2^53 in binary form');
+SELECT throws_ok(format('SELECT pg_temp.receive(%L)', '\x800000000000000002'::bytea || 'USD'), '22003', NULL,
+	'M1: -2^63 in binary form');
+SELECT throws_ok(format('SELECT pg_temp.receive(%L)', '\x000000000000000102'::bytea || 'US'), '08P01', NULL,
+	'M1: cut short in binary form');
 
 -- Arithmetic
 
