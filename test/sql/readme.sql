@@ -7,8 +7,8 @@ CREATE ROLE web_app;
 \endif
 
 \setenv PGDATABASE :DBNAME
-\set returned `test/include/readme`
-\set said `awk -v want=1 -f test/include/readme.awk README.md`
+\set returned `test/include/page README.md`
+\set said `awk -v want=1 -f test/include/page.awk README.md`
 \set readme `cat README.md`
 \set quickstart `sed 1,2d expected/quickstart.out`
 
