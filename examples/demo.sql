@@ -80,7 +80,7 @@ LIMIT 15;
 \set title 'What the first charges of customer ' :customer ' are made of'
 \pset title :title
 SELECT to_char(period, 'YYYY-MM') AS period, service, from_date, to_date, days || ' of ' || days_in_month AS days,
-	unit_price, amount
+	price, amount
 FROM charge_line
 WHERE account_id = :customer
 ORDER BY period, line_no
@@ -129,14 +129,14 @@ SELECT account_id AS shopper FROM last_preview WHERE service = 'orders' ORDER BY
 
 \set title 'Current usage of customer ' :shopper ' on June 30th'
 \pset title :title
-SELECT service, what, from_date, to_date, quantity, unit_price, amount
+SELECT service, what, from_date, to_date, quantity, price, amount
 FROM last_preview
 WHERE account_id = :shopper
 ORDER BY line_no;
 
 \set title 'What was charged to customer ' :shopper ' on July 1st'
 \pset title :title
-SELECT service, what, from_date, to_date, quantity, unit_price, amount
+SELECT service, what, from_date, to_date, quantity, price, amount
 FROM charge_line
 WHERE account_id = :shopper AND period = '1998-06-01'
 ORDER BY line_no;
@@ -144,13 +144,13 @@ ORDER BY line_no;
 \set title 'How its orders make up that sum'
 \pset title :title
 SELECT e.what, e.units, e.unit_price, e.amount
-FROM charge_line AS l, kb_explain_price(l.unit_price::kb_price, l.quantity, 'USD', l.events) AS e
+FROM charge_line AS l, kb_explain_price(l.price::kb_price, l.quantity, 'USD', l.events) AS e
 WHERE l.account_id = :shopper AND l.period = '1998-06-01' AND l.service = 'orders';
 
 \pset title 'June''s lines as shown on its last day, and as charged'
 SELECT count(*) AS "lines shown or charged", count(*) FILTER (WHERE p IS NOT DISTINCT FROM c) AS "the same"
-FROM (SELECT account_id, line_no, service, what, from_date, to_date, quantity, events, unit_price, amount FROM last_preview) AS p
-FULL JOIN (SELECT account_id, line_no, service, what, from_date, to_date, quantity, events, unit_price, amount
+FROM (SELECT account_id, line_no, service, what, from_date, to_date, quantity, events, price, amount FROM last_preview) AS p
+FULL JOIN (SELECT account_id, line_no, service, what, from_date, to_date, quantity, events, price, amount
 	FROM charge_line WHERE period = '1998-06-01') AS c USING (account_id, line_no);
 
 \set title 'Customer ' :customer ', at noon of each day of the unpaid month'

@@ -145,12 +145,15 @@ PREPARE send_messages (bigint, bigint, text[]) AS
 -- The payment page, at every stage: what is due, what was used, and what to pay for which bonus.  Then begin the payment, and
 -- pass account and payment_id on to the provider, who takes the card's number: it is not stored here.
 PREPARE payment_page (bigint, text) AS SELECT kbilling.kb_portal($1, $2);
-PREPARE offers (bigint) AS SELECT amount, bonus FROM kbilling.kb_topup_offers($1);
+PREPARE offers (bigint) AS SELECT amount, bonus, reason, months FROM kbilling.kb_topup_offers($1);
 PREPARE pay (bigint, text, kbilling.kb_money, text) AS
 	SELECT payment_id, bonus, expires_at FROM kbilling.kb_begin_topup($1, $2, $3, $4);
 
 -- The next page of the account's history: the last seq of the page before it, or NULL for the newest.
-PREPARE history (bigint, text, bigint) AS SELECT * FROM kbilling.kb_history($1, $2, $3);
+PREPARE history (bigint, text, bigint) AS SELECT seq, entry FROM kbilling.kb_history($1, $2, $3);
+
+-- How a line of the running month or of a charge makes up its amount, in words, for who wants to know.
+PREPARE explain (jsonb, text) AS SELECT text, amount FROM kbilling.kb_explain_line($1, $2) ORDER BY step_no;
 
 -- ---------------------------------------------------------------------------
 -- What the provider's webhook sends, as helpdesk_webhook

@@ -390,16 +390,11 @@ usage_bounds(const BillPart *part)
 	return bounds;
 }
 
-/* What a quantity of usage costs in all, times the days of its month; without any, no more than a minimum (C2) */
+/* What a quantity of usage costs in all, times the days of its month */
 static Numeric
 usage_exactly(const BillPart *part, Numeric quantity, int64 events)
 {
-	Numeric		zero = int64_to_numeric(0);
-	PriceBounds bounds = usage_bounds(part);
-
-	if (numeric_order(quantity, zero) <= 0 && events <= 0 && !price_has(part->price, SLOT_MIN))
-		return zero;
-	return price_usage_exactly(part->price, quantity, Max(events, 0), bounds);
+	return price_usage_exactly(part->price, quantity, events, usage_bounds(part));
 }
 
 /*
@@ -481,19 +476,19 @@ put_line(StringInfo lines, const BillPart *part, Money amount)
 	bool		by_days = !part->is_usage || price_has(part->price, SLOT_MIN) || price_has(part->price, SLOT_MAX);
 
 	lines_open_object(lines);
-	put_date(lines, LINE_TO, part->to);
 	if (by_days)
 		put_int(lines, LINE_DAYS, part->is_usage ? part->days : part->to - part->from + 1);
-	put_date(lines, LINE_FROM, part->from);
 	lines_put_word(lines, LINE_WHAT);
 	lines_put_word(lines, line_kind(part));
+	put_text(lines, LINE_PRICE, price_to_cstring(part->price));
 	lines_put_word(lines, LINE_AMOUNT);
 	lines_put_money(lines, amount);
 	if (part->is_usage)
 		put_int(lines, LINE_EVENTS, part->events);
 	put_text(lines, LINE_SERVICE, part->service);
+	put_date(lines, LINE_TO_DATE, part->to);
 	put_numeric(lines, LINE_QUANTITY, part->quantity);
-	put_text(lines, LINE_UNIT_PRICE, price_to_cstring(part->price));
+	put_date(lines, LINE_FROM_DATE, part->from);
 	if (part->is_late)
 		put_int(lines, LINE_BILLED_EVENTS, part->billed_events);
 	if (by_days)

@@ -241,7 +241,7 @@ kb_month_charge(PG_FUNCTION_ARGS)
 
 static SavedPlan current_usage_plan = {
 	.sql = "SELECT u.line_no, u.service, u.what, u.from_date, u.to_date, u.days, u.days_in_month, u.quantity, u.events,"
-	"       u.billed_quantity, u.billed_events, u.unit_price, u.amount"
+	"       u.billed_quantity, u.billed_events, u.price, u.amount"
 	"  FROM current_usage u WHERE u.account_id = $1",
 	.arg_types = {"bigint"},
 	.is_generic = true

@@ -55,9 +55,9 @@ typedef enum LinesTag
 StaticAssertDecl(TAG_WORDS + LINE_WORDS <= TAG_SMALL, "each word must have a tag");
 
 static const char *const words[LINE_WORDS] = {
-	[LINE_TO] = "to", [LINE_DAYS] = "days", [LINE_FROM] = "from", [LINE_WHAT] = "what", [LINE_TOPUP] = "topup",
-	[LINE_NAMED] = "named", [LINE_AMOUNT] = "amount", [LINE_EVENTS] = "events", [LINE_FORCED] = "forced",
-	[LINE_SERVICE] = "service", [LINE_QUANTITY] = "quantity", [LINE_UNIT_PRICE] = "unit_price",
+	[LINE_TO_DATE] = "to_date", [LINE_DAYS] = "days", [LINE_FROM_DATE] = "from_date", [LINE_WHAT] = "what",
+	[LINE_TOPUP] = "topup", [LINE_NAMED] = "named", [LINE_AMOUNT] = "amount", [LINE_EVENTS] = "events", [LINE_FORCED] = "forced",
+	[LINE_SERVICE] = "service", [LINE_QUANTITY] = "quantity", [LINE_PRICE] = "price",
 	[LINE_BILLED_EVENTS] = "billed_events", [LINE_DAYS_IN_MONTH] = "days_in_month", [LINE_BILLED_QUANTITY] = "billed_quantity",
 	[LINE_BASE] = "base", [LINE_BASE_FEE] = "base fee", [LINE_RECURRING_SERVICE] = "recurring service",
 	[LINE_USAGE] = "usage", [LINE_LATE_USAGE] = "late usage"
@@ -618,16 +618,16 @@ lines_to_jsonb(const Lines *lines)
 	return JsonbValueToJsonb(&v);
 }
 
-/* Columns of kb_line_rows, which are named as the keys are */
+/* Columns of kb_line_rows, which have the names of the keys */
 enum
 {
-	ROW_SERVICE, ROW_WHAT, ROW_FROM, ROW_TO, ROW_DAYS, ROW_DAYS_IN_MONTH, ROW_QUANTITY, ROW_EVENTS, ROW_BILLED_QUANTITY,
-	ROW_BILLED_EVENTS, ROW_UNIT_PRICE, ROW_AMOUNT, ROW_COLUMNS
+	ROW_SERVICE, ROW_WHAT, ROW_FROM_DATE, ROW_TO_DATE, ROW_DAYS, ROW_DAYS_IN_MONTH, ROW_QUANTITY, ROW_EVENTS, ROW_BILLED_QUANTITY,
+	ROW_BILLED_EVENTS, ROW_PRICE, ROW_AMOUNT, ROW_COLUMNS
 };
 
 static const LinesWord row_keys[ROW_COLUMNS] = {
-	LINE_SERVICE, LINE_WHAT, LINE_FROM, LINE_TO, LINE_DAYS, LINE_DAYS_IN_MONTH, LINE_QUANTITY, LINE_EVENTS, LINE_BILLED_QUANTITY,
-	LINE_BILLED_EVENTS, LINE_UNIT_PRICE, LINE_AMOUNT
+	LINE_SERVICE, LINE_WHAT, LINE_FROM_DATE, LINE_TO_DATE, LINE_DAYS, LINE_DAYS_IN_MONTH, LINE_QUANTITY, LINE_EVENTS,
+	LINE_BILLED_QUANTITY, LINE_BILLED_EVENTS, LINE_PRICE, LINE_AMOUNT
 };
 
 /* The column of a key; ROW_COLUMNS: none */
@@ -645,10 +645,29 @@ row_column(uint8 key)
 static void
 skip_value(LinesReader *reader, uint8 tag)
 {
-	StringInfoData buf;
+	uint8		next;
+	size_t		len;
 
-	initStringInfo(&buf);
-	append_value(&buf, reader, tag);
+	switch (tag)
+	{
+		case TAG_ARRAY:
+		case TAG_OBJECT:
+			check_stack_depth();
+			while ((next = read_byte(reader)) != TAG_END)
+				skip_value(reader, next);
+			break;
+		case TAG_TEXT:
+		case TAG_LONG_NUMBER:
+			(void) read_bytes(reader, &len);
+			break;
+		case TAG_NUMBER:
+		case TAG_MONEY:
+			(void) read_unsigned(reader);
+			(void) read_unsigned(reader);
+			break;
+		case TAG_DATE:
+			(void) read_unsigned(reader);
+	}
 }
 
 /* Read a value as one of the column's type: what kb_bill writes as it stands, and any other as text that says the same */
@@ -675,6 +694,183 @@ read_column(LinesReader *reader, uint8 tag, Form_pg_attribute att)
 		return PointerGetDatum(cstring_to_text_with_len(str, len));
 	getTypeInputInfo(att->atttypid, &input, &element);
 	return OidInputFunctionCall(input, pnstrdup(str, len), element, att->atttypmod);
+}
+
+/* Push a text; a key, or a value */
+static void
+push_text(JsonbParseState **state, JsonbIteratorToken token, const char *str)
+{
+	JsonbValue	v = {.type = jbvString};
+
+	v.val.string.val = unconstify(char *, str);
+	v.val.string.len = strlen(str);
+	(void) pushJsonbValue(state, token, &v);
+}
+
+JsonbValue *
+lines_push_money(JsonbParseState **state, Money amount)
+{
+	char	   *text = money_to_cstring(amount);
+
+	text[strlen(text) - strlen(" USD")] = '\0';
+	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	push_text(state, WJB_KEY, "amount");
+	push_text(state, WJB_VALUE, text);
+	push_text(state, WJB_KEY, "currency");
+	push_text(state, WJB_VALUE, currency_code(money_currency(amount)));
+	return pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+/* Push a value of an object; amounts are objects of their own */
+static void
+push_value(JsonbParseState **state, LinesReader *reader)
+{
+	uint8		tag = read_byte(reader);
+	JsonbValue	v;
+
+	if (tag == TAG_MONEY)
+		(void) lines_push_money(state, read_money(reader));
+	else if (tag == TAG_ARRAY || tag == TAG_OBJECT)
+		(void) push_container(state, reader, tag);
+	else
+	{
+		read_jsonb_scalar(reader, tag, &v);
+		(void) pushJsonbValue(state, WJB_VALUE, &v);
+	}
+}
+
+/* Where the values of a line begin, by the columns of kb_line_rows; NULL for those that it does not have */
+typedef struct LineValues
+{
+	const uint8 *at[ROW_COLUMNS];
+} LineValues;
+
+/* Find the values of the line at which the reader is, without moving it; false if it is not of a charge */
+static bool
+find_values(LinesReader reader, LineValues *values)
+{
+	uint8		key;
+
+	memset(values, 0, sizeof(*values));
+	while ((key = read_byte(&reader)) != TAG_END)
+	{
+		int			i = row_column(key);
+		size_t		len;
+
+		(void) read_scalar(&reader, key, &len);
+		if (i < ROW_COLUMNS)
+			values->at[i] = reader.at;
+		skip_value(&reader, read_byte(&reader));
+	}
+	return values->at[ROW_WHAT] != NULL && values->at[ROW_SERVICE] != NULL;
+}
+
+/* The text at a place; of what is no scalar, an empty one */
+static char *
+text_at(const LinesReader *reader, const uint8 *at)
+{
+	LinesReader there = {.at = at, .end = reader->end};
+	uint8		tag = read_byte(&there);
+	size_t		len;
+	const char *str;
+
+	if (tag == TAG_ARRAY || tag == TAG_OBJECT)
+		return pstrdup("");
+	str = read_scalar(&there, tag, &len);
+	return pnstrdup(str, len);
+}
+
+/* Push a pair of a line that has a text, or null */
+static void
+push_pair(JsonbParseState **state, const char *key, const char *str)
+{
+	JsonbValue	none = {.type = jbvNull};
+
+	push_text(state, WJB_KEY, key);
+	if (str != NULL)
+		push_text(state, WJB_VALUE, str);
+	else
+		(void) pushJsonbValue(state, WJB_VALUE, &none);
+}
+
+/* Push a line of a charge: all that any has, and null for what this one does not have */
+static void
+push_line(JsonbParseState **state, const LinesReader *reader, const LineValues *values, int line_no, const LineNames *names)
+{
+	JsonbValue	v = {.type = jbvNumeric};
+
+	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	push_text(state, WJB_KEY, "line_no");
+	v.val.numeric = int64_to_numeric(line_no);
+	(void) pushJsonbValue(state, WJB_VALUE, &v);
+	push_pair(state, "name", names->name);
+	push_pair(state, "unit", names->unit);
+	for (int i = 0; i < ROW_COLUMNS; i++)
+	{
+		LinesReader there = {.at = values->at[i], .end = reader->end};
+
+		if (there.at == NULL)
+		{
+			push_pair(state, words[row_keys[i]], NULL);
+			continue;
+		}
+		push_text(state, WJB_KEY, words[row_keys[i]]);
+		push_value(state, &there);
+	}
+	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+/* Push an object with its own keys */
+static void
+push_object(JsonbParseState **state, LinesReader reader)
+{
+	JsonbValue	v;
+	uint8		key;
+
+	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	while ((key = read_byte(&reader)) != TAG_END)
+	{
+		read_jsonb_scalar(&reader, key, &v);
+		(void) pushJsonbValue(state, WJB_KEY, &v);
+		push_value(state, &reader);
+	}
+	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+/* What is in an array of lines */
+static Jsonb *
+push_lines(LinesReader *reader, const LineNames *(*names) (void *arg, const char *service), void *arg)
+{
+	JsonbParseState *state = NULL;
+	LineValues	values;
+	uint8		tag;
+	int			line_no = 0;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	while ((tag = read_byte(reader)) != TAG_END)
+	{
+		LinesReader inside = *reader;
+
+		skip_value(reader, tag);
+		line_no++;
+		if (tag != TAG_OBJECT)
+			continue;
+		if (find_values(inside, &values))
+			push_line(&state, &inside, &values, line_no, names(arg, text_at(&inside, values.at[ROW_SERVICE])));
+		else
+			push_object(&state, inside);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
+}
+
+Jsonb *
+lines_to_page(const Lines *lines, const LineNames *(*names) (void *arg, const char *service), void *arg)
+{
+	LinesReader reader = read_begin(lines);
+
+	if (read_byte(&reader) != TAG_ARRAY)
+		return lines_to_jsonb(lines);
+	return push_lines(&reader, names, arg);
 }
 
 /* Refuse lines that are not an array of objects */

@@ -9,6 +9,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "utils/date.h"
+#include "utils/jsonb.h"
 #include "utils/numeric.h"
 
 #include "money.h"
@@ -24,8 +25,8 @@ typedef struct varlena Lines;
 /* Texts that are a byte each; their numbers are stored, so new ones come last, before the count. */
 typedef enum LinesWord
 {
-	LINE_TO, LINE_DAYS, LINE_FROM, LINE_WHAT, LINE_TOPUP, LINE_NAMED, LINE_AMOUNT, LINE_EVENTS, LINE_FORCED, LINE_SERVICE,
-	LINE_QUANTITY, LINE_UNIT_PRICE, LINE_BILLED_EVENTS, LINE_DAYS_IN_MONTH, LINE_BILLED_QUANTITY,
+	LINE_TO_DATE, LINE_DAYS, LINE_FROM_DATE, LINE_WHAT, LINE_TOPUP, LINE_NAMED, LINE_AMOUNT, LINE_EVENTS, LINE_FORCED, LINE_SERVICE,
+	LINE_QUANTITY, LINE_PRICE, LINE_BILLED_EVENTS, LINE_DAYS_IN_MONTH, LINE_BILLED_QUANTITY,
 	LINE_BASE, LINE_BASE_FEE, LINE_RECURRING_SERVICE, LINE_USAGE, LINE_LATE_USAGE,
 	LINE_WORDS
 } LinesWord;
@@ -49,5 +50,19 @@ extern Lines *lines_end(StringInfo buf);
 /* From JSON and to it, as jsonb is written; palloc'd. */
 extern Lines *lines_from_cstring(const char *json);
 extern char *lines_to_cstring(const Lines *lines);
+
+/* What a page calls a service, and its unit, which may be NULL. */
+typedef struct LineNames
+{
+	char	   *service;
+	char	   *name;
+	char	   *unit;
+} LineNames;
+
+/* The lines as pages get them, with the names that names(arg, service) knows. */
+extern Jsonb *lines_to_page(const Lines *lines, const LineNames *(*names) (void *arg, const char *service), void *arg);
+
+/* Push an amount as pages get it: {"amount": "19.00", "currency": "USD"}. */
+extern JsonbValue *lines_push_money(JsonbParseState **state, Money amount);
 
 #endif

@@ -229,6 +229,15 @@ money_parse(const char *input, Money *result, struct Node *escontext)
 	return count_minor(input, &amount, currency, result, escontext);
 }
 
+Money
+money_from_cstring(const char *str)
+{
+	Money		result = NO_MONEY;
+
+	(void) money_parse(str, &result, NULL);
+	return result;
+}
+
 /* Write "19.00 USD" */
 char *
 money_to_cstring(Money m)

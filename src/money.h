@@ -55,6 +55,9 @@ extern Numeric money_to_numeric(Money m);
 /* Rounded half away from zero to the minor unit (M4); 22003 on NaN, infinity, overflow. */
 extern Money money_round_numeric(Numeric amount, uint16 currency);
 
+/* From "19.00 USD", as the type reads it. */
+extern Money money_from_cstring(const char *str);
+
 /* "19.00 USD"; palloc'd. */
 extern char *money_to_cstring(Money m);
 

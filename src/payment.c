@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "account.h"
 #include "args.h"
 #include "bonus.h"
 #include "card.h"
@@ -207,35 +206,4 @@ payment_settle(const LockedAccount *account, int64 payment_id, const Posting *po
 						(long long) account->account_id),
 				 errdetail("It cannot settle payment %lld as well.", (long long) payment_id),
 				 errhint("A reference stands for one payment.")));
-}
-
-/* Of two tiers that begin at one amount, the later holds.  What is offered stays within what a kb_money can say (M1). */
-static SavedPlan offers_plan = {
-	.sql = "SELECT o.amount, o.bonus"
-	"  FROM account a"
-	" CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today, a.balance - a.balance AS zero,"
-	"                           kb_amount_due(a.balance) AS due OFFSET 0) d"
-	" CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.today) t"
-	" CROSS JOIN LATERAL ("
-	"       SELECT d.due AS amount, d.zero AS bonus WHERE d.due > 0"
-	"       UNION ALL"
-	"       SELECT d.due + b.min_amount, kb_bonus(b.min_amount, b.percent)"
-	"         FROM bonus_tier b"
-	"        WHERE b.tariff = t.tariff AND b.from_date <= d.today AND b.to_date > d.today AND b.percent > 0 AND b.min_amount > 0"
-	"          AND kb_minor(d.due) + kb_minor(b.min_amount) * (1 + b.percent / 100) < kb_max_minor()"
-	"          AND NOT EXISTS (SELECT FROM bonus_tier l"
-	"                           WHERE l.tariff = b.tariff AND l.min_amount = b.min_amount AND l.from_date > b.from_date"
-	"                             AND l.from_date <= d.today AND l.to_date > d.today)) o"
-	" WHERE a.account_id = $1 AND a.state IN ('active', 'closing')"
-	" ORDER BY kb_minor(o.amount), kb_minor(o.bonus)",
-	.arg_types = {"bigint"},
-	.is_generic = true
-};
-
-/* kb_topup_offers(account_id) */
-PG_FUNCTION_INFO_V1(kb_topup_offers);
-Datum
-kb_topup_offers(PG_FUNCTION_ARGS)
-{
-	return account_rows(fcinfo, &offers_plan);
 }

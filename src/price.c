@@ -230,6 +230,12 @@ price_parse(const char *text, Node *escontext)
 	return price;
 }
 
+Price *
+price_from_cstring(const char *text)
+{
+	return price_parse(text, NULL);
+}
+
 char *
 price_to_cstring(const Price *price)
 {

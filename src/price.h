@@ -69,10 +69,16 @@ typedef struct PriceBounds
 extern Numeric price_days_exactly(const Price *price, Numeric quantity, int days);
 extern Numeric price_usage_exactly(const Price *price, Numeric quantity, int64 events, PriceBounds bounds);
 
+/* Whether usage is none, and no minimum is owed: then it costs nothing, whatever the price (C2). */
+extern bool price_is_unused(const Price *price, Numeric quantity, int64 events);
+
 /* Such an amount / days_in_period, rounded */
 extern Money price_round(Numeric amount, int days_in_period, uint16 currency);
 
-/* "0.05 each free 50"; palloc'd. */
+/* From "0.05 each free 50", as the type reads it; palloc'd. */
+extern Price *price_from_cstring(const char *text);
+
+/* The same, written; palloc'd. */
 extern char *price_to_cstring(const Price *price);
 
 /* From the stored form. */

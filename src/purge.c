@@ -71,6 +71,7 @@ static SavedPlan forget_plan = {
 	" total AS (DELETE FROM usage_total t WHERE t.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
 	" activity AS (DELETE FROM activity v WHERE v.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
 	" member AS (DELETE FROM member m WHERE m.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
+	" details AS (DELETE FROM billing_details b WHERE b.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
 	" payment AS (UPDATE payment p SET member = '(purged)', failure = NULL WHERE p.account_id OPERATOR(pg_catalog.=) ANY ($1))"
 	/* nobody is left to get them, but the application */
 	" UPDATE notice n"

@@ -12,40 +12,7 @@
 
 #include "currency.h"
 #include "price.h"
-
-/* A part for each tier, and the free units, the fee per event, a bound. */
-#define MAX_PARTS		(PRICE_MAX_TIERS + 3)
-
-typedef enum PartKind
-{
-	PART_FLAT,
-	PART_FREE,
-	PART_TIER,					/* the one tier of prices without them, too */
-	PART_EVENTS,
-	PART_MINIMUM,
-	PART_MAXIMUM,
-	PART_ROUNDING
-} PartKind;
-
-/* A step that a customer can follow; what does not apply is NULL. */
-typedef struct PricePart
-{
-	PartKind	kind;
-	int			tier;			/* from 0 */
-	Numeric		from;			/* units before it */
-	Numeric		to;				/* where it ends; NULL where it does not */
-	Numeric		units;			/* what is multiplied: units, packages, events */
-	Numeric		unit_price;
-	Numeric		fee;
-	Numeric		amount;			/* units x unit_price + fee */
-} PricePart;
-
-typedef struct PriceParts
-{
-	Numeric		sum;			/* of the amounts */
-	int			count;
-	PricePart	parts[MAX_PARTS];
-} PriceParts;
+#include "price_parts.h"
 
 /* Columns of kb_explain_price */
 enum
@@ -244,10 +211,10 @@ add_bound(PriceParts *parts, const PriceTerms *terms, PriceSlot slot, PartKind k
 }
 
 /*
- * Turn a quantity into the parts of its price, but for its bounds: the one walk over it
+ * The one walk over a price
  */
-static void
-walk_quantity(PriceParts *parts, const PriceTerms *terms, Numeric quantity, int64 events)
+void
+price_walk_quantity(PriceParts *parts, const PriceTerms *terms, Numeric quantity, int64 events)
 {
 	Numeric		free_units;
 
@@ -272,13 +239,10 @@ walk_quantity(PriceParts *parts, const PriceTerms *terms, Numeric quantity, int6
 									   .unit_price = decimal_to_numeric(terms->numbers[SLOT_EVENT])});
 }
 
-/*
- * The same, with the bounds of a full period
- */
-static void
-walk_price(PriceParts *parts, const PriceTerms *terms, Numeric quantity, int64 events)
+void
+price_walk(PriceParts *parts, const PriceTerms *terms, Numeric quantity, int64 events)
 {
-	walk_quantity(parts, terms, quantity, events);
+	price_walk_quantity(parts, terms, quantity, events);
 	add_bound(parts, terms, SLOT_MIN, PART_MINIMUM, -1);
 	add_bound(parts, terms, SLOT_MAX, PART_MAXIMUM, 1);
 }
@@ -293,7 +257,7 @@ rate_exactly(const Price *price, Numeric quantity, int64 events)
 	PriceParts	parts;
 
 	price_unpack(price, &terms);
-	walk_price(&parts, &terms, quantity, events);
+	price_walk(&parts, &terms, quantity, events);
 	return parts.sum;
 }
 
@@ -313,6 +277,12 @@ price_days_exactly(const Price *price, Numeric quantity, int days)
 	return times_days(rate_exactly(price, quantity, 1), days);
 }
 
+bool
+price_is_unused(const Price *price, Numeric quantity, int64 events)
+{
+	return numeric_order(quantity, int64_to_numeric(0)) <= 0 && events <= 0 && !price_has(price, SLOT_MIN);
+}
+
 Numeric
 price_usage_exactly(const Price *price, Numeric quantity, int64 events, PriceBounds bounds)
 {
@@ -320,9 +290,12 @@ price_usage_exactly(const Price *price, Numeric quantity, int64 events, PriceBou
 	PriceParts	parts;
 	Numeric		amount;
 
+	if (price_is_unused(price, quantity, events))
+		return int64_to_numeric(0);
+	events = Max(events, 0);
 	check_quantity(quantity, events);
 	price_unpack(price, &terms);
-	walk_quantity(&parts, &terms, quantity, events);
+	price_walk_quantity(&parts, &terms, quantity, events);
 	amount = times_days(parts.sum, bounds.days_in_period);
 	if (terms_have(&terms, SLOT_MIN))
 		amount = numeric_call(numeric_larger, amount,
@@ -570,7 +543,7 @@ kb_explain_price(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	check_quantity(quantity, events);
 	price_unpack(price, &terms);
-	walk_price(&parts, &terms, quantity, events);
+	price_walk(&parts, &terms, quantity, events);
 	for (int i = 0; i < parts.count; i++)
 		put_part(rows, &terms, &parts.parts[i]);
 

@@ -195,6 +195,56 @@ END;
 COMMENT ON FUNCTION kb_metadata(bigint) IS
 'The application''s own notes on an account, as kb_set_metadata has set them; NULL if there are none. Errors: KB001';
 
+-- A table of its own, as the account's row is written by every top-up.
+CREATE TABLE kbilling.billing_details (
+	account_id bigint PRIMARY KEY REFERENCES account,
+	details    kb_json NOT NULL
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.billing_details', '');
+COMMENT ON TABLE billing_details IS
+'To whom receipts and invoices are made out, where that is not just the first owner; written by kb_set_billing_details, and '
+'gone with the purge (D6)';
+COMMENT ON COLUMN billing_details.account_id IS 'The account';
+COMMENT ON COLUMN billing_details.details IS 'Name, address, tax number and the like, under keys of the application''s choice';
+
+CREATE FUNCTION kbilling.kb_set_billing_details(account_id bigint, details jsonb) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN jsonb_typeof(details) <> 'object'
+			THEN kb_raise('22023', 'billing details must be a JSON object', format('They are of the type "%s".', jsonb_typeof(details)),
+						  'Give an object, such as {"name": "Acme Ltd", "tax_number": "UA-123"}, or NULL for none.')
+		WHEN octet_length(details::text) > 8192
+			THEN kb_raise('22023', 'billing details must have at most 8192 bytes',
+						  format('They have %s, written as text.', octet_length(details::text)),
+						  'Keep more in a table of your own, under the account''s number.')
+		END;
+	SELECT kb_lock_account(account_id);
+	WITH old AS MATERIALIZED (
+		SELECT b.details FROM billing_details b WHERE b.account_id = kb_set_billing_details.account_id
+	), gone AS (
+		DELETE FROM billing_details b
+		WHERE b.account_id = kb_set_billing_details.account_id AND kb_set_billing_details.details IS NULL
+	), new AS (
+		INSERT INTO billing_details AS b (account_id, details)
+		SELECT kb_set_billing_details.account_id, kb_set_billing_details.details WHERE kb_set_billing_details.details IS NOT NULL
+		ON CONFLICT ON CONSTRAINT billing_details_pkey DO UPDATE SET details = excluded.details
+		RETURNING b.details
+	)
+	-- the log outlives a purge, so it does not say what they are
+	INSERT INTO change_log (subject, account_id, before, after)
+	SELECT 'billing_details', kb_set_billing_details.account_id,
+		   CASE WHEN old.details IS NOT NULL THEN jsonb '{"are_set": true}' END,
+		   CASE WHEN new.details IS NOT NULL THEN jsonb '{"are_set": true}' END
+	FROM (SELECT) one LEFT JOIN old ON true LEFT JOIN new ON true
+	WHERE new.details IS DISTINCT FROM old.details;
+END;
+COMMENT ON FUNCTION kb_set_billing_details(bigint, jsonb) IS
+'Replaces what receipts and invoices of an account are made out to: a JSON object of at most 8192 bytes, with a name, an '
+'address, a tax number and the like, or NULL for none. kb_portal shows it to owners and admins; it is gone with the purge '
+'(D6). The log says that it was changed, and not what it is (J9). '
+'Errors: KB001, KB010; KB008 for a card number in it; 22023 for what is no object, or too long';
+
 CREATE FUNCTION kbilling_internal.kb_require_open(account_id bigint, from_date date) RETURNS void
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC

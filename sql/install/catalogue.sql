@@ -44,7 +44,7 @@ COMMENT ON COLUMN service.aggregation IS
 COMMENT ON COLUMN service.name IS 'What customers call it';
 COMMENT ON COLUMN service.metadata IS 'For the application''s own use';
 
-INSERT INTO service (service, kind, unit) VALUES ('base', 'recurring', 'month');
+INSERT INTO service (service, kind, unit, name) VALUES ('base', 'recurring', 'month', 'Base fee');
 
 CREATE TRIGGER service_base BEFORE UPDATE OR DELETE ON service
 	FOR EACH ROW WHEN (OLD.service = 'base')

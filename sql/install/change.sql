@@ -33,15 +33,15 @@ CREATE TABLE kbilling.change_log (
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.change_log', '');
 COMMENT ON TABLE change_log IS
-'Every change of what is agreed: price list, policies, templates, payment methods, accounts'' terms, rights (J9). Nothing in it is '
+'Every change of what is agreed: price list, policies, templates, payment methods, names, accounts'' terms, rights (J9). Nothing in it is '
 'changed or deleted; written by the functions that make the changes';
 COMMENT ON COLUMN change_log.change_id IS 'Number of the change; numbers rise in the order in which a session writes them';
 COMMENT ON COLUMN change_log.changed_at IS 'When: the start of the transaction';
 COMMENT ON COLUMN change_log.changed_by IS 'The database role that made the change, after SET ROLE';
 COMMENT ON COLUMN change_log.member IS 'The acting member, if kb_act_as has named one';
 COMMENT ON COLUMN change_log.subject IS
-'What was changed: "tariff", "service", "price", "bonus_tier", "policy", "template", "payment_method", "account_tariff", '
-'"subscription" or "rights"';
+'What was changed: "tariff", "service", "price", "bonus_tier", "policy", "template", "payment_method", "name", "account_tariff", '
+'"subscription", "billing_details" or "rights"';
 COMMENT ON COLUMN change_log.account_id IS 'The account whose terms were changed';
 COMMENT ON COLUMN change_log.tariff IS 'The tariff: of the price or bonus tier, or the one that the account was put on';
 COMMENT ON COLUMN change_log.service IS 'The service';

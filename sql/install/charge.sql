@@ -184,19 +184,28 @@ COMMENT ON FUNCTION kb_month_charge(bigint, date) IS
 'Errors: KB001, KB010; KB009 for a period that has not ended, is not the oldest, or is before the account''s first '
 'day; 22023 if the date is not the first of a month';
 
-CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
-	SELECT a.account_id, l.line_no::integer, l.service, l.what, l.from_date, l.to_date, l.days, l.days_in_month,
-		   l.quantity, l.events, l.billed_quantity, l.billed_events, l.unit_price, l.amount
+CREATE VIEW kbilling_internal.running_bill WITH (security_invoker) AS
+	SELECT a.account_id, b.total, b.lines
 	FROM account a
 	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
 	CROSS JOIN LATERAL (SELECT kb_month_first_day(d.today) AS period) m
 	-- late usage belongs to the month that is charged next
 	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, greatest(m.period, a.charged_through + 1), d.today,
 		CASE WHEN a.charged_through + 1 < m.period THEN m.period ELSE '-infinity' END, NULL) b
-	CROSS JOIN LATERAL kb_line_rows(b.lines) WITH ORDINALITY
-		AS l (service, what, from_date, to_date, days, days_in_month, quantity, events, billed_quantity, billed_events,
-			  unit_price, amount, line_no)
 	WHERE a.state IN ('active', 'closing') AND a.charged_through < d.today AND kb_is_owned(a.account_id);
+COMMENT ON VIEW running_bill IS
+'What every account owes for its running month, up to and including today, by the code that charges it (C6)';
+COMMENT ON COLUMN running_bill.account_id IS 'The account';
+COMMENT ON COLUMN running_bill.total IS 'Sum of the lines';
+COMMENT ON COLUMN running_bill.lines IS 'The lines, as in kbilling.entry';
+
+CREATE VIEW kbilling.current_usage WITH (security_invoker) AS
+	SELECT r.account_id, l.line_no::integer, l.service, l.what, l.from_date, l.to_date, l.days, l.days_in_month,
+		   l.quantity, l.events, l.billed_quantity, l.billed_events, l.price, l.amount
+	FROM running_bill r
+	CROSS JOIN LATERAL kb_line_rows(r.lines) WITH ORDINALITY
+		AS l (service, what, from_date, to_date, days, days_in_month, quantity, events, billed_quantity, billed_events,
+			  price, amount, line_no);
 COMMENT ON VIEW current_usage IS
 'The lines of every account''s running month, up to and including today, by the code that charges it (C6)';
 COMMENT ON COLUMN current_usage.account_id IS 'The account';
@@ -216,12 +225,12 @@ COMMENT ON COLUMN current_usage.billed_quantity IS
 'For late usage: how many units of its month were billed before. The amount is what all units cost, less what those '
 'cost';
 COMMENT ON COLUMN current_usage.billed_events IS 'For late usage: how many events of its month were billed before';
-COMMENT ON COLUMN current_usage.unit_price IS 'The price, as a kb_price is written';
+COMMENT ON COLUMN current_usage.price IS 'The price, as a kb_price is written';
 COMMENT ON COLUMN current_usage.amount IS 'The amount; those of a service in a month are rounded together (M4)';
 
 CREATE FUNCTION kbilling.kb_current_usage(account_id bigint)
 	RETURNS TABLE (line_no integer, service text, what text, from_date date, to_date date, days integer, days_in_month integer,
-				   quantity numeric, events bigint, billed_quantity numeric, billed_events bigint, unit_price text, amount kb_money)
+				   quantity numeric, events bigint, billed_quantity numeric, billed_events bigint, price text, amount kb_money)
 	LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 	AS 'MODULE_PATHNAME', 'kb_current_usage';
 COMMENT ON FUNCTION kb_current_usage(bigint) IS

@@ -108,6 +108,18 @@ END;
 COMMENT ON FUNCTION kb_require_forecast(bigint, integer) IS
 'Raises 54000 for a forecast that may bill more than 100,000 lines, which takes seconds';
 
+CREATE FUNCTION kbilling_internal.kb_months_ahead(account_id bigint, until date)
+	RETURNS TABLE (period date, charge kb_money, charged_on date, balance kb_money, stage kb_stage)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT t.period, t.charge, t.effective_on, t.balance,
+		   kb_stage(t.debt_since, t.deferred_until, t.from_day, t.remind_day, t.restrict_day, t.block_day)
+	FROM kb_timeline($1, $2, true) t
+	WHERE t.period IS NOT NULL;
+END;
+COMMENT ON FUNCTION kb_months_ahead(bigint, date) IS
+'The rows of kb_forecast: the months that are still to be charged, up to the one that ends before a first day of a month';
+
 CREATE FUNCTION kbilling.kb_forecast(account_id bigint, months integer)
 	RETURNS TABLE (period date, charge kb_money, charged_on date, balance kb_money, stage kb_stage)
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -120,11 +132,9 @@ BEGIN ATOMIC
 						  'Give how many months to look ahead, the running one included.')
 		END;
 	SELECT kb_require_forecast($1, $2);
-	SELECT t.period, t.charge, t.effective_on, t.balance,
-		   kb_stage(t.debt_since, t.deferred_until, t.from_day, t.remind_day, t.restrict_day, t.block_day)
-	FROM kb_timeline($1, (kb_month_first_day(kb_today($1)) + $2 * interval '1 month')::date, true) t
-	WHERE t.period IS NOT NULL
-	ORDER BY t.period;
+	SELECT m.period, m.charge, m.charged_on, m.balance, m.stage
+	FROM kb_months_ahead($1, (kb_month_first_day(kb_today($1)) + $2 * interval '1 month')::date) m
+	ORDER BY m.period;
 END;
 COMMENT ON FUNCTION kb_forecast(bigint, integer) IS
 'A row for each month that is still to be charged: those that are due, the running one and those after it; "months" '

@@ -98,9 +98,9 @@ COMMENT ON OPERATOR CLASS kbilling.kb_lines_hash_ops USING hash IS 'Equality of 
 
 CREATE FUNCTION kbilling_internal.kb_line_rows(lines kb_lines)
 	RETURNS TABLE (service text, what text, from_date date, to_date date, days integer, days_in_month integer, quantity numeric,
-				   events bigint, billed_quantity numeric, billed_events bigint, unit_price text, amount kb_money)
+				   events bigint, billed_quantity numeric, billed_events bigint, price text, amount kb_money)
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 3
 	AS 'MODULE_PATHNAME', 'kb_line_rows';
 COMMENT ON FUNCTION kb_line_rows(kb_lines) IS
-'The lines of a charge, each a row of its keys, where "from_date" and "to_date" are "from" and "to"; NULL for a key that a '
-'line does not have. Errors: 22023 if they are not an array of objects; those of the types for other values than kb_bill writes';
+'The lines of a charge, each a row of its keys; NULL for a key that a line does not have. '
+'Errors: 22023 if they are not an array of objects; those of the types for other values than kb_bill writes';

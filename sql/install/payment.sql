@@ -157,12 +157,3 @@ COMMENT ON FUNCTION kb_fail_topup(bigint, bigint, text) IS
 'Notes that a payment failed or expired at the provider, and why, with card numbers masked (T10). It changes nothing if the '
 'payment has been credited (T9); if it is confirmed after the failure, it is credited all the same. '
 'Errors: KB001; KB006 if the account has no such payment';
-
-CREATE FUNCTION kbilling.kb_topup_offers(account_id bigint)
-	RETURNS TABLE (amount kb_money, bonus kb_money)
-	LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
-	AS 'MODULE_PATHNAME', 'kb_topup_offers';
-COMMENT ON FUNCTION kb_topup_offers(bigint) IS
-'Amounts to offer for a top-up, the lowest first, each with its bonus (T5): what is due, and what reaches each bonus '
-'tier beyond that. There is none for a deleted account. '
-'Errors: KB001';

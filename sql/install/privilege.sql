@@ -38,21 +38,21 @@ COMMENT ON FUNCTION kb_granted_as_tables() IS 'Marks a role that was granted "ta
 CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 	WITH routine (granted_as, names) AS (
 		VALUES ('app', '{kb_create_account,kb_add_member,kb_set_role,kb_remove_member,kb_login,kb_act_as,
-						kb_set_tariff,kb_switch_on,kb_switch_off,kb_set_metadata,
+						kb_set_tariff,kb_switch_on,kb_switch_off,kb_set_metadata,kb_set_billing_details,
 						kb_record_usage,kb_record_usage_batch,kb_begin_topup,kb_topup_offers,
 						kb_balance,kb_access_stage,kb_access,kb_stage_now,kb_access_now,kb_next_now,
 						kb_current_usage,kb_forecast,kb_amount_for,kb_portal,kb_history,kb_metadata,
 						kb_set_contact,kb_cancel_closure,kb_take_notices,kb_ack_notice,kb_fail_notice,kb_render_notice}'::text[]),
 			   ('payments', '{kb_apply_topup,kb_fail_topup,kb_refund,kb_reverse_refund,kb_chargeback,kb_reverse_chargeback}'),
 			   ('support', '{kb_add_member,kb_set_role,kb_remove_member,kb_set_tariff,kb_switch_on,kb_switch_off,kb_set_metadata,
-						kb_apply_topup,kb_fail_topup,kb_topup_offers,
+						kb_set_billing_details,kb_apply_topup,kb_fail_topup,kb_topup_offers,
 						kb_set_contact,kb_schedule_closure,kb_restore_account,kb_retry_notice,kb_render_notice,
 						kb_defer,kb_refund,kb_reverse_refund,kb_chargeback,kb_reverse_chargeback,kb_adjust,kb_write_off,kb_reverse,
 						kb_balance,kb_access_stage,kb_access,kb_stage_now,kb_access_now,kb_next_now,
 						kb_current_usage,kb_forecast,kb_amount_for,kb_portal,kb_history,kb_metadata,
 						kb_verify,kb_metrics}'),
 			   ('operator', '{kb_create_tariff,kb_create_service,kb_create_payment_method,kb_set_price,kb_set_bonus,kb_set_policy,
-						kb_set_template,kb_drop_template,kb_month_charge,
+						kb_set_template,kb_drop_template,kb_set_name,kb_month_charge,
 						kb_sweep,kb_sweep_begin,kb_sweep_step,kb_sweep_end,kb_schedule,kb_unschedule,kb_retry_notice,
 						kb_sweep_status,kb_metrics,kb_verify,kb_check,kb_catalogue_digest,kb_node}'),
 			   ('auditor', '{kb_balance,kb_access_stage,kb_access,kb_stage_now,kb_access_now,kb_next_now,
@@ -63,10 +63,11 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 		-- by these kb_revoke knows as what a role has been granted
 		SELECT k, ARRAY['kb_granted_as_' || k] FROM unnest('{app,payments,support,operator,auditor,tables}'::text[]) k
 	), relation (granted_as, privilege, names) AS (
-		VALUES ('app', 'SELECT', '{account_access,tariff,service,price,price_list,bonus_tier,payment_method}'::text[]),
+		VALUES ('app', 'SELECT', '{account_access,tariff,service,price,price_list,bonus_tier,payment_method,catalogue_name,
+						standard_name}'::text[]),
 			   ('support', 'SELECT', NULL),
-			   ('operator', 'SELECT', '{policy,tariff,service,price,price_list,bonus_tier,payment_method,change_log,
-						notice_kind,standard_template,notice_template,sweep_run,sweep_failure,sweep_progress,notice_queue,
+			   ('operator', 'SELECT', '{policy,tariff,service,price,price_list,bonus_tier,payment_method,catalogue_name,standard_name,
+						change_log,notice_kind,standard_template,notice_template,sweep_run,sweep_failure,sweep_progress,notice_queue,
 						notice,closure_step,purge_table,purge_order,metrics,role_right,shard_bucket}'),
 			   ('auditor', 'SELECT', NULL),
 			   ('tables', 'REFERENCES', '{account}')
@@ -128,7 +129,8 @@ GRANT EXECUTE ON ROUTINE
 	kb_lines_in, kb_lines_out, kb_lines_recv, kb_lines_send, kb_lines_eq, kb_lines_ne, kb_lines_hash, kb_lines_to_jsonb,
 	kb_lines_from_jsonb, kb_line_rows,
 	kb_price_in, kb_price_out, kb_price_recv, kb_price_send, kb_price_eq, kb_price_ne, kb_price_hash, kb_price_hash_extended,
-	kb_rate, kb_rate_days, kb_explain_price, kb_require_price_range, kb_has_minimum,
+	kb_rate, kb_rate_days, kb_explain_price, kb_require_price_range, kb_has_minimum, kb_standard_phrases, kb_price_steps, kb_line_steps,
+	kb_describe_price, kb_explain_line, kb_money_json, kb_shown_reference,
 	kb_has_card_number(text), kb_has_card_number(jsonb), kb_mask_card_numbers, kb_reference, kb_reference_id,
 	kb_refuse_card_number(text), kb_refuse_card_number(jsonb),
 	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_is_email,
@@ -152,6 +154,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_last_revision, kb_take_back_price, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_minimums,
 	kb_days_held, kb_last_prorate, kb_bill_for,
 	kb_charges, kb_charges_ahead, kb_last_activity, kb_closure_terms, kb_policies_ahead, kb_terms_changes, kb_require_forecast, kb_timeline,
+	kb_months_ahead,
 	kb_planned_stage, kb_next_stage, kb_standing_ahead, kb_standing_then
 	TO PUBLIC;
 

@@ -4,11 +4,11 @@
 
 CREATE VIEW kbilling.charge_line WITH (security_invoker) AS
 	SELECT e.account_id, e.seq, e.period, l.line_no::integer, l.service, l.what, l.from_date, l.to_date,
-		   l.days, l.days_in_month, l.quantity, l.events, l.billed_quantity, l.billed_events, l.unit_price, l.amount
+		   l.days, l.days_in_month, l.quantity, l.events, l.billed_quantity, l.billed_events, l.price, l.amount
 	FROM entry e
 	CROSS JOIN LATERAL kb_line_rows(e.lines) WITH ORDINALITY
 		AS l (service, what, from_date, to_date, days, days_in_month, quantity, events, billed_quantity, billed_events,
-			  unit_price, amount, line_no)
+			  price, amount, line_no)
 	WHERE e.kind = 'charge' AND kb_is_owned(e.account_id);
 COMMENT ON VIEW charge_line IS 'One row for each line of each charge, as it was posted (C7)';
 COMMENT ON COLUMN charge_line.account_id IS 'The account';
@@ -30,13 +30,18 @@ COMMENT ON COLUMN charge_line.billed_quantity IS
 'For late usage: how many units of its month were billed before. The amount is what all units cost, less what those '
 'cost';
 COMMENT ON COLUMN charge_line.billed_events IS 'For late usage: how many events of its month were billed before';
-COMMENT ON COLUMN charge_line.unit_price IS 'The price at that time, as a kb_price is written';
+COMMENT ON COLUMN charge_line.price IS 'The price at that time, as a kb_price is written';
 COMMENT ON COLUMN charge_line.amount IS 'The amount; those of a service in a month are rounded together (M4)';
+
+CREATE FUNCTION kbilling_internal.kb_shown_reference(key text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN key NOT LIKE 'kb:%' THEN key END;
+COMMENT ON FUNCTION kb_shown_reference(text) IS 'The key of an entry, if it is a caller''s reference; NULL for kbilling''s own (J3)';
 
 CREATE VIEW kbilling.payment_history WITH (security_invoker) AS
 	SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, e.amount, e.balance_after, e.bonus_after,
 		   e.method, e.paid, kb_exchange_rate(e.paid, e.amount) AS rate, e.period,
-		   CASE WHEN e.key NOT LIKE 'kb:%' THEN e.key END AS reference, e.ref_seq, e.member, e.memo, e.lines::jsonb AS lines
+		   kb_shown_reference(e.key) AS reference, e.ref_seq, e.member, e.memo, e.lines::jsonb AS lines
 	FROM entry e
 	WHERE kb_is_owned(e.account_id)
 	ORDER BY e.account_id, e.seq DESC;
@@ -313,13 +318,13 @@ COMMENT ON COLUMN usage_check.problem IS 'The rule that is broken, and how';
 CREATE VIEW kbilling_internal.billed_check WITH (security_invoker) AS
 	WITH line AS (
 		-- as text, as a damaged line must not fail
-		SELECT e.account_id, left(x.line->>'from', 7) AS month, x.line->>'service' AS service,
+		SELECT e.account_id, left(x.line->>'from_date', 7) AS month, x.line->>'service' AS service,
 			   sum(CASE jsonb_typeof(x.line->'quantity') WHEN 'number' THEN (x.line->>'quantity')::numeric END) AS quantity
 		FROM entry e
 		CROSS JOIN LATERAL jsonb_array_elements(
 			CASE jsonb_typeof(e.lines::jsonb) WHEN 'array' THEN e.lines::jsonb ELSE '[]' END) x (line)
 		WHERE e.kind = 'charge' AND x.line ? 'events'
-		GROUP BY e.account_id, left(x.line->>'from', 7), x.line->>'service'
+		GROUP BY e.account_id, left(x.line->>'from_date', 7), x.line->>'service'
 	), total AS (
 		SELECT p.account_id, to_char(p.period, 'YYYY-MM') AS month, p.service::text AS service, p.period,
 			   sum(p.billed) AS quantity
@@ -577,13 +582,17 @@ BEGIN ATOMIC
 		  UNION ALL
 		  SELECT concat_ws(' ', 'payment_method', to_jsonb(m)) FROM payment_method m
 		  UNION ALL
+		  SELECT concat_ws(' ', 'standard_name', to_jsonb(n)) FROM standard_name n
+		  UNION ALL
+		  SELECT concat_ws(' ', 'catalogue_name', to_jsonb(n)) FROM catalogue_name n
+		  UNION ALL
 		  SELECT concat_ws(' ', 'standard_template', to_jsonb(x)) FROM standard_template x
 		  UNION ALL
 		  SELECT concat_ws(' ', 'notice_template', to_jsonb(x)) FROM notice_template x) l (line);
 END;
 COMMENT ON FUNCTION kb_catalogue_digest() IS
-'A digest of the price list: policies, tariffs, services, prices with their numbers, bonus tiers, payment methods and '
-'texts of notices, built-in ones too. Nodes whose digests are equal bill alike (B6). When prices were listed is left out';
+'A digest of the price list: policies, tariffs, services, prices with their numbers, bonus tiers, payment methods, names '
+'and texts of notices, built-in ones too. Nodes whose digests are equal bill alike (B6). When prices were listed is left out';
 
 -- Nodes of one version have the same; who has changed something by hand has not.
 CREATE FUNCTION kbilling_internal.kb_schema_digest() RETURNS text

@@ -267,7 +267,8 @@ SELECT pg_temp.refused(ARRAY(
 		('kb_switch_off(N, ''seat'')'),
 		('kb_defer(N, ''2026-12-20'', ''sue'', ''why'')'),
 		('kb_month_charge(N)'),
-		('kb_set_metadata(N, ''{}'')')) AS t (call)));
+		('kb_set_metadata(N, ''{}'')'),
+		('kb_set_billing_details(N, ''{}'')')) AS t (call)));
 SELECT pg_temp.put_state(4, 'closing')
 \g /dev/null
 SELECT lives_ok('SELECT kb_adjust(4, ''1 USD'', ''q'', ''why'')', 'D3: a closing account works as before');

@@ -27,11 +27,11 @@ END $$;
 -- The lines of the running month, or of a month that was charged
 CREATE FUNCTION pg_temp.running(id bigint) RETURNS text LANGUAGE sql STABLE RETURN (
 	SELECT string_agg(format('%s%s %s..%s %s x %s = %s', l.service, CASE what WHEN 'late usage' THEN ' late' ELSE '' END,
-		extract(day FROM from_date), extract(day FROM to_date), quantity, unit_price, kb_amount(amount)), ', ' ORDER BY line_no)
+		extract(day FROM from_date), extract(day FROM to_date), quantity, price, kb_amount(amount)), ', ' ORDER BY line_no)
 	FROM kb_current_usage(id) AS l);
 CREATE FUNCTION pg_temp.charged(id bigint, month date) RETURNS text LANGUAGE sql STABLE RETURN (
 	SELECT string_agg(format('%s%s %s..%s %s x %s = %s', l.service, CASE what WHEN 'late usage' THEN ' late' ELSE '' END,
-		extract(day FROM from_date), extract(day FROM to_date), quantity, unit_price, kb_amount(amount)), ', ' ORDER BY line_no)
+		extract(day FROM from_date), extract(day FROM to_date), quantity, price, kb_amount(amount)), ', ' ORDER BY line_no)
 	FROM charge_line AS l WHERE account_id = id AND period = month);
 
 -- U1, U3: what is taken back under a price that has less

@@ -396,6 +396,7 @@ SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM wr
 	('account.currency', 'the tariff''s'),
 	('account.last_hash', 'a hash'),
 	('account.time_zone', 'a name of the IANA database: kb_create_account'),
+	('catalogue_name.subject', 'one of four words: CHECK'),
 	('change_log.after', 'what a row has, which was looked at there'),
 	('change_log.before', 'what a row had, which was looked at there'),
 	('change_log.changed_by', 'a role of the database'),

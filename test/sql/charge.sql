@@ -26,7 +26,7 @@ CREATE FUNCTION pg_temp.open(id bigint, tariff text, since timestamptz, zone tex
 -- The lines of a charge: "service from-to quantity x unit price = amount", and the total
 CREATE FUNCTION pg_temp.bill(id bigint, month date) RETURNS text[] LANGUAGE sql BEGIN ATOMIC
 	SELECT array_agg(format('%s %s-%s %s x %s = %s', l.service, extract(day FROM l.from_date), extract(day FROM l.to_date),
-			l.quantity, l.unit_price, l.amount) ORDER BY l.line_no)
+			l.quantity, l.price, l.amount) ORDER BY l.line_no)
 		|| (SELECT (- e.amount)::text FROM entry AS e WHERE e.account_id = id AND e.period = month)
 	FROM charge_line AS l WHERE l.account_id = id AND l.period = month;
 END;
@@ -564,11 +564,11 @@ SELECT is_empty($$SELECT account_id, seq FROM entry AS e WHERE kind = 'charge' A
 -- What was charged, day by day, against what was on
 ANALYZE;
 CREATE TEMP TABLE charged AS
-	SELECT account_id, service, d::date AS day, quantity, unit_price
+	SELECT account_id, service, d::date AS day, quantity, price
 	FROM charge_line, generate_series(from_date::timestamp, to_date, '1 day') AS d
 	WHERE events IS NULL;
 CREATE TEMP TABLE had AS
-	SELECT a.account_id, s.service, d::date AS day, s.quantity, p.price::text AS unit_price
+	SELECT a.account_id, s.service, d::date AS day, s.quantity, p.price::text AS price
 	FROM account AS a
 	CROSS JOIN generate_series(kb_local_date(a.created_at, a.time_zone)::timestamp, a.charged_through, '1 day') AS d
 	JOIN account_tariff AS t ON t.account_id = a.account_id AND t.from_date <= d AND d < t.to_date
@@ -583,7 +583,7 @@ SELECT is_empty($$(SELECT * FROM charged WHERE service <> 's3' EXCEPT ALL SELECT
 SELECT is_empty($$
 	SELECT * FROM (
 		SELECT account_id, period, line_no, amount, days_in_month,
-			sum(unit_price::numeric * days) OVER w AS exact, coalesce(sum(unit_price::numeric * days) OVER (w ROWS BETWEEN
+			sum(price::numeric * days) OVER w AS exact, coalesce(sum(price::numeric * days) OVER (w ROWS BETWEEN
 				UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS exact_before
 		FROM charge_line WHERE service = 'base' WINDOW w AS (PARTITION BY account_id, period ORDER BY line_no)
 	) AS l
@@ -632,11 +632,11 @@ CREATE TEMP VIEW one_price AS
 		WHERE events IS NOT NULL GROUP BY 1, 2, 3 HAVING count(DISTINCT from_date) = 1) AS m
 		ON m.account_id = l.account_id AND m.service = l.service AND m.used_in = kb_month_first_day(l.from_date);
 SELECT is_empty($$SELECT * FROM one_price WHERE what = 'usage' AND amount IS DISTINCT FROM
-		pg_temp.costs(unit_price, quantity, events, days, days_in_month)$$,
+		pg_temp.costs(price, quantity, events, days, days_in_month)$$,
 	'P, C7: a line of usage is its quantity at its price');
 SELECT is_empty($$SELECT * FROM one_price WHERE what = 'late usage' AND amount IS DISTINCT FROM
-		pg_temp.costs(unit_price, quantity + billed_quantity, events + billed_events, days, days_in_month)
-			- pg_temp.costs(unit_price, billed_quantity, billed_events, days, days_in_month)$$,
+		pg_temp.costs(price, quantity + billed_quantity, events + billed_events, days, days_in_month)
+			- pg_temp.costs(price, billed_quantity, billed_events, days, days_in_month)$$,
 	'U3, C7: a line of late usage is what all of its month costs more than what was billed');
 SELECT is_empty($$SELECT l.account_id, l.service, kb_month_first_day(l.from_date) FROM charge_line AS l WHERE events IS NOT NULL
 		GROUP BY 1, 2, 3 HAVING kbilling.sum(amount) < 0$$,
@@ -651,7 +651,7 @@ SELECT is_empty($$SELECT e.account_id, e.service, e.at FROM usage_event AS e JOI
 SELECT is_empty($$SELECT l.account_id, l.service, l.from_date FROM charge_line AS l
 		JOIN service AS s ON s.service = l.service AND s.kind = 'metered'
 		WHERE l.events <> 0 AND NOT EXISTS (SELECT FROM usage_event AS e JOIN price AS p USING (price_id) WHERE e.account_id = l.account_id
-			AND e.service = l.service AND e.period = kb_month_first_day(l.from_date) AND p.price::text = l.unit_price)$$,
+			AND e.service = l.service AND e.period = kb_month_first_day(l.from_date) AND p.price::text = l.price)$$,
 	'C3, C7: and each line of usage is of a price that events of its month have');
 SELECT is_empty($$
 	WITH owed AS (
@@ -663,8 +663,8 @@ SELECT is_empty($$
 		JOIN service AS s ON s.service = p.service AND s.kind = 'metered'
 		GROUP BY 1, 2, 3, 4
 	), billed AS (
-		SELECT account_id, period, service, unit_price, sum(days) FROM charge_line
-		WHERE what = 'usage' AND unit_price LIKE '% min %' AND days > 0 GROUP BY 1, 2, 3, 4
+		SELECT account_id, period, service, price, sum(days) FROM charge_line
+		WHERE what = 'usage' AND price LIKE '% min %' AND days > 0 GROUP BY 1, 2, 3, 4
 	)
 	(TABLE owed EXCEPT ALL TABLE billed) UNION ALL (TABLE billed EXCEPT ALL TABLE owed)$$,
 	'C2, P: each day of a metered service with a minimum is in one line, used or not');
@@ -708,7 +708,7 @@ END $$;
 SELECT results_eq('SELECT account_id, period, lines FROM preview WHERE lines IS NOT NULL ORDER BY account_id',
 	$$SELECT account_id, period,
 		array_agg((line_no, service, what, from_date, to_date, days, days_in_month, quantity, events, billed_quantity,
-		billed_events, unit_price, amount)::text
+		billed_events, price, amount)::text
 			ORDER BY line_no)
 		FROM charge_line JOIN preview USING (account_id, period) GROUP BY account_id, period ORDER BY account_id$$,
 	'C6: what is shown on the last moment of a month is what is charged a moment later, line by line');

@@ -8,8 +8,8 @@ SET search_path = kbilling, kbilling_internal, public;
 CREATE TEMP TABLE sample (json text);
 INSERT INTO sample VALUES
 	('null'), ('true'), ('false'), ('7'), ('""'), ('"x"'), ('[]'), ('{}'), ('[[], {}, [null, [true, false]]]'), ('{"a": {"b": {}}}'),
-	('{"to": "2026-10-31", "days": 31, "from": "2026-10-01", "what": "base fee", "amount": "19.00 USD", "service": "base",'
-		' "quantity": 1, "unit_price": "19.00", "days_in_month": 31}'),
+	('{"to_date": "2026-10-31", "days": 31, "from_date": "2026-10-01", "what": "base fee", "amount": "19.00 USD", "service": "base",'
+		' "quantity": 1, "price": "19.00", "days_in_month": 31}'),
 	('[{"topup": 5, "amount": "5.00 USD", "forced": true}]'), ('{"2026-10-01": 1, "5 JPY": 2, "base": 3}'),
 	('{"b": 1, "a": 2, "bb": 3, "a": 4}'), (E'" \\"\\\\\\/\\b\\f\\n\\r\\t\\u0001 "'), ('{"\"\\": "''"}');
 INSERT INTO sample SELECT format('[%s, -%s]', n, n) FROM unnest('{0,1,127,128,16383,16384,9223372036854775807,9223372036854775808,0.0,
@@ -23,7 +23,7 @@ INSERT INTO sample SELECT to_json(t) FROM unnest('{19.00 USD,-0.50 USD,0.00 USD,
 	1.234 KWD,1.23 KWD,19.00 usd,19.00 XAU,19.00 XXX,+1.00 USD,19.00  USD,19.00USD," USD","- USD","1-9.00 USD",1..00 USD,
 	90071992547409.91 USD,90071992547409.92 USD,-90071992547409.91 USD,99999999999999.99 USD}'::text[]) AS t;
 -- texts of the list, and others that are nearly so
-INSERT INTO sample SELECT to_json(t) FROM unnest('{to,days,from,what,topup,named,amount,events,forced,service,quantity,unit_price,
+INSERT INTO sample SELECT to_json(t) FROM unnest('{to_date,days,from_date,what,topup,named,amount,events,forced,service,quantity,price,
 	billed_events,days_in_month,billed_quantity,base,base fee,recurring service,usage,late usage,To,t,too,late  usage}'::text[]) AS t;
 INSERT INTO sample SELECT to_json(repeat('x', n)) FROM unnest('{1,127,128,20000}'::integer[]) AS n;
 INSERT INTO sample SELECT repeat('[', 500) || repeat(']', 500);
@@ -37,12 +37,12 @@ SELECT ok(json::jsonb::kb_lines = json::kb_lines, 'C7: from jsonb: ' || left(jso
 SELECT setseed(0.31) \g /dev/null
 CREATE TEMP TABLE random_lines AS
 SELECT (SELECT jsonb_agg(jsonb_build_object(
-		'to', date '1998-01-01' + (random() * 40000)::integer,
+		'to_date', date '1998-01-01' + (random() * 40000)::integer,
 		'days', (random() * 300)::integer - 50,
 		'what', left('recurring service', (random() * 17)::integer),
 		'amount', kb_money(round((random() * 2000 - 1000)::numeric, 2), 'USD')::text,
 		'quantity', round((random() * 10 ^ (random() * 25))::numeric, (random() * 15)::integer),
-		'unit_price', round((random() * 100)::numeric, 2) || ' each',
+		'price', round((random() * 100)::numeric, 2) || ' each',
 		'forced', random() < 0.5,
 		'service', chr(32 + (random() * 90)::integer)))
 	FROM generate_series(0, n % 4)) AS json
@@ -57,7 +57,7 @@ SELECT cmp_ok((SELECT sum(pg_column_size(json::kb_lines)) * 2 FROM random_lines)
 -- days 1, 31 1; amount 1, money 5; forced 1, true 1; quantity 1, number 3
 
 CREATE TEMP TABLE stored AS
-SELECT '[{"to": "2026-10-31", "days": 31, "amount": "-19.00 USD", "quantity": 1.5, "x": null, "forced": true}]'::kb_lines AS lines;
+SELECT '[{"to_date": "2026-10-31", "days": 31, "amount": "-19.00 USD", "quantity": 1.5, "x": null, "forced": true}]'::kb_lines AS lines;
 SELECT is(pg_column_size(lines), 27, 'a value takes as many bytes as lines.c says') FROM stored;
 SELECT is(encode(kb_lines_send('[]'), 'hex'), '01' || encode('[]', 'hex'), 'the binary form is a version and the text');
 
@@ -72,15 +72,15 @@ SELECT is((SELECT count(*) FROM (SELECT json::kb_lines FROM sample UNION SELECT 
 -- Rows: the same as jsonb has, whatever is in the lines
 
 CREATE TEMP TABLE charged AS SELECT json::kb_lines AS lines FROM (VALUES
-	('[{"to": "2026-10-31", "days": 31, "from": "2026-10-01", "what": "base fee", "amount": "19.00 USD", "service": "base",'
-		' "quantity": 1, "unit_price": "19.00", "days_in_month": 31}, {"to": "2026-10-31", "from": "1999-12-01", "what": "usage",'
-		' "amount": "-5 JPY", "events": 70000000000, "service": "2026-10-01", "quantity": -1.50, "unit_price": "5 JPY"},'
-		' {"to": "1999-12-31", "days": 300, "what": "late usage", "amount": null, "events": -7, "billed_events": 128,'
-		' "billed_quantity": 0.0000000000001, "x": {"days": [1, {"to": 2}]}, "2026-10-01": 1, "5 JPY": 2, "topup": true}, {}]'),
-	('[]'), ('[{"quantity": "7", "days": "12", "service": 5, "unit_price": true, "events": "9"}]')) AS t (json);
+	('[{"to_date": "2026-10-31", "days": 31, "from_date": "2026-10-01", "what": "base fee", "amount": "19.00 USD", "service": "base",'
+		' "quantity": 1, "price": "19.00", "days_in_month": 31}, {"to_date": "2026-10-31", "from_date": "1999-12-01", "what": "usage",'
+		' "amount": "-5 JPY", "events": 70000000000, "service": "2026-10-01", "quantity": -1.50, "price": "5 JPY"},'
+		' {"to_date": "1999-12-31", "days": 300, "what": "late usage", "amount": null, "events": -7, "billed_events": 128,'
+		' "billed_quantity": 0.0000000000001, "x": {"days": [1, {"to_date": 2}]}, "2026-10-01": 1, "5 JPY": 2, "topup": true}, {}]'),
+	('[]'), ('[{"quantity": "7", "days": "12", "service": 5, "price": true, "events": "9"}]')) AS t (json);
 SELECT results_eq('SELECT l.* FROM charged, kb_line_rows(lines) AS l', $$SELECT l.* FROM charged,
-	jsonb_to_recordset(lines) AS l (service text, what text, "from" date, "to" date, days integer, days_in_month integer,
-		quantity numeric, events bigint, billed_quantity numeric, billed_events bigint, unit_price text, amount kb_money)$$,
+	jsonb_to_recordset(lines) AS l (service text, what text, from_date date, to_date date, days integer, days_in_month integer,
+		quantity numeric, events bigint, billed_quantity numeric, billed_events bigint, price text, amount kb_money)$$,
 	'C7: lines as rows');
 SELECT throws_ok(format('SELECT * FROM kb_line_rows(%L)', t), '22023', 'lines are not an array of objects', 'no rows: ' || t)
 FROM unnest(ARRAY['{}', '7', '"x"', '[1]', '[{}, []]', '[null]']) AS t;

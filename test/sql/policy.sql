@@ -70,7 +70,7 @@ SELECT throws_ok($$DELETE FROM policy WHERE policy = 'own'$$, '23503', NULL, 'po
 
 -- Service
 
-SELECT is(s, ROW('base', 'recurring', 'month', 'sum', NULL, '{}')::service, 'C2: the service "base" is built in')
+SELECT is(s, ROW('base', 'recurring', 'month', 'sum', 'Base fee', '{}')::service, 'C2: the service "base" is built in')
 FROM service s WHERE service = 'base';
 SELECT lives_ok($$SELECT kb_create_service('seat', 'recurring', 'seat')$$, 'service: a recurring one');
 SELECT lives_ok(format('SELECT kb_create_service(%L, %L, %L, %L)', 'by ' || aggregation, 'metered', 'unit', aggregation),
@@ -97,7 +97,7 @@ FROM (VALUES
 ) AS t (arguments, error);
 SELECT kb_create_service('chat', 'recurring', name => 'Чат'), kb_create_service('sms', 'metered', 'message', 'sum', 'Messages');
 SELECT is((SELECT string_agg(format('%s: %s', service, name), ', ' ORDER BY service) FROM service WHERE name IS NOT NULL),
-	'chat: Чат, sms: Messages',
+	'base: Base fee, chat: Чат, sms: Messages',
 	'service: what customers call it');
 SELECT col_type_is('kbilling', relation, attribute, 'kbilling', type,
 	format('%s.%s: a closed set of words is an enum', relation, attribute))

@@ -24,7 +24,7 @@ CREATE TEMP TABLE m_event (n int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id bi
 	month date, quantity numeric, value text, price int, taken_back bool DEFAULT false, takes bool DEFAULT false);
 CREATE TEMP TABLE m_billed (id bigint, month date, service text, price int, quantity numeric, events bigint);
 CREATE TEMP TABLE m_line (id bigint, period date, service text, late bool, from_date date, to_date date, quantity numeric,
-	events bigint, billed_quantity numeric, billed_events bigint, unit_price text, amount numeric);
+	events bigint, billed_quantity numeric, billed_events bigint, price text, amount numeric);
 
 -- Of the prices that begin until then the one that begins last; of two that begin on one day, the one that was set last
 CREATE FUNCTION pg_temp.price_on(id bigint, service text, day date) RETURNS int LANGUAGE sql STABLE RETURN (
@@ -252,7 +252,7 @@ SELECT cmp_ok(n, '>', 150::bigint, 'much was ' || why) FROM (SELECT why, count(*
 	UNION ALL SELECT CASE WHEN late THEN 'late' ELSE 'a line' END, count(*) FROM m_line GROUP BY late) AS t;
 CREATE TEMP TABLE charged AS
 	SELECT account_id AS id, period, line_no, service, what, from_date, to_date, days, days_in_month, quantity, events, billed_quantity,
-		billed_events, unit_price, amount
+		billed_events, price, amount
 	FROM charge_line;
 SELECT is_empty($$(SELECT * FROM preview WHERE (id, period) IN (SELECT id, period FROM charged) EXCEPT ALL SELECT * FROM charged)
 	UNION ALL (SELECT * FROM charged EXCEPT ALL SELECT * FROM preview)$$,
@@ -264,7 +264,7 @@ SELECT is_empty($$SELECT id % 1000, to_jsonb(c) - 'id' FROM charged AS c GROUP B
 CREATE TEMP VIEW shown AS SELECT id, period, service, what = 'late usage' AS late,
 	CASE what WHEN 'usage' THEN from_date ELSE kb_month_first_day(from_date) END AS from_date,
 	CASE what WHEN 'usage' THEN to_date ELSE kb_month_last_day(to_date) END AS to_date, quantity, events, billed_quantity,
-	billed_events, unit_price, kb_amount(amount) AS amount FROM preview WHERE id < 1000 AND service <> 'base';
+	billed_events, price, kb_amount(amount) AS amount FROM preview WHERE id < 1000 AND service <> 'base';
 SELECT is_empty('SELECT * FROM shown EXCEPT ALL SELECT * FROM m_line', 'C3, U2, U3: every line is what the second computation says');
 SELECT is_empty('SELECT * FROM m_line EXCEPT ALL SELECT * FROM shown', 'C3, U2, U3: and no line is missing');
 SELECT cmp_ok(count(*), '>', 10::bigint, 'U3: under some prices more was taken back than used') FROM m_used WHERE quantity < 0;

@@ -195,6 +195,7 @@ INSERT INTO call (granted_as, call) VALUES
 	('operator', 'kb_set_template(''charge_posted'', ''de'', ''{month}'', ''{amount}'')'),
 	('operator', 'kbilling_internal.kb_template(''standard'', ''charge_posted'', ''de'')'),
 	('operator', 'kb_drop_template(''charge_posted'', ''de'')'),
+	('operator', 'kb_set_name(''service'', ''desk'', ''de'', ''Platz'')'),
 	('app', 'kb_create_account(''own'', ''work'', 901)'), ('app', 'kb_add_member(901, ''emp'', ''admin'')'),
 	('app', 'kb_set_role(901, ''emp'', ''employee'')'), ('app', 'kb_login(901, ''emp'')'), ('app', 'kb_act_as(901, ''own'')'),
 	('app', 'kb_switch_on(901, ''desk'', 2)'), ('app', 'kb_switch_off(901, ''desk'', ''2026-11-11'')'),
@@ -212,6 +213,7 @@ INSERT INTO call (granted_as, call) VALUES
 	('app', 'kb_amount_for(901, 3)'), ('app', 'kb_portal(901, ''own'')'),
 	('app', 'kb_history(901, ''own'')'), ('app', 'kb_history(901, ''own'', 2, 1)'),
 	('app', 'kb_set_metadata(901, ''{"crm": "A-17"}'')'), ('app', 'kb_metadata(901)'), ('app', 'kb_set_tariff(901, ''work'')'),
+	('app', 'kb_set_billing_details(901, ''{"name": "Acme"}'')'), ('support', 'kb_set_billing_details(901, NULL)'),
 	('app', 'kb_set_contact(901, ''own'', ''own@example.org'')'), ('app', 'kb_take_notices(10, ''1 minute'')'),
 	('app', 'kb_render_notice(901, 1)'), ('app', 'kb_fail_notice(901, 1, ''no'')'), ('app', 'kb_ack_notice(901, 1)'),
 	('app', 'kb_create_account(''own'', ''work'', 902, created_at => ''2026-09-01 00:00+00'')'),
@@ -286,6 +288,7 @@ FROM unnest(ARRAY[
 	'SELECT kb_adjust(901, ''100 USD'', ''x'', ''x'')', 'SELECT kb_write_off(901, ''x'', ''x'')', 'SELECT kb_reverse(901, 1, ''x'', ''x'')',
 	'SELECT kb_month_charge(901)', 'CALL kb_sweep()', 'SELECT kb_schedule()', 'SELECT kb_defer(901, ''2026-12-01'', ''x'', ''x'')',
 	'SELECT kb_schedule_closure(901, ''x'')', 'SELECT kb_restore_account(901, ''x'')',
+	'SELECT kb_set_name(''tariff'', ''work'', ''en'', ''gift'')',
 	'SELECT kb_create_tariff(''gift'', ''USD'')', 'SELECT kb_create_service(''gift'', ''recurring'')',
 	'SELECT kb_set_price(''work'', ''base'', ''0.00'', ''2026-11-01'')',
 	'SELECT kb_set_bonus(''work'', ''1 USD'', 100)', 'SELECT kb_register_purge(''pg_class'', ''oid'')',
@@ -300,11 +303,12 @@ FROM unnest(ARRAY[
 SELECT is(left(pg_temp.outcome(format(statement, name), 'kbilling_privilege_app'), 5), '42501',
 	format('E6: an app is refused: ' || statement, name))
 FROM own_relation, unnest(ARRAY['INSERT INTO %s DEFAULT VALUES', 'DELETE FROM %s', 'TRUNCATE %s', 'LOCK TABLE %s']) AS statement
-WHERE relkind = 'r' AND NOT (statement ~ 'LOCK' AND name = ANY ('{tariff,service,price,bonus_tier,payment_method}'))
+WHERE relkind = 'r' AND NOT (statement ~ 'LOCK' AND name = ANY ('{tariff,service,price,bonus_tier,payment_method,catalogue_name}'))
 ORDER BY name, statement;
 SELECT is(left(pg_temp.outcome(format('SELECT FROM %s', name), 'kbilling_privilege_app'), 5), '42501',
 	format('E6: an app does not read %s: it reads an account''s page and history', name))
-FROM own_relation WHERE relkind IN ('r', 'v') AND name <> ALL ('{account_access,tariff,service,price,price_list,bonus_tier,payment_method}')
+FROM own_relation WHERE relkind IN ('r', 'v') 
+	AND name <> ALL ('{account_access,tariff,service,price,price_list,bonus_tier,payment_method,catalogue_name,standard_name}')
 ORDER BY name;
 SELECT results_eq('SELECT count(*), sum(balance) FROM account, entry', 'SELECT * FROM before_attack', 'E6: no balance has moved');
 
@@ -667,10 +671,10 @@ SELECT is(:'login_of_3'::text || :'access_of_3' || :'view_of_3', repeat('(grace,
 SELECT is(:'begun'::text || :'second', '(1,"10.00 USD","2026-11-02 12:00:00+00")(2,"0.00 USD","2026-11-02 12:00:00+00")',
 	'E, T1: her payments');
 SELECT is(:'settled'::text, '(1,2,"100.00 USD","10.00 USD","110.00 USD",ok,ok,f)', 'E, T3: settled as what it is');
-SELECT is(:'offers'::text, '("50.00 USD","5.00 USD")', 'E, T5: what she is offered');
-SELECT is((SELECT concat_ws(' ', c ->> 'member', c ->> 'role', c ->> 'balance', c ->> 'access',
+SELECT is(:'offers'::text, '("50.00 USD","5.00 USD",tier,)', 'E, T5: what she is offered');
+SELECT is((SELECT concat_ws(' ', c ->> 'member', c ->> 'role', c #>> '{balance,amount}', c ->> 'access',
 	jsonb_array_length(c -> 'entries'), jsonb_array_length(c -> 'payments')) FROM (VALUES (:'cabinet'::jsonb)) AS x (c)),
-	'eve admin 110.00 USD full 2 0', 'E: her billing page');
+	'eve admin 110.00 full 2 1', 'E: her billing page');
 SELECT is(:'acting' || ' ' || :'acting_member' || ' ' || :'seen' || ' ' || :'unseen', '2 eve {2} 0',
 	'E4, E2: she acts for herself, and sees her own');
 SELECT is(:'guarded_row' || ' ' || :'guarded_statement' || ' ' || :'casts', 'KB003 KB003 42501', 'E1: and writes for nobody else');

@@ -34,11 +34,14 @@ SELECT pg_temp.open(1, 2), kb_add_member(1, 'eve', 'employee', 'eve@example.org'
 	kb_adjust(1, '-5.00 USD', 'f', 'a fee'), kb_begin_topup(1, 'ann', '5 USD', 'card'), kb_fail_topup(1, 1, 'ann has no money')
 \g /dev/null
 UPDATE account SET metadata = '{"name": "Ann"}' WHERE account_id = 1;
+SELECT kb_set_billing_details(1, '{"name": "Ann"}') \g /dev/null
 UPDATE notice SET last_error = 'no such user: ann@example.org', tries = 1 WHERE account_id = 1;
 CALL pg_temp.close('2026-11-03');
 SELECT is(pg_temp.outcome(), '2 purged', 'D6: two were purged');
 SELECT is_empty($$SELECT FROM member UNION ALL SELECT FROM activity UNION ALL SELECT FROM usage_event UNION ALL SELECT
-	FROM usage_value UNION ALL SELECT FROM usage_total$$, 'D6: members, activity and usage are gone');
+	FROM usage_value UNION ALL SELECT FROM usage_total UNION ALL SELECT FROM billing_details$$,
+	'D6: members, activity, usage and billing details are gone');
+SELECT is_empty($$SELECT FROM change_log WHERE to_jsonb(change_log)::text LIKE '%Ann%'$$, 'D6: nor does the log have them');
 SELECT results_eq('SELECT state, metadata FROM account',
 	$$VALUES ('purged'::kb_account_state, NULL::kb_json), ('purged', NULL::kb_json)$$, 'D6: the account''s row stays, without metadata');
 SELECT is((SELECT count(*) FROM entry), 1::bigint, 'D6: the journal stays');

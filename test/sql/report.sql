@@ -41,7 +41,7 @@ SELECT kb_month_charge(3), kb_defer(3, '2026-12-24', 'support', 'a promise')
 
 -- charge_line
 
-SELECT results_eq('SELECT seq, period, line_no, service, what, from_date, to_date, days, days_in_month, quantity, unit_price, amount
+SELECT results_eq('SELECT seq, period, line_no, service, what, from_date, to_date, days, days_in_month, quantity, price, amount
 		FROM charge_line WHERE account_id = 1 ORDER BY seq, line_no',
 	$$VALUES
 		(3::bigint, date '2026-11-01', 1, 'base', 'base fee', date '2026-11-01', date '2026-11-30', 30, 30, 1::numeric,
@@ -259,7 +259,7 @@ FROM (VALUES
 		'(4,,"U3: 1 of the usage of ""users"" in 2026-10-01 is marked as billed, its charges say 2'),
 	($$UPDATE usage_total SET billed_quantity = quantity, settled = true WHERE period = '2026-12-01'$$,
 		'(4,,"U3: 2 of the usage of ""calls"" in 2026-12-01 is marked as billed, its charges say 0'),
-	($$UPDATE entry SET lines = '[{"from": 7, "events": 1, "quantity": "x", "service": 8, "amount": "1.00 USD"}, [5], 6, "events"]'
+	($$UPDATE entry SET lines = '[{"from_date": 7, "events": 1, "quantity": "x", "service": 8, "amount": "1.00 USD"}, [5], 6, "events"]'
 			WHERE account_id = 4 AND seq = 1$$,
 		'(4,,"U3: 13 of the usage of ""calls"" in 2026-10-01 is marked as billed, its charges say 3'),
 	($$DELETE FROM skipped_month$$, '(1,3,"U3: the charge of 2026-11-01 is reversed, but not its usage'),

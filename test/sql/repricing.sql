@@ -23,7 +23,7 @@ SELECT kb_set_price(t, s, p::kb_price, '2020-01-01') FROM (VALUES ('payg', '1.00
 -- The lines of an account's running month without the base fee, or of a month that was charged
 CREATE FUNCTION pg_temp.running(id bigint) RETURNS text[] LANGUAGE sql STABLE RETURN (
 	SELECT array_agg(format('%s %s..%s %s x %s = %s', l.service || CASE what WHEN 'late usage' THEN ' late' ELSE '' END,
-		to_char(from_date, 'MM-DD'), to_char(to_date, 'MM-DD'), quantity, unit_price, kb_amount(amount)) ORDER BY line_no)
+		to_char(from_date, 'MM-DD'), to_char(to_date, 'MM-DD'), quantity, price, kb_amount(amount)) ORDER BY line_no)
 	FROM kb_current_usage(id) AS l WHERE l.service <> 'base');
 CREATE FUNCTION pg_temp.total(id bigint, month date) RETURNS kb_money LANGUAGE sql STABLE RETURN (
 	SELECT - amount FROM entry WHERE account_id = id AND period = month);
@@ -58,7 +58,7 @@ SELECT is(pg_temp.total(id, '2026-01-01')::text, total, 'C3: ' || why) FROM (VAL
 	(5, '3003.00 USD', 'what was used before a cancellation is billed')
 ) AS t (id, total, why);
 SELECT results_eq('SELECT * FROM preview ORDER BY 1, 2', $$SELECT account_id, line_no, service, what, from_date, to_date, days,
-		days_in_month, quantity, events, billed_quantity, billed_events, unit_price, amount
+		days_in_month, quantity, events, billed_quantity, billed_events, price, amount
 	FROM charge_line WHERE period = '2026-01-01' ORDER BY 1, 2$$, 'C6: and shown so on the last moment of the month');
 
 -- Terms that change for days that are past, in the open month

@@ -37,15 +37,15 @@ CREATE FUNCTION pg_temp.open(id bigint, tariff text = 'std', since timestamptz =
 
 -- What an account's running month shows, or what a month was charged: "service what from..to quantity/events x price = amount"
 CREATE FUNCTION pg_temp.show(service text, what text, from_date date, to_date date, quantity numeric, events bigint,
-	unit_price text, amount kb_money)
+	price text, amount kb_money)
 	RETURNS text LANGUAGE sql
 	RETURN format('%s %s %s..%s %s/%s x %s = %s', service, what, to_char(from_date, 'MM-DD'), to_char(to_date, 'MM-DD'),
-		quantity, events, unit_price, amount);
+		quantity, events, price, amount);
 CREATE FUNCTION pg_temp.running(id bigint) RETURNS text[] LANGUAGE sql STABLE RETURN (
-	SELECT array_agg(pg_temp.show(service, what, from_date, to_date, quantity, events, unit_price, amount) ORDER BY line_no)
+	SELECT array_agg(pg_temp.show(service, what, from_date, to_date, quantity, events, price, amount) ORDER BY line_no)
 		FROM kbilling.kb_current_usage(id));
 CREATE FUNCTION pg_temp.charged(id bigint, month date) RETURNS text[] LANGUAGE sql STABLE RETURN (
-	SELECT array_agg(pg_temp.show(service, what, from_date, to_date, quantity, events, unit_price, amount) ORDER BY line_no)
+	SELECT array_agg(pg_temp.show(service, what, from_date, to_date, quantity, events, price, amount) ORDER BY line_no)
 	FROM charge_line AS l WHERE l.account_id = id AND l.period = month);
 CREATE FUNCTION pg_temp.charge_at(id bigint, at timestamptz) RETURNS kb_charge_result LANGUAGE sql AS $$
 	SELECT set_config('kbilling.clock', at::text, false);
@@ -493,7 +493,7 @@ SELECT pg_temp.charge_at(id, '2027-01-01 00:00+00') FROM late
 \g /dev/null
 SELECT results_eq('SELECT id, lines FROM preview WHERE total <> 0 ORDER BY id', $$SELECT account_id,
 	array_agg((line_no, service, what, from_date, to_date, days, days_in_month,
-		quantity, events, billed_quantity, billed_events, unit_price, amount)::text ORDER BY line_no)
+		quantity, events, billed_quantity, billed_events, price, amount)::text ORDER BY line_no)
 	FROM charge_line WHERE period = '2026-12-01' AND account_id BETWEEN 101 AND 140 GROUP BY account_id ORDER BY account_id$$,
 	'C6, U3: what is shown on the last moment of the month is what is charged, line by line');
 SELECT results_eq('SELECT id FROM late WHERE id NOT IN (SELECT id FROM preview WHERE total <> 0) ORDER BY id',

@@ -34,7 +34,7 @@ sub notice
 # KOI8U has the letters, but no numero sign.
 my %has_letters = map { $_ => 1 } qw(UTF8 SQL_ASCII WIN1251 ISO_8859_5 EUC_JP KOI8U);
 my %has_texts = map { $_ => 1 } grep { $_ ne 'KOI8U' } keys %has_letters;
-my (%english, %ukrainian, %hashes, %letters);
+my (%english, %ukrainian, %hashes, %letters, %explained);
 
 # T4: a card number in what an encoding has of other digits, spaces and dashes; SQL_ASCII is read as UTF-8.
 sub with
@@ -103,6 +103,14 @@ for my $encoding (
 		"N4: $encoding: Ukrainian" . ($has_texts{$encoding} ? '' : ' is not to be had'));
 	is(ask($encoding, q{SELECT kb_mask_card_numbers('* 4111 1111 1111 1111, 05')}), '* **** **** **** ****, 05',
 		"T10: $encoding: a card number is masked");
+	$explained{$encoding}{$_} = ask($encoding, qq{
+		SELECT text, amount FROM kb_explain_line('{"what": "usage", "from_date": "2026-11-01", "unit": "order", "quantity": 1234.5,
+			"price": "graduated 0.10 to 1000, 0.05 min 500.00", "events": 2, "days": 15, "days_in_month": 30,
+			"amount": {"amount": "250.00", "currency": "USD"}}', '$_');
+		SELECT kbilling_internal.kb_name('service', 'base', '$_')}) for qw(en uk);
+	is($explained{$encoding}{en}, $explained{UTF8}{en}, "P: $encoding: a line in English");
+	is($explained{$encoding}{uk}, $explained{UTF8}{ $has_letters{$encoding} ? 'uk' : 'en' },
+		"P: $encoding: a line in Ukrainian" . ($has_letters{$encoding} ? '' : ' is not to be had'));
 	my $date = ask($encoding, q{SELECT kb_format_message('{d}', 'uk', '{"d": "2026-04-16"}')});
 	if ($has_letters{$encoding})
 	{
@@ -131,6 +139,9 @@ is(ask('EUC_JP', "SELECT kb_has_card_number(repeat('漢', n) || '４１１１１
 
 like($english{UTF8}, qr/^en\|Account 1: payment of 50\.00 USD received\|We have received .*November 26, 2026/s, 'N4: in English');
 like($ukrainian{UTF8}, qr/^uk\|Кабінет №1: отримано платіж 50\.00 USD\|Ми отримали .*26 листопада 2026 р\./s, 'N4: in Ukrainian');
+like($explained{UTF8}{uk},
+	qr/^0\.10 USD за одиницю \(order\), за перші 1000; .*\nПерші 1000: 1000 одиниць по 0\.10 USD\|100\.00 USD\n.*\nАбонентська плата$/s,
+	'P: in Ukrainian');
 like($hashes{UTF8}, qr/^1\|1\|\\x[0-9a-f]{64}$/, 'J5: there is an entry with its hash');
 like($letters{UTF8}, qr/^ївга\|\\x[0-9a-f]{64}$/, 'J5: and one in Ukrainian');
 

@@ -191,7 +191,7 @@ my @story = (
 		SELECT line_no, service, quantity, amount FROM kb_current_usage(2);
 		SELECT access, stage, amount_due FROM kb_login(2, 'owner');
 		SELECT kb_portal(2, 'owner')->'balance';
-		SELECT seq, kind, amount, paid FROM kb_history(2, 'owner')}, 'usage' ],
+		SELECT seq, entry FROM kb_history(2, 'owner')}, 'usage' ],
 	[ '2025-08-01 06:00+00', undef, 'month end' ],
 	[ '2025-08-02 06:00+00', q{
 		SELECT kb_defer(3, '2025-08-20', 'support', 'holiday'), kb_write_off(6, 'gone', 'nobody answers'),

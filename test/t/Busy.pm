@@ -52,6 +52,8 @@ sub make_busy
 		SELECT kb_apply_topup(account_id, kb_money((account_id * 3)::numeric, currency), 'card', 'pay-1', 'owner')
 			FROM account WHERE account_id % 3 > 0;
 		SELECT kb_create_payment_method('cash', 'Готівка');
+		SELECT kb_set_name('tariff', 'start', 'uk', 'Старт'), kb_set_name('service', 'orders', 'uk-UA', 'Замовлення');
+		SELECT kb_set_billing_details(1, '{"name": "Тарас"}'), kb_set_billing_details(2, '{"name": "Acme"}');
 		SELECT kb_apply_topup(3, '2000 UAH', 'bank_transfer', 'pay-1'), kb_apply_topup(1, '100 USD', 'google_pay', 'pay-2'),
 			kb_apply_topup(2, '30 USD', 'cash', 'pay-2', paid => '1237.50 UAH'), kb_begin_topup(4, 'owner', '5 USD', 'cash');
 		SELECT kb_switch_on(account_id, 'seat', 1 + account_id % 3, '2025-06-21') FROM account WHERE account_id % 5 = 0;
