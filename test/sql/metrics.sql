@@ -150,7 +150,7 @@ RESET ROLE;
 
 -- What the exporter is given
 
-\set query `sed -n '/^    query: |/,$p' examples/metrics/sql_exporter.yml | sed 1d`
+\set query `sed -n '/^    query: |/,/^[^ ]/s/^      //p' examples/metrics/sql_exporter.yml`
 \set columns `sed -n 's/^    labels: \[\(.*\)\]/{\1}/p' examples/metrics/sql_exporter.yml`
 SELECT lives_ok('CREATE TEMP TABLE exported AS ' || :'query', 'examples/metrics: the query runs');
 SELECT results_eq($$SELECT attname::text COLLATE "default", format_type(atttypid, NULL) FROM pg_attribute
