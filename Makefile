@@ -17,7 +17,7 @@ PARTS = schema card money price calendar lines access posting provider bill mess
 REGRESS = install quickstart
 
 # What make check, make demo and the like need on top of make: they set it up.
-SELF_CONTAINED = check demo demo-shards bench bench-quick bench-profile reference
+SELF_CONTAINED = check demo demo-shards bench bench-quick bench-profile reference deb
 
 ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
 $(if $(OUT_OF_TREE),$(error make $(MAKECMDGOALS) builds in the folder of the sources: run it there))
@@ -55,6 +55,10 @@ bench-profile:
 # docs/reference.md, from the catalog's comments.
 reference:
 	@$(PREPARE) >&2 && test/server psql -XAtq -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION kbilling' -f docs/reference.sql > docs/reference.md
+
+# Packages for Debian, built and tried in clean chroots.
+deb:
+	@exec test/deb
 
 $(filter-out $(SELF_CONTAINED),$(MAKECMDGOALS)):
 	@$(MAKE) $@
@@ -200,10 +204,9 @@ endif
 names-of-regress:
 	@echo $(REGRESS)
 
-# What goes to PGXN.
+# What goes to PGXN: a zip of what is committed, which builds.
 dist:
-	sed -n '/"version"/{p;q;}' META.json | grep -qF '"$(EXTVERSION)"'
-	git archive --prefix=$(EXTENSION)-$(EXTVERSION)/ -o $(EXTENSION)-$(EXTVERSION).zip HEAD
+	@test/dist $(EXTENSION)-$(EXTVERSION)
 
 .PHONY: installed uninstall-bitcode pgtap names-of-regress dist
 

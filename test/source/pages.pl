@@ -1,11 +1,10 @@
-# The pages lead somewhere: each link among them meets a file, and the place in it that it names.  META.json has what PGXN asks for.
+# The pages lead somewhere: each link among them meets a file, and the place in it that it names.
 use strict;
 use utf8;
 use warnings;
 
 use File::Basename qw(dirname);
 use FindBin;
-use JSON::PP;
 use Test::More;
 
 sub slurp
@@ -68,15 +67,5 @@ ok(!@lost, 'each link in a page leads somewhere') or diag(join "\n", @lost);
 
 chomp(my $said = `bench/page --check 2>&1`);
 is($?, 0, 'the page of speed says what was measured') or diag($said);
-
-my $meta = decode_json(do { local $/; open my $in, '<:raw', 'META.json' or die $!; <$in> });
-my ($version) = slurp('kbilling.control') =~ /^default_version = '(.*)'/m;
-is_deeply([ grep { !defined $meta->{$_} } qw(abstract license maintainer meta-spec name provides version) ], [],
-	'META.json has what is required');
-is($meta->{'meta-spec'}{version}, '1.0.0', 'by the specification that it follows');
-my ($router_version) = slurp('router/kbilling_router.control') =~ /^default_version = '(.*)'/m;
-is_deeply([ $meta->{version}, map { $meta->{provides}{$_}{version} } qw(kbilling kbilling_router) ],
-	[ $version, $version, $router_version ], 'the versions of the control files');
-is_deeply([ grep { !-e } map { @$_{qw(file docfile)} } values %{ $meta->{provides} } ], [], 'and names files that are there');
 
 done_testing();

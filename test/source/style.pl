@@ -10,7 +10,7 @@ my $columns = 140;
 my $tab = 4;
 
 # Where lines are looked at.
-my @places = qw(sql/install src router/sql/install router/src router/README.md test examples bench docs
+my @places = qw(sql/install src router/sql/install router/src router/README.md test examples bench docs debian
 	README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md);
 
 # What may be longer, and why: lines from the one to the other of a file.
