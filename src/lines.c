@@ -696,6 +696,16 @@ read_column(LinesReader *reader, uint8 tag, Form_pg_attribute att)
 	return OidInputFunctionCall(input, pnstrdup(str, len), element, att->atttypmod);
 }
 
+/* Refuse lines that are not an array of objects */
+static void
+refuse_rows(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("lines are not an array of objects"),
+			 errhint("kb_check() names entries that are not as they were posted.")));
+}
+
 /* Push a text; a key, or a value */
 static void
 push_text(JsonbParseState **state, JsonbIteratorToken token, const char *str)
@@ -795,7 +805,7 @@ push_pair(JsonbParseState **state, const char *key, const char *str)
 
 /* Push a line of a charge: all that any has, and null for what this one does not have */
 static void
-push_line(JsonbParseState **state, const LinesReader *reader, const LineValues *values, int line_no, const LineNames *names)
+push_line(JsonbParseState **state, const LinesReader *reader, const LineValues *values, int line_no, LineNames names)
 {
 	JsonbValue	v = {.type = jbvNumeric};
 
@@ -803,8 +813,8 @@ push_line(JsonbParseState **state, const LinesReader *reader, const LineValues *
 	push_text(state, WJB_KEY, "line_no");
 	v.val.numeric = int64_to_numeric(line_no);
 	(void) pushJsonbValue(state, WJB_VALUE, &v);
-	push_pair(state, "name", names->name);
-	push_pair(state, "unit", names->unit);
+	push_pair(state, "name", names.name);
+	push_pair(state, "unit", names.unit);
 	for (int i = 0; i < ROW_COLUMNS; i++)
 	{
 		LinesReader there = {.at = values->at[i], .end = reader->end};
@@ -837,50 +847,31 @@ push_object(JsonbParseState **state, LinesReader reader)
 	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
 }
 
-/* What is in an array of lines */
-static Jsonb *
-push_lines(LinesReader *reader, const LineNames *(*names) (void *arg, const char *service), void *arg)
+void
+lines_push(JsonbParseState **state, const Lines *lines, LineNames (*names) (void *arg, const char *service), void *arg)
 {
-	JsonbParseState *state = NULL;
+	LinesReader reader = read_begin(lines);
 	LineValues	values;
 	uint8		tag;
 	int			line_no = 0;
 
-	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	while ((tag = read_byte(reader)) != TAG_END)
-	{
-		LinesReader inside = *reader;
-
-		skip_value(reader, tag);
-		line_no++;
-		if (tag != TAG_OBJECT)
-			continue;
-		if (find_values(inside, &values))
-			push_line(&state, &inside, &values, line_no, names(arg, text_at(&inside, values.at[ROW_SERVICE])));
-		else
-			push_object(&state, inside);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
-}
-
-Jsonb *
-lines_to_page(const Lines *lines, const LineNames *(*names) (void *arg, const char *service), void *arg)
-{
-	LinesReader reader = read_begin(lines);
-
+	(void) pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
 	if (read_byte(&reader) != TAG_ARRAY)
-		return lines_to_jsonb(lines);
-	return push_lines(&reader, names, arg);
-}
+		refuse_rows();
+	while ((tag = read_byte(&reader)) != TAG_END)
+	{
+		LinesReader inside = reader;
 
-/* Refuse lines that are not an array of objects */
-static void
-refuse_rows(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("lines are not an array of objects"),
-			 errhint("kb_check() names entries that are not as they were posted.")));
+		if (tag != TAG_OBJECT)
+			refuse_rows();
+		skip_value(&reader, tag);
+		line_no++;
+		if (find_values(inside, &values))
+			push_line(state, &inside, &values, line_no, names(arg, text_at(&inside, values.at[ROW_SERVICE])));
+		else
+			push_object(state, inside);
+	}
+	(void) pushJsonbValue(state, WJB_END_ARRAY, NULL);
 }
 
 /* Read a line */

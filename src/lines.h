@@ -54,13 +54,12 @@ extern char *lines_to_cstring(const Lines *lines);
 /* What a page calls a service, and its unit, which may be NULL. */
 typedef struct LineNames
 {
-	char	   *service;
-	char	   *name;
-	char	   *unit;
+	const char *name;
+	const char *unit;
 } LineNames;
 
-/* The lines as pages get them, with the names that names(arg, service) knows. */
-extern Jsonb *lines_to_page(const Lines *lines, const LineNames *(*names) (void *arg, const char *service), void *arg);
+/* Push the lines as pages get them, an array, with the names that names(arg, service) knows. */
+extern void lines_push(JsonbParseState **state, const Lines *lines, LineNames (*names) (void *arg, const char *service), void *arg);
 
 /* Push an amount as pages get it: {"amount": "19.00", "currency": "USD"}. */
 extern JsonbValue *lines_push_money(JsonbParseState **state, Money amount);

@@ -1,127 +1,27 @@
 /*
  * portal.c
- *		What a billing page shows, in one call.
+ *		What a billing page shows, in one call, and the history page by page.
  */
 #include "postgres.h"
 
 #include "args.h"
+#include "errors.h"
 #include "fmgr.h"
-#include "lines.h"
+#include "funcapi.h"
 #include "member.h"
-#include "name.h"
+#include "offer.h"
+#include "page.h"
 #include "plan.h"
-#include "rowread.h"
 #include "shard.h"
 
-/* kb_money_json(amount) */
-PG_FUNCTION_INFO_V1(kb_money_json);
-Datum
-kb_money_json(PG_FUNCTION_ARGS)
-{
-	JsonbParseState *state = NULL;
-
-	PG_RETURN_JSONB_P(JsonbValueToJsonb(lines_push_money(&state, PG_GETARG_MONEY(0))));
-}
-
-static ReadTable service_table = {.name = "service", .columns = {"service", "unit"}, .nkeys = 1};
-
-/* What was read of services for a statement: an entry's lines have the same ones as the next. */
-typedef struct NameCache
-{
-	MemoryContext context;
-	char	   *language;
-	int			n;
-	int			capacity;
-	LineNames  *names;
-} NameCache;
-
-/* What a service and its unit are called */
-static void
-read_names(const NameCache *cache, LineNames *names)
-{
-	Datum		key = CStringGetTextDatum(names->service);
-	ReadRow		row;
-
-	names->name = name_of("service", names->service, cache->language);
-	names->unit = NULL;
-	if (row_read(&service_table, &key, &row) && !row.nulls[1])
-		names->unit = name_of("unit", TextDatumGetCString(row.values[1]), cache->language);
-}
-
-/* The names of a service, read or remembered */
-static const LineNames *
-find_names(void *arg, const char *service)
-{
-	NameCache  *cache = arg;
-	MemoryContext old;
-
-	for (int i = 0; i < cache->n; i++)
-		if (strcmp(cache->names[i].service, service) == 0)
-			return &cache->names[i];
-	old = MemoryContextSwitchTo(cache->context);
-	if (cache->n == cache->capacity)
-	{
-		cache->capacity *= 2;
-		cache->names = repalloc(cache->names, cache->capacity * sizeof(LineNames));
-	}
-	cache->names[cache->n].service = pstrdup(service);
-	read_names(cache, &cache->names[cache->n]);
-	MemoryContextSwitchTo(old);
-	return &cache->names[cache->n++];
-}
-
-/* The names that were read for this call of a statement, in the language; none of another */
-static NameCache *
-name_cache(FmgrInfo *flinfo, const char *language)
-{
-	NameCache  *cache = flinfo->fn_extra;
-	MemoryContext old;
-
-	if (cache != NULL && strcmp(cache->language, language) == 0)
-		return cache;
-	old = MemoryContextSwitchTo(flinfo->fn_mcxt);
-	cache = palloc(sizeof(NameCache));
-	*cache = (NameCache) {.context = flinfo->fn_mcxt, .language = pstrdup(language), .capacity = 8};
-	cache->names = palloc(cache->capacity * sizeof(LineNames));
-	MemoryContextSwitchTo(old);
-	flinfo->fn_extra = cache;
-	return cache;
-}
-
-/* kb_lines_json(lines, language) */
-PG_FUNCTION_INFO_V1(kb_lines_json);
-Datum
-kb_lines_json(PG_FUNCTION_ARGS)
-{
-	NameCache  *cache = name_cache(fcinfo->flinfo, text_to_cstring(PG_GETARG_TEXT_PP(1)));
-
-	PG_RETURN_JSONB_P(lines_to_page(PG_GETARG_LINES(0), find_names, cache));
-}
-
-/*
- * $1 the account, $2 the member.  What only a payer sees is read of payer_id, which is NULL for others, and so costs
- * them nothing.
- */
-static SavedPlan portal_plan = {
-	.sql = "SELECT jsonb_build_object("
-	"         'account_id', s.account_id, 'state', s.state, 'member', m.member, 'role', m.role, 'language', c.language,"
-	"         'time_zone', a.time_zone, 'today', s.today, 'stage', d.stage, 'access', d.access, 'delete_on', s.delete_on,"
-	"         'purge_on', CASE s.state WHEN 'deleted' THEN a.closure_check_on END, 'can_pay', c.payer_id IS NOT NULL,"
-	"         'can_cancel_closure', c.payer_id IS NOT NULL AND s.state = 'closing')"
-	"    || CASE WHEN c.payer_id IS NOT NULL THEN jsonb_build_object("
-	"         'tariff', jsonb_build_object('tariff', x.tariff, 'name', kb_name('tariff', x.tariff, c.language)),"
-	"         'next_tariff', n.next_tariff, 'currency', a.currency,"
-	"         'balance', kb_money_json(s.balance), 'bonus', kb_money_json(s.bonus), 'amount_due', kb_money_json(d.amount_due),"
-	"         'debt_since', s.debt_since, 'next_stage', d.next_stage, 'next_stage_on', d.next_stage_on,"
-	"         'reminder', CASE WHEN d.access = 'full_with_reminder' THEN jsonb_build_object("
-	"             'amount_due', kb_money_json(d.amount_due), 'restricted_on', d.next_stage_on) END,"
-	"         'usage', jsonb_build_object('total', kb_money_json(coalesce(u.total, s.balance - s.balance)),"
-	"             'lines', coalesce(kb_lines_json(u.lines, c.language), '[]')),"
-	"         'next_charge', CASE WHEN y.period IS NOT NULL THEN jsonb_build_object("
-	"             'period', y.period, 'charged_on', y.charged_on, 'amount', kb_money_json(y.charge)) END,"
-	"         'offers', coalesce(o.offers, '[]'), 'payments', coalesce(p.payments, '[]'),"
-	"         'entries', coalesce(e.entries, '[]'), 'more_before_seq', e.more_before_seq, 'payer', w.payer)"
-	"       ELSE '{}' END"
+/* $1 the account, $2 the member.  The columns are the keys of the page, in the order in which these enums have them. */
+static SavedPlan member_plan = {
+	.sql = "SELECT s.account_id, s.state, m.member::text, m.role, coalesce(m.language, q.language)::text AS language,"
+	"       a.time_zone, s.today, d.stage, d.access, s.delete_on,"
+	"       CASE s.state WHEN 'deleted' THEN a.closure_check_on END AS purge_on, c.can_pay,"
+	"       c.can_pay AND s.state = 'closing' AS can_cancel_closure,"
+	"       a.currency, s.balance, s.bonus, d.amount_due, s.debt_since, d.next_stage, d.next_stage_on,"
+	"       d.access = 'full_with_reminder', x.tariff, CASE WHEN a.tariff_from > s.today THEN a.tariff_from END"
 	"  FROM account_now s"
 	"  JOIN account a ON a.account_id = s.account_id"
 	"  JOIN member m ON m.account_id = s.account_id AND m.member = $2"
@@ -129,39 +29,207 @@ static SavedPlan portal_plan = {
 	"  JOIN tariff t ON t.tariff = x.tariff"
 	"  JOIN policy q ON q.policy = t.policy"
 	" CROSS JOIN LATERAL kb_access(s.account_id, m.role) d"
-	" CROSS JOIN LATERAL (SELECT CASE WHEN m.role IN ('owner', 'admin') AND s.state IN ('active', 'closing') THEN s.account_id END"
-	"                           AS payer_id, coalesce(m.language, q.language) AS language OFFSET 0) c"
-	"  LEFT JOIN LATERAL (SELECT r.total, r.lines FROM running_bill r WHERE r.account_id = c.payer_id OFFSET 0) u ON true"
-	" CROSS JOIN LATERAL kb_year_ahead(c.payer_id, s.today) y"
-	" CROSS JOIN LATERAL ("
-	"       SELECT jsonb_agg(jsonb_build_object('amount', kb_money_json(l.amount), 'bonus', kb_money_json(l.bonus),"
-	"                                           'reason', l.reason, 'months', l.months) ORDER BY kb_minor(l.amount)) AS offers"
-	"         FROM kb_offers(c.payer_id, y.months, y.amounts) l) o"
-	" CROSS JOIN LATERAL ("
-	"       SELECT jsonb_agg(jsonb_build_object('payment_id', l.payment_id, 'status', l.status, 'amount', kb_money_json(l.amount),"
-	"                                           'bonus', kb_money_json(l.bonus), 'method', kb_method_json(l.method, c.language),"
-	"                                           'member', l.member, 'begun_at', l.begun_at, 'expires_at', l.expires_at,"
-	"                                           'failure', l.failure) ORDER BY l.payment_id DESC) AS payments"
-	"         FROM (SELECT * FROM payment_status h"
-	"                WHERE h.account_id = c.payer_id AND h.status <> 'settled' AND h.begun_at > kb_now() - interval '30 days'"
-	"                ORDER BY h.payment_id DESC LIMIT 10) l) p"
-	" CROSS JOIN LATERAL ("
-	"       SELECT jsonb_agg(l.entry ORDER BY l.seq DESC) AS entries, nullif(min(l.seq), 1) AS more_before_seq"
-	"         FROM kb_entries(c.payer_id, c.language, 9223372036854775807, 20) l) e"
-	" CROSS JOIN LATERAL ("
-	"       SELECT CASE WHEN a.tariff_from > s.today THEN ("
-	"                  SELECT jsonb_build_object('tariff', h.tariff, 'name', kb_name('tariff', h.tariff, c.language),"
-	"                                            'from_date', h.from_date)"
-	"                    FROM account_tariff h WHERE h.account_id = c.payer_id AND h.from_date > s.today"
-	"                   ORDER BY h.from_date LIMIT 1) END AS next_tariff) n"
-	" CROSS JOIN LATERAL ("
-	"       SELECT (SELECT jsonb_build_object('member', h.member, 'email', h.email, 'details',"
-	"                                         (SELECT b.details FROM billing_details b WHERE b.account_id = c.payer_id))"
-	"                 FROM member h WHERE h.account_id = c.payer_id AND h.role = 'owner' ORDER BY h.member LIMIT 1) AS payer) w"
+	" CROSS JOIN LATERAL (SELECT m.role IN ('owner', 'admin') AND s.state IN ('active', 'closing') AS can_pay OFFSET 0) c"
 	" WHERE s.account_id = $1",
 	.arg_types = {"bigint", "text"},
 	.is_generic = true
 };
+
+enum
+{
+	MEMBER_ACCOUNT_ID = 1, MEMBER_STATE, MEMBER_MEMBER, MEMBER_ROLE, MEMBER_LANGUAGE, MEMBER_TIME_ZONE, MEMBER_TODAY,
+	MEMBER_STAGE, MEMBER_ACCESS, MEMBER_DELETE_ON, MEMBER_PURGE_ON, MEMBER_CAN_PAY, MEMBER_CAN_CANCEL,
+	PAYER_CURRENCY, PAYER_BALANCE, PAYER_BONUS, PAYER_AMOUNT_DUE, PAYER_DEBT_SINCE, PAYER_NEXT_STAGE, PAYER_NEXT_STAGE_ON,
+	PAYER_IS_REMINDED, PAYER_TARIFF, PAYER_PLANNED_FROM
+};
+
+static SavedPlan planned_plan = {
+	.sql = "SELECT h.tariff::text, h.from_date FROM account_tariff h WHERE h.account_id = $1 AND h.from_date = $2",
+	.arg_types = {"bigint", "date"},
+	.is_generic = true
+};
+
+/* What is settled is an entry */
+static SavedPlan payments_plan = {
+	.sql = "SELECT p.payment_id, p.status, p.amount, p.bonus, p.method, p.member::text, p.begun_at, p.expires_at, p.failure::text"
+	"  FROM payment_status p"
+	" WHERE p.account_id = $1 AND p.status <> 'settled' AND p.begun_at > kb_now() - interval '30 days'"
+	" ORDER BY p.payment_id DESC LIMIT 10",
+	.arg_types = {"bigint"},
+	.is_generic = true
+};
+
+#define ENTRIES(condition, most) \
+	"SELECT e.seq, e.posted_at, e.effective_on, e.kind, e.amount, e.balance_after, e.bonus_after, e.method, e.paid," \
+	"       kb_exchange_rate(e.paid, e.amount) AS rate, e.period, kb_shown_reference(e.key) AS reference, e.ref_seq," \
+	"       e.member::text, e.memo::text, e.lines" \
+	"  FROM entry e WHERE e.account_id = $1" condition " ORDER BY e.seq DESC LIMIT " most
+
+/* The newest; those before one have a statement of their own, as the planner does not know how many are asked for */
+static SavedPlan entries_plan = {
+	.sql = ENTRIES("", "20"),
+	.arg_types = {"bigint"},
+	.is_generic = true
+};
+
+static SavedPlan history_plan = {
+	.sql = ENTRIES(" AND e.seq < $2", "$3"),
+	.arg_types = {"bigint", "bigint", "integer"},
+	.is_generic = true
+};
+
+/* Whose data goes on a receipt */
+static SavedPlan payer_plan = {
+	.sql = "SELECT m.member::text, m.email::text, (SELECT b.details::jsonb FROM billing_details b WHERE b.account_id = $1) AS details"
+	"  FROM member m WHERE m.account_id = $1 AND m.role = 'owner' ORDER BY m.member LIMIT 1",
+	.arg_types = {"bigint"},
+	.is_generic = true
+};
+
+/* Push a tariff, and from when on it is planned to hold */
+static void
+push_tariff(PageJson *page, const char *key, const char *tariff, OptionalDate from)
+{
+	page_key(page, key);
+	page_open(page, WJB_BEGIN_OBJECT);
+	page_text(page, "tariff", tariff);
+	page_text(page, "name", page_name(page, "tariff", tariff));
+	if (from.exists)
+		page_date(page, "from_date", from.date);
+	page_close(page, WJB_END_OBJECT);
+}
+
+/* Push the tariff that is planned, if there is one */
+static void
+push_next_tariff(PageJson *page, int64 account_id, OptionalDate from)
+{
+	Datum		values[] = {Int64GetDatum(account_id), DateADTGetDatum(from.date)};
+
+	if (from.exists && plan_execute(&planned_plan, values, NULL, true) > 0)
+		push_tariff(page, "next_tariff", plan_cstring(1), optional_date(plan_date(2)));
+	else
+		page_null(page, "next_tariff");
+}
+
+/* Push the reminder of a debt (S3), of the member's row */
+static void
+push_reminder(PageJson *page)
+{
+	if (!plan_bool(PAYER_IS_REMINDED))
+	{
+		page_null(page, "reminder");
+		return;
+	}
+	page_key(page, "reminder");
+	page_open(page, WJB_BEGIN_OBJECT);
+	page_money(page, "amount_due", plan_money(PAYER_AMOUNT_DUE));
+	page_date(page, "restricted_on", plan_date(PAYER_NEXT_STAGE_ON));
+	page_close(page, WJB_END_OBJECT);
+}
+
+/* Push the running month so far */
+static void
+push_usage(PageJson *page, const YearAhead *ahead, uint16 currency)
+{
+	page_key(page, "usage");
+	page_open(page, WJB_BEGIN_OBJECT);
+	page_money(page, "total", ahead->used != NULL ? ahead->used_total : money_make(currency, 0));
+	page_key(page, "lines");
+	if (ahead->used != NULL)
+		page_lines(page, ahead->used);
+	else
+	{
+		page_open(page, WJB_BEGIN_ARRAY);
+		page_close(page, WJB_END_ARRAY);
+	}
+	page_close(page, WJB_END_OBJECT);
+}
+
+/* Push the charge that comes next */
+static void
+push_next_charge(PageJson *page, const YearAhead *ahead)
+{
+	if (!ahead->has_next)
+	{
+		page_null(page, "next_charge");
+		return;
+	}
+	page_key(page, "next_charge");
+	page_open(page, WJB_BEGIN_OBJECT);
+	page_date(page, "period", ahead->period);
+	page_date(page, "charged_on", ahead->charged_on);
+	page_money(page, "amount", ahead->charge);
+	page_close(page, WJB_END_OBJECT);
+}
+
+/* Push the rows of the last statement */
+static void
+push_rows(PageJson *page, const char *key)
+{
+	page_key(page, key);
+	page_rows(page);
+}
+
+/* Push the newest entries, and where those before them begin */
+static void
+push_entries(PageJson *page, int64 account_id)
+{
+	Datum		id = Int64GetDatum(account_id);
+	uint64		rows = plan_execute(&entries_plan, &id, NULL, true);
+	int64		oldest = 1;
+	bool		isnull;
+
+	if (rows > 0)
+		oldest = DatumGetInt64(plan_row_column(rows - 1, 1, &isnull));
+	push_rows(page, "entries");
+	if (oldest > 1)
+		page_integer(page, "more_before_seq", oldest);
+	else
+		page_null(page, "more_before_seq");
+}
+
+/* Push whose data goes on a receipt */
+static void
+push_receiver(PageJson *page, int64 account_id)
+{
+	Datum		id = Int64GetDatum(account_id);
+
+	if (plan_execute(&payer_plan, &id, NULL, true) == 0)
+	{
+		page_null(page, "payer");
+		return;
+	}
+	page_key(page, "payer");
+	page_open(page, WJB_BEGIN_OBJECT);
+	page_columns(page, 0, 1, SPI_tuptable->tupdesc->natts);
+	page_close(page, WJB_END_OBJECT);
+}
+
+/* Push what only a payer sees; the member's row is that of the last statement */
+static void
+push_account(PageJson *page, int64 account_id)
+{
+	Datum		id = Int64GetDatum(account_id);
+	Money		balance = plan_money(PAYER_BALANCE);
+	DateADT		today = plan_date(MEMBER_TODAY);
+	char	   *tariff = plan_cstring(PAYER_TARIFF);
+	OptionalDate planned_from = plan_optional_date(PAYER_PLANNED_FROM);
+	YearAhead	ahead;
+
+	page_columns(page, 0, PAYER_CURRENCY, PAYER_NEXT_STAGE_ON);
+	push_reminder(page);
+	push_tariff(page, "tariff", tariff, no_date());
+	push_next_tariff(page, account_id, planned_from);
+	offer_look_ahead(account_id, balance, today, &ahead);
+	push_usage(page, &ahead, money_currency(balance));
+	push_next_charge(page, &ahead);
+	offer_find(account_id, &ahead);
+	push_rows(page, "offers");
+	plan_execute(&payments_plan, &id, NULL, true);
+	push_rows(page, "payments");
+	push_entries(page, account_id);
+	push_receiver(page, account_id);
+}
 
 /* kb_portal(account_id, member) */
 PG_FUNCTION_INFO_V1(kb_portal);
@@ -169,15 +237,122 @@ Datum
 kb_portal(PG_FUNCTION_ARGS)
 {
 	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
-	Datum		page;
+	int64		account_id = PG_GETARG_INT64(0);
+	PageJson		page;
+	Datum		result;
 
 	arg_required(fcinfo, 0, "account_id");
 	arg_required(fcinfo, 1, "member");
-	shard_require_readable(PG_GETARG_INT64(0));
+	shard_require_readable(account_id);
 	plan_connect();
-	if (plan_execute(&portal_plan, values, NULL, true) == 0)
-		member_refuse(PG_GETARG_INT64(0), arg_cstring(fcinfo, 1));
-	page = SPI_datumTransfer(plan_required(1), false, -1);
+	if (plan_execute(&member_plan, values, NULL, true) == 0)
+		member_refuse(account_id, arg_cstring(fcinfo, 1));
+	page_begin(&page, plan_cstring(MEMBER_LANGUAGE));
+	page_open(&page, WJB_BEGIN_OBJECT);
+	page_columns(&page, 0, MEMBER_ACCOUNT_ID, MEMBER_CAN_CANCEL);
+	if (plan_bool(MEMBER_CAN_PAY))
+		push_account(&page, account_id);
+	page_close(&page, WJB_END_OBJECT);
+	result = SPI_datumTransfer(JsonbPGetDatum(page_end(&page)), false, -1);
 	SPI_finish();
-	return page;
+	return result;
+}
+
+static SavedPlan reader_plan = {
+	.sql = "SELECT a.state IN ('deleted', 'purged'), m.role IN ('owner', 'admin'), coalesce(m.language, p.language)::text"
+	"  FROM account a"
+	"  JOIN member m ON m.account_id = a.account_id AND m.member = $2"
+	" CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p"
+	" WHERE a.account_id = $1",
+	.arg_types = {"bigint", "text"},
+	.is_generic = true
+};
+
+/* Its columns */
+enum
+{
+	READER_IS_DELETED = 1, READER_IS_PAYER, READER_LANGUAGE
+};
+
+/* Arguments of kb_history */
+enum
+{
+	ARG_ACCOUNT_ID, ARG_MEMBER, ARG_BEFORE_SEQ, ARG_MAX_ENTRIES
+};
+
+/* Look up the member, who must be one for whom the page shows entries; the result is the language */
+static char *
+require_reader(FunctionCallInfo fcinfo)
+{
+	Datum		values[] = {PG_GETARG_DATUM(ARG_ACCOUNT_ID), PG_GETARG_DATUM(ARG_MEMBER)};
+	long long	account_id = PG_GETARG_INT64(ARG_ACCOUNT_ID);
+	const char *member = arg_cstring(fcinfo, ARG_MEMBER);
+
+	if (plan_execute(&reader_plan, values, NULL, true) == 0)
+		member_refuse(account_id, member);
+	if (plan_bool(READER_IS_DELETED))
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_ACCESS_DENIED),
+				 errmsg("member \"%s\" may not read the history of account %lld", member, account_id),
+				 errdetail("The account is deleted (D5)."),
+				 errhint("Support can restore it with kb_restore_account until the day before its purge.")));
+	if (!plan_bool(READER_IS_PAYER))
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_ROLE_NOT_ALLOWED),
+				 errmsg("member \"%s\" may not read the history of account %lld", member, account_id),
+				 errdetail("Only an owner or admin of the account sees its money."),
+				 errhint("Ask for an owner or admin.")));
+	return plan_cstring(READER_LANGUAGE);
+}
+
+/* Return the entries that were found */
+static void
+return_entries(FunctionCallInfo fcinfo, const char *language)
+{
+	ReturnSetInfo *rows = (ReturnSetInfo *) fcinfo->resultinfo;
+	uint64		nrows = SPI_processed;
+	PageJson		page;
+
+	page_begin(&page, language);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		bool		nulls[2] = {false};
+		Datum		values[2];
+
+		values[0] = plan_row_column(i, 1, &nulls[0]);
+		page_open(&page, WJB_BEGIN_OBJECT);
+		page_columns(&page, i, 1, SPI_tuptable->tupdesc->natts);
+		page_close(&page, WJB_END_OBJECT);
+		values[1] = JsonbPGetDatum(page_end(&page));
+		tuplestore_putvalues(rows->setResult, rows->setDesc, values, nulls);
+	}
+}
+
+/* kb_history(account_id, member, before_seq, max_entries) */
+PG_FUNCTION_INFO_V1(kb_history);
+Datum
+kb_history(PG_FUNCTION_ARGS)
+{
+	Datum		values[] = {PG_GETARG_DATUM(ARG_ACCOUNT_ID), Int64GetDatum(PG_INT64_MAX), PG_GETARG_DATUM(ARG_MAX_ENTRIES)};
+	char	   *language;
+
+	arg_required(fcinfo, ARG_ACCOUNT_ID, "account_id");
+	arg_required(fcinfo, ARG_MEMBER, "member");
+	shard_require_readable(PG_GETARG_INT64(ARG_ACCOUNT_ID));
+	InitMaterializedSRF(fcinfo, 0);
+	plan_connect();
+	language = require_reader(fcinfo);
+	arg_required(fcinfo, ARG_MAX_ENTRIES, "max_entries");
+	if (PG_GETARG_INT32(ARG_MAX_ENTRIES) < 1 || PG_GETARG_INT32(ARG_MAX_ENTRIES) > 1000)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_entries must be between 1 and 1000"),
+				 errdetail("It is %d.", PG_GETARG_INT32(ARG_MAX_ENTRIES)),
+				 errhint("Read on with before_seq, the lowest seq that was returned.")));
+	if (!PG_ARGISNULL(ARG_BEFORE_SEQ))
+		values[1] = PG_GETARG_DATUM(ARG_BEFORE_SEQ);
+	plan_execute(&history_plan, values, NULL, true);
+	return_entries(fcinfo, language);
+	SPI_finish();
+	return (Datum) 0;
 }

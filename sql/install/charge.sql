@@ -184,15 +184,24 @@ COMMENT ON FUNCTION kb_month_charge(bigint, date) IS
 'Errors: KB001, KB010; KB009 for a period that has not ended, is not the oldest, or is before the account''s first '
 'day; 22023 if the date is not the first of a month';
 
+CREATE FUNCTION kbilling_internal.kb_running_days(charged_through date, time_zone text)
+	RETURNS TABLE (first_day date, last_day date, usage_from date)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	-- late usage belongs to the month that is charged next
+	SELECT greatest(m.period, $1 + 1), d.today, CASE WHEN $1 + 1 < m.period THEN m.period ELSE '-infinity' END
+	FROM (SELECT kb_account_date(kb_now(), $2) AS today OFFSET 0) d
+	CROSS JOIN LATERAL (SELECT kb_month_first_day(d.today) AS period OFFSET 0) m;
+END;
+COMMENT ON FUNCTION kb_running_days(date, text) IS
+'Of which days what was used of the running month is billed, and from which month on usage is on that bill (C6)';
+
 CREATE VIEW kbilling_internal.running_bill WITH (security_invoker) AS
 	SELECT a.account_id, b.total, b.lines
 	FROM account a
-	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
-	CROSS JOIN LATERAL (SELECT kb_month_first_day(d.today) AS period) m
-	-- late usage belongs to the month that is charged next
-	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, greatest(m.period, a.charged_through + 1), d.today,
-		CASE WHEN a.charged_through + 1 < m.period THEN m.period ELSE '-infinity' END, NULL) b
-	WHERE a.state IN ('active', 'closing') AND a.charged_through < d.today AND kb_is_owned(a.account_id);
+	CROSS JOIN LATERAL kb_running_days(a.charged_through, a.time_zone) r
+	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, r.first_day, r.last_day, r.usage_from, NULL) b
+	WHERE a.state IN ('active', 'closing') AND a.charged_through < r.last_day AND kb_is_owned(a.account_id);
 COMMENT ON VIEW running_bill IS
 'What every account owes for its running month, up to and including today, by the code that charges it (C6)';
 COMMENT ON COLUMN running_bill.account_id IS 'The account';

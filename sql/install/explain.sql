@@ -10,7 +10,7 @@ CREATE FUNCTION kbilling_internal.kb_standard_phrases() RETURNS TABLE (phrase te
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 50
 BEGIN ATOMIC
 	SELECT t.phrase, t.language, t.pattern
-	FROM (VALUES
+	FROM (SELECT v.*, bool_and(v.pattern IS NOT NULL) OVER (PARTITION BY v.language) AS is_whole FROM (VALUES
 		('price_flat', 'en',
 		 '{price} a month'),
 		('price_flat', 'uk',
@@ -105,9 +105,9 @@ BEGIN ATOMIC
 		 'Nothing to charge'),
 		('nothing', 'uk',
 		 kb_utf8('Немає що нараховувати'))
-	) AS t (phrase, language, pattern)
-	-- what the database's encoding cannot hold is left out
-	WHERE t.pattern IS NOT NULL;
+	) AS v (phrase, language, pattern)) t
+	-- a language that the database's encoding cannot hold is left out, as phrases stand beside each other
+	WHERE t.is_whole;
 END;
 COMMENT ON FUNCTION kb_standard_phrases() IS
 'The phrases of kb_describe_price and kb_explain_line, in English and, where the database''s encoding can hold it, in '

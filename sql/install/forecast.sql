@@ -21,23 +21,26 @@ END;
 COMMENT ON FUNCTION kb_terms_changes(bigint, date) IS
 'The days after today on which the tariff of an account, its services or their prices change, some of them repeatedly';
 
--- Whole months in which nothing changes cost the same, if they have as many days; so one of them is billed for all.
--- The months before those have usage of their own.
-CREATE FUNCTION kbilling_internal.kb_charges_ahead(account_id bigint, through date, paced boolean)
-	RETURNS TABLE (period date, posted_on date, effective_on date, total kb_money)
+-- Whole months in which nothing changes cost the same, if they have as many days, or nothing is metered; so one of them is
+-- billed for all.  The months before those have usage of their own, as the next one may have, whose first hour can be recorded.
+CREATE FUNCTION kbilling_internal.kb_bills_ahead(account_id bigint, through date, paced boolean, with_running boolean)
+	RETURNS TABLE (period date, posted_on date, effective_on date, total kb_money, lines kb_lines)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	WITH month AS MATERIALIZED (
-		SELECT g.period, g.first_day, g.last_day, greatest(g.last_day + 1, d.today) AS posted_on, d.today, d.oldest,
+		SELECT g.period, g.first_day, g.last_day, greatest(g.last_day + 1, d.today) AS posted_on,
+			   CASE g.period WHEN d.oldest THEN '-infinity' ELSE g.period END AS usage_from, CASE WHEN $3 THEN d.today END AS paced_on,
 			   CASE WHEN g.period > d.own AND width_bucket(g.period, d.changes) = width_bucket(g.last_day, d.changes)
 				   THEN min(g.period) OVER (PARTITION BY g.period > d.own, width_bucket(g.period, d.changes),
-											width_bucket(g.last_day, d.changes), g.last_day - g.period)
+											width_bucket(g.last_day, d.changes), CASE WHEN d.is_metered THEN g.last_day - g.period END)
 				   ELSE g.period END AS like_period
 		FROM (SELECT a.charged_through, t.today, kb_month_first_day(a.charged_through + 1) AS oldest,
-					 greatest(kb_month_last_day(t.today), kb_month_last_day(a.charged_through + 1)) + 1 AS own,
+					 greatest(kb_month_last_day(t.today), kb_month_last_day(a.charged_through + 1), l.last_used) AS own,
+					 l.last_used >= kb_month_first_day(kb_month_first_day(t.today) - 1) AS is_metered,
 					 (SELECT coalesce(array_agg(c.day ORDER BY c.day), '{}') FROM kb_terms_changes(a.account_id, t.today) c) AS changes
 			  FROM account a
 			  CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) t
+			  CROSS JOIN LATERAL (SELECT max(u.period) AS last_used FROM usage_total u WHERE u.account_id = a.account_id) l
 			  WHERE a.account_id = $1 AND a.state IN ('active', 'closing')
 			  OFFSET 0) d
 		CROSS JOIN LATERAL (SELECT i::date AS period, greatest(i::date, d.charged_through + 1) AS first_day,
@@ -45,23 +48,39 @@ BEGIN ATOMIC
 							FROM generate_series(d.oldest::timestamp, $2::timestamp, interval '1 month') i) g
 		WHERE g.last_day < $2
 	), bill AS MATERIALIZED (
-		SELECT m.period, b.total
-		FROM month m
-		JOIN account a ON a.account_id = $1
+		SELECT m.period, b.total, b.lines
+		FROM account a
+		CROSS JOIN LATERAL (
+			SELECT x.period, x.first_day, x.last_day, x.usage_from, x.paced_on FROM month x WHERE x.period = x.like_period
+			UNION ALL
+			SELECT NULL, r.first_day, r.last_day, r.usage_from, NULL
+			FROM kb_running_days(a.charged_through, a.time_zone) r
+			WHERE $4 AND a.state IN ('active', 'closing') AND a.charged_through < r.last_day) m
 		CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, m.first_day, m.last_day,
-			CASE m.period WHEN m.oldest THEN '-infinity' ELSE m.period END, CASE WHEN $3 THEN m.today END) b
-		WHERE m.period = m.like_period
+			m.usage_from, m.paced_on) b
+		WHERE a.account_id = $1
 	)
-	SELECT m.period, m.posted_on, kb_charge_effective_on(m.posted_on, p.debt_counts_from), b.total
+	SELECT m.period, m.posted_on, kb_charge_effective_on(m.posted_on, p.debt_counts_from), b.total, NULL::kb_lines
 	FROM month m
 	JOIN bill b ON b.period = m.like_period
 	JOIN account a ON a.account_id = $1
-	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, m.posted_on) p;
+	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, m.posted_on) p
+	UNION ALL
+	SELECT NULL, NULL, NULL, b.total, b.lines FROM bill b WHERE $4 AND b.period IS NULL;
 END;
-COMMENT ON FUNCTION kb_charges_ahead(bigint, date, boolean) IS
+COMMENT ON FUNCTION kb_bills_ahead(bigint, date, boolean, boolean) IS
 'The months of an account that are not charged yet, and that a sweep which runs each day charges up to a day: what each '
 'will come to, when it is charged, and when that takes effect. Usage does not go on, or, with "paced", at its pace. '
-'Whether the account is deleted first is not looked at';
+'Whether the account is deleted first is not looked at. "with_running" adds what current_usage shows, with its lines: a row '
+'without a period';
+
+CREATE FUNCTION kbilling_internal.kb_charges_ahead(account_id bigint, through date, paced boolean)
+	RETURNS TABLE (period date, posted_on date, effective_on date, total kb_money)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT b.period, b.posted_on, b.effective_on, b.total FROM kb_bills_ahead($1, $2, $3, false) b;
+END;
+COMMENT ON FUNCTION kb_charges_ahead(bigint, date, boolean) IS 'The months that kb_bills_ahead gives';
 
 CREATE FUNCTION kbilling_internal.kb_timeline(account_id bigint, through date, in_use boolean)
 	RETURNS TABLE (today date, deferred_until date, from_day date, to_day date, balance kb_money, debt_since date, state text,
@@ -108,18 +127,6 @@ END;
 COMMENT ON FUNCTION kb_require_forecast(bigint, integer) IS
 'Raises 54000 for a forecast that may bill more than 100,000 lines, which takes seconds';
 
-CREATE FUNCTION kbilling_internal.kb_months_ahead(account_id bigint, until date)
-	RETURNS TABLE (period date, charge kb_money, charged_on date, balance kb_money, stage kb_stage)
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT t.period, t.charge, t.effective_on, t.balance,
-		   kb_stage(t.debt_since, t.deferred_until, t.from_day, t.remind_day, t.restrict_day, t.block_day)
-	FROM kb_timeline($1, $2, true) t
-	WHERE t.period IS NOT NULL;
-END;
-COMMENT ON FUNCTION kb_months_ahead(bigint, date) IS
-'The rows of kb_forecast: the months that are still to be charged, up to the one that ends before a first day of a month';
-
 CREATE FUNCTION kbilling.kb_forecast(account_id bigint, months integer)
 	RETURNS TABLE (period date, charge kb_money, charged_on date, balance kb_money, stage kb_stage)
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
@@ -132,9 +139,11 @@ BEGIN ATOMIC
 						  'Give how many months to look ahead, the running one included.')
 		END;
 	SELECT kb_require_forecast($1, $2);
-	SELECT m.period, m.charge, m.charged_on, m.balance, m.stage
-	FROM kb_months_ahead($1, (kb_month_first_day(kb_today($1)) + $2 * interval '1 month')::date) m
-	ORDER BY m.period;
+	SELECT t.period, t.charge, t.effective_on, t.balance,
+		   kb_stage(t.debt_since, t.deferred_until, t.from_day, t.remind_day, t.restrict_day, t.block_day)
+	FROM kb_timeline($1, (kb_month_first_day(kb_today($1)) + $2 * interval '1 month')::date, true) t
+	WHERE t.period IS NOT NULL
+	ORDER BY t.period;
 END;
 COMMENT ON FUNCTION kb_forecast(bigint, integer) IS
 'A row for each month that is still to be charged: those that are due, the running one and those after it; "months" '

@@ -20,7 +20,7 @@ COMMENT ON COLUMN catalogue_name.name IS 'The name';
 
 CREATE VIEW kbilling.standard_name WITH (security_invoker) AS
 	SELECT n.subject, n.code, n.language, n.name
-	FROM (VALUES
+	FROM (SELECT v.*, bool_and(v.name IS NOT NULL) OVER (PARTITION BY v.language) AS is_whole FROM (VALUES
 		('service', 'base', 'en', 'Base fee'),
 		('service', 'base', 'uk', kb_utf8('Абонентська плата')),
 		('payment_method', 'card', 'en', 'Card'),
@@ -35,9 +35,9 @@ CREATE VIEW kbilling.standard_name WITH (security_invoker) AS
 		('payment_method', 'manual', 'uk', kb_utf8('Внесено вручну')),
 		('unit', 'month', 'en', 'month'),
 		('unit', 'month', 'uk', kb_utf8('місяць'))
-	) AS n (subject, code, language, name)
-	-- what the database's encoding cannot hold is left out
-	WHERE n.name IS NOT NULL;
+	) AS v (subject, code, language, name)) n
+	-- a language that the database's encoding cannot hold is left out
+	WHERE n.is_whole;
 COMMENT ON VIEW standard_name IS
 'The built-in names of what is built in, in English and, where the database''s encoding can hold it, in Ukrainian';
 COMMENT ON COLUMN standard_name.subject IS 'What has the name, as in kbilling.catalogue_name';

@@ -2,24 +2,6 @@
  * What to offer for a top-up: amounts that make sense, each with its bonus (T5).
  */
 
--- One row, so that a page computes what is to come once.  Where a forecast would take seconds, it is left out.
-CREATE FUNCTION kbilling_internal.kb_year_ahead(account_id bigint, today date)
-	RETURNS TABLE (period date, charged_on date, charge kb_money, months integer[], amounts kb_money[])
-	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
-BEGIN ATOMIC
-	SELECT (array_agg(y.period ORDER BY y.period))[1], (array_agg(y.charged_on ORDER BY y.period))[1],
-		   (array_agg(y.charge ORDER BY y.period))[1],
-		   array_agg(y.months ORDER BY y.months) FILTER (WHERE y.months IN (1, 3, 6, 12)),
-		   array_agg(y.amount ORDER BY y.months) FILTER (WHERE y.months IN (1, 3, 6, 12))
-	FROM (SELECT m.period, m.charged_on, m.charge, kb_amount_due(m.balance) AS amount,
-				 (count(*) FILTER (WHERE m.period >= kb_month_first_day($2)) OVER (ORDER BY m.period))::integer AS months
-		  FROM kb_months_ahead($1, (kb_month_first_day($2) + interval '12 months')::date) m) y
-	WHERE (SELECT count(*) FROM subscription u WHERE u.account_id = $1 AND u.to_date > $2) * 12 <= 100000;
-END;
-COMMENT ON FUNCTION kb_year_ahead(bigint, date) IS
-'Of kb_forecast for twelve months, the first row, and what kb_amount_for says for one, three, six and twelve months; nulls '
-'for a deleted account, and for one with so many services that a forecast may be refused';
-
 -- Of two tiers that begin at one amount, the later holds.  What is offered stays within what a kb_money can say (M1).
 CREATE FUNCTION kbilling_internal.kb_offers(account_id bigint, covered integer[], costs kb_money[])
 	RETURNS TABLE (amount kb_money, bonus kb_money, reason text, months integer)

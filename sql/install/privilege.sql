@@ -130,7 +130,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_lines_from_jsonb, kb_line_rows,
 	kb_price_in, kb_price_out, kb_price_recv, kb_price_send, kb_price_eq, kb_price_ne, kb_price_hash, kb_price_hash_extended,
 	kb_rate, kb_rate_days, kb_explain_price, kb_require_price_range, kb_has_minimum, kb_standard_phrases, kb_price_steps, kb_line_steps,
-	kb_describe_price, kb_explain_line, kb_money_json, kb_shown_reference,
+	kb_describe_price, kb_explain_line, kb_shown_reference,
 	kb_has_card_number(text), kb_has_card_number(jsonb), kb_mask_card_numbers, kb_reference, kb_reference_id,
 	kb_refuse_card_number(text), kb_refuse_card_number(jsonb),
 	kb_month_first_day, kb_month_last_day, kb_local_date, kb_account_date, kb_day_begins, kb_time_zone, kb_is_language, kb_is_email,
@@ -154,7 +154,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_last_revision, kb_take_back_price, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_paced_usage, kb_minimums,
 	kb_days_held, kb_last_prorate, kb_bill_for,
 	kb_charges, kb_charges_ahead, kb_last_activity, kb_closure_terms, kb_policies_ahead, kb_terms_changes, kb_require_forecast, kb_timeline,
-	kb_months_ahead,
+	kb_bills_ahead, kb_running_days,
 	kb_planned_stage, kb_next_stage, kb_standing_ahead, kb_standing_then
 	TO PUBLIC;
 
