@@ -48,6 +48,23 @@ allocation_remaining(const LockedAccount *account, int64 topup_seq)
 	return parts;
 }
 
+static SavedPlan share_plan = {
+	.sql = "SELECT kb_paid_share($1, $2, $3)",
+	.arg_types = {"bigint", "bigint", "kb_money"}
+};
+
+bool
+allocation_share(const LockedAccount *account, int64 topup_seq, Money paid, Money *share)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(topup_seq), MoneyGetDatum(paid)};
+
+	plan_execute(&share_plan, values, NULL, false);
+	if (plan_is_null(1))
+		return false;
+	*share = plan_money(1);
+	return true;
+}
+
 int64
 allocation_sum(const TopupParts *parts)
 {

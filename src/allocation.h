@@ -26,6 +26,12 @@ typedef struct TopupParts
 /* All that is left of one top-up, or with topup_seq 0 of each, the newest first. */
 extern TopupParts allocation_remaining(const LockedAccount *account, int64 topup_seq);
 
+/*
+ * The share of a top-up that goes back with a part of what was paid, in the currency of that (T8); false if that was
+ * another one.
+ */
+extern bool allocation_share(const LockedAccount *account, int64 topup_seq, Money paid, Money *share);
+
 /* The sum of the parts, in minor units. */
 extern int64 allocation_sum(const TopupParts *parts);
 

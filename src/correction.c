@@ -123,6 +123,26 @@ check_amount(const LockedAccount *account, Money amount, const char *what)
 					  "Give the amount that is paid back as a positive one.");
 }
 
+/*
+ * T8: what goes back of a top-up may be said in the currency in which it was paid; the posting then has that as well.
+ * The amount in the account's currency: that of the entry, if there is one.
+ */
+static Money
+read_amount(const LockedAccount *account, Posting *posting, Money said, const Money *posted, const char *what)
+{
+	Money		amount = said;
+
+	if (posting->ref_seq > 0 && money_currency(said) != money_currency(account->balance) &&
+		allocation_share(account, posting->ref_seq, said, &amount))
+	{
+		posting->paid = money_neg(said);
+		if (posted != NULL)
+			return money_neg(*posted);
+	}
+	check_amount(account, amount, what);
+	return amount;
+}
+
 /* T6: only paid money that is left can be refunded, never bonus; what the provider has refunded already is booked */
 static void
 check_paid_left(const LockedAccount *account, Money amount)
@@ -183,22 +203,23 @@ kb_refund(PG_FUNCTION_ARGS)
 	LockedAccount account;
 	Posting		posting;
 	Money		amount;
-	Money		known;
+	Money		posted;
 	bool		forced;
+	bool		is_known;
 	int64		seq;
 
 	arg_required(fcinfo, REFUND_AMOUNT, "amount");
 	arg_required(fcinfo, REFUND_FORCED, "forced");
-	amount = PG_GETARG_MONEY(REFUND_AMOUNT);
 	forced = PG_GETARG_BOOL(REFUND_FORCED);
 	begin_correction(fcinfo, REFUND_REFERENCE, &account, &posting);
-	check_amount(&account, amount, "a refund");
 	posting.kind = "refund";
-	posting.amount = money_neg(amount);
 	posting.memo = arg_cstring(fcinfo, REFUND_MEMO);
 	if (!PG_ARGISNULL(REFUND_TOPUP_REFERENCE))
 		posting.ref_seq = find_topup(&account, arg_cstring(fcinfo, REFUND_TOPUP_REFERENCE));
-	if (journal_knows(&account, posting.key, &known))
+	is_known = journal_knows(&account, posting.key, &posted);
+	amount = read_amount(&account, &posting, PG_GETARG_MONEY(REFUND_AMOUNT), is_known ? &posted : NULL, "a refund");
+	posting.amount = money_neg(amount);
+	if (is_known)
 	{
 		seq = journal_replayed(&account, &posting);
 		check_flag(&account, posting.key, "forced", forced);
@@ -309,20 +330,22 @@ kb_chargeback(PG_FUNCTION_ARGS)
 	bool		has_amount = !PG_ARGISNULL(CHARGEBACK_AMOUNT);
 	LockedAccount account;
 	Posting		posting;
-	Money		amount = has_amount ? PG_GETARG_MONEY(CHARGEBACK_AMOUNT) : 0;
+	Money		posted;
+	Money		amount = 0;
+	bool		is_known;
 	int64		seq;
 
 	arg_required(fcinfo, CHARGEBACK_TOPUP_REFERENCE, "topup_reference");
 	begin_correction(fcinfo, CHARGEBACK_REFERENCE, &account, &posting);
-	if (has_amount)
-		check_amount(&account, amount, "a chargeback");
 	posting.kind = "chargeback";
 	posting.ref_seq = find_topup(&account, arg_cstring(fcinfo, CHARGEBACK_TOPUP_REFERENCE));
-	/* a replay takes what it took then, whatever is left now */
-	if (journal_knows(&account, posting.key, &posting.amount))
+	is_known = journal_knows(&account, posting.key, &posted);
+	if (has_amount)
+		amount = read_amount(&account, &posting, PG_GETARG_MONEY(CHARGEBACK_AMOUNT), is_known ? &posted : NULL, "a chargeback");
+	if (is_known)
 	{
-		if (has_amount)
-			posting.amount = money_neg(amount);
+		/* a replay takes what it took then, whatever is left now */
+		posting.amount = has_amount ? money_neg(amount) : posted;
 		seq = journal_replayed(&account, &posting);
 		check_flag(&account, posting.key, "named", has_amount);
 	}
@@ -340,15 +363,16 @@ static SavedPlan reversed_plan = {
 	"       (SELECT jsonb_agg(jsonb_set(l.line, '{amount}', to_jsonb(- (l.line->>'amount')::kb_money))"
 	"                         ORDER BY l.ordinality)::kb_lines"
 	"          FROM jsonb_array_elements(e.lines) WITH ORDINALITY l(line)),"
-	"       e.kind = 'bonus' AND (SELECT r.kind FROM entry r WHERE r.account_id = $1 AND r.seq = e.ref_seq) = 'bonus'"
+	"       e.kind = 'bonus' AND (SELECT r.kind FROM entry r WHERE r.account_id = $1 AND r.seq = e.ref_seq) = 'bonus',"
+	"       CASE WHEN e.kind IN ('refund', 'chargeback') THEN - e.paid END"
 	"  FROM entry e WHERE e.account_id = $1 AND e.seq = $2",
 	.arg_types = {"bigint", "bigint"}
 };
 
-/* Its columns; an entry may have no lines. */
+/* Its columns; an entry may have no lines, and nothing that was paid. */
 enum
 {
-	REVERSED_KIND = 1, REVERSED_AMOUNT, REVERSED_BONUS, REVERSED_LINES, REVERSED_GOES_ALONG
+	REVERSED_KIND = 1, REVERSED_AMOUNT, REVERSED_BONUS, REVERSED_LINES, REVERSED_GOES_ALONG, REVERSED_PAID
 };
 
 /* Refuse to reverse an entry (22023) */
@@ -382,6 +406,7 @@ make_reversal(const LockedAccount *account, int64 entry_seq, Posting *posting)
 	posting->kind = "reversal";
 	posting->ref_seq = entry_seq;
 	posting->amount = plan_money(REVERSED_AMOUNT);
+	posting->paid = plan_is_null(REVERSED_PAID) ? NO_MONEY : plan_money(REVERSED_PAID);
 	posting->bonus_delta = money_minor(plan_money(REVERSED_BONUS));
 	posting->lines = plan_is_null(REVERSED_LINES) ? NULL : (Lines *) PG_DETOAST_DATUM_COPY(plan_required(REVERSED_LINES));
 	return kind;

@@ -19,6 +19,38 @@ COMMENT ON FUNCTION kb_topup_parts(jsonb, text) IS
 'The parts of an entry''s lines that belong to top-ups, each with the top-up''s entry and how much of it was taken '
 'back, which is below zero in a reversal';
 
+-- T8: each refund or chargeback that was said in the currency of "paid" has it below zero, a reversal of it above
+CREATE FUNCTION kbilling_internal.kb_paid_back(account_id bigint, topup_seq bigint) RETURNS TABLE (paid kb_money, amount kb_money)
+	LANGUAGE sql STABLE ROWS 1
+BEGIN ATOMIC
+	SELECT coalesce(b.paid, t.paid - t.paid), coalesce(b.amount, t.amount - t.amount)
+	FROM entry t
+	CROSS JOIN LATERAL (SELECT - sum(e.paid) AS paid, - sum(e.amount) AS amount
+						FROM entry e
+						LEFT JOIN entry r ON e.kind = 'reversal' AND r.account_id = e.account_id AND r.seq = e.ref_seq
+						WHERE e.account_id = t.account_id AND e.kind IN ('refund', 'chargeback', 'reversal')
+							AND e.paid IS NOT NULL AND coalesce(r.ref_seq, e.ref_seq) = t.seq) b
+	WHERE t.account_id = $1 AND t.seq = $2;
+END;
+COMMENT ON FUNCTION kb_paid_back(bigint, bigint) IS
+'Of what the customer of a top-up was charged (T8), how much went back by refunds and chargebacks that were said in that '
+'currency, and by how much these moved the balance';
+
+-- Of all that went back until then, and now, the exact share, rounded once: the last part takes all the rest.
+CREATE FUNCTION kbilling_internal.kb_paid_share(account_id bigint, topup_seq bigint, paid kb_money) RETURNS kb_money
+	LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT kb_money(round(kb_amount(t.amount) * kb_amount(b.paid + $3) / kb_amount(t.paid), kb_minor_units(c.currency)), c.currency)
+		- b.amount
+	FROM entry t
+	CROSS JOIN LATERAL (SELECT kb_currency(t.amount) AS currency) c
+	CROSS JOIN LATERAL kb_paid_back(t.account_id, t.seq) b
+	WHERE t.account_id = $1 AND t.seq = $2 AND kb_currency(t.paid) = kb_currency($3);
+END;
+COMMENT ON FUNCTION kb_paid_share(bigint, bigint, kb_money) IS
+'The part of a top-up that goes back with a part of what the customer was charged (T8); NULL if that was in another '
+'currency';
+
 -- Bonus is spent oldest first, so what is unspent is that of the newest.  Sums are within one currency, even where an
 -- entry has another one by mistake: kb_check reads this.
 CREATE VIEW kbilling.topup_status WITH (security_invoker) AS

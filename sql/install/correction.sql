@@ -10,9 +10,41 @@ CREATE FUNCTION kbilling.kb_refund(account_id bigint, amount kb_money, reference
 COMMENT ON FUNCTION kb_refund(bigint, kb_money, text, text, text, boolean) IS
 'Pays money back, at most the balance less the unspent bonus, and returns the number of the entry. It is money of the '
 'top-up that is named, else of the newest ones; their unspent bonus goes with it by proportion (T6). With "forced" it '
-'books a refund that the provider has made already, even into debt. '
+'books a refund that the provider has made already, even into debt. Of a top-up that is named, the amount may be in the '
+'currency in which it was paid (T8). '
 'Errors: KB001, KB002, KB006; KB005 for more than is left of the paid money or of the top-ups, and for an amount that '
 'is not above zero; 22023 if there is no such top-up';
+
+-- The lock first, so that what it reads then is what kb_refund finds.
+CREATE FUNCTION kbilling.kb_refund_total(account_id bigint, topup_reference text, total kb_money, reference text, memo text = NULL)
+	RETURNS bigint
+	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+BEGIN ATOMIC
+	SELECT kb_require_not_null('account_id, topup_reference, total, reference', $1, $2, $3, $4);
+	SELECT kb_require_owned($1);
+	SELECT FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
+	SELECT kb_require_account($1);
+	SELECT CASE
+		WHEN NOT EXISTS (SELECT FROM entry t WHERE t.account_id = $1 AND t.key = $2 AND t.kind = 'topup')
+			THEN kb_raise('22023', format('account %s has no top-up "%s"', $1, $2), NULL,
+						  'Give the reference under which the top-up was applied; kbilling.topup_status lists them.')
+		END;
+	SELECT CASE WHEN m.missing > 0
+		THEN kb_refund($1, m.missing, $4, $5, $2, true)
+		ELSE (SELECT e.seq FROM entry e WHERE e.account_id = $1 AND e.key = $4 AND e.kind = 'refund') END
+	FROM (SELECT CASE WHEN kb_currency(e.paid) = kb_currency($3) AND kb_currency(e.amount) <> kb_currency($3)
+					THEN $3 - b.paid ELSE $3 - t.taken_back END AS missing
+		  FROM topup_status t
+		  JOIN entry e ON e.account_id = t.account_id AND e.seq = t.seq
+		  CROSS JOIN LATERAL kb_paid_back(e.account_id, e.seq) b
+		  WHERE t.account_id = $1 AND t.reference = $2) m;
+END;
+COMMENT ON FUNCTION kb_refund_total(bigint, text, kb_money, text, text) IS
+'Books that the provider has paid back "total" of a top-up until now, all together, for providers that report no single '
+'refunds: as a refund of what is missing of it (kb_refund with "forced"), whose number it returns. If nothing is missing, '
+'as an earlier or later report was booked, nothing is posted, and the result is NULL. The total may be in the currency in '
+'which the top-up was paid (T8). '
+'Errors: those of kb_refund';
 
 CREATE FUNCTION kbilling.kb_chargeback(account_id bigint, topup_reference text, reference text, amount kb_money = NULL)
 	RETURNS bigint
@@ -20,7 +52,8 @@ CREATE FUNCTION kbilling.kb_chargeback(account_id bigint, topup_reference text, 
 	AS 'MODULE_PATHNAME', 'kb_chargeback';
 COMMENT ON FUNCTION kb_chargeback(bigint, text, text, kb_money) IS
 'Takes back what is left of a top-up, or the amount, even into debt, and the unspent bonus of that part (T7), and '
-'returns the number of the chargeback''s entry. A dispute that was won is the reversal of that entry. '
+'returns the number of the chargeback''s entry. The amount may be in the currency in which the top-up was paid (T8). A '
+'dispute that was won is the reversal of that entry. '
 'Errors: KB001, KB002; KB005 for more than is left of the top-up, and for an amount that is not above zero; KB006 if '
 'nothing is left of it, or the reference stands for something else; 22023 if there is no such top-up';
 

@@ -41,7 +41,8 @@ COMMENT ON COLUMN entry.amount IS 'By how much it moved the balance';
 COMMENT ON COLUMN entry.balance_after IS 'The balance after it';
 COMMENT ON COLUMN entry.bonus_after IS 'Unspent bonus after it';
 COMMENT ON COLUMN entry.paid IS
-'What the customer of a top-up was charged, perhaps in another currency (T8); NULL if that is the amount';
+'What the customer of a top-up was charged, perhaps in another currency (T8); of a refund or chargeback, what went back of '
+'that, below zero; NULL if that is the amount';
 COMMENT ON COLUMN entry.ref_seq IS
 'The entry that it belongs to or takes back: a bonus belongs to a top-up; what goes of a bonus, or comes back, to the '
 'bonus; a chargeback or a reversal takes an entry back, a refund the top-up that was named';

@@ -56,7 +56,7 @@ COMMENT ON COLUMN payment_history.balance_after IS 'The balance after it';
 COMMENT ON COLUMN payment_history.bonus_after IS 'Unspent bonus after it';
 COMMENT ON COLUMN payment_history.method IS 'How a top-up was paid';
 COMMENT ON COLUMN payment_history.paid IS
-'What the customer was charged, where that is another amount, perhaps in another currency (T8)';
+'What the customer was charged, or below zero got back, where that is another amount, perhaps in another currency (T8)';
 COMMENT ON COLUMN payment_history.rate IS 'The rate of that, if it is in another currency: paid for one of the amount''s currency';
 COMMENT ON COLUMN payment_history.period IS 'The month of a charge';
 COMMENT ON COLUMN payment_history.reference IS 'The caller''s reference; NULL for charges and bonuses';

@@ -35,11 +35,12 @@ sub lines_of
 	return @lines;
 }
 
-# The files in folders, less what was compiled, and data.
+# The files in folders, less what was compiled or installed, and data.
 sub texts_in
 {
 	my @files;
-	find({ no_chdir => 1, wanted => sub { push @files, $_ if -f && -T && !/\.tsv$/ } }, grep { -e } @_);
+	find({ no_chdir => 1, preprocess => sub { grep { $_ ne 'node_modules' } @_ },
+		wanted => sub { push @files, $_ if -f && -T && !/\.tsv$/ } }, grep { -e } @_);
 	return sort @files;
 }
 

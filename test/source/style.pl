@@ -32,8 +32,9 @@ sub width
 }
 
 my @paths;
-# What a benchmark writes is not for reading.
-find({ no_chdir => 1, wanted => sub { push @paths, $_ if -T && !/\.out$/ && !m{^bench/(results|quick)/} } }, @places);
+# What a benchmark writes is not for reading, nor what npm installs.
+find({ no_chdir => 1, preprocess => sub { grep { $_ ne 'node_modules' } @_ },
+	wanted => sub { push @paths, $_ if -T && !/\.out$/ && !m{^bench/(results|quick)/} } }, @places);
 my ($lines, @long) = (0);
 for my $path (sort @paths)
 {

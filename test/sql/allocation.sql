@@ -194,6 +194,121 @@ SELECT is(ARRAY(SELECT kind || ' ' || (due_at IS NOT NULL) FROM notice WHERE acc
 SELECT is_empty('SELECT * FROM kb_check()', 'J2: the books are right');
 SELECT is_empty('SELECT currency FROM trial_balance GROUP BY currency HAVING sum(balance) <> 0', 'J4: and add up to zero');
 
+-- T8: what goes back in the currency in which it was paid
+
+SELECT kb_create_account('eve', 'plain', 80), kb_create_account('eve', 'plain', 81), kb_create_account('eve', 'pro', 82)
+\g /dev/null
+SELECT kb_apply_topup(80, '10 USD', 'card', 'p1', paid => '300 UAH'), kb_apply_topup(80, '0.03 USD', 'card', 'p2', paid => '6 UAH'),
+	kb_apply_topup(80, '5 USD', 'card', 'p3'), kb_apply_topup(80, '5 USD', 'card', 'p4', paid => '5.20 USD')
+\g /dev/null
+CREATE FUNCTION pg_temp.said(account_id bigint, seq bigint) RETURNS text LANGUAGE sql VOLATILE AS $$
+	SELECT format('%s %s of %s for %s', kind, amount, paid, ref_seq) FROM kbilling.entry e WHERE e.account_id = $1 AND e.seq = $2 $$;
+SELECT is(pg_temp.said(80, kb_refund(80, '100 UAH', 'r1', topup_reference => 'p1')), 'refund -3.33 USD of -100.00 UAH for 1',
+	'T8: a third of what was paid is a third of the top-up');
+SELECT is(pg_temp.said(80, kb_chargeback(80, 'p1', 'd1', '100 UAH')), 'chargeback -3.34 USD of -100.00 UAH for 1',
+	'T8: two thirds are 6.67, of which 3.33 have gone');
+SELECT is(pg_temp.said(80, kb_refund(80, '100 UAH', 'r2', topup_reference => 'p1')), 'refund -3.33 USD of -100.00 UAH for 1',
+	'T8: the last part takes all the rest');
+SELECT is((SELECT remaining FROM topup_status WHERE account_id = 80 AND reference = 'p1'), '0 USD', 'T8: nothing is left of it');
+SELECT is(kb_refund(80, '100 UAH', 'r1', topup_reference => 'p1'), 5::bigint, 'J3, T8: the same again is the first result');
+SELECT is(kb_chargeback(80, 'p1', 'd1', '100 UAH'), 6::bigint, 'J3, T8: of a chargeback, too');
+SELECT is(pg_temp.said(80, kb_reverse_chargeback(80, 'd1', 'w1')), 'reversal 3.34 USD of 100.00 UAH for 6',
+	'T8: a reversal says what came back');
+SELECT is(pg_temp.said(80, kb_chargeback(80, 'p1', 'd2', '100 UAH')), 'chargeback -3.34 USD of -100.00 UAH for 1',
+	'T8: so that it can go again');
+SELECT is(pg_temp.said(80, kb_refund(80, '1 UAH', 'r3', topup_reference => 'p2')), 'refund -0.01 USD of -1.00 UAH for 2',
+	'T8: half a cent, rounded as a whole: M4');
+SELECT is(pg_temp.error_of(call), error, 'T8: ' || call) FROM (VALUES
+	('SELECT kb_refund(80, ''1 UAH'', ''r4'', topup_reference => ''p2'')', 'KB005 a refund must be above zero'
+		' | The amount is 0.00 USD. | Give the amount that is paid back as a positive one.'),
+	('SELECT kb_refund(80, ''-1 UAH'', ''x'', topup_reference => ''p2'')', 'KB005 a refund must be above zero'
+		' | The amount is -0.01 USD. | Give the amount that is paid back as a positive one.'),
+	('SELECT kb_refund(80, ''6 UAH'', ''x'', topup_reference => ''p2'', forced => true)',
+		'KB005 the refund exceeds what is left of the top-up'
+		' | 0.02 USD is left of the top-up of account 80; the refund is 0.03 USD (T6, T7).'
+		' | kbilling.topup_status shows what is left of each. Use kb_adjust for money that no top-up has brought.'),
+	('SELECT kb_refund(80, ''101 UAH'', ''r1'', topup_reference => ''p1'')', 'KB006 reference "r1" of account 80 is in use'
+		' | Entry 5 was posted under it, with other content.'
+		' | A reference stands for one posting; repeat it only to repeat the same call.'),
+	('SELECT kb_refund(80, ''3.33 USD'', ''r1'', topup_reference => ''p1'')', 'KB006 reference "r1" of account 80 is in use'
+		' | Entry 5 was posted under it, with other content.'
+		' | A reference stands for one posting; repeat it only to repeat the same call.')
+) AS t (call, error);
+SELECT is(pg_temp.error_of(call), 'KB002 account 80 is in USD, but the amount is in ' || currency
+	|| ' | An account has one currency, that of its tariff. | Give the amount in the account''s currency.', 'T8: ' || call)
+FROM (VALUES
+	('SELECT kb_refund(80, ''1 UAH'', ''x'')', 'UAH'), ('SELECT kb_refund(80, ''1 UAH'', ''x'', topup_reference => ''p3'')', 'UAH'),
+	('SELECT kb_refund(80, ''1 EUR'', ''x'', topup_reference => ''p1'')', 'EUR'),
+	('SELECT kb_chargeback(80, ''p4'', ''x'', ''1 UAH'')', 'UAH')
+) AS t (call, currency);
+SELECT is(pg_temp.said(80, kb_refund(80, '1 USD', 'r5', topup_reference => 'p4')), 'refund -1.00 USD of  for 4',
+	'T8: a fee that was paid on top does not count');
+
+-- whatever the parts are, they add up
+CREATE FUNCTION pg_temp.parts_of(id bigint, reference text, amount kb_money, paid kb_money) RETURNS kb_money LANGUAGE plpgsql AS $$
+DECLARE
+	rest bigint = kbilling.kb_minor(paid);
+	part bigint;
+	n int = 0;
+BEGIN
+	PERFORM kbilling.kb_apply_topup(id, amount, 'card', reference, paid => paid);
+	WHILE rest > 0 LOOP
+		n := n + 1;
+		part := greatest(1, (rest * random() ^ 2)::bigint);
+		EXIT WHEN n > 8;	-- what is left is less than half a cent
+		IF n > 6 OR kbilling.kb_minor(amount) < 50 THEN part := rest; END IF;
+		BEGIN
+			PERFORM kbilling.kb_refund(id, kbilling.kb_money(part / 100.0, 'UAH'), format('%s-%s', reference, n),
+				topup_reference => reference, forced => true);
+			rest := rest - part;
+		EXCEPTION WHEN SQLSTATE 'KB005' THEN
+			NULL;	-- less than half a cent
+		END;
+	END LOOP;
+	RETURN (SELECT remaining FROM kbilling.topup_status t WHERE t.account_id = id AND t.reference = $2);
+END $$;
+SELECT setseed(0.42)
+\g /dev/null
+SELECT is_empty($$SELECT n, remaining FROM generate_series(1, 60) n,
+	pg_temp.parts_of(81, 't' || n, kb_money(round((random() * 100)::numeric, 2) + 0.01, 'USD'),
+		kb_money(round((random() * 4000)::numeric, 2) + 1, 'UAH')) remaining
+	WHERE remaining <> 0$$, 'T8: parts of what was paid add up to the top-up');
+
+-- T6: sums of what went back
+
+SELECT kb_apply_topup(82, '100 USD', 'card', 'p1'), kb_apply_topup(82, '20 USD', 'card', 'p2', paid => '820 UAH')
+\g /dev/null
+SELECT is(pg_temp.said(82, kb_refund_total(82, 'p1', '30 USD', 's1')), 'refund -30.00 USD of  for 1', 'T6: a sum is booked');
+SELECT is(kb_refund_total(82, 'p1', '30 USD', 's1'), (SELECT seq FROM entry WHERE account_id = 82 AND key = 's1'),
+	'J3, T6: again, it is the same refund');
+SELECT is(pg_temp.said(82, kb_refund_total(82, 'p1', '70 USD', 's2')), 'refund -40.00 USD of  for 1',
+	'T6: what is missing of a higher one');
+SELECT is(kb_refund_total(82, 'p1', '50 USD', 's3'), NULL, 'T6: nothing of one that comes late');
+SELECT is(kb_refund_total(82, 'p1', '70 USD', 's4'), NULL, 'T6: nothing of one that is known under another reference');
+SELECT is(kb_refund_total(82, 'p1', '0 USD', 's4'), NULL, 'T6: nor of nothing');
+SELECT is(pg_temp.said(82, kb_refund_total(82, 'p2', '410 UAH', 's5')), 'refund -10.00 USD of -410.00 UAH for 3',
+	'T6, T8: in the currency in which it was paid');
+SELECT is(pg_temp.said(82, kb_refund_total(82, 'p2', '15 USD', 's6')), 'refund -5.00 USD of  for 3', 'T6, T8: or in the account''s');
+SELECT is(pg_temp.said(82, kb_reverse_refund(82, 's2', 'f2')), 'reversal 40.00 USD of  for ' ||
+	(SELECT seq FROM entry WHERE account_id = 82 AND key = 's2'), 'T6: a refund of a sum can fail');
+SELECT is(pg_temp.said(82, kb_refund_total(82, 'p1', '70 USD', 's7')), 'refund -40.00 USD of  for 1', 'T6: and come again');
+SELECT is(pg_temp.error_of(call), error, 'T6: ' || call) FROM (VALUES
+	('SELECT kb_refund_total(82, ''p1'', ''100.01 USD'', ''x'')', 'KB005 the refund exceeds what is left of the top-up'
+		' | 30.00 USD is left of the top-up of account 82; the refund is 30.01 USD (T6, T7).'
+		' | kbilling.topup_status shows what is left of each. Use kb_adjust for money that no top-up has brought.'),
+	('SELECT kb_refund_total(82, ''p1'', ''80 USD'', ''s1'')', 'KB006 reference "s1" of account 82 is in use'
+		' | Entry ' || (SELECT seq FROM entry WHERE account_id = 82 AND key = 's1') || ' was posted under it, with other content.'
+		' | A reference stands for one posting; repeat it only to repeat the same call.'),
+	('SELECT kb_refund_total(82, ''p9'', ''1 USD'', ''x'')', '22023 account 82 has no top-up "p9"'
+		' | Give the reference under which the top-up was applied; kbilling.topup_status lists them.')
+) AS t (call, error);
+SELECT is(left(pg_temp.error_of(call), 5), state, 'T6: ' || call) FROM (VALUES
+	('SELECT kb_refund_total(82, ''p1'', ''1 EUR'', ''x'')', 'KB002'), ('SELECT kb_refund_total(404, ''p1'', ''1 USD'', ''x'')', 'KB001'),
+	('SELECT kb_refund_total(82, NULL, ''1 USD'', ''x'')', '22004'), ('SELECT kb_refund_total(82, ''p1'', NULL, ''x'')', '22004')
+) AS t (call, state);
+SELECT is_empty('SELECT * FROM kb_check()', 'J2, T6, T8: the books are right');
+SELECT is_empty('SELECT currency FROM trial_balance GROUP BY currency HAVING sum(balance) <> 0', 'J4, T8: and balanced');
+
 -- Every order of them, at random
 
 -- Minor units of an amount, at most "most"

@@ -366,6 +366,43 @@ SELECT is(pg_temp.result_of('kb_begin_topup(20, ''own'', ''100 USD'', ''card'')'
 SELECT is((kb_apply_topup(20, '100 USD', 'card', 'six', payment_id => 6)).bonus::text, '0.00 USD',
 	'J8: what was begun before that and is confirmed now is credited, without a bonus');
 SELECT is(pg_temp.status(20, 6), 'settled/14', 'J8: and settles the payment');
+
+-- T9: what the provider is to be asked of
+
+SET LOCAL kbilling.clock = '2027-07-01 12:00+00';
+SELECT kb_create_account('own', 'pro', id) FROM generate_series(40, 43) id
+\g /dev/null
+SELECT pg_temp.clock(at), kb_begin_topup(id, 'own', amount, 'card') FROM (VALUES
+	(timestamptz '2027-07-10 11:00+00', 40, kb_money '1 USD'), ('2027-07-10 12:00+00', 41, '2 USD'), ('2027-07-12 12:00+00', 41, '3 USD'),
+	('2027-07-12 13:00+00', 41, '4 USD'), ('2027-07-13 11:00+00', 40, '5 USD'), ('2027-07-13 11:50+00', 41, '6 USD')) t (at, id, amount)
+\g /dev/null
+SET LOCAL kbilling.clock = '2027-07-13 12:00+00';
+SELECT kb_apply_topup(41, '3 USD', 'card', 'asked', payment_id => 2), kb_fail_topup(41, 3, 'declined')
+\g /dev/null
+CREATE FUNCTION pg_temp.unsettled(VARIADIC arguments text[] = '{}') RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	result text;
+BEGIN
+	EXECUTE format('SELECT string_agg(concat_ws('' '', account_id, payment_id, amount, status), '', '') '
+		'FROM kbilling.kb_unsettled_payments(%s)', array_to_string(arguments, ', ')) INTO result;
+	RETURN result;
+END $$;
+SELECT is(pg_temp.unsettled(VARIADIC arguments), expected, format('T9: asked of with (%s)', array_to_string(arguments, ', ')))
+FROM (VALUES
+	('{}'::text[], '40 2 5.00 USD pending, 41 3 4.00 USD failed'),
+	('{older_than => ''10 minutes''}', '40 2 5.00 USD pending, 41 3 4.00 USD failed, 41 4 6.00 USD pending'),
+	('{newer_than => ''73 hours''}', '40 2 5.00 USD pending, 41 1 2.00 USD expired, 41 3 4.00 USD failed'),
+	('{''1 hour'',''74 hours'',2}', '40 1 1.00 USD expired, 40 2 5.00 USD pending'),
+	('{''1 hour'',''74 hours'',2,40,2}', '41 1 2.00 USD expired, 41 3 4.00 USD failed'),
+	('{''1 hour'',''74 hours'',2,41,3}', NULL),
+	('{''1 hour'',''74 hours'',1,40,1}', '40 2 5.00 USD pending'),
+	('{after_account => 40}', '41 3 4.00 USD failed')) t (arguments, expected);
+SELECT pg_temp.put_state(40, 'deleted')
+\g /dev/null
+SELECT is(pg_temp.unsettled(), '40 2 5.00 USD pending, 41 3 4.00 USD failed', 'J8, T9: of a deleted account, too');
+SELECT is(pg_temp.result_of(format('kb_unsettled_payments(%s)', arguments)), state, format('T9: %s is refused', arguments)) FROM (VALUES
+	('max => 0', '22023'), ('max => 1001', '22023'), ('max => NULL', '22004'), ('NULL', '22004'), ('newer_than => NULL', '22004'))
+	t (arguments, state);
 SELECT is_empty('SELECT * FROM kb_check()', 'J2: the books are right');
 
 SELECT * FROM finish();

@@ -93,6 +93,7 @@ INSERT INTO call_of VALUES
 	('kb_portal(bigint, text)', '''ann'''),
 	('kb_record_usage(bigint, text, numeric, text, timestamptz, jsonb)', '''orders'', 1, ''x'''),
 	('kb_refund(bigint, kb_money, text, text, text, boolean)', '''5 USD'', ''x'', ''memo'''),
+	('kb_refund_total(bigint, text, kb_money, text, text)', '''r1'', ''5 USD'', ''x'''),
 	('kb_remove_member(bigint, text)', '''bea'''),
 	('kb_render_notice(bigint, bigint, text)', '1'),
 	('kb_retry_notice(bigint, bigint)', '1'),
@@ -204,6 +205,9 @@ SELECT results_eq($$SELECT DISTINCT account_id FROM kb_take_notices(10, '1 minut
 	'B5, N2: their notices are taken');
 SELECT is((SELECT value FROM metrics WHERE name = 'kbilling_notice_lag_seconds'), 0::numeric, 'B5: none of them waits any more');
 SELECT is((SELECT max(tries) FROM notice WHERE account_id = 1), 0, 'B5, N2: no others');
+SELECT results_eq($$SELECT DISTINCT account_id FROM kb_unsettled_payments('0', '1 year')$$, 'VALUES (2::bigint)',
+	'B5, T9: the provider is asked for their payments');
+SELECT is((SELECT count(DISTINCT account_id) FROM payment WHERE settled_at IS NULL), 2::bigint, 'B5, T9: and for no others');
 UPDATE notice SET tries = 10 WHERE account_id = 1;
 SELECT is((SELECT count(*) FROM kb_take_notices(10, '1 minute')), 0::bigint, 'B5, N2: nor are they parked');
 SELECT is((SELECT count(parked_at) FROM notice WHERE account_id = 1), 0::bigint, 'B5, N2: as it would be');

@@ -16,6 +16,7 @@ CREATE VIEW kbilling_router.not_proxied AS
 		('kb_guard', 'guards a table beside the accounts: on the shard'),
 		('kb_meter', 'meters a table beside the accounts: on the shard'),
 		('kb_take_notices', 'a worker serves one shard: its leases and NOTIFY are there'),
+		('kb_unsettled_payments', 'a job that asks the provider serves one shard, and books there what it hears'),
 		('kb_sweep', 'each shard sweeps by itself'),
 		('kb_sweep_begin', 'each shard sweeps by itself'),
 		('kb_sweep_step', 'each shard sweeps by itself'),
