@@ -17,7 +17,7 @@ PARTS = schema card money price calendar lines access posting provider bill mess
 REGRESS = install quickstart
 
 # What make check, make demo and the like need on top of make: they set it up.
-SELF_CONTAINED = check demo demo-shards bench bench-quick bench-profile reference deb
+SELF_CONTAINED = check demo demo-shards portal bench bench-quick bench-profile reference deb
 
 ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
 $(if $(OUT_OF_TREE),$(error make $(MAKECMDGOALS) builds in the folder of the sources: run it there))
@@ -36,6 +36,10 @@ demo:
 # A part of it, on one server and on three shards behind a router: both come to the same.
 demo-shards:
 	@$(PREPARE) && exec test/shards test/demo-shards '$(LOG)'
+
+# The billing page of examples/portal, with customers in every stage, until it is stopped.
+portal:
+	@export NEEDS=portal && $(PREPARE) && exec test/server test/portal demo
 
 # Costs beside those of hand-written SQL and of plpgsql, with charts; then the page's numbers.
 BENCH = export NEEDS=bench && $(PREPARE) && FSYNC=on CONF=bench/postgresql.conf test/server bench/run

@@ -1,0 +1,46 @@
+/*
+ * How often something may be tried. It is counted in this process: several that share the work each count for themselves.
+ */
+
+/**
+ * At most `limit` tries by a key in so many seconds. `take` counts one, and returns the seconds to wait: 0 if it is allowed.
+ * @param {{limit: number, seconds: number, keys?: number, now?: () => number}} options
+ */
+export function attempts({ limit, seconds, keys = 10000, now = Date.now }) {
+	const windows = new Map();
+
+	// The oldest windows go first, as a Map keeps the order in which they were begun.
+	function forget(at) {
+		for (const [key, { ends }] of windows) {
+			if (ends > at && windows.size < keys) break;
+			windows.delete(key);
+		}
+	}
+
+	function windowOf(key) {
+		const at = now();
+		const found = windows.get(key);
+		if (found && found.ends > at) return found;
+		windows.delete(key);
+		forget(at);
+		const begun = { count: 0, ends: at + seconds * 1000 };
+		windows.set(key, begun);
+		return begun;
+	}
+
+	const wait = ({ count, ends }) => (count > limit ? Math.ceil((ends - now()) / 1000) : 0);
+
+	return {
+		take(key) {
+			const window = windowOf(key);
+			window.count++;
+			return wait(window);
+		},
+
+		/** The seconds to wait before a try that would be one too many, without counting one. */
+		left(key) {
+			const { count, ends } = windowOf(key);
+			return wait({ count: count + 1, ends });
+		},
+	};
+}

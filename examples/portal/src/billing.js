@@ -1,0 +1,154 @@
+/*
+ * The billing pages. Each request is one transaction that acts for the session's member.
+ */
+import { Hono } from 'hono';
+import { amountOf } from './amount.js';
+import { isOurs } from './csrf.js';
+import { amountFault, Problem } from './errors.js';
+import { entryPage } from './pages/entry.js';
+import { historyPage } from './pages/history.js';
+import { overviewPage } from './pages/overview.js';
+import { onwardPage } from './pages/pay.js';
+import { receiptPage } from './pages/receipt.js';
+import { beginTopup, cancelClosure, readEntry, readHistory, readPortal, readPortalWithSteps } from './queries.js';
+
+const ENTRIES = 15;
+
+/** A number of the account's own, as an address says it. */
+function numberOf(text) {
+	if (!/^[1-9]\d{0,14}$/.test(text ?? '')) throw new Problem('noPage');
+	return Number(text);
+}
+
+/** Only owners and admins pay, and see money. */
+function requirePayer({ can_pay: canPay, state }) {
+	if (!['active', 'closing'].includes(state)) throw new Problem('gone');
+	if (!canPay) throw new Problem('notYours');
+}
+
+/** While the account is blocked, what is due is all that they see. */
+function requireLook(portal) {
+	requirePayer(portal);
+	if (portal.access === 'denied') throw new Problem('denied');
+}
+
+/** @param {object} portal what createApp has put together */
+export function billingRoutes({ db, provider, failPayment, session, view, secret, origin, beginnings, badTokens, client, log }) {
+	const routes = new Hono();
+
+	// Who is it?
+	routes.use(async (c, next) => {
+		const who = session.who(c.req.raw);
+		if (who?.fault === 'bad') badTokens.take(client(c));
+		if (!who) throw new Problem('signIn');
+		if (who.fault) throw new Problem('ended');
+		c.set('who', who);
+		await next();
+	});
+
+	// What changes something was sent by a form of ours.
+	routes.post('*', async (c, next) => {
+		const form = await c.req.parseBody();
+		if (!isOurs(c.req.raw, form.csrf, { secret, origin, session: c.get('who') })) throw new Problem('badForm');
+		c.set('form', form);
+		await next();
+	});
+
+	/** The overview, with what has been asked or sent. */
+	async function overview(c, of = {}, status = 200) {
+		const who = c.get('who');
+		const { portal, steps } = await db.asMember(who, tx => readPortalWithSteps(tx, who));
+		const page = { ...view.member(who, portal), done: c.req.query('done') === 'kept' ? 'kept' : undefined };
+		return c.html(overviewPage(page, { steps, ...of }), status);
+	}
+
+	/** A page of what owners and admins see: `read` gets the transaction and the view. */
+	async function look(c, read, page) {
+		const who = c.get('who');
+		return db.asMember(who, async tx => {
+			const portal = await readPortal(tx, who);
+			c.set('language', portal.language);
+			requireLook(portal);
+			const shown = view.member(who, portal);
+			return c.html(page(shown, await read(tx, who, shown)));
+		});
+	}
+
+	routes.get('/', c => overview(c));
+
+	routes.get('/paid', c => overview(c, { payment: String(numberOf(c.req.query('payment'))) }));
+
+	routes.get('/history', c => {
+		const before = c.req.query('before') === undefined ? null : numberOf(c.req.query('before'));
+		return look(c, async (tx, who) => ({ ...await readHistory(tx, who, before, ENTRIES), isFirst: before === null }), historyPage);
+	});
+
+	const one = async (c, page, isShown) => {
+		const seq = numberOf(c.req.param('seq'));
+		return look(c, async (tx, who, { t }) => {
+			const found = await readEntry(tx, who, seq, t.language);
+			if (!found || !isShown(found.entry)) throw new Problem('noPage');
+			return found;
+		}, page);
+	};
+	routes.get('/entries/:seq', c => one(c, entryPage, () => true));
+	routes.get('/receipts/:seq', c => one(c, receiptPage, ({ kind }) => kind === 'topup'));
+
+	/** A payment, begun at the database; its row stays, whatever the provider says. */
+	async function begin(c, who, form) {
+		return db.asMember(who, async tx => {
+			const portal = await readPortal(tx, who);
+			c.set('language', portal.language);
+			requirePayer(portal);
+			const amount = amountOf(form);
+			if (amount === null) return { fault: 'amountNumber' };
+			const money = { amount, currency: portal.currency };
+			return { portal, money, payment: await beginTopup(tx, who, `${money.amount} ${money.currency}`) };
+		});
+	}
+
+	/** Where the member pays. If the provider does not take the payment, or does not answer, nothing has been paid. */
+	async function beginAtProvider(who, { portal, money, payment }) {
+		const { t } = view.member(who, portal);
+		const of = { accountId: who.accountId, paymentId: payment };
+		try {
+			return await provider.begin({
+				...of, amount: money, language: t.language, returnUrl: `${origin}/paid?payment=${payment}`,
+				description: t.description(who.accountId),
+			});
+		} catch (error) {
+			await failPayment(of).catch(log);
+			// It takes no such amount.
+			if (error instanceof RangeError) return { fault: 'amountRange' };
+			log(error);
+			throw new Problem('provider');
+		}
+	}
+
+	routes.post('/pay', async c => {
+		const [who, form] = [c.get('who'), c.get('form')];
+		const wait = beginnings.take(who.accountId);
+		if (wait > 0) throw new Problem('tooMany', { wait });
+
+		const typed = form.amount === 'other' && typeof form.other === 'string' ? form.other : '';
+		const begun = await begin(c, who, form).catch(error => {
+			const fault = amountFault(error);
+			if (!fault) throw error;
+			return { fault };
+		});
+		const way = begun.fault ? begun : await beginAtProvider(who, begun);
+		if (way.fault) return overview(c, { wrong: { fault: way.fault, typed } }, 422);
+		return way.url ? c.redirect(way.url, 303) : c.html(onwardPage(view.member(who, begun.portal), way, begun.money));
+	});
+
+	routes.post('/closure/cancel', async c => {
+		const who = c.get('who');
+		await db.asMember(who, tx => cancelClosure(tx, who)).catch(error => {
+			// Somebody, or a payment, was first.
+			if (error.code !== '55000') throw error;
+		});
+		return c.redirect('/?done=kept', 303);
+	});
+
+	return routes;
+}

@@ -1,0 +1,43 @@
+/*
+ * The way in, by the application's token, and the way out.
+ */
+import { getConnInfo } from '@hono/node-server/conninfo';
+import { Hono } from 'hono';
+import { fromHere, isOurs } from './csrf.js';
+import { Problem } from './errors.js';
+import { signedOutPage } from './pages/problem.js';
+
+/** The address that a request comes from; behind a proxy, its address: give createApp a function of your own there. */
+export function remoteAddress(c) {
+	return c.env?.incoming ? getConnInfo(c).remote.address : 'unknown';
+}
+
+/** @param {object} portal what createApp has put together */
+export function loginRoutes({ session, view, secret, origin, client, badTokens }) {
+	const routes = new Hono();
+
+	routes.get('/login', c => {
+		const wait = badTokens.left(client(c));
+		if (wait > 0) throw new Problem('tooMany', { wait });
+		const { cookie, fault } = session.begin(c.req.query('token') ?? '');
+		if (fault) {
+			if (fault === 'bad') badTokens.take(client(c));
+			throw new Problem('badLink');
+		}
+		c.header('Set-Cookie', cookie);
+		return c.redirect('/', 303);
+	});
+
+	routes.post('/logout', async c => {
+		const who = session.who(c.req.raw);
+		const { csrf } = await c.req.parseBody();
+		// Who is not signed in any more needs no token to be signed out.
+		const isAllowed = who && !who.fault
+			? isOurs(c.req.raw, csrf, { secret, origin, session: who }) : fromHere(c.req.raw, origin);
+		if (!isAllowed) throw new Problem('badForm');
+		c.header('Set-Cookie', session.end());
+		return c.html(signedOutPage(view.stranger(c.req.raw)));
+	});
+
+	return routes;
+}

@@ -1,0 +1,33 @@
+/*
+ * What is said above the content: what has just been done, that the account will be deleted, and the reminder to pay.
+ */
+import { html } from 'hono/html';
+import { token } from './form.js';
+
+/** What the member has just done. */
+export const done = ({ t, done: what }) => (what ? html`<p class="done" role="status">${t[what]}</p>` : '');
+
+/** D3: every member sees the day of the deletion; who may cancel it has a button for that. */
+export function closureBanner(view) {
+	const { t, f, portal } = view;
+	if (portal.state !== 'closing') return '';
+	const cancel = html`<p>${t.closingPayer}</p>
+<form method="post" action="/closure/cancel">${token(view)}<button>${t.keepAccount}</button></form>`;
+	return html`<section class="warning" aria-labelledby="closing">
+<h2 id="closing">${t.closing(f.date(portal.delete_on))}</h2>
+<p>${t.closingWhy}</p>
+${portal.can_cancel_closure ? cancel : html`<p>${t.closingAsk}</p>`}
+</section>`;
+}
+
+/** The pop-up for owners and admins while their access is "full_with_reminder". It closes, and opens, without a script. */
+export function reminder({ t, f, portal }) {
+	const due = portal.reminder;
+	if (!due) return '';
+	return html`<dialog open aria-labelledby="reminder">
+<h2 id="reminder">${t.reminder}</h2>
+<p>${t.remind(f.money(due.amount_due), f.date(portal.debt_since))}</p>
+<p>${t.remindNext(f.date(due.restricted_on))}</p>
+<form method="dialog"><a class="button" href="/#pay">${t.pay}</a> <button class="plain">${t.close}</button></form>
+</dialog>`;
+}

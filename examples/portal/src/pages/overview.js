@@ -1,0 +1,55 @@
+/*
+ * The billing page, as each sees it.
+ */
+import { html } from 'hono/html';
+import { layout } from './layout.js';
+import { runningMonth } from './lines.js';
+import { newest } from './history.js';
+import { openPayments, payForm, returned } from './pay.js';
+import { debt, standing } from './standing.js';
+
+const NEWEST = 6;
+
+/** For owners and admins: the whole of it. */
+function whole(view, { steps, payment, wrong }) {
+	const { portal } = view;
+	const rest = portal.entries.length > NEWEST || portal.more_before_seq;
+	return html`${payment ? returned(view, payment) : ''}
+${debt(view)}
+${standing(view)}
+${payForm(view, wrong)}
+${openPayments(view)}
+${runningMonth(view, steps)}
+${newest(view, portal.entries.slice(0, NEWEST), rest)}`;
+}
+
+/** For owners and admins of a blocked account: paying is all there is. */
+function blocked(view, { payment, wrong }) {
+	return html`${payment ? returned(view, payment) : ''}
+${debt(view)}
+${payForm(view, wrong)}
+${openPayments(view)}`;
+}
+
+/** For employees, who see no money. */
+function employee({ t, portal }) {
+	if (portal.access === 'denied') return html`<section class="warning"><h2>${t.blocked}</h2><p>${t.blockedAsk}</p></section>`;
+	return html`<p>${t.employeeFull}</p><p>${t.employee}</p>`;
+}
+
+/** For whoever was a member of a deleted account. */
+function deleted({ t, f, portal }) {
+	return html`<section class="warning"><h2>${t.deleted}</h2>
+<p>${portal.purge_on ? t.deletedUntil(f.date(portal.purge_on)) : t.deletedForGood}</p></section>`;
+}
+
+/** @param {{steps?: object[][], payment?: string, wrong?: object}} [of] what has been asked or sent */
+export function overviewPage(view, of = {}) {
+	const { t, portal } = view;
+	const isOpen = ['active', 'closing'].includes(portal.state);
+	const content = !isOpen ? deleted(view)
+		: !portal.can_pay ? employee(view)
+		: portal.access === 'denied' ? blocked(view, of)
+		: whole(view, of);
+	return layout(view, { title: t.title, here: '/' }, content);
+}

@@ -1,0 +1,79 @@
+/*
+ * The form to pay, the payments that have not arrived, and the way on to a provider that wants a form.
+ */
+import { html } from 'hono/html';
+import { isPositive } from '../format.js';
+import { token } from './form.js';
+import { layout } from './layout.js';
+
+function offer({ t, f }, { amount, bonus, reason, months }, checked) {
+	const why = reason === 'months' ? t.offers.months(months) : t.offers[reason];
+	return html`<label class="choice"><input type="radio" name="amount" value="${amount.amount}"${checked ? html` checked` : ''}>
+<span><b>${f.money(amount)}</b> ${why}${isPositive(bonus) ? html` <em>${t.earns(f.money(bonus))}</em>` : ''}</span></label>`;
+}
+
+/** An amount of the member's own; what is wrong with it stands beside it. */
+function another({ t, portal }, { fault, typed }, checked) {
+	const described = fault ? 'other-hint other-fault' : 'other-hint';
+	return html`<label class="choice"><input type="radio" name="amount" value="other"${checked ? html` checked` : ''}>
+<span>${t.another}</span></label>
+<p class="other"><label for="other">${t.anotherIn(portal.currency)}</label>
+<input id="other" name="other" inputmode="decimal" autocomplete="off" maxlength="24" value="${typed ?? ''}"
+ aria-describedby="${described}"${fault ? html` aria-invalid="true"` : ''}>
+<small id="other-hint">${t.anotherHint}</small>
+${fault ? html`<span id="other-fault" class="fault">${t[fault](portal.currency)}</span>` : ''}</p>`;
+}
+
+/** @param {{fault?: 'amountNumber'|'amountRange', typed?: string}} [wrong] what was sent, if it could not be taken */
+export function payForm(view, wrong = {}) {
+	const { t, portal } = view;
+	const first = wrong.fault ? -1 : 0;
+	const own = Boolean(wrong.fault) || portal.offers.length === 0;
+	return html`<section aria-labelledby="pay">
+<h2 id="pay">${t.pay}</h2>
+${wrong.fault ? html`<p class="fault" role="alert">${t.wrongAmount}: <a href="#other">${t[wrong.fault](portal.currency)}</a></p>` : ''}
+<form method="post" action="/pay">${token(view)}
+<fieldset><legend>${t.payAmount}</legend>
+${portal.offers.map((one, n) => offer(view, one, n === first))}
+${another(view, wrong, own)}
+</fieldset>
+<button>${t.payButton}</button>
+<p><small>${t.payNote}</small></p>
+</form>
+</section>`;
+}
+
+/** The payments that are pending, have failed or were not completed. */
+export function openPayments({ t, f, portal }) {
+	if (portal.payments.length === 0) return '';
+	const one = ({ amount, begun_at: at, status, failure }) => html`<li><b>${t.paymentOf(f.money(amount), f.moment(at))}</b>
+${t.paymentStates[status]}${failure ? html` <small>${t.providerSays(failure)}</small>` : ''}</li>`;
+	return html`<section aria-labelledby="payments">
+<h2 id="payments">${t.payments}</h2>
+<ul class="payments">${portal.payments.map(one)}</ul>
+</section>`;
+}
+
+/** What has become of the payment that the member comes back from: `returned` is its number. */
+export function returned({ t, f, portal }, number) {
+	const open = portal.payments.find(({ payment_id: id }) => String(id) === number);
+	if (open?.status === 'pending') {
+		return html`<section class="done" role="status"><h2>${t.waiting}</h2><p>${t.waitingText}
+<a href="/paid?payment=${number}">${t.reload}</a></p></section>`;
+	}
+	if (open) return html`<p class="warning" role="status">${t.paymentStates[open.status]}</p>`;
+	// It has arrived: the newest top-up, unless this is an old address.
+	const topup = portal.entries.find(({ kind }) => kind === 'topup');
+	if (!topup) return '';
+	return html`<p class="done" role="status">${t.paymentArrived(f.money(topup.amount))}
+<a href="/receipts/${topup.seq}">${t.receipt}</a></p>`;
+}
+
+/** The way on to a provider that wants a form. */
+export function onwardPage(view, { action, fields }, amount) {
+	const { t, f } = view;
+	const field = ([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`;
+	return layout(view, { title: t.toProvider }, html`<p>${t.toProviderText(f.money(amount))}</p>
+<form method="post" action="${action}" accept-charset="utf-8">${Object.entries(fields).map(field)}
+<button>${t.toProviderButton}</button></form>`);
+}

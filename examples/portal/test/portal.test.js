@@ -1,0 +1,553 @@
+/*
+ * What the pages show to whom, and what nobody gets by them: against a database, with the demo's customers.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import pg from 'pg';
+import { createApp } from '../src/app.js';
+import { Database } from '../src/db.js';
+import { loginToken } from '../src/session.js';
+import { Browser, fieldOf, ORIGIN, SECRET, session } from './browser.js';
+import { freshDatabase } from './database.js';
+
+// The demo's customers (demo.sql)
+const [BAKERY, CAFE, FLORIST, BOOKSHOP, CINEMA, BARBER, CHOIR, CHESS_CLUB, NEWSPAPER] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+const PAGES = ['/', '/history', '/history?before=3', '/entries/1', '/receipts/1', '/paid?payment=1'];
+
+/** A provider that only remembers what it was asked for. */
+const stub = {
+	name: 'stub',
+	origins: ['https://pay.example'],
+	begun: [],
+	begin: async payment => {
+		stub.begun.push(payment);
+		return { url: 'https://pay.example/checkout' };
+	},
+	verify: async () => [],
+	find: async () => [],
+};
+
+let database, app, logged;
+const plain = text => text.replace(/[\u00a0\u202f\u2009]/g, ' ');
+const sql = (text, values) => database.sql(text, values);
+const one = async (text, values) => Object.values((await sql(text, values))[0])[0];
+
+/** An app of its own, with its own count of tries. */
+const appWith = options => createApp({
+	db: database.app, payments: database.payments, provider: stub, session, secret: SECRET, origin: ORIGIN,
+	application: 'https://app.example/', log: error => logged.push(error), ...options,
+});
+
+/** A page, as a member sees it. */
+async function page(account, member, path = '/') {
+	return (await Browser.of(app, account, member)).get(path);
+}
+
+/** Checks what a page says, and what it does not. */
+function says({ text }, wanted, unwanted = []) {
+	const read = plain(text);
+	for (const part of wanted) assert.ok(part instanceof RegExp ? part.test(read) : read.includes(part), `it says ${part}:\n${read}`);
+	for (const part of unwanted) assert.ok(!(part instanceof RegExp ? part.test(read) : read.includes(part)), `it does not say ${part}`);
+}
+
+before(async () => {
+	database = await freshDatabase({ demo: true });
+	logged = [];
+	app = appWith();
+});
+after(() => database.drop());
+
+// ---------------------------------------------------------------------------
+// Who sees what, stage by stage
+// ---------------------------------------------------------------------------
+
+const MONEY = ['<dt>', 'Top up', 'The running month', 'Receipt', '$'];
+
+test('an owner or admin without a debt sees balance, tariff, next charge, month, history and form', async () => {
+	for (const member of ['olha', 'andrii']) {
+		const seen = await page(BAKERY, member);
+		assert.equal(seen.status, 200);
+		says(seen, ['<dt>Balance</dt><dd><strong>$', 'bonus', 'Team', 'from January 1, 2027: Business', 'on January 1, 2027, for December 2026',
+			'The running month', 'Seats', 'Messages', 'How it adds up', 'Charge for November 2026', 'Receipt', 'action="/pay"',
+			'Back to the application'], ['<dialog', 'class="warning"', 'is due since']);
+	}
+});
+
+test('the lines of the running month are those of the database, and their steps add up to them', async () => {
+	const seen = plain((await page(BAKERY, 'olha')).text);
+	const lines = await sql('SELECT kbilling.kb_amount(amount)::text AS amount, service FROM kbilling.kb_current_usage($1)', [BAKERY]);
+	assert.ok(lines.length >= 3);
+	const month = seen.slice(seen.indexOf('<h2 id="month">'), seen.indexOf('<h2 id="history">'));
+	for (const { amount } of lines) assert.ok(month.includes(`<td>$${amount}</td>`), `${amount} in\n${month}`);
+	const cents = text => Math.round(Number(text.replace('$', '').replace(',', '')) * 100);
+	for (const [, amount, rest] of month.matchAll(/<td>(\$[\d.,]+)<\/td><\/tr><tr class="how">([\s\S]*?)<\/tr>/g)) {
+		const steps = [...rest.matchAll(/<b>(-?\$[\d.,]+)<\/b>/g)].map(([, step]) => cents(step));
+		assert.equal(steps.reduce((sum, step) => sum + step, 0), cents(amount), rest);
+	}
+});
+
+test('an employee sees no money, at any stage', async () => {
+	for (const account of [BAKERY, FLORIST, BOOKSHOP, CINEMA]) {
+		const seen = await page(account, 'emma');
+		says(seen, ['You can work as usual', 'Back to the application'], [...MONEY, 'action="/pay"', '<dialog', 'href="/history"']);
+	}
+	says(await page(BARBER, 'emma'), ['The account is blocked', 'An owner or admin'], [...MONEY, 'action="/pay"', 'Back to the application']);
+});
+
+test('grace: what is due, until when, and nothing else has changed', async () => {
+	says(await page(FLORIST, 'olha'), ['is due since December 3, 2026', 'Please pay before December 6, 2026', 'Back to the application'], ['<dialog']);
+});
+
+test('remind: owners and admins have a reminder to close, on every page', async () => {
+	for (const path of ['/', '/history', '/entries/1']) {
+		says(await page(BOOKSHOP, 'andrii', path), ['<dialog open', 'is due since December 1, 2026', 'From December 7, 2026 on',
+			'<form method="dialog">', 'Back to the application']);
+	}
+});
+
+test('restrict: owners and admins get to this page alone, and it leads nowhere else', async () => {
+	says(await page(CINEMA, 'olha'), ['Only this page is open to owners and admins', 'is due since November 28, 2026',
+		'From December 7, 2026 on, nobody', 'action="/pay"', 'The running month', 'href="/history"'], ['Back to the application', '<dialog']);
+	assert.equal((await page(CINEMA, 'olha', '/history')).status, 200);
+});
+
+test('blocked: paying is all there is', async () => {
+	const seen = await page(BARBER, 'olha');
+	says(seen, ['The account is blocked', 'is due since November 1, 2026', 'action="/pay"'],
+		['The running month', 'href="/history"', 'Receipt', 'Back to the application', '<dt>Balance']);
+	for (const path of ['/history', '/entries/1', '/receipts/1']) {
+		const refused = await page(BARBER, 'olha', path);
+		assert.equal(refused.status, 403, path);
+		says(refused, ['It opens again as soon as what is due is paid'], ['$']);
+	}
+});
+
+test('a closure: every member sees its date, and who may has a button to keep the account', async () => {
+	for (const member of ['olha', 'andrii', 'emma']) says(await page(CHOIR, member), ['The account will be deleted on December 11, 2026']);
+	says(await page(CHOIR, 'andrii'), ['action="/closure/cancel"', 'Keep the account']);
+	says(await page(CHOIR, 'emma'), ['An owner or admin of the account can keep it'], ['action="/closure/cancel"']);
+});
+
+test('a deleted account: until when it can be restored, and no more', async () => {
+	for (const member of ['olha', 'emma']) {
+		says(await page(CHESS_CLUB, member), ['The account is deleted', 'before December 9, 2026'], ['action="/pay"', '$', 'Back to the application']);
+	}
+	assert.equal((await page(CHESS_CLUB, 'olha', '/history')).status, 410);
+});
+
+test('payments that failed or are pending are shown, with the reason', async () => {
+	says(await page(BOOKSHOP, 'olha'), ['Payments that have not arrived', '$25.00, December 4, 2026', 'It failed', 'insufficient funds']);
+	says(await page(NEWSPAPER, 'olha'), ['$40.00, December 5, 2026', 'has not confirmed it yet']);
+});
+
+test('Ukrainian, for who reads it', async () => {
+	const seen = await page(CAFE, 'olha');
+	says(seen, ['<html lang="uk">', 'Ваш кабінет', 'Команда', 'Робочі місця', 'Повідомлення', '₴', '2026 р.'], ['Balance', 'Seats', 'Top up', '$']);
+	says(await new Browser(app).get('/', { 'accept-language': 'uk' }), ['<html lang="uk">', 'Увійдіть, будь ласка']);
+});
+
+// ---------------------------------------------------------------------------
+// The form, and payments
+// ---------------------------------------------------------------------------
+
+test('each offer has its amount, its reason and the bonus that it earns', async () => {
+	const browser = await Browser.of(app, BOOKSHOP, 'olha');
+	const seen = plain((await browser.get('/')).text);
+	const { offers } = await one('SELECT kbilling.kb_portal($1, $2)', [BOOKSHOP, 'olha']);
+	const shown = [...seen.matchAll(/name="amount" value="(\d[\d.]*)"/g)].map(([, amount]) => amount);
+	assert.deepEqual(shown, offers.map(({ amount }) => amount.amount));
+	assert.deepEqual(new Set(shown).size, shown.length);
+	says({ text: seen }, ['pays what is due', /covers 3 months/, /\+ \$\d+\.\d\d bonus/]);
+});
+
+test('paying begins a payment of the amount that was chosen, and leads to the provider', async () => {
+	const browser = await Browser.of(app, FLORIST, 'andrii');
+	const answer = await browser.post('/pay', { amount: '100.00', other: '' });
+	assert.equal(answer.status, 303);
+	assert.equal(answer.headers.get('location'), 'https://pay.example/checkout');
+	const [payment] = await sql('SELECT payment_id, amount::text, member, method FROM kbilling.payment WHERE account_id = $1', [FLORIST]);
+	assert.deepEqual(payment, { payment_id: '1', amount: '100.00 USD', member: 'andrii', method: null });
+	assert.deepEqual(stub.begun.at(-1), { accountId: '3', paymentId: '1', amount: { amount: '100.00', currency: 'USD' }, language: 'en',
+		returnUrl: 'http://localhost/paid?payment=1', description: 'Top-up of account 3' });
+	says(await browser.get('/paid?payment=1'), ['Your payment is being confirmed', 'href="/paid?payment=1"']);
+});
+
+test('who comes back sees what has become of the payment', async () => {
+	const browser = await Browser.of(app, CINEMA, 'olha');
+	await browser.post('/pay', { amount: 'other', other: '80,50' });
+	await browser.post('/pay', { amount: 'other', other: '90' });
+	await sql("SELECT kbilling.kb_fail_topup(5, 1, 'no funds')");
+	says(await browser.get('/paid?payment=1'), ['It failed. Nothing was credited', 'The provider says: no funds']);
+	await sql("SELECT kbilling.kb_apply_topup(5, '90.00 USD', 'card', 'returned-2', payment_id => 2)");
+	says(await browser.get('/paid?payment=2'), ['$90.00 is on the balance', 'href="/receipts/', 'Back to the application']);
+	assert.equal((await browser.get('/paid?payment=x')).status, 404);
+});
+
+test('paying at the last stage opens the account in the same moment', async () => {
+	const browser = await Browser.of(app, BARBER, 'andrii');
+	assert.equal((await browser.post('/pay', { amount: 'other', other: '200' })).status, 303);
+	await sql("SELECT kbilling.kb_apply_topup(6, '200.00 USD', 'card', 'back-1', payment_id => 1)");
+	says(await browser.get('/'), ['The running month', 'Back to the application'], ['blocked']);
+	assert.equal((await browser.get('/history')).status, 200);
+});
+
+test('an amount that is none is explained beside its field, and begins nothing', async () => {
+	const browser = await Browser.of(app, BAKERY, 'olha');
+	const wrong = ['', 'abc', '-5', '0', '0.00', '1.234', '1e3', '999999999999999', '5 UAH', '<b>'];
+	for (const other of wrong) {
+		const tries = await Browser.of(appWith(), BAKERY, 'olha');
+		const answer = await tries.post('/pay', { amount: 'other', other });
+		assert.equal(answer.status, 422, other);
+		says(answer, ['role="alert"', 'aria-invalid="true"', 'aria-describedby="other-hint other-fault"'], ['<b>&lt;', '22P02', 'KB005']);
+	}
+	says(await browser.post('/pay', { amount: 'other', other: '"><b>' }), ['value="&quot;&gt;&lt;b&gt;"']);
+	assert.equal((await browser.post('/pay', {})).status, 422);
+	assert.equal(await one('SELECT count(*)::int FROM kbilling.payment WHERE account_id = $1', [BAKERY]), 0);
+});
+
+test('the account\'s currency is no choice of the form', async () => {
+	const browser = await Browser.of(app, CAFE, 'andrii');
+	await browser.post('/pay', { amount: '500.00', currency: 'USD' });
+	assert.equal(await one('SELECT amount::text FROM kbilling.payment WHERE account_id = $1', [CAFE]), '500.00 UAH');
+});
+
+test('a provider that wants a form gets one, with what it wants', async () => {
+	const provider = { ...stub, begin: async () => ({ action: 'https://pay.example/form', fields: { data: 'a"b', signature: 'c&d' } }) };
+	const browser = await Browser.of(appWith({ provider }), CAFE, 'olha');
+	says(await browser.post('/pay', { amount: '500.00' }),
+		['action="https://pay.example/form"', 'name="data" value="a&quot;b"', 'name="signature" value="c&amp;d"', '500,00 ₴']);
+});
+
+test('a provider that does not answer is said to, and the payment has failed', async () => {
+	const provider = { ...stub, begin: async () => Promise.reject(new Error('ECONNREFUSED 10.0.0.7:443')) };
+	const browser = await Browser.of(appWith({ provider }), NEWSPAPER, 'olha');
+	const answer = await browser.post('/pay', { amount: '500.00' });
+	assert.equal(answer.status, 502);
+	says(answer, ['The payment provider does not answer', 'Nothing was paid'], ['ECONNREFUSED', '10.0.0.7']);
+	assert.match(logged.at(-1).message, /ECONNREFUSED/);
+	assert.equal(await one('SELECT status::text FROM kbilling.payment_status WHERE account_id = $1 ORDER BY payment_id DESC LIMIT 1',
+		[NEWSPAPER]), 'failed');
+});
+
+test('an amount that the provider cannot take is an amount that is wrong', async () => {
+	const provider = { ...stub, begin: async () => Promise.reject(new RangeError('too small')) };
+	const browser = await Browser.of(appWith({ provider }), NEWSPAPER, 'olha');
+	const answer = await browser.post('/pay', { amount: 'other', other: '0.01' });
+	assert.equal(answer.status, 422);
+	says(answer, ['There is a problem with the amount'], ['too small']);
+});
+
+// ---------------------------------------------------------------------------
+// History, entries, receipts
+// ---------------------------------------------------------------------------
+
+test('the history has each entry once, page by page, newest first', async () => {
+	const browser = await Browser.of(app, NEWSPAPER, 'olha');
+	const count = await one('SELECT count(*)::int FROM kbilling.entry WHERE account_id = $1', [NEWSPAPER]);
+	assert.ok(count >= 500, String(count));
+	const seen = [];
+	for (let path = '/history'; path;) {
+		const { text } = await browser.get(path);
+		seen.push(...[...text.matchAll(/<th scope="row"><a href="\/entries\/(\d+)">/g)].map(([, seq]) => Number(seq)));
+		path = /href="(\/history\?before=\d+)"/.exec(text)?.[1];
+	}
+	assert.deepEqual(seen, Array.from({ length: count }, (_, n) => count - n));
+});
+
+test('each charge has its breakdown, and its page has how each line adds up', async () => {
+	const browser = await Browser.of(app, BAKERY, 'olha');
+	says(await browser.get('/history'), [/<details><summary>3 lines<\/summary><ul><li>/, 'Charge for October 2026']);
+	const seq = await one("SELECT seq::int FROM kbilling.entry WHERE account_id = $1 AND kind = 'charge' ORDER BY seq LIMIT 1", [BAKERY]);
+	says(await browser.get(`/entries/${seq}`), ['Charge for September 2026', 'How the charge is made up', 'Seats', 'How it adds up', 'Sep 15']);
+});
+
+test('a receipt has amount, bonus, payer, and what the card was charged', async () => {
+	says(await page(BAKERY, 'andrii', '/receipts/1'), ['Receipt 1-1', '$300.00', '$30.00', '$330.00', 'olha', 'demo-1', 'Card']);
+	const seq = await one("SELECT max(seq)::int FROM kbilling.entry WHERE account_id = $1 AND kind = 'topup' AND kbilling.kb_minor(amount) = 250",
+		[NEWSPAPER]);
+	says(await page(NEWSPAPER, 'olha', `/receipts/${seq}`), [`Receipt 9-${seq}`, '$2.50', 'UAH 103.75', 'at 41.5', 'Newspaper Ltd',
+		'Address: 1 Main Street, Kyiv', 'Tax number: UA 1234-567']);
+	assert.equal((await page(BAKERY, 'olha', '/receipts/2')).status, 404, 'a bonus has none');
+});
+
+// ---------------------------------------------------------------------------
+// What nobody gets
+// ---------------------------------------------------------------------------
+
+test('without a session there is nothing, on any page', async () => {
+	for (const path of [...PAGES, '/nothing']) {
+		const seen = await new Browser(app).get(path);
+		assert.equal(seen.status, 401, path);
+		says(seen, ['Please sign in', 'https://app.example/'], ['$', 'olha']);
+	}
+	for (const path of ['/pay', '/closure/cancel']) {
+		assert.equal((await new Browser(app).postAs(path, { amount: '5' }, { origin: ORIGIN })).status, 401, path);
+	}
+});
+
+test('no id in an address or form shows another account', async () => {
+	const browser = await Browser.of(app, BAKERY, 'olha');
+	const own = plain((await browser.get('/')).text).replace(browser.csrf ?? '', '');
+	const ids = 'account_id=9&account=9&accountId=9&member=emma&role=owner';
+	assert.equal(plain((await browser.get(`/?${ids}`)).text), own);
+	const seqs = (await sql('SELECT max(seq)::int AS last FROM kbilling.entry WHERE account_id = $1', [BAKERY]))[0].last;
+	for (const path of [`/entries/${seqs + 1}`, `/entries/${seqs + 300}`, `/receipts/${seqs + 300}`, '/entries/0', '/entries/-1', '/entries/1.0',
+		'/entries/9-1', '/receipts/9-1', '/entries/1%20OR%201=1', '/entries/999999999999999', '/entries/9999999999999999999', '/entries/NaN',
+		'/history?before=0', '/history?before=x', '/history?before=1;--']) {
+		const seen = await browser.get(path);
+		assert.equal(seen.status, 404, path);
+		says(seen, ['There is no such page'], ['UAH', '$']);
+	}
+	const before = await one('SELECT count(*)::int FROM kbilling.payment WHERE account_id = 9');
+	await browser.post('/pay', { amount: '5.00', account_id: '9', accountId: '9', member: 'emma' });
+	assert.equal(await one('SELECT count(*)::int FROM kbilling.payment WHERE account_id = 9'), before);
+	assert.equal(await one('SELECT member FROM kbilling.payment WHERE account_id = 1 ORDER BY payment_id DESC LIMIT 1'), 'olha');
+});
+
+test('an employee gets to no page of money, and can neither pay nor keep the account', async () => {
+	const browser = await Browser.of(app, BAKERY, 'emma');
+	for (const path of ['/history', '/history?before=3', '/entries/1', '/receipts/1']) {
+		const seen = await browser.get(path);
+		assert.equal(seen.status, 403, path);
+		says(seen, ['This is for owners and admins'], ['$']);
+	}
+	const payments = await one('SELECT count(*)::int FROM kbilling.payment');
+	assert.equal((await browser.post('/pay', { amount: '5.00' })).status, 403);
+	assert.equal(await one('SELECT count(*)::int FROM kbilling.payment'), payments);
+	assert.equal((await (await Browser.of(app, CHOIR, 'emma')).post('/closure/cancel')).status, 403);
+	assert.equal(await one('SELECT state::text FROM kbilling.account WHERE account_id = $1', [CHOIR]), 'closing');
+});
+
+test('a form that is not ours, or of another session, changes nothing', async () => {
+	const browser = await Browser.of(app, CHOIR, 'olha');
+	const other = await Browser.of(app, CHOIR, 'olha');
+	const csrf = fieldOf((await browser.get('/')).text, 'csrf');
+	const foreign = fieldOf((await other.get('/')).text, 'csrf');
+	assert.notEqual(csrf, foreign);
+	const cases = [[{}, { origin: ORIGIN }], [{ csrf: '' }, { origin: ORIGIN }], [{ csrf: foreign }, { origin: ORIGIN }],
+		[{ csrf }, { origin: 'https://evil.example' }], [{ csrf }, { origin: 'null' }], [{ csrf }, { 'sec-fetch-site': 'cross-site' }],
+		[{ csrf }, { origin: ORIGIN, 'content-type': 'application/json' }], [{ csrf }, { origin: ORIGIN, 'content-type': 'text/plain' }]];
+	for (const path of ['/closure/cancel', '/pay', '/logout']) {
+		for (const [fields, headers] of cases) {
+			const refused = await browser.postAs(path, { amount: '5.00', ...fields }, headers);
+			assert.equal(refused.status, 403, `${path} ${JSON.stringify([fields, headers])}`);
+			says(refused, ['This form is too old']);
+		}
+	}
+	assert.equal(await one('SELECT state::text FROM kbilling.account WHERE account_id = $1', [CHOIR]), 'closing');
+	assert.equal(await one('SELECT count(*)::int FROM kbilling.payment WHERE account_id = $1', [CHOIR]), 0);
+	assert.equal((await browser.get('/')).status, 200, 'and nobody is signed out');
+	for (const path of ['/closure/cancel', '/pay', '/logout']) assert.notEqual((await browser.get(path)).status, 200, `GET ${path}`);
+	assert.equal(await one('SELECT state::text FROM kbilling.account WHERE account_id = $1', [CHOIR]), 'closing');
+});
+
+test('a form that is too large is not read', async () => {
+	const browser = await Browser.of(app, BAKERY, 'olha');
+	assert.equal((await browser.post('/pay', { amount: '5.00', other: 'x'.repeat(20000) })).status, 403);
+});
+
+test('an admin keeps the account, once; what was too late does no harm', async () => {
+	const browser = await Browser.of(app, CHOIR, 'andrii');
+	for (let n = 0; n < 2; n++) {
+		const answer = await browser.post('/closure/cancel');
+		assert.equal(answer.headers.get('location'), '/?done=kept');
+	}
+	says(await browser.get('/?done=kept'), ['The account is kept'], ['will be deleted on']);
+	assert.equal(await one('SELECT state::text FROM kbilling.account WHERE account_id = $1', [CHOIR]), 'active');
+	says(await browser.get('/?done=problems'), [], ['class="done"']);
+});
+
+test('a forged or old session is none, and a member who is removed has none any more', async () => {
+	const browser = await Browser.of(app, BAKERY, 'andrii');
+	const [body, signature] = browser.cookie.split('=')[1].split('.');
+	const payload = JSON.parse(Buffer.from(body, 'base64url'));
+	const forged = Buffer.from(JSON.stringify({ ...payload, accountId: '9' })).toString('base64url');
+	const old = new Browser(app);
+	for (const cookie of [`portal=${forged}.${signature}`, `portal=${body}.`, 'portal=x', `portal=${loginToken(SECRET, { accountId: 1, member: 'olha' })}`]) {
+		old.cookie = cookie;
+		const seen = await old.get('/');
+		assert.equal(seen.status, 401, cookie);
+		says(seen, ['Your session has ended'], ['$']);
+	}
+	assert.equal((await Browser.of(app, 1, 'nobody')).cookie !== undefined, true);
+	assert.equal((await page(1, 'nobody')).status, 401);
+	assert.equal((await page(99, 'olha')).status, 401);
+	await sql("SELECT kbilling.kb_add_member(1, 'ivan', 'admin')");
+	const ivan = await Browser.of(app, 1, 'ivan');
+	assert.equal((await ivan.get('/history')).status, 200);
+	await sql("SELECT kbilling.kb_set_role(1, 'ivan', 'employee')");
+	assert.equal((await ivan.get('/history')).status, 403, 'the role is that of now');
+	await sql("SELECT kbilling.kb_remove_member(1, 'ivan')");
+	assert.equal((await ivan.get('/')).status, 401);
+});
+
+test('signing out ends the session in this browser', async () => {
+	const browser = await Browser.of(app, BAKERY, 'olha');
+	says(await browser.post('/logout'), ['You are signed out'], ['$']);
+	assert.equal(browser.cookie, undefined);
+	assert.equal((await browser.get('/')).status, 401);
+});
+
+test('payments are begun, and tokens tried, so often and no more', async () => {
+	const strict = appWith();
+	const browser = await Browser.of(strict, BAKERY, 'olha');
+	const statuses = [];
+	for (let n = 0; n < 11; n++) statuses.push((await browser.post('/pay', { amount: '5.00' })).status);
+	assert.deepEqual(statuses, [...Array(10).fill(303), 429]);
+	const admin = await Browser.of(strict, BAKERY, 'andrii');
+	const refused = await admin.post('/pay', { amount: '5.00' });
+	assert.equal(refused.status, 429, 'it is the account that is counted');
+	assert.ok(Number(refused.headers.get('retry-after')) > 0);
+	assert.equal((await (await Browser.of(strict, FLORIST, 'olha')).post('/pay', { amount: '5.00' })).status, 303, 'and no other');
+
+	const stranger = new Browser(strict);
+	for (let n = 0; n < 20; n++) assert.equal((await stranger.get('/login?token=wrong.token')).status, 400);
+	assert.equal((await stranger.get('/login?token=wrong.token')).status, 429);
+	const elsewhere = appWith({ client: c => c.req.header('x-from') });
+	for (let n = 0; n < 21; n++) await new Browser(elsewhere).get('/login?token=wrong.token', { 'x-from': 'a' });
+	assert.equal((await new Browser(elsewhere).get('/login?token=wrong.token', { 'x-from': 'b' })).status, 400, 'of another address');
+});
+
+test('the role of the pages has no other rights', async () => {
+	for (const statement of ['SELECT * FROM kbilling.entry', 'SELECT * FROM kbilling.member', 'SELECT * FROM kbilling.payment',
+		"SELECT kbilling.kb_apply_topup(1, '5.00 USD', 'card', 'x')", "SELECT kbilling.kb_adjust(1, '5.00 USD', 'x', 'y')",
+		"SELECT kbilling.kb_fail_topup(1, 1, 'x')", "SET kbilling.clock = '2030-01-01'"]) {
+		await assert.rejects(database.app.query(statement), { code: '42501' }, statement);
+	}
+	await assert.rejects(database.payments.query("SELECT kbilling.kb_portal(1, 'olha')"), { code: '42501' });
+});
+
+test('E4: each request acts for the session\'s member, in one transaction, and for nobody after that', async () => {
+	const acted = [];
+	const watching = Object.assign(Object.create(database.app), {
+		asMember: (who, work) => database.app.asMember(who, async tx => {
+			acted.push((await tx.query('SELECT kbilling.kb_acting_account() AS account, kbilling.kb_acting_member() AS member')).rows[0]);
+			return work(tx);
+		}),
+	});
+	const browser = await Browser.of(appWith({ db: watching }), FLORIST, 'andrii');
+	for (const path of PAGES) await browser.get(path);
+	assert.equal(acted.length, PAGES.length);
+	for (const actor of acted) assert.deepEqual(actor, { account: '3', member: 'andrii' });
+	assert.equal((await database.app.query('SELECT kbilling.kb_acting_member() AS member')).rows[0].member, null);
+});
+
+// ---------------------------------------------------------------------------
+// What is told when something is wrong
+// ---------------------------------------------------------------------------
+
+test('without a database, a page says to come back, and nothing of what is inside', async () => {
+	const db = new Database({ host: '/nowhere/at/all', user: 'portal_app', database: 'secret_name' });
+	const seen = await (await Browser.of(appWith({ db }), BAKERY, 'olha')).get('/');
+	assert.equal(seen.status, 503);
+	assert.ok(Number(seen.headers.get('retry-after')) > 0);
+	says(seen, ['This does not work right now'], ['nowhere', 'secret_name', 'ENOENT', 'portal_app', ' at ']);
+	await db.end();
+});
+
+test('an error says by its state what to do, and by nothing else what it was', async () => {
+	const raise = (code, message = 'inner words') => ({
+		asMember: async () => Promise.reject(Object.assign(new pg.DatabaseError(message, message.length, 'error'),
+			{ code, detail: 'inner detail', hint: 'inner hint' })),
+	});
+	const table = { KB003: 403, KB004: 403, KB010: 410, KB014: 503, '40001': 503, '55P03': 503, '57014': 503, '53300': 503, '25006': 503,
+		'57P01': 503, '08006': 503, '42501': 500, '42883': 500, XX000: 500, KB001: 500, KB008: 500 };
+	for (const [code, status] of Object.entries(table)) {
+		const before = logged.length;
+		const seen = await (await Browser.of(appWith({ db: raise(code) }), BAKERY, 'olha')).get('/');
+		assert.equal(seen.status, status, code);
+		says(seen, ['<h1>'], ['inner', code]);
+		assert.equal(logged.length - before, status >= 500 ? 1 : 0, `${code} is told to whoever can put it right`);
+	}
+	const broken = { asMember: async () => Promise.reject(new TypeError('x is not a function')) };
+	const seen = await (await Browser.of(appWith({ db: broken }), BAKERY, 'olha')).get('/');
+	assert.equal(seen.status, 500);
+	says(seen, ['Something is wrong on our side'], ['not a function', '.js']);
+});
+
+test('a transaction that loses to another is done again', async () => {
+	let tries = 0;
+	const result = await database.app.transaction(async tx => {
+		if (++tries < 3) await tx.query("SELECT kbilling_internal.kb_raise('40001', 'too late', 'x', 'x')");
+		return (await tx.query('SELECT 1 AS one')).rows[0].one;
+	});
+	assert.deepEqual([result, tries], [1, 3]);
+	await assert.rejects(database.app.transaction(tx => tx.query("SELECT kbilling_internal.kb_raise('40P01', 'deadlock', 'x', 'x')")), { code: '40P01' });
+	await assert.rejects(database.app.transaction(async tx => {
+		await tx.query('SELECT 1/0').catch(() => {});
+	}), /rolled back/);
+});
+
+test('what people have written is shown as they have written it', async () => {
+	await sql(`SELECT kbilling.kb_add_member(1, '<script>alert(1)</script>', 'admin'),
+		kbilling.kb_adjust(1, '1.00 USD', 'memo-1', '<img src=x onerror=alert(1)>')`);
+	const browser = await Browser.of(app, 1, '<script>alert(1)</script>');
+	for (const path of ['/', '/history']) {
+		says(await browser.get(path), ['&lt;script&gt;alert(1)&lt;/script&gt;', '&lt;img src=x onerror=alert(1)&gt;'], ['<script', '<img']);
+	}
+});
+
+// ---------------------------------------------------------------------------
+// Every page
+// ---------------------------------------------------------------------------
+
+/** Pages of every kind, by every kind of member, with and without success. */
+async function everyPage() {
+	const seen = [];
+	for (const [account, member] of [[1, 'olha'], [1, 'emma'], [2, 'olha'], [4, 'andrii'], [8, 'olha'], [9, 'olha'], [99, 'x']]) {
+		const browser = await Browser.of(app, account, member);
+		for (const path of [...PAGES, '/nothing']) seen.push([`${account} ${member} ${path}`, await browser.get(path)]);
+		if (account < 3) seen.push(['wrong amount', await browser.post('/pay', { amount: 'x' })]);
+	}
+	seen.push(['stranger', await new Browser(app).get('/')]);
+	return seen;
+}
+
+test('every answer has the headers that keep others out', async () => {
+	const webhook = await new Browser(app).postAs('/webhooks/stub', {}, {});
+	for (const [name, { headers }] of [...await everyPage(), ['webhook', webhook]]) {
+		assert.equal(headers.get('content-security-policy'), "default-src 'none'; style-src 'self'; img-src 'self'; "
+			+ "form-action 'self' https://pay.example; base-uri 'none'; frame-ancestors 'none'", name);
+		assert.equal(headers.get('x-content-type-options'), 'nosniff', name);
+		assert.equal(headers.get('referrer-policy'), 'same-origin', name);
+		assert.equal(headers.get('x-frame-options'), 'DENY', name);
+		assert.equal(headers.get('cache-control'), 'no-store', name);
+	}
+	const style = await new Browser(app).get('/portal.css');
+	assert.match(style.headers.get('content-type'), /^text\/css/);
+	assert.equal(style.headers.get('x-content-type-options'), 'nosniff');
+	const secure = appWith({ origin: 'https://billing.example' });
+	assert.match((await new Browser(secure).get('/')).headers.get('strict-transport-security'), /max-age=\d{7}/);
+});
+
+test('no page needs a script, or has one, or a style of its own', async () => {
+	for (const [name, { text }] of await everyPage()) {
+		assert.doesNotMatch(text, /<script|<style|\sstyle=|\son[a-z]+=|javascript:|http-equiv/i, name);
+	}
+});
+
+test('a page weighs less than 30 kB, with its style', async () => {
+	const style = (await new Browser(app).get('/portal.css')).text;
+	for (const [name, { text }] of await everyPage()) {
+		const bytes = Buffer.byteLength(text) + Buffer.byteLength(style);
+		assert.ok(bytes < 30000, `${name}: ${bytes}`);
+	}
+});
+
+test('every page says its language, and what its tables, fields and places are', async () => {
+	for (const [name, { text }] of await everyPage()) {
+		assert.match(text, /^<!doctype html>\n<html lang="(en|uk)">/, name);
+		assert.equal(text.match(/<h1>/g)?.length, 1, name);
+		for (const landmark of ['<header>', '<main id="content">', '<footer>']) assert.ok(text.includes(landmark), `${name} ${landmark}`);
+		for (const [, head] of text.matchAll(/<table[^>]*>([\s\S]*?)<\/thead>/g)) {
+			assert.match(head, /^<caption>[^<]+<\/caption>/, name);
+			assert.doesNotMatch(head, /<th>/, name);
+		}
+		const ids = [...text.matchAll(/\sid="([^"]*)"/g)].map(([, id]) => id);
+		assert.equal(new Set(ids).size, ids.length, `${name}: ${ids}`);
+		for (const [, points] of text.matchAll(/\s(?:aria-labelledby|aria-describedby|for)="([^"]*)"/g)) {
+			for (const id of points.split(' ')) assert.ok(ids.includes(id), `${name}: ${id}`);
+		}
+		assert.doesNotMatch(text, /undefined|null|\[object|NaN|Invalid/, name);
+	}
+});
