@@ -45,7 +45,7 @@ FROM demo.customer,
 		(1, format('SELECT kbilling.kb_create_account(%L, %L, %s, %L)', 'olha', tariff, account_id, 'Europe/Kyiv')),
 		(2, format('SELECT kbilling.kb_add_member(%s, %L, %L)', account_id, 'andrii', 'admin')),
 		(3, format('SELECT kbilling.kb_add_member(%s, %L, %L)', account_id, 'emma', 'employee')),
-		(4, format('SELECT kbilling.kb_set_contact(%s, member, member || %L, %L) FROM kbilling.member WHERE account_id = %1$s',
+		(4, format('SELECT kbilling.kb_set_contact(%1$s, member, member || %2$L, %3$L) FROM kbilling.member WHERE account_id = %1$s',
 			account_id, '@example.com', language)),
 		(5, CASE WHEN tariff <> 'free' THEN format('SELECT kbilling.kb_switch_on(%s, %L, 2)', account_id, 'seat') END)) AS v (step, statement)
 WHERE statement IS NOT NULL
@@ -58,8 +58,10 @@ INSERT INTO plan (day, statement) VALUES
 	('2026-09-15', $$SELECT kbilling.kb_apply_topup(4, '50.00 USD', 'card', 'demo-1', 'andrii')$$),
 	('2026-09-15', $$SELECT kbilling.kb_apply_topup(5, '100.00 USD', 'google_pay', 'demo-1', 'olha')$$),
 	('2026-09-15', $$SELECT kbilling.kb_apply_topup(6, '30.00 USD', 'bank_transfer', 'demo-1', 'olha')$$),
+	('2026-10-05', $$SELECT kbilling.kb_login(7, 'emma')$$),
 	('2026-10-10', $$SELECT kbilling.kb_login(8, 'olha')$$),
 	('2026-11-01', $$SELECT kbilling.kb_login(7, 'emma')$$),
+	('2026-11-09', $$SELECT kbilling.kb_login(6, 'emma')$$),
 	('2026-11-28', $$SELECT kbilling.kb_chargeback(5, 'demo-1', 'demo-dispute-1')$$),
 	('2026-12-03', $$SELECT kbilling.kb_chargeback(3, 'demo-1', 'demo-dispute-1')$$),
 	('2026-12-03', $$SELECT kbilling.kb_set_tariff(1, 'business', '2027-01-01')$$),
@@ -71,10 +73,10 @@ INSERT INTO plan (day, statement) VALUES
 
 -- Those who use it log in and send messages, each week.
 INSERT INTO plan (day, statement)
-SELECT day, format('SELECT kbilling.kb_login(%s, %L), kbilling.kb_record_usage(%1$s, %L, %s, %L)',
-	account_id, 'emma', 'messages', 40 * account_id, day)
+SELECT day, format('SELECT kbilling.kb_login(%1$s, %2$L), kbilling.kb_record_usage(%1$s, %3$L, %4$s, %5$L)',
+	account_id, 'emma', 'messages', CASE WHEN account_id IN (1, 2) THEN 60 WHEN account_id = 9 THEN 40 ELSE 20 END, day)
 FROM demo.customer, generate_series(created_on, :'today', '7 days') AS series, CAST(series AS date) AS day
-WHERE tariff <> 'free' AND (account_id <> 6 OR day < '2026-11-10') AND (account_id <> 5 OR day < '2026-12-04')
+WHERE tariff <> 'free' AND (account_id <> 6 OR day < '2026-11-09') AND (account_id <> 5 OR day < '2026-12-04')
 ORDER BY day, account_id;
 
 -- One who pays little and often, and now and then so much that it earns a bonus.

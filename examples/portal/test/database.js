@@ -34,7 +34,7 @@ export async function freshDatabase({ demo = false } = {}) {
 		sql: async (text, values) => (await superuser.query(text, values)).rows,
 		async drop() {
 			await Promise.all([app.end(), payments.end(), superuser.end()]);
-			await outside.query(`DROP DATABASE ${name} WITH (FORCE)`);
+			await outside.query(`DROP DATABASE ${name}`);
 			await outside.end();
 		},
 	};

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import en from '../src/text/en.js';
 import { languages, textsFor, textsOf } from '../src/text/index.js';
@@ -31,6 +32,14 @@ test('texts of one value name it', () => {
 			for (const value of values) assert.ok(text(...values).includes(value), `${language}: ${key}`);
 		}
 	}
+});
+
+test('every text is used on some page', () => {
+	const folders = ['../src/', '../src/pages/'].map(path => new URL(path, import.meta.url));
+	const source = folders.flatMap(folder => readdirSync(folder).filter(name => name.endsWith('.js'))
+		.map(name => readFileSync(new URL(name, folder), 'utf8'))).join('\n');
+	const used = key => new RegExp(`\\bt\\.${key}\\b|'${key}'|\\b${key}: [45]\\d\\d\\b`).test(source);
+	assert.deepEqual([...Object.keys(en), ...Object.keys(en.problems)].filter(key => !used(key)), []);
 });
 
 test('a language tag leads to its language, and any other to English', () => {

@@ -76,7 +76,7 @@ export default {
 	payNote: 'You choose how to pay on the next page. Your card is never charged without you.',
 	wrongAmount: 'There is a problem with the amount',
 	amountNumber: currency => `Enter an amount in ${currency}, as 25 or 25.50.`,
-	amountRange: 'Enter an amount above zero that is not too large.',
+	amountRange: currency => `Enter an amount in ${currency} that is above zero, and not too large.`,
 	toProvider: 'Go on to the payment provider',
 	toProviderText: amount => `You pay ${amount} there, and come back here after that.`,
 	toProviderButton: 'Go to the payment page',
@@ -105,13 +105,11 @@ export default {
 	amount: 'Amount',
 	total: 'Total',
 	lateUsage: month => `late usage of ${month}`,
-	days: (n, of) => `${n} of ${of} ${form(Number(of), { one: 'day', other: 'days' })}`,
 	howItAddsUp: 'How it adds up',
 	moreLines: n => `${n} ${form(n, { one: 'line', other: 'lines' })}`,
 
 	// The history
 	historyCaption: 'What has moved the balance, newest first',
-	newest: 'The newest entries',
 	noEntries: 'No entries yet.',
 	date: 'Date',
 	what: 'What',
@@ -132,7 +130,6 @@ export default {
 	},
 	chargeFor: month => `Charge for ${month}`,
 	bonusBack: 'Bonus taken back',
-	details: 'Details',
 
 	// One entry
 	entry: seq => `Entry ${seq}`,

@@ -78,7 +78,7 @@ export default {
 	payNote: 'Спосіб оплати ви оберете на наступній сторінці. Без вас із картки нічого не знімають.',
 	wrongAmount: 'Із сумою щось не так',
 	amountNumber: currency => `Введіть суму в ${currency}, як-от 25 або 25,50.`,
-	amountRange: 'Введіть суму, більшу за нуль, але не завелику.',
+	amountRange: currency => `Введіть суму в ${currency}, більшу за нуль, але не завелику.`,
 	toProvider: 'Перейдіть до платіжного сервісу',
 	toProviderText: amount => `Там ви сплатите ${amount}, а тоді повернетеся сюди.`,
 	toProviderButton: 'До сторінки оплати',
@@ -107,13 +107,11 @@ export default {
 	amount: 'Сума',
 	total: 'Разом',
 	lateUsage: month => `із запізненням, за ${month}`,
-	days: (n, of) => `${n} з ${of} ${form(Number(of), { one: 'дня', few: 'днів', many: 'днів', other: 'дня' })}`,
 	howItAddsUp: 'Як складається сума',
 	moreLines: n => `${n} ${form(n, { one: 'рядок', few: 'рядки', many: 'рядків', other: 'рядка' })}`,
 
 	// The history
 	historyCaption: 'Що змінювало баланс, від найновішого',
-	newest: 'Найновіші записи',
 	noEntries: 'Записів ще немає.',
 	date: 'Дата',
 	what: 'Що',
@@ -134,7 +132,6 @@ export default {
 	},
 	chargeFor: month => `Нарахування за ${month}`,
 	bonusBack: 'Бонус скасовано',
-	details: 'Докладно',
 
 	// One entry
 	entry: seq => `Запис ${seq}`,
