@@ -100,8 +100,8 @@ export function billingRoutes({ db, provider, failPayment, session, view, secret
 			const portal = await readPortal(tx, who);
 			c.set('language', portal.language);
 			requirePayer(portal);
-			const amount = amountOf(form);
-			if (amount === null) return { fault: 'amountNumber' };
+			const { amount, fault } = amountOf(form);
+			if (fault) return { fault };
 			const money = { amount, currency: portal.currency };
 			return { portal, money, payment: await beginTopup(tx, who, `${money.amount} ${money.currency}`) };
 		});
@@ -130,7 +130,7 @@ export function billingRoutes({ db, provider, failPayment, session, view, secret
 		const wait = beginnings.take(who.accountId);
 		if (wait > 0) throw new Problem('tooMany', { wait });
 
-		const typed = form.amount === 'other' && typeof form.other === 'string' ? form.other : '';
+		const typed = typeof form.other === 'string' ? form.other : '';
 		const begun = await begin(c, who, form).catch(error => {
 			const fault = amountFault(error);
 			if (!fault) throw error;

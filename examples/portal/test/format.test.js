@@ -62,12 +62,16 @@ test('money is above zero, or below, by its digits', () => {
 });
 
 test('an amount is read as people type it', () => {
-	const typed = other => amountOf({ amount: 'other', other });
-	assert.equal(amountOf({ amount: '25.00', other: '7' }), '25.00');
+	const typed = other => amountOf({ amount: 'other', other }).amount;
+	assert.deepEqual(amountOf({ amount: '25.00', other: ' ' }), { amount: '25.00' });
 	assert.deepEqual(['25', ' 25.5 ', '25,50', '1 234,50', '1\u00a0234'].map(typed), ['25', '25.5', '25.50', '1234.50', '1234']);
-	for (const wrong of ['', '-5', '1e9', '5 USD', '1,234.50', '1.2.3', 'NaN', '0x10', '9'.repeat(40), '\'; --']) {
-		assert.equal(typed(wrong), null, wrong);
+	for (const other of ['', '-5', '1e9', '5 USD', '1,234.50', '1.2.3', 'NaN', '0x10', '9'.repeat(40), '\'; --']) {
+		assert.deepEqual(amountOf({ amount: 'other', other }), { fault: 'amountNumber' }, other);
 	}
-	assert.equal(amountOf({}), null);
-	assert.equal(amountOf({ amount: ['1', '2'] }), null);
+	for (const form of [{}, { amount: ['1', '2'] }, { amount: '' }]) assert.deepEqual(amountOf(form), { fault: 'amountNumber' });
+	assert.deepEqual(amountOf({ other: '7' }), { amount: '7' });
+});
+
+test('who types one amount and has chosen another is asked which', () => {
+	assert.deepEqual(amountOf({ amount: '25.00', other: '7' }), { fault: 'amountBoth' });
 });

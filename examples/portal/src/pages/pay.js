@@ -24,7 +24,7 @@ function another({ t, portal }, { fault, typed }, checked) {
 ${fault ? html`<span id="other-fault" class="fault">${t[fault](portal.currency)}</span>` : ''}</p>`;
 }
 
-/** @param {{fault?: 'amountNumber'|'amountRange', typed?: string}} [wrong] what was sent, if it could not be taken */
+/** @param {{fault?: 'amountNumber'|'amountRange'|'amountBoth', typed?: string}} [wrong] what was sent, if it could not be taken */
 export function payForm(view, wrong = {}) {
 	const { t, portal } = view;
 	const first = wrong.fault ? -1 : 0;

@@ -4,10 +4,10 @@
 import { html } from 'hono/html';
 import { isPositive } from '../format.js';
 
-// By stage, the texts of what is due, and of what comes next; of "remind", the pop-up says it.
+// By stage, the texts of what is due, and of what comes next; of "remind", the pop-up says that.
 const DEBTS = {
 	grace: { text: 'grace', next: 'graceNext' },
-	remind: { text: 'remind', next: 'remindNext' },
+	remind: { text: 'remind' },
 	restrict: { heading: 'restricted', text: 'restrict', next: 'restrictNext' },
 	blocked: { heading: 'blocked', text: 'blockedPay' },
 };

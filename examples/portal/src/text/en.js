@@ -77,6 +77,7 @@ export default {
 	wrongAmount: 'There is a problem with the amount',
 	amountNumber: currency => `Enter an amount in ${currency}, as 25 or 25.50.`,
 	amountRange: currency => `Enter an amount in ${currency} that is above zero, and not too large.`,
+	amountBoth: () => 'You have typed an amount, and chosen another one. Send the one that you mean.',
 	toProvider: 'Go on to the payment provider',
 	toProviderText: amount => `You pay ${amount} there, and come back here after that.`,
 	toProviderButton: 'Go to the payment page',

@@ -79,6 +79,7 @@ export default {
 	wrongAmount: 'Із сумою щось не так',
 	amountNumber: currency => `Введіть суму в ${currency}, як-от 25 або 25,50.`,
 	amountRange: currency => `Введіть суму в ${currency}, більшу за нуль, але не завелику.`,
+	amountBoth: () => 'Ви ввели одну суму, а обрали іншу. Надішліть ту, яку мали на увазі.',
 	toProvider: 'Перейдіть до платіжного сервісу',
 	toProviderText: amount => `Там ви сплатите ${amount}, а тоді повернетеся сюди.`,
 	toProviderButton: 'До сторінки оплати',
