@@ -19,7 +19,7 @@ const origin = env.PORTAL_ORIGIN || `http://localhost:${port}`;
 const secret = env.PORTAL_SECRET ?? '';
 
 if (secret.length < 32) {
-	console.error('PORTAL_SECRET has to be a text of at least 32 characters that nobody can guess: openssl rand -hex 32');
+	console.error('PORTAL_SECRET has to be at least 32 characters that nobody can guess: openssl rand -hex 32');
 	process.exit(1);
 }
 

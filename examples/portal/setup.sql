@@ -16,17 +16,18 @@ BEGIN;
 
 CREATE EXTENSION IF NOT EXISTS kbilling;
 
--- Roles belong to the whole cluster; another database may have created these.  How they log in is for pg_hba.conf to say;
--- passwords can be in ~/.pgpass.
-SELECT pg_catalog.format('CREATE ROLE %I LOGIN', role) FROM pg_catalog.unnest('{portal_app,portal_webhook}'::text[]) AS role
+-- Roles belong to the whole cluster; another database may have created these.  How they log in is for pg_hba.conf to
+-- say; passwords can be in ~/.pgpass.
+SELECT pg_catalog.format('CREATE ROLE %I LOGIN', role)
+FROM pg_catalog.unnest('{portal_app,portal_webhook}'::text[]) AS role
 WHERE pg_catalog.to_regrole(role) IS NULL
 \gexec
 
--- The pages are served by one, which moves no money; the other books what the payment provider reports, and can do no more.
+-- The one serves the pages, and moves no money; the other books what the payment provider reports, and can do no more.
 SELECT kbilling.kb_grant('portal_app', 'app'), kbilling.kb_grant('portal_webhook', 'payments') \gset
 
--- A page's statements are short: to compile them would take longer than to run them.  A request that hangs gives its connection
--- back.
+-- A page's statements are short: to compile them would take longer than to run them.  A request that hangs gives its
+-- connection back.
 ALTER ROLE portal_app SET jit = off;
 ALTER ROLE portal_app SET statement_timeout = '10s';
 ALTER ROLE portal_app SET idle_in_transaction_session_timeout = '10s';
@@ -34,7 +35,7 @@ ALTER ROLE portal_webhook SET statement_timeout = '10s';
 
 \if :price_list
 
--- 19.00 a month; 5.00 for each seat, by the day; messages beyond 100, the cheaper the more; a bonus for those who pay ahead.
+-- 19.00 a month; 5.00 for each seat, by the day; messages beyond 100, the more the cheaper; a bonus for who pays ahead.
 SELECT kbilling.kb_create_service('seat', 'recurring', 'seat', name => 'Seats'),
 	kbilling.kb_create_service('messages', 'metered', 'message', name => 'Messages') \gset
 SELECT kbilling.kb_create_tariff('team', 'USD', 'Team'),

@@ -17,10 +17,11 @@ import { views } from './views.js';
 
 const FORM_BYTES = 16 * 1024;
 
-/** An error, for the log. It has the state, so that the table of docs/operations.md says what to do; no form's contents. */
+/** An error, for the log. Its state is looked up in the table of docs/operations.md; of a form it says nothing. */
 function logError(error) {
 	const { code, message, detail, hint, stack, cause } = error;
-	console.error(JSON.stringify({ error: message, state: code, detail, hint, cause: cause?.message, stack: code ? undefined : stack }));
+	const where = code ? undefined : stack;
+	console.error(JSON.stringify({ error: message, state: code, detail, hint, cause: cause?.message, stack: where }));
 }
 
 /**

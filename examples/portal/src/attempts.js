@@ -1,9 +1,9 @@
 /*
- * How often something may be tried. It is counted in this process: several that share the work each count for themselves.
+ * How often something may be tried. It is counted in this process: several that share the work count for themselves.
  */
 
 /**
- * At most `limit` tries by a key in so many seconds. `take` counts one, and returns the seconds to wait: 0 if it is allowed.
+ * At most `limit` tries by a key in so many seconds. `take` counts one, and returns the seconds to wait, or 0.
  * @param {{limit: number, seconds: number, keys?: number, now?: () => number}} options
  */
 export function attempts({ limit, seconds, keys = 10000, now = Date.now }) {

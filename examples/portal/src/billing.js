@@ -33,7 +33,9 @@ function requireLook(portal) {
 }
 
 /** @param {object} portal what createApp has put together */
-export function billingRoutes({ db, provider, failPayment, session, view, secret, origin, beginnings, badTokens, client, log }) {
+export function billingRoutes({
+	db, provider, failPayment, session, view, secret, origin, beginnings, badTokens, client, log,
+}) {
 	const routes = new Hono();
 
 	// Who is it?
@@ -80,7 +82,10 @@ export function billingRoutes({ db, provider, failPayment, session, view, secret
 
 	routes.get('/history', c => {
 		const before = c.req.query('before') === undefined ? null : numberOf(c.req.query('before'));
-		return look(c, async (tx, who) => ({ ...await readHistory(tx, who, before, ENTRIES), isFirst: before === null }), historyPage);
+		return look(c, async (tx, who) => {
+			const found = await readHistory(tx, who, before, ENTRIES);
+			return { ...found, isFirst: before === null };
+		}, historyPage);
 	});
 
 	const one = async (c, page, isShown) => {
@@ -138,7 +143,8 @@ export function billingRoutes({ db, provider, failPayment, session, view, secret
 		});
 		const way = begun.fault ? begun : await beginAtProvider(who, begun);
 		if (way.fault) return overview(c, { wrong: { fault: way.fault, typed } }, 422);
-		return way.url ? c.redirect(way.url, 303) : c.html(onwardPage(view.member(who, begun.portal), way, begun.money));
+		if (way.url) return c.redirect(way.url, 303);
+		return c.html(onwardPage(view.member(who, begun.portal), way, begun.money));
 	});
 
 	routes.post('/closure/cancel', async c => {

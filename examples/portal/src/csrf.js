@@ -1,6 +1,6 @@
 /*
- * That a form which changes something was sent from one of our pages, by who was shown it: a page of another site knows no
- * token, and its forms carry the name of that site.
+ * That a form which changes something was sent from one of our pages, by who was shown it: a page of another site knows
+ * no token, and its forms carry the name of that site.
  */
 import { mac, same } from './session.js';
 
@@ -9,7 +9,7 @@ export function csrfToken(secret, session) {
 	return mac(secret, 'csrf', session.id);
 }
 
-/** Whether the browser says that the request comes from the portal's own pages; one that says nothing is not refused. */
+/** Whether the browser says that the request comes from our own pages; one that says nothing is not refused. */
 export function fromHere(request, origin) {
 	const from = request.headers.get('origin');
 	const site = request.headers.get('sec-fetch-site');

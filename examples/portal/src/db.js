@@ -39,7 +39,10 @@ export class Database {
 		return this.#pool.query(text, values);
 	}
 
-	/** Calls `work` with a connection, in one transaction: all that it does is committed, or nothing. It may be called again. */
+	/**
+	 * Calls `work` with a connection, in one transaction: all that it does is committed, or nothing. It may be called
+	 * again.
+	 */
 	async transaction(work) {
 		for (let tries = 1; ; tries++) {
 			try {
@@ -75,8 +78,8 @@ export class Database {
 	 */
 	asMember({ accountId, member }, work) {
 		return this.transaction(async client => {
-			await client.query('SELECT kbilling.kb_act_as($1, $2)', [accountId, member]).catch(error => {
-				throw ['KB001', 'KB004'].includes(error.code) ? new NoSuchMember(error.message, { cause: error }) : error;
+			await client.query('SELECT kbilling.kb_act_as($1, $2)', [accountId, member]).catch(cause => {
+				throw ['KB001', 'KB004'].includes(cause.code) ? new NoSuchMember(cause.message, { cause }) : cause;
 			});
 			return work(client);
 		});

@@ -1,6 +1,6 @@
 /*
- * The demo's own pages: its customers, with a link to log in as each member, and the switch of the day. They let anybody
- * in as anybody, and are there only if PORTAL_CLOCK is set.
+ * The demo's own pages: its customers, with a link to log in as each member, and the switch of the day. They let
+ * anybody in as anybody, and are there only if PORTAL_CLOCK is set.
  */
 import { Hono } from 'hono';
 import { fromHere } from './csrf.js';
@@ -24,7 +24,8 @@ export function demoRoutes({ clock, secret, origin, view }) {
 	async function page(c, fault) {
 		const { rows } = await clock.asSuperuser(client => client.query(CUSTOMERS));
 		const customers = rows.map(row => ({ ...row, members: membersOf(row.members) }));
-		return c.html(demoPage(view.stranger(c.req.raw), { today: await clock.today(), customers, fault }), fault ? 422 : 200);
+		const shown = { today: await clock.today(), customers, fault };
+		return c.html(demoPage(view.stranger(c.req.raw), shown), fault ? 422 : 200);
 	}
 
 	routes.get('/', c => page(c));

@@ -5,8 +5,8 @@ import pg from 'pg';
 import { NoSuchMember, Unavailable } from './db.js';
 
 const STATUS = {
-	signIn: 401, ended: 401, badLink: 400, notYours: 403, denied: 403, noPage: 404, badForm: 403, gone: 410, tooMany: 429,
-	broken: 500, provider: 502, later: 503,
+	signIn: 401, ended: 401, badLink: 400, notYours: 403, denied: 403, noPage: 404, badForm: 403, gone: 410,
+	tooMany: 429, broken: 500, provider: 502, later: 503,
 };
 
 /** A page that says what went wrong, and what to do. */

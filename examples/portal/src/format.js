@@ -75,7 +75,7 @@ export function formatter(language, timeZone = 'UTC') {
 	};
 }
 
-/** The form of a word that goes with a number: plural('uk')(5, {one: 'день', few: 'дні', many: 'днів', other: 'дня'}). */
+/** The form of a word for a number: plural('uk')(5, {one: 'день', few: 'дні', many: 'днів', other: 'дня'}) is 'днів'. */
 export function plural(language) {
 	const rules = new Intl.PluralRules(language);
 	return (n, forms) => forms[rules.select(n)] ?? forms.other;

@@ -3,12 +3,13 @@
  * the session's: no id of an address or form is ever more than the number of one of the account's own entries.
  */
 
-// The steps of each line, as {text, amount}, beside the lines: by their place, as JavaScript's numbers would round some.
+// The steps of each line, as {text, amount}, by its place: sent back here, a line's numbers could be rounded.
 const STEPS = `
 	SELECT coalesce(jsonb_agg(s.steps ORDER BY s.n), '[]')
-	FROM (SELECT l.n, jsonb_agg(jsonb_build_object('text', e.text, 'amount', CASE WHEN e.amount IS NOT NULL THEN
-				jsonb_build_object('amount', kbilling.kb_amount(e.amount)::text, 'currency', kbilling.kb_currency(e.amount))
-			END) ORDER BY e.step_no) FILTER (WHERE e.step_no IS NOT NULL) AS steps
+	FROM (SELECT l.n, jsonb_agg(jsonb_build_object('text', e.text,
+				'amount', CASE WHEN e.amount IS NOT NULL THEN jsonb_build_object(
+					'amount', kbilling.kb_amount(e.amount)::text, 'currency', kbilling.kb_currency(e.amount)) END)
+				ORDER BY e.step_no) FILTER (WHERE e.step_no IS NOT NULL) AS steps
 		FROM jsonb_array_elements(LINES) WITH ORDINALITY AS l (line, n)
 		LEFT JOIN LATERAL kbilling.kb_explain_line(l.line, LANGUAGE) AS e ON true
 		GROUP BY l.n) AS s`;
@@ -50,7 +51,7 @@ export async function readHistory(client, { accountId, member }, before, entries
 	return { entries: shown, moreBefore: rows.length > entries ? shown.at(-1).seq : null };
 }
 
-/** An entry, with how its lines add up, and the bonus that it has earned; undefined if the account has no such entry. */
+/** An entry, with how its lines add up, and the bonus that it has earned; undefined if there is no such entry. */
 export async function readEntry(client, { accountId, member }, seq, language) {
 	// A bonus is posted right after its top-up.
 	const { rows } = await client.query(ENTRY, [accountId, member, seq + 2, 2, language]);

@@ -2,8 +2,8 @@
  * Who is logged in. The application knows: it makes a token for its member, and sends the browser to /login?token=...;
  * the portal answers with a cookie of its own. Both are signed, and end.
  *
- * An application that can tell by itself who sends a request (by its own cookie, or a header that its proxy sets) needs no
- * token: give createApp a `session` whose `who` says so, and leave out the rest.
+ * An application that can tell by itself who sends a request (by its own cookie, or a header that its proxy sets) needs
+ * no token: give createApp a `session` whose `who` says so, and leave out the rest.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
@@ -51,7 +51,7 @@ export function loginToken(secret, { accountId, member }, now = Date.now) {
 }
 
 /**
- * Sessions by signed tokens. `origin` is the portal's address, as browsers see it: by https, the cookie is for https alone.
+ * Sessions by signed tokens. `origin` is the portal's address, as browsers see it: by https, the cookie is for it alone.
  * @param {{secret: string, origin: string, now?: () => number}} options
  */
 export function signedSessions({ secret, origin, now = Date.now }) {
@@ -61,7 +61,7 @@ export function signedSessions({ secret, origin, now = Date.now }) {
 	const attributes = `Path=/; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`;
 
 	return {
-		/** Who sends the request: {accountId, member, id}; {fault} for a cookie that is not to be trusted; null for nobody. */
+		/** Who sends the request: {accountId, member, id}; {fault} if it is none of ours; null for nobody. */
 		who(request) {
 			const token = cookieOf(request, name);
 			return token ? open(secret, 'session', token, now) : null;

@@ -21,7 +21,7 @@ export function views({ secret, application, support, seller, clock, stylesheet 
 			return { ...common, t, f, portal, csrf: csrfToken(secret, session) };
 		},
 
-		/** For whoever is not known, or not to be shown anything; in the language that is known, or that the browser asks for. */
+		/** For whoever is not known, or is shown nothing; in a language that is known, or asked for. */
 		stranger(request, language) {
 			const t = language ? textsFor(language) : textsOf(request);
 			return { ...common, t, f: formatter(t.language) };

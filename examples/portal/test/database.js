@@ -9,7 +9,8 @@ import { Database } from '../src/db.js';
 const file = name => fileURLToPath(new URL(`../${name}`, import.meta.url));
 
 function psql(database, name) {
-	execFileSync('psql', ['-Xqd', database, '-v', 'ON_ERROR_STOP=1', '-f', file(name)], { stdio: ['ignore', 'ignore', 'inherit'] });
+	const options = ['-Xqd', database, '-v', 'ON_ERROR_STOP=1', '-f', file(name)];
+	execFileSync('psql', options, { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
 /**

@@ -20,7 +20,7 @@ ${portal.can_cancel_closure ? cancel : html`<p>${t.closingAsk}</p>`}
 </section>`;
 }
 
-/** The pop-up for owners and admins while their access is "full_with_reminder". It closes, and opens, without a script. */
+/** The pop-up for owners and admins while their access is "full_with_reminder". It closes without a script. */
 export function reminder({ t, f, portal }) {
 	const due = portal.reminder;
 	if (!due) return '';

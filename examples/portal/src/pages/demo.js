@@ -4,9 +4,10 @@
 import { html } from 'hono/html';
 
 function customer({ account_id: id, title, story, state, stage, balance, members }) {
-	const login = ({ member, role }) =>
-		html`<li><a href="/demo/login?account=${id}&amp;member=${encodeURIComponent(member)}">${member}, ${role}</a></li>`;
-	return html`<tr><th scope="row">${title} <small>${story}</small></th><td>${state}</td><td>${stage}</td><td>${balance}</td>
+	const address = member => `/demo/login?account=${id}&member=${encodeURIComponent(member)}`;
+	const login = ({ member, role }) => html`<li><a href="${address(member)}">${member}, ${role}</a></li>`;
+	return html`<tr><th scope="row">${title} <small>${story}</small></th>
+<td>${state}</td><td>${stage}</td><td>${balance}</td>
 <td><ul class="logins">${members.map(login)}</ul></td></tr>`;
 }
 
@@ -25,7 +26,8 @@ export function demoPage({ stylesheet }, { today, customers, fault }) {
 <button>Go on to this day</button>
 ${fault ? html`<span class="fault" role="alert">Days go on, up to 400 at once, and not back.</span>` : ''}
 </form>
-<p>Each day up to it is lived through: the sweep charges, reminds, closes and deletes. To begin anew, start the demo again.</p>
+<p>Each day up to it is lived through: the sweep charges, reminds, closes and deletes. To begin anew, start the demo
+again.</p>
 <table class="customers"><caption>Customers, and who may log in</caption>
 <thead><tr><th scope="col">Customer</th><th scope="col">State</th><th scope="col">Stage</th><th scope="col">Balance</th>
 <th scope="col">Log in as</th></tr></thead>

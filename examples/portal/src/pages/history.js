@@ -25,10 +25,11 @@ function breakdown({ t, f }, { kind, lines }) {
 function row(view, entry) {
 	const { t, f } = view;
 	const { seq, kind, method, memo } = entry;
-	const name = title(view, entry);
+	const also = [method?.name, memo].filter(Boolean).map(text => html` <small>${text}</small>`);
+	const receipt = html`<a class="more" href="/receipts/${seq}" aria-label="${t.receiptOf(seq)}">${t.receipt}</a>`;
 	return html`<tr><td>${f.shortDate(entry.effective_on)}</td>
-<th scope="row"><a href="/entries/${seq}">${name}</a>${method ? html` <small>${method.name}</small>` : ''}${memo ? html` <small>${memo}</small>` : ''}
-${kind === 'topup' ? html`<a class="more" href="/receipts/${seq}" aria-label="${t.receiptOf(seq)}">${t.receipt}</a>` : ''}${breakdown(view, entry)}</th>
+<th scope="row"><a href="/entries/${seq}">${title(view, entry)}</a>${also}
+${kind === 'topup' ? receipt : ''}${breakdown(view, entry)}</th>
 <td>${f.change(entry.amount)}</td><td>${f.money(entry.balance_after)}</td></tr>
 `;
 }
@@ -38,7 +39,8 @@ export function historyTable(view, entries) {
 	const { t } = view;
 	if (entries.length === 0) return html`<p>${t.noEntries}</p>`;
 	return html`<table class="entries"><caption>${t.historyCaption}</caption>
-<thead><tr><th scope="col">${t.date}</th><th scope="col">${t.what}</th><th scope="col">${t.amount}</th><th scope="col">${t.balanceAfter}</th></tr></thead>
+<thead><tr><th scope="col">${t.date}</th><th scope="col">${t.what}</th>
+<th scope="col">${t.amount}</th><th scope="col">${t.balanceAfter}</th></tr></thead>
 <tbody>${entries.map(entry => row(view, entry))}</tbody>
 </table>`;
 }

@@ -21,7 +21,10 @@ import { token } from './form.js';
 /** Whether the member may look further than at what is due. */
 const mayLook = ({ portal }) => portal?.can_pay && portal.access !== 'denied';
 
-const tab = (path, name, here) => html`<li><a href="${path}"${here === path ? html` aria-current="page"` : ''}>${name}</a></li>`;
+function tab(path, name, here) {
+	const current = here === path ? html` aria-current="page"` : '';
+	return html`<li><a href="${path}"${current}>${name}</a></li>`;
+}
 
 function navigation(view, here) {
 	const { t, application, portal } = view;
@@ -66,7 +69,7 @@ ${portal ? [navigation(view, here), who(view)] : ''}
 ${portal ? [done(view), closureBanner(view), reminder(view)] : ''}
 ${content}
 </main>
-<footer>${support ? html`<a href="${support}">${t.support}</a>` : ''}${demo ? html` <a href="/demo">Demo</a>` : ''}</footer>
+<footer>${support && html`<a href="${support}">${t.support}</a> `}${demo && html`<a href="/demo">Demo</a>`}</footer>
 </body>
 </html>
 `;

@@ -13,7 +13,8 @@ function covers({ t, f }, line) {
 function explanation({ t, f }, steps) {
 	if (!steps?.length) return '';
 	const step = ({ text, amount }) => html`<li>${text}${amount ? html` <b>${f.money(amount)}</b>` : ''}</li>`;
-	return html`<tr class="how"><td colspan="3"><details><summary>${t.howItAddsUp}</summary><ol>${steps.map(step)}</ol></details></td></tr>`;
+	return html`<tr class="how"><td colspan="3"><details><summary>${t.howItAddsUp}</summary>
+<ol>${steps.map(step)}</ol></details></td></tr>`;
 }
 
 function row(view, line, steps) {

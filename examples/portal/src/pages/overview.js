@@ -33,7 +33,9 @@ ${openPayments(view)}`;
 
 /** For employees, who see no money. */
 function employee({ t, portal }) {
-	if (portal.access === 'denied') return html`<section class="warning"><h2>${t.blocked}</h2><p>${t.blockedAsk}</p></section>`;
+	if (portal.access === 'denied') {
+		return html`<section class="warning"><h2>${t.blocked}</h2><p>${t.blockedAsk}</p></section>`;
+	}
 	return html`<p>${t.employeeFull}</p><p>${t.employee}</p>`;
 }
 

@@ -6,16 +6,19 @@ import { isPositive } from '../format.js';
 import { token } from './form.js';
 import { layout } from './layout.js';
 
+const check = checked => (checked ? html` checked` : '');
+
 function offer({ t, f }, { amount, bonus, reason, months }, checked) {
 	const why = reason === 'months' ? t.offers.months(months) : t.offers[reason];
-	return html`<label class="choice"><input type="radio" name="amount" value="${amount.amount}"${checked ? html` checked` : ''}>
-<span><b>${f.money(amount)}</b> ${why}${isPositive(bonus) ? html` <em>${t.earns(f.money(bonus))}</em>` : ''}</span></label>`;
+	const earns = isPositive(bonus) ? html` <em>${t.earns(f.money(bonus))}</em>` : '';
+	return html`<label class="choice"><input type="radio" name="amount" value="${amount.amount}"${check(checked)}>
+<span><b>${f.money(amount)}</b> ${why}${earns}</span></label>`;
 }
 
 /** An amount of the member's own; what is wrong with it stands beside it. */
 function another({ t, portal }, { fault, typed }, checked) {
 	const described = fault ? 'other-hint other-fault' : 'other-hint';
-	return html`<label class="choice"><input type="radio" name="amount" value="other"${checked ? html` checked` : ''}>
+	return html`<label class="choice"><input type="radio" name="amount" value="other"${check(checked)}>
 <span>${t.another}</span></label>
 <p class="other"><label for="other">${t.anotherIn(portal.currency)}</label>
 <input id="other" name="other" inputmode="decimal" autocomplete="off" maxlength="24" value="${typed ?? ''}"
@@ -24,14 +27,15 @@ function another({ t, portal }, { fault, typed }, checked) {
 ${fault ? html`<span id="other-fault" class="fault">${t[fault](portal.currency)}</span>` : ''}</p>`;
 }
 
-/** @param {{fault?: 'amountNumber'|'amountRange'|'amountBoth', typed?: string}} [wrong] what was sent, if it could not be taken */
+/** @param {{fault?: string, typed?: string}} [wrong] what was sent, if it could not be taken */
 export function payForm(view, wrong = {}) {
 	const { t, portal } = view;
 	const first = wrong.fault ? -1 : 0;
 	const own = Boolean(wrong.fault) || portal.offers.length === 0;
 	return html`<section aria-labelledby="pay">
 <h2 id="pay">${t.pay}</h2>
-${wrong.fault ? html`<p class="fault" role="alert">${t.wrongAmount}: <a href="#other">${t[wrong.fault](portal.currency)}</a></p>` : ''}
+${wrong.fault ? html`<p class="fault" role="alert">${t.wrongAmount}:
+<a href="#other">${t[wrong.fault](portal.currency)}</a></p>` : ''}
 <form method="post" action="/pay">${token(view)}
 <fieldset><legend>${t.payAmount}</legend>
 ${portal.offers.map((one, n) => offer(view, one, n === first))}
@@ -46,8 +50,9 @@ ${another(view, wrong, own)}
 /** The payments that are pending, have failed or were not completed. */
 export function openPayments({ t, f, portal }) {
 	if (portal.payments.length === 0) return '';
-	const one = ({ amount, begun_at: at, status, failure }) => html`<li><b>${t.paymentOf(f.money(amount), f.moment(at))}</b>
-${t.paymentStates[status]}${failure ? html` <small>${t.providerSays(failure)}</small>` : ''}</li>`;
+	const one = ({ amount, begun_at: at, status, failure }) => html`<li>
+<b>${t.paymentOf(f.money(amount), f.moment(at))}</b> ${t.paymentStates[status]}
+${failure && html`<small>${t.providerSays(failure)}</small>`}</li>`;
 	return html`<section aria-labelledby="payments">
 <h2 id="payments">${t.payments}</h2>
 <ul class="payments">${portal.payments.map(one)}</ul>

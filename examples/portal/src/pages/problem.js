@@ -8,9 +8,11 @@ import { layout } from './layout.js';
 export function problemPage(view, name) {
 	const { t, application } = view;
 	const [title, text] = t.problems[name];
-	const strangers = ['signIn', 'ended', 'badLink'].includes(name);
+	const isStranger = ['signIn', 'ended', 'badLink'].includes(name);
+	const back = isStranger ? application && html`<a href="${application}">${t.application}</a>`
+		: html`<a href="/">${t.overview}</a>`;
 	return layout({ ...view, portal: undefined }, { title }, html`<p>${text}</p>
-<p>${strangers ? application && html`<a href="${application}">${t.application}</a>` : html`<a href="/">${t.overview}</a>`}</p>`);
+<p>${back}</p>`);
 }
 
 /** After signing out. */

@@ -17,7 +17,8 @@ function payer({ t, portal }) {
 	const own = Object.entries(details ?? {}).filter(([, value]) => ['string', 'number'].includes(typeof value));
 	const shown = own.length > 0 ? own : [['name', member], ['email', email]].filter(([, value]) => value);
 	const named = ([key, value]) => (key === 'name' ? value : `${t.payerKeys[key] ?? key}: ${value}`);
-	return html`<div><dt>${t.payer}</dt><dd>${shown.map((one, n) => (n > 0 ? line(named(one)) : named(one)))}</dd></div>`;
+	const lines = shown.map(named).map((text, n) => (n > 0 ? line(text) : text));
+	return html`<div><dt>${t.payer}</dt><dd>${lines}</dd></div>`;
 }
 
 /** The sum of two amounts of one currency, in whole minor units. */

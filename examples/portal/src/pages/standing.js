@@ -27,14 +27,17 @@ const row = (name, value) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
 
 /** Balance, what is due, tariff, next charge. */
 export function standing({ t, f, portal }) {
-	const { balance, bonus, amount_due: due, debt_since: since, tariff, next_tariff: planned, next_charge: next } = portal;
+	const { balance, bonus, amount_due: due, tariff, next_tariff: planned, next_charge: next } = portal;
+	const ofItBonus = isPositive(bonus) && html`<small>${t.ofItBonus(f.money(bonus))}</small>`;
+	const later = planned && html`<small>${t.nextTariff(planned.name, f.date(planned.from_date))}</small>`;
+	const charge = next && t.nextChargeAbout(f.money(next.amount), f.date(next.charged_on), f.month(next.period));
 	return html`<section aria-labelledby="standing">
 <h2 id="standing">${t.standing}</h2>
 <dl class="facts">
-${row(t.balance, html`<strong>${f.money(balance)}</strong>${isPositive(bonus) ? html`<small>${t.ofItBonus(f.money(bonus))}</small>` : ''}`)}
-${isPositive(due) ? row(t.due, html`${f.money(due)}<small>${t.dueSince(f.date(since))}</small>`) : ''}
-${row(t.tariff, html`${tariff.name}${planned ? html`<small>${t.nextTariff(planned.name, f.date(planned.from_date))}</small>` : ''}`)}
-${next ? row(t.nextCharge, t.nextChargeAbout(f.money(next.amount), f.date(next.charged_on), f.month(next.period))) : ''}
+${row(t.balance, html`<strong>${f.money(balance)}</strong>${ofItBonus}`)}
+${isPositive(due) && row(t.due, html`${f.money(due)}<small>${t.dueSince(f.date(portal.debt_since))}</small>`)}
+${row(t.tariff, html`${tariff.name}${later}`)}
+${charge && row(t.nextCharge, charge)}
 </dl>
 </section>`;
 }
