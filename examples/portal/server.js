@@ -10,6 +10,7 @@ import { providerFrom } from './payments/choose.js';
 import { createApp } from './src/app.js';
 import { demoClock } from './src/clock.js';
 import { openApp, openPayments } from './src/db.js';
+import { forwardedAddress } from './src/login.js';
 import { signedSessions } from './src/session.js';
 
 const { env } = process;
@@ -46,6 +47,7 @@ const app = createApp({
 	application: env.PORTAL_APPLICATION,
 	support: env.PORTAL_SUPPORT,
 	seller: sellerOf(env.PORTAL_SELLER),
+	client: env.PORTAL_PROXY_HEADER ? forwardedAddress(env.PORTAL_PROXY_HEADER) : undefined,
 	clock: env.PORTAL_CLOCK === '1' ? demoClock([db, payments]) : undefined,
 });
 

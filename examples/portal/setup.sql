@@ -29,6 +29,7 @@ SELECT kbilling.kb_grant('portal_app', 'app'), kbilling.kb_grant('portal_webhook
 -- A page's statements are short: to compile them would take longer than to run them.  A request that hangs gives its
 -- connection back.
 ALTER ROLE portal_app SET jit = off;
+ALTER ROLE portal_webhook SET jit = off;
 ALTER ROLE portal_app SET statement_timeout = '10s';
 ALTER ROLE portal_app SET idle_in_transaction_session_timeout = '10s';
 ALTER ROLE portal_webhook SET statement_timeout = '10s';

@@ -7,10 +7,13 @@ import { fromHere, isOurs } from './csrf.js';
 import { Problem } from './errors.js';
 import { signedOutPage } from './pages/problem.js';
 
-/** The address that a request comes from; behind a proxy, its address: give createApp a function of your own there. */
+/** The address that a request comes from, or that of the proxy before us. */
 export function remoteAddress(c) {
 	return c.env?.incoming ? getConnInfo(c).remote.address : 'unknown';
 }
+
+/** Behind a proxy: the address that it has added to a header, after those that the browser may have made up. */
+export const forwardedAddress = header => c => c.req.header(header)?.split(',').at(-1).trim() ?? 'unknown';
 
 /** @param {object} portal what createApp has put together */
 export function loginRoutes({ session, view, secret, origin, client, badTokens }) {

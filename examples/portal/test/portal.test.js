@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import pg from 'pg';
 import { createApp } from '../src/app.js';
 import { Database } from '../src/db.js';
+import { forwardedAddress } from '../src/login.js';
 import { loginToken } from '../src/session.js';
 import { Browser, fieldOf, ORIGIN, SECRET, session } from './browser.js';
 import { freshDatabase } from './database.js';
@@ -426,8 +427,8 @@ test('payments are begun, and tokens tried, so often and no more', async () => {
 	const stranger = new Browser(strict);
 	for (let n = 0; n < 20; n++) assert.equal((await stranger.get('/login?token=wrong.token')).status, 400);
 	assert.equal((await stranger.get('/login?token=wrong.token')).status, 429);
-	const elsewhere = appWith({ client: c => c.req.header('x-from') });
-	const tryFrom = from => new Browser(elsewhere).get('/login?token=wrong.token', { 'x-from': from });
+	const behind = appWith({ client: forwardedAddress('x-forwarded-for') });
+	const tryFrom = from => new Browser(behind).get('/login?token=wrong.token', { 'x-forwarded-for': `10.0.0.1, ${from}` });
 	for (let n = 0; n < 20; n++) await tryFrom('a');
 	assert.equal((await tryFrom('a')).status, 429);
 	assert.equal((await tryFrom('b')).status, 400, 'another address is counted by itself');
