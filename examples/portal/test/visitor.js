@@ -43,7 +43,7 @@ export class Visitor {
 		const context = await browser.newContext({ viewport: DESKTOP, locale: 'en-GB', ...options });
 		context.setDefaultTimeout(15000);
 		const visitor = new Visitor();
-		Object.assign(visitor, { site, context, page: await context.newPage(), faults: [] });
+		Object.assign(visitor, { site, context, page: await context.newPage(), faults: [], expected: [] });
 		visitor.#watch();
 		return visitor;
 	}
@@ -69,15 +69,19 @@ export class Visitor {
 
 	/** Does what leads to another page, and looks at that. `status` is what it is expected to answer with. */
 	async #arrive(leave, status) {
-		this.faults = [];
+		// Chromium tells of such an answer as of an error.
+		if (status >= 400) this.expected.push(`Failed to load resource: the server responded with a status of ${status}`);
 		const [response] = await Promise.all([this.page.waitForNavigation(), leave()]);
 		assert.equal(response.status(), status, `${response.url()}: ${await response.text()}`);
-		// Chromium tells of such an answer as of an error.
-		const told = status >= 400 ? [`Failed to load resource: the server responded with a status of ${status}`] : [];
-		const faults = this.faults.filter(fault => !told.some(expected => fault.startsWith(expected)));
-		assert.deepEqual(faults, [], response.url());
+		this.#isWithoutFault();
 		await this.#isLight();
 		await this.fits();
+	}
+
+	/** Until now, the browser has had nothing to tell. */
+	#isWithoutFault() {
+		const faults = this.faults.filter(fault => !this.expected.some(text => fault.startsWith(text)));
+		assert.deepEqual(faults, [], this.page.url());
 	}
 
 	/** The page, with all that it loads. */
@@ -169,7 +173,8 @@ export class Visitor {
 		await page.setViewportSize(before);
 	}
 
-	close() {
-		return this.context.close();
+	async close() {
+		this.#isWithoutFault();
+		await this.context.close();
 	}
 }
