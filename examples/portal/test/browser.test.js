@@ -438,9 +438,8 @@ const DAYS = [
 	},
 ];
 
-/** Goes on to a day, by the demo's switch. */
+/** Goes on to a day, by the switch of the demo's page. */
 async function goOnTo(operator, day) {
-	await operator.go('/demo');
 	await operator.page.getByLabel('Today').fill(day);
 	await operator.follow(operator.button('Go on to this day'));
 	assert.equal(await operator.page.getByLabel('Today').inputValue(), day);
@@ -474,6 +473,7 @@ test('S3: a debt from day 1 to day 12, for owner, admin and employee, and back b
 	await database.sql('UPDATE kbilling.member SET language = $1 WHERE account_id = $2', ['en', DEBTOR]);
 	const [owner, admin, employee] = await Promise.all(['olha', 'andrii', 'emma'].map(member => asMember(DEBTOR, member)));
 	const operator = await Visitor.at(browser, site);
+	await operator.go('/demo');
 	await owner.sees([APPLICATION], ['is due']);
 
 	for (const stage of DAYS) {
