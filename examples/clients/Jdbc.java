@@ -18,8 +18,9 @@ import org.postgresql.util.PSQLException;
  *
  * <pre>PGHOST=… PGPORT=… PGDATABASE=shop java -cp /usr/share/java/postgresql.jar examples/clients/Jdbc.java 6</pre>
  *
- * 6 is the account. All of it works behind pgbouncer in transaction mode, too; there, set prepareThreshold=0, as here, or use
- * pgbouncer 1.21 or later, which keeps prepared statements; and have ignore_startup_parameters = extra_float_digits.
+ * 6 is the account. All of it works behind pgbouncer in transaction mode, too; there, set prepareThreshold=0, as here, unless
+ * pgbouncer is one that keeps prepared statements (1.21 or later, with max_prepared_statements). In its configuration, have
+ * ignore_startup_parameters = extra_float_digits.
  */
 public class Jdbc {
 	/** A kb_money, as the driver hands it over when it is told of this class. */

@@ -2,8 +2,8 @@
 //
 //   PGHOST=… PGPORT=… PGDATABASE=shop node examples/clients/node.mjs 1
 //
-// 1 is the account.  All of it works behind pgbouncer in transaction mode, too; there, give no query a name, or use
-// pgbouncer 1.21 or later, which keeps named statements.
+// 1 is the account.  All of it works behind pgbouncer in transaction mode, too; there, give no query a name, unless
+// pgbouncer is one that keeps prepared statements (1.21 or later, with max_prepared_statements).
 import pg from 'pg';
 
 const account = Number(process.argv[2]);

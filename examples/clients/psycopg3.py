@@ -4,7 +4,8 @@
     PGHOST=… PGPORT=… PGDATABASE=shop examples/clients/psycopg3.py 2
 
 2 is the account.  All of it works behind pgbouncer in transaction mode, too; there, set prepare_threshold to None, as
-here, or use pgbouncer 1.22 or later with psycopg 3.2, which agree on prepared statements.
+here, unless pgbouncer is one that keeps prepared statements (1.21 or later, with max_prepared_statements) and psycopg's
+libpq is new enough for it: psycopg's page on prepared statements says which is.
 """
 import struct
 import sys
