@@ -48,6 +48,7 @@ WITH heading (title, parts, says) AS (
 	('Usage', '{event,eventset,usage,batch,meter}',
 		'What was used of metered services, by calls or by a trigger on a table of the application.'),
 	('Charge', '{bill,charge}', 'What a month costs, when it is charged, and while it runs.'),
+	('Limits', '{limit,hold}', 'What accounts may still spend and use: credit lines, and limits of services.'),
 	('Access', '{access,status,standing}', 'Balance, stage and access of an account: now, in the past and ahead.'),
 	('Forecast', '{ahead,forecast}', 'What will be charged, and what to pay for that.'),
 	('Deferral', '{deferral}', 'More time to pay.'),
@@ -182,6 +183,7 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 | KB010 | the account is deleted |
 | KB011 | the account may not be closed: the detail names each condition that is not met |
 | KB012 | unknown service or tariff, or a service without a price |
+| KB013 | usage beyond the credit line, or a hard limit of a service (L2, L3) |
 | KB014 | an account on another shard, in any call that names one: repeat it there (B3) |
 | 08006 | the source of a move cannot be reached |
 | 22003 | beyond ±(2^53 − 1) minor units; NaN; infinity; a fact of a notice that has more than 64 digits |

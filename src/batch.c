@@ -8,7 +8,9 @@
 #include "ascii.h"
 #include "card.h"
 #include "clock.h"
+#include "errors.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "journal.h"
 #include "miscadmin.h"
 #include "plan.h"
@@ -224,6 +226,99 @@ read_batch(Jsonb *events, EventSet *set)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("event %d of the batch is not an object", reader.n + 1),
 				 errhint("An event is an object with the arguments of kb_record_usage as fields.")));
+}
+
+/* Columns of kb_record_usage_each */
+enum
+{
+	EACH_EVENT_NO, EACH_COUNTED, EACH_STATE, EACH_MESSAGE, EACH_DETAIL, EACH_COLUMNS
+};
+
+/* One event of a batch, recorded by itself. */
+typedef struct Single
+{
+	const UsageEvent *event;
+	TimestampTz now;
+	int64		counted;
+} Single;
+
+static void
+record_single(void *arg)
+{
+	Single	   *single = arg;
+	EventSet	set;
+
+	events_begin(&set, NULL, single->now);
+	events_add(&set, single->event);
+	single->counted = events_record(&set);
+	events_end(&set);
+}
+
+/* Whether an error is about the event, and not about the server or the transaction */
+static bool
+is_refusal(const ErrorData *error)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	return category == ERRCODE_TO_CATEGORY(ERRCODE_KB_LIMIT_REACHED) || category == ERRCODE_DATA_EXCEPTION;
+}
+
+/* Add the row of an event; error is NULL if it was not refused */
+static void
+add_outcome(FunctionCallInfo fcinfo, int64 event_no, const Single *single, const ErrorData *error)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		values[EACH_COLUMNS] = {0};
+	bool		nulls[EACH_COLUMNS] = {false, error != NULL, error == NULL, error == NULL, error == NULL || error->detail == NULL};
+
+	values[EACH_EVENT_NO] = Int32GetDatum((int32) event_no);
+	values[EACH_COUNTED] = BoolGetDatum(single->counted > 0);
+	if (error != NULL)
+	{
+		values[EACH_STATE] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+		values[EACH_MESSAGE] = CStringGetTextDatum(error->message);
+	}
+	if (!nulls[EACH_DETAIL])
+		values[EACH_DETAIL] = CStringGetTextDatum(error->detail);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* Record an event by itself, in a subtransaction, and tell what became of it */
+static void
+record_each(FunctionCallInfo fcinfo, const EventSet *set, int64 i)
+{
+	Single		single = {.event = &set->events[i], .now = set->now};
+	ErrorData  *error;
+
+	CHECK_FOR_INTERRUPTS();
+	error = plan_try(record_single, &single);
+	if (error != NULL && !is_refusal(error))
+		ReThrowError(error);
+	add_outcome(fcinfo, i + 1, &single, error);
+}
+
+/* kb_record_usage_each(events) */
+PG_FUNCTION_INFO_V1(kb_record_usage_each);
+Datum
+kb_record_usage_each(PG_FUNCTION_ARGS)
+{
+	EventSet	set;
+
+	arg_required(fcinfo, 0, "events");
+	InitMaterializedSRF(fcinfo, 0);
+	plan_connect();
+	events_begin(&set, SOURCE_BATCH, kb_current_time());
+	read_batch(PG_GETARG_JSONB_P(0), &set);
+	if (set.n > 0 && set.events == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a batch of %lld events is too large to be recorded one by one", (long long) set.n),
+				 errhint("Split it.")));
+	for (int64 i = 0; i < set.n; i++)
+		record_each(fcinfo, &set, i);
+	events_end(&set);
+	SPI_finish();
+	return (Datum) 0;
 }
 
 /* kb_record_usage_batch(events) */

@@ -20,6 +20,7 @@
 #define ERRCODE_KB_ACCOUNT_DELETED				MAKE_SQLSTATE('K','B','0','1','0')
 #define ERRCODE_KB_CLOSURE_CONDITIONS_NOT_MET	MAKE_SQLSTATE('K','B','0','1','1')
 #define ERRCODE_KB_UNKNOWN_SERVICE_OR_TARIFF	MAKE_SQLSTATE('K','B','0','1','2')
+#define ERRCODE_KB_LIMIT_REACHED				MAKE_SQLSTATE('K','B','0','1','3')
 #define ERRCODE_KB_ACCOUNT_ON_ANOTHER_SHARD		MAKE_SQLSTATE('K','B','0','1','4')
 
 /* What helps if an account is deleted; kb_lock_account says the same. */

@@ -68,6 +68,7 @@ enum
 static SavedPlan forget_plan = {
 	.sql = "WITH event AS (DELETE FROM usage_event e WHERE e.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
 	" value AS (DELETE FROM usage_value v WHERE v.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
+	" hold AS (DELETE FROM usage_hold h WHERE h.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
 	" total AS (DELETE FROM usage_total t WHERE t.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
 	" activity AS (DELETE FROM activity v WHERE v.account_id OPERATOR(pg_catalog.=) ANY ($1)),"
 	" member AS (DELETE FROM member m WHERE m.account_id OPERATOR(pg_catalog.=) ANY ($1)),"

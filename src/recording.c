@@ -8,7 +8,9 @@
 #include "clock.h"
 #include "eventload.h"
 #include "fmgr.h"
+#include "hold.h"
 #include "journal.h"
+#include "limit.h"
 #include "plan.h"
 #include "recording.h"
 #include "usage.h"
@@ -17,15 +19,22 @@
 int64
 events_record(EventSet *set)
 {
+	Limits		limits;
+	bool		is_limited;
 	TimestampTz recorded_at;
 	int64		counted;
 
 	if (set->n == 0)
 		return 0;
+	usage_require_owned(set);
+	is_limited = limits_begin(&limits, set);
 	usage_prepare(set);
 	recorded_at = GetCurrentTimestamp();	/* of events of one moment the later one counts, so after any wait */
 	if (!events_load(set, recorded_at, &counted))
 		counted = usage_record(set, recorded_at);
+	holds_settle(set);
+	if (is_limited)
+		limits_check(&limits);
 	return counted;
 }
 

@@ -256,9 +256,8 @@ require_kept(EventSet *set)
 			 errhint("Settle it with kb_adjust, or record it at a later time (U6).")));
 }
 
-/* Every event must be of an account of this node's own */
-static void
-require_owned(EventSet *set)
+void
+usage_require_owned(EventSet *set)
 {
 	if (shard_owns_all)
 		return;
@@ -273,7 +272,6 @@ require_owned(EventSet *set)
 void
 usage_prepare(EventSet *set)
 {
-	require_owned(set);
 	require_kept(set);
 	lock_terms(set);
 }

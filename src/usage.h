@@ -8,9 +8,10 @@
 #include "eventset.h"
 
 /*
- * What comes before events are recorded: they are of this node's own accounts (B3), none is
- * of a removed month (U6), and their terms are locked (C3).
+ * What comes before events are recorded: first, that they are of this node's own accounts (B3); then, that
+ * none is of a removed month (U6), and that their terms are locked (C3).
  */
+extern void usage_require_owned(EventSet *set);
 extern void usage_prepare(EventSet *set);
 
 /* The slot of totals that this session writes. */

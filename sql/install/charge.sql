@@ -68,14 +68,29 @@ COMMENT ON FUNCTION kb_minimums(bigint, text, date, date, date, date) IS
 'The prices of metered services with a minimum that an account has had on days of a month, used or not (C2); a price '
 'may come more than once';
 
+CREATE FUNCTION kbilling_internal.kb_held(account_id bigint, tariff text, tariff_from date, on_date date, at timestamptz)
+	RETURNS TABLE (service text, price_id integer, quantity numeric, holds bigint)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT h.service, p.price_id, sum(h.quantity), count(*)
+	FROM usage_hold h
+	CROSS JOIN LATERAL kb_tariff_on($1, $2, $3, $4) x
+	JOIN price_list p ON p.tariff = x.tariff AND p.service = h.service AND p.from_date <= $4 AND p.to_date > $4
+	WHERE h.account_id = $1 AND h.expires_at > $5
+	GROUP BY h.service, p.price_id;
+END;
+COMMENT ON FUNCTION kb_held(bigint, text, date, date, timestamptz) IS
+'What an account holds at a moment, at the prices of a day; the second and third argument are the columns of its row (L4)';
+
 -- A row for each part in which nothing changes: what the account had, on which tariff, at which price.  Usage has a row
 -- for each month and price of it, from usage_from on, with the days on which the price held in the month; if it held on
 -- none, as other terms took its place, usage that has stayed with it is of the whole month.  If paced_on is a day,
--- usage goes on at its pace.
+-- usage goes on at its pace; if held_at is a moment, what is held then counts as used on the last day.
 -- The arguments are what is needed of the account's row, so that it is not read again (account_tariff reads it, which
 -- takes 7 % longer); as a whole row it would be built anew for each field.
 CREATE FUNCTION kbilling_internal.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date,
-											  first_day date, last_day date, usage_from date, paced_on date)
+											  first_day date, last_day date, usage_from date, paced_on date,
+											  held_at timestamptz = NULL)
 	RETURNS TABLE (total kb_money, lines kb_lines)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
@@ -110,6 +125,9 @@ BEGIN ATOMIC
 					  UNION ALL
 					  SELECT n.* FROM kb_paced_usage($1, $7, kb_month_first_day($6), $8) n WHERE $8 IS NOT NULL
 					  UNION ALL
+					  SELECT kb_month_first_day($6), n.service, n.price_id, n.quantity, n.holds, 0, 0
+					  FROM kb_held($1, $3, $4, $6, $9) n WHERE $9 IS NOT NULL
+					  UNION ALL
 					  SELECT n.period, n.service, n.price_id, 0, 0, 0, 0 FROM kb_minimums($1, $3, $4, $5, $6, $7) n) u
 				JOIN price p ON p.price_id = u.price_id
 				CROSS JOIN LATERAL (
@@ -123,12 +141,12 @@ BEGIN ATOMIC
 							ELSE kb_days_held($1, $3, $4, p.tariff, greatest(p.from_date, m.from_date), least(p.to_date, m.to_date),
 											  p.withdrawn_at IS NULL OR u.period < kb_month_first_day($6)) END AS held OFFSET 0) d
 				-- no more than these two looks if there is nothing; the second is one for all accounts
-				WHERE $8 IS NOT NULL
+				WHERE $8 IS NOT NULL OR $9 IS NOT NULL
 					OR EXISTS (SELECT FROM usage_total o
 							   WHERE o.account_id = $1 AND o.period >= $7 AND o.period <= kb_month_first_day($6) AND NOT o.settled)
 					OR EXISTS (SELECT FROM price_list l WHERE kb_has_minimum(l.price))) x) b;
 END;
-COMMENT ON FUNCTION kb_bill_for(bigint, text, text, date, date, date, date, date) IS
+COMMENT ON FUNCTION kb_bill_for(bigint, text, text, date, date, date, date, date, timestamptz) IS
 'What an account owes for days of one month, and the lines of it: the one rating path of charge, preview and '
 'forecast (C2, C3)';
 

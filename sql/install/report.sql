@@ -580,6 +580,10 @@ BEGIN ATOMIC
 		  UNION ALL
 		  SELECT concat_ws(' ', 'bonus_tier', to_jsonb(b)) FROM bonus_tier b
 		  UNION ALL
+		  SELECT concat_ws(' ', 'credit_line', to_jsonb(c)) FROM credit_line c
+		  UNION ALL
+		  SELECT concat_ws(' ', 'usage_limit', to_jsonb(u)) FROM usage_limit u
+		  UNION ALL
 		  SELECT concat_ws(' ', 'payment_method', to_jsonb(m)) FROM payment_method m
 		  UNION ALL
 		  SELECT concat_ws(' ', 'standard_name', to_jsonb(n)) FROM standard_name n
@@ -591,7 +595,8 @@ BEGIN ATOMIC
 		  SELECT concat_ws(' ', 'notice_template', to_jsonb(x)) FROM notice_template x) l (line);
 END;
 COMMENT ON FUNCTION kb_catalogue_digest() IS
-'A digest of the price list: policies, tariffs, services, prices with their numbers, bonus tiers, payment methods, names '
+'A digest of the price list: policies, tariffs, services, prices with their numbers, bonus tiers, credit lines, limits, payment '
+'methods, names '
 'and texts of notices, built-in ones too. Nodes whose digests are equal bill alike (B6). When prices were listed is left out';
 
 -- Nodes of one version have the same; who has changed something by hand has not.

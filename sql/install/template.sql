@@ -41,7 +41,8 @@ CREATE VIEW kbilling.notice_kind WITH (security_invoker) AS
 		('account_purged', '{"account_id": 7, "purged_on": "2027-01-15"}'),
 		('topup_after_deletion',
 			'{"account_id": 7, "amount": "50.00 USD", "reference": "PAY-1", "balance": "45.50 USD", "amount_due": "0.00 USD",
-			"in_debt": false}')
+			"in_debt": false}'),
+		('limit_reached', '{"account_id": 7, "service": "messages", "month": "2026-11", "limit": 1000}')
 	) AS k (kind, example);
 COMMENT ON VIEW notice_kind IS 'The kinds of notices, each with the facts that its texts can use';
 COMMENT ON COLUMN notice_kind.kind IS 'The kind';
@@ -314,7 +315,19 @@ The account stays deleted. Please pay back what is left on the balance, or have 
 kb_utf8('Надійшов платіж {amount} для кабінету №{account_id, number, ::group-off}, який видалено. Номер платежу: {reference}.
 Платіж зараховано; тепер на балансі {balance}.{in_debt, select, true {
 Залишилося сплатити {amount_due}.} other {}}
-Кабінет залишається видаленим. Будь ласка, поверніть те, що є на балансі, або відновіть кабінет, поки це можливо.'))
+Кабінет залишається видаленим. Будь ласка, поверніть те, що є на балансі, або відновіть кабінет, поки це можливо.')),
+
+		('limit_reached', 'en',
+		 'Account {account_id, number, ::group-off}: the limit of "{service}" for {month} is passed',
+'In {month}, more than {limit, number} of "{service}" have been used, which is the limit that was agreed.
+Nothing is switched off; what goes beyond the limit is charged as usual.
+If you want another limit, please write to support.'),
+
+		('limit_reached', 'uk',
+		 kb_utf8('Кабінет №{account_id, number, ::group-off}: перевищено ліміт «{service}» за {month}'),
+kb_utf8('За {month} використано понад {limit, number} «{service}»: такий ліміт було погоджено.
+Нічого не вимкнено; використане понад ліміт оплачується, як звичайно.
+Якщо вам потрібен інший ліміт, будь ласка, напишіть службі підтримки.'))
 	) AS t (kind, language, subject, body)
 	-- what the database's encoding cannot hold is left out
 	WHERE t.subject IS NOT NULL AND t.body IS NOT NULL;

@@ -136,6 +136,22 @@ COMMENT ON COLUMN usage_value.service IS 'The metered service';
 COMMENT ON COLUMN usage_value.value IS 'The value';
 
 
+CREATE TABLE kbilling.usage_hold (
+	account_id bigint NOT NULL,
+	expires_at timestamptz NOT NULL,
+	service    kb_text NOT NULL,
+	key        kb_text NOT NULL,
+	quantity   numeric NOT NULL,
+	PRIMARY KEY (account_id, service, key)
+);
+SELECT pg_catalog.pg_extension_config_dump('kbilling.usage_hold', '');
+COMMENT ON TABLE usage_hold IS 'Units that are held before they are used (L4): kb_hold_usage. What is settled or released has no row';
+COMMENT ON COLUMN usage_hold.account_id IS 'The account';
+COMMENT ON COLUMN usage_hold.expires_at IS 'From this moment on it is free; the row may stay longer';
+COMMENT ON COLUMN usage_hold.service IS 'The metered service';
+COMMENT ON COLUMN usage_hold.key IS 'The key of the usage that settles it';
+COMMENT ON COLUMN usage_hold.quantity IS 'Units';
+
 CREATE TABLE kbilling.skipped_month (
 	account_id bigint NOT NULL REFERENCES account,
 	period     date NOT NULL,

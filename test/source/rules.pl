@@ -15,7 +15,7 @@ use FindBin;
 use Test::More;
 
 my $page = 'docs/rules.md';
-my @subjects = qw(M J T C U P S D N W E B);
+my @subjects = qw(M J T C U P S D N W E L B);
 
 my $letter = '[' . join('', @subjects) . ']';
 my $number = '[1-9][0-9]?';
@@ -35,12 +35,12 @@ sub lines_of
 	return @lines;
 }
 
-# The files in folders, less what was compiled or installed, and data.
+# The files in folders, less what was compiled or installed, data, and drawings, whose lines look like rules.
 sub texts_in
 {
 	my @files;
 	find({ no_chdir => 1, preprocess => sub { grep { $_ ne 'node_modules' } @_ },
-		wanted => sub { push @files, $_ if -f && -T && !/\.tsv$/ } }, grep { -e } @_);
+		wanted => sub { push @files, $_ if -f && -T && !/\.(?:tsv|svg)$/ } }, grep { -e } @_);
 	return sort @files;
 }
 

@@ -201,6 +201,9 @@ INSERT INTO call (granted_as, call) VALUES
 	('app', 'kb_switch_on(901, ''desk'', 2)'), ('app', 'kb_switch_off(901, ''desk'', ''2026-11-11'')'),
 	('app', 'kb_record_usage(901, ''calls'', 3, ''a'')'),
 	('app', 'kb_record_usage_batch(''[{"account_id": 901, "service": "calls", "quantity": 1, "key": "b"}]'')'),
+	('app', 'kb_record_usage_each(''[{"account_id": 901, "service": "calls", "quantity": 1, "key": "c"}]'')'),
+	('app', 'kb_hold_usage(901, ''calls'', 1, ''h'', ''2100-01-01'')'), ('app', 'kb_release_usage(901, ''calls'', ''h'')'),
+	('app', 'kb_available(901)'),
 	('app', 'kb_begin_topup(901, ''own'', ''100 USD'', ''card'')'), ('app', 'kb_begin_topup(901, ''own'', ''10 USD'', ''card'')'),
 	('payments', 'kb_apply_topup(901, ''100 USD'', ''card'', ''p'', payment_id => 1)'),
 	('payments', 'kb_fail_topup(901, 2, ''declined'')'), ('app', 'kb_topup_offers(901)'), ('app', 'kb_balance(901)'),
@@ -306,12 +309,13 @@ FROM unnest(ARRAY[
 SELECT is(left(pg_temp.outcome(format(statement, name), 'kbilling_privilege_app'), 5), '42501',
 	format('E6: an app is refused: ' || statement, name))
 FROM own_relation, unnest(ARRAY['INSERT INTO %s DEFAULT VALUES', 'DELETE FROM %s', 'TRUNCATE %s', 'LOCK TABLE %s']) AS statement
-WHERE relkind = 'r' AND NOT (statement ~ 'LOCK' AND name = ANY ('{tariff,service,price,bonus_tier,payment_method,catalogue_name}'))
+WHERE relkind = 'r' AND NOT (statement ~ 'LOCK'
+	AND name = ANY ('{tariff,service,price,bonus_tier,credit_line,usage_limit,payment_method,catalogue_name}'))
 ORDER BY name, statement;
 SELECT is(left(pg_temp.outcome(format('SELECT FROM %s', name), 'kbilling_privilege_app'), 5), '42501',
 	format('E6: an app does not read %s: it reads an account''s page and history', name))
-FROM own_relation WHERE relkind IN ('r', 'v') 
-	AND name <> ALL ('{account_access,tariff,service,price,price_list,bonus_tier,payment_method,catalogue_name,standard_name}')
+FROM own_relation WHERE relkind IN ('r', 'v')
+	AND name <> ALL ('{account_access,tariff,service,price,price_list,bonus_tier,credit_line,usage_limit,payment_method,catalogue_name,standard_name}')
 ORDER BY name;
 SELECT results_eq('SELECT count(*), sum(balance) FROM account, entry', 'SELECT * FROM before_attack', 'E6: no balance has moved');
 
