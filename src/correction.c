@@ -9,6 +9,7 @@
 #include "args.h"
 #include "card.h"
 #include "clock.h"
+#include "correction.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "journal.h"
@@ -42,9 +43,8 @@ notify_stage(const LockedAccount *account, Stage before)
 	plan_execute(&stage_plan, values, NULL, false);
 }
 
-/* Post them, of which the main one is known by its key; its seq */
-static int64
-post(LockedAccount *account, const Posting *postings, int n, int main)
+int64
+correction_post(LockedAccount *account, const Posting *postings, int n, int main)
 {
 	Stage		before = journal_stage(account);
 
@@ -62,7 +62,7 @@ post_or_replay(LockedAccount *account, const Posting *posting)
 	Money		amount;
 
 	return journal_knows(account, posting->key, &amount) ? journal_replayed(account, posting) :
-		post(account, posting, 1, 0);
+		correction_post(account, posting, 1, 0);
 }
 
 /* Refuse an amount (KB005) */
@@ -186,7 +186,7 @@ post_refund(LockedAccount *account, Posting *posting, Money amount, bool forced)
 	allocation_limit(&parts, money_minor(amount));
 	posting->lines = allocation_lines(account, &parts, forced ? "forced" : NULL);
 	postings = allocation_take(account, &parts, posting, &n);
-	return post(account, postings, n, n - 1);
+	return correction_post(account, postings, n, n - 1);
 }
 
 /* Arguments of kb_refund */
@@ -313,7 +313,7 @@ post_chargeback(LockedAccount *account, Posting *posting, const Money *amount)
 	posting->amount = money_make(money_currency(account->balance), -parts.parts[0].amount);
 	posting->lines = allocation_lines(account, &parts, amount ? "named" : NULL);
 	postings = allocation_take(account, &parts, posting, &n);
-	return post(account, postings, n, n - 1);
+	return correction_post(account, postings, n, n - 1);
 }
 
 /* Arguments of kb_chargeback */
@@ -473,11 +473,11 @@ post_reversal(LockedAccount *account, Posting *posting, bool is_topup)
 	{
 		skip_month(account, posting->ref_seq);
 		postings = allocation_bring_back(account, posting->ref_seq, posting, &n);
-		return post(account, postings, n, 0);
+		return correction_post(account, postings, n, 0);
 	}
 	parts = allocation_remaining(account, posting->ref_seq);
 	postings = allocation_take(account, &parts, posting, &n);
-	return post(account, postings, n, n - 1);
+	return correction_post(account, postings, n, n - 1);
 }
 
 /* kb_reverse(account_id, entry_seq, reference, memo) */

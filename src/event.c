@@ -101,7 +101,7 @@ check_service(FunctionCallInfo fcinfo)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("service \"%s\" is not metered", service),
 			 errdetail_event(fcinfo),
-			 errhint("A recurring service is switched on with kb_switch_on.")));
+			 errhint("A recurring service is switched on with kb_switch_on, a one-off one bought with kb_buy.")));
 }
 
 /*

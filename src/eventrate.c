@@ -193,7 +193,7 @@ enum
 	KIND_RECURRING, KIND_METERED
 };
 
-static EnumType kind_type = {.name = "service_kind", .labels = {"recurring", "metered"}};
+static EnumType kind_type = {.name = "service_kind", .labels = {"recurring", "metered", "one_off"}};
 
 enum
 {

@@ -619,12 +619,16 @@ kb_line_steps(PG_FUNCTION_ARGS)
 	"    JOIN unnest(ARRAY[lower($1), split_part(lower($1), '-', 1), 'en']) WITH ORDINALITY w (language, n) ON w.language = p.language" \
 	"   ORDER BY p.phrase, w.n)"
 
-#define PRICE_IN_WORDS(price, currency, unit) \
+/* A flat price is one of the month, or of what is bought once (L5) */
+#define PHRASE_OF(once) \
+	"CASE WHEN " once " AND s.phrase IN ('price_flat', 'flat') THEN s.phrase || '_once' ELSE s.phrase END"
+
+#define PRICE_IN_WORDS(price, currency, unit, once) \
 	"SELECT string_agg(kb_format_message(t.pattern, t.language, s.facts), '; ' ORDER BY s.step_no)" \
-	"  FROM kb_price_steps(" price ", " currency ", " unit ") s JOIN text t ON t.phrase = s.phrase"
+	"  FROM kb_price_steps(" price ", " currency ", " unit ") s JOIN text t ON t.phrase = " PHRASE_OF(once)
 
 static SavedPlan price_plan = {
-	.sql = PHRASES PRICE_IN_WORDS("$2", "$3", "$4"),
+	.sql = PHRASES PRICE_IN_WORDS("$2", "$3", "$4", "false"),
 	.arg_types = {"text", "kb_price", "text", "text"},
 	.is_generic = true
 };
@@ -649,13 +653,15 @@ kb_describe_price(PG_FUNCTION_ARGS)
 	return text;
 }
 
+#define IS_ONCE		"$2 ->> 'what' = 'purchase'"
+
 /* The price in words is the first step */
 static SavedPlan line_plan = {
 	.sql = PHRASES
-	"SELECT 1, (" PRICE_IN_WORDS("$3", "$4", "$2 ->> 'unit'") "), NULL::kb_money"
+	"SELECT 1, (" PRICE_IN_WORDS("$3", "$4", "$2 ->> 'unit'", IS_ONCE) "), NULL::kb_money"
 	" UNION ALL "
 	"SELECT s.step_no + 1, kb_format_message(t.pattern, t.language, s.facts), s.amount"
-	"  FROM kb_line_steps($2) s JOIN text t ON t.phrase = s.phrase"
+	"  FROM kb_line_steps($2) s JOIN text t ON t.phrase = " PHRASE_OF(IS_ONCE)
 	" ORDER BY 1",
 	.arg_types = {"text", "jsonb", "kb_price", "text"},
 	.is_generic = true

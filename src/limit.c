@@ -335,8 +335,10 @@ limits_check(const Limits *limits)
 		check_one(limits, &spent[i]);
 }
 
+/* What is left to spend; and whether there is a credit line */
 static SavedPlan available_plan = {
-	.sql = "SELECT a.balance - coalesce(u.total, a.balance - a.balance) + coalesce(l.amount, a.balance - a.balance)"
+	.sql = "SELECT a.balance - coalesce(u.total, a.balance - a.balance) + coalesce(l.amount, a.balance - a.balance),"
+	"       l.amount IS NOT NULL"
 	"  FROM account a"
 	" CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d"
 	" CROSS JOIN LATERAL kb_credit_line_of(a.account_id, a.tariff, a.tariff_from, d.today) l"
@@ -345,6 +347,29 @@ static SavedPlan available_plan = {
 	.arg_types = {"bigint"},
 	.is_generic = true
 };
+
+void
+limits_require_covered(int64 account_id, Money balance, Money amount)
+{
+	Datum		id = Int64GetDatum(account_id);
+	Datum		ids = number_array(&id, 1);
+	Money		left = balance;
+	Money		missing;
+
+	if (IsolationUsesXactSnapshot())
+		plan_require_current(&usage_plan, &ids, NULL);
+	plan_execute(&available_plan, &id, NULL, false);
+	if (plan_bool(2))
+		left = plan_money(1);
+	missing = money_sub(amount, left);
+	if (money_minor(missing) <= 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_KB_LIMIT_REACHED),
+			 errmsg("account %lld has too little left for this purchase", (long long) account_id),
+			 errdetail("Left to spend: %s; it costs %s.", money_to_cstring(left), money_to_cstring(amount)),
+			 errhint("Top up at least %s (L5).", money_to_cstring(missing))));
+}
 
 /* kb_available(account_id) */
 PG_FUNCTION_INFO_V1(kb_available);

@@ -6,6 +6,7 @@
 #define KBILLING_LIMIT_H
 
 #include "eventset.h"
+#include "money.h"
 
 /* What is looked at again when events are recorded. */
 typedef struct Limits
@@ -25,6 +26,12 @@ extern bool limits_begin(Limits *limits, EventSet *set);
 
 /* The same for one account, which is locked. */
 extern void limits_begin_for(Limits *limits, int64 account_id, TimestampTz now);
+
+/*
+ * L5: KB013 unless an account, which is locked, can pay an amount at once: with a credit line, from what is available; without
+ * one, from its balance.
+ */
+extern void limits_require_covered(int64 account_id, Money balance, Money amount);
 
 /* After they were: KB013 if more was used, and that is more than there is; a notice if the limit is a soft one. */
 extern void limits_check(const Limits *limits);

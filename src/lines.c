@@ -60,7 +60,7 @@ static const char *const words[LINE_WORDS] = {
 	[LINE_SERVICE] = "service", [LINE_QUANTITY] = "quantity", [LINE_PRICE] = "price",
 	[LINE_BILLED_EVENTS] = "billed_events", [LINE_DAYS_IN_MONTH] = "days_in_month", [LINE_BILLED_QUANTITY] = "billed_quantity",
 	[LINE_BASE] = "base", [LINE_BASE_FEE] = "base fee", [LINE_RECURRING_SERVICE] = "recurring service",
-	[LINE_USAGE] = "usage", [LINE_LATE_USAGE] = "late usage"
+	[LINE_USAGE] = "usage", [LINE_LATE_USAGE] = "late usage", [LINE_PURCHASE] = "purchase"
 };
 
 /* The stored form being read. */

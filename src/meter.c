@@ -101,7 +101,7 @@ read_service(Meter *meter)
 				 errmsg("service \"%s\" is not metered", text_to_cstring(meter->service)),
 				 errdetail("Trigger \"%s\" on table \"%s\" names it.", meter->trigger->tg_trigger->tgname,
 						   RelationGetRelationName(meter->trigger->tg_relation)),
-				 errhint("A recurring service is switched on with kb_switch_on.")));
+				 errhint("A recurring service is switched on with kb_switch_on, a one-off one bought with kb_buy.")));
 	meter->counts_values = plan_bool(2);
 	meter->adds_up = plan_bool(3);
 }

@@ -20,8 +20,9 @@ COMMENT ON COLUMN tariff.name IS 'What customers call it';
 COMMENT ON COLUMN tariff.policy IS 'The row of kbilling.policy that holds for its accounts';
 COMMENT ON COLUMN tariff.metadata IS 'For the application''s own use';
 
-CREATE TYPE kbilling.kb_service_kind AS ENUM ('recurring', 'metered');
-COMMENT ON TYPE kb_service_kind IS 'How a service is billed: recurring, while it is switched on; metered, by its usage';
+CREATE TYPE kbilling.kb_service_kind AS ENUM ('recurring', 'metered', 'one_off');
+COMMENT ON TYPE kb_service_kind IS 'How a service is billed: recurring, while it is switched on; metered, by its usage; one_off, when it '
+'is bought';
 
 CREATE TYPE kbilling.kb_aggregation AS ENUM ('sum', 'count', 'max', 'unique', 'last');
 COMMENT ON TYPE kb_aggregation IS 'How the usage events of a period become its quantity (U2)';
@@ -37,7 +38,8 @@ CREATE TABLE kbilling.service (
 SELECT pg_catalog.pg_extension_config_dump('kbilling.service', $$WHERE service <> 'base'$$);
 COMMENT ON TABLE service IS 'Services: whatever has a price. The base fee is a built-in one, "base"';
 COMMENT ON COLUMN service.service IS 'Code of the service';
-COMMENT ON COLUMN service.kind IS '"recurring": billed while it is switched on; "metered": billed by usage';
+COMMENT ON COLUMN service.kind IS '"recurring": billed while it is switched on; "metered": billed by usage; "one_off": billed when '
+'it is bought';
 COMMENT ON COLUMN service.unit IS 'What one unit is called';
 COMMENT ON COLUMN service.aggregation IS
 'How the usage events of a period become its quantity (U2): "sum", "count", "max", "unique" or "last"';
@@ -180,7 +182,7 @@ BEGIN ATOMIC
 	INSERT INTO change_log (subject, service, after) SELECT 'service', new.service, to_jsonb(new) - 'service' FROM new;
 END;
 COMMENT ON FUNCTION kb_create_service(text, text, text, text, text) IS
-'Creates a service of the kind "recurring" or "metered". A metered one aggregates its usage by "sum", "count", '
+'Creates a service of the kind "recurring", "metered" or "one_off" (kb_buy). A metered one aggregates its usage by "sum", "count", '
 '"max", "unique" or "last" (U2). '
 'Errors: 22023 for another kind or an unknown aggregation, 23505 if the service exists';
 

@@ -16,6 +16,11 @@ BEGIN ATOMIC
 		('price_flat', 'uk',
 		 kb_utf8('{price} на місяць')),
 
+		('price_flat_once', 'en',
+		 '{price} once'),
+		('price_flat_once', 'uk',
+		 kb_utf8('{price} одноразово')),
+
 		('price_tier', 'en',
 		 '{measure, select, units {{price} {has_unit, select, true {per {unit}} other {for each unit}}} packages {{price} for each package of {per, number, ::.############}{has_unit, select, true { ({unit})} other {}}, even if it is only begun} full_packages {{price} for each full package of {per, number, ::.############}{has_unit, select, true { ({unit})} other {}}} other {{percent, number, ::.############}% of the amount}}{has_fee, select, true {, and {fee} once} other {}}{position, select, first {{kind, select, volume {, if the total is at most {to, number, ::.############}} other {, for the first {to, number, ::.############}}}} middle {{kind, select, volume {, if the total is above {from, number, ::.############} and at most {to, number, ::.############}} other {, for those beyond {from, number, ::.############}, up to {to, number, ::.############}}}} last {{kind, select, volume {, if the total is above {from, number, ::.############}} other {, for those beyond {from, number, ::.############}}}} other {}}'),
 		('price_tier', 'uk',
@@ -45,6 +50,11 @@ BEGIN ATOMIC
 		 'Price of the month: {price}'),
 		('flat', 'uk',
 		 kb_utf8('Ціна за місяць: {price}')),
+
+		('flat_once', 'en',
+		 'Price: {price}'),
+		('flat_once', 'uk',
+		 kb_utf8('Ціна: {price}')),
 
 		('free', 'en',
 		 '{units, plural, one {{units, number, ::.##################} unit is} other {{units, number, ::.##################} units are}} free'),

@@ -3,7 +3,7 @@
  */
 
 CREATE TYPE kbilling.kb_entry_kind AS ENUM
-	('topup', 'bonus', 'charge', 'refund', 'chargeback', 'adjustment', 'writeoff', 'reversal');
+	('topup', 'bonus', 'charge', 'refund', 'chargeback', 'adjustment', 'writeoff', 'reversal', 'purchase');
 COMMENT ON TYPE kb_entry_kind IS 'What an entry is: why it moved the balance (J6)';
 
 -- No foreign key to account: an account is never deleted (see account_ledger

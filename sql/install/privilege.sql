@@ -39,7 +39,7 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 	WITH routine (granted_as, names) AS (
 		VALUES ('app', '{kb_create_account,kb_add_member,kb_set_role,kb_remove_member,kb_login,kb_act_as,
 						kb_set_tariff,kb_switch_on,kb_switch_off,kb_set_metadata,kb_set_billing_details,
-						kb_record_usage,kb_record_usage_batch,kb_record_usage_each,kb_hold_usage,kb_release_usage,
+						kb_record_usage,kb_record_usage_batch,kb_record_usage_each,kb_hold_usage,kb_release_usage,kb_buy,
 						kb_begin_topup,kb_topup_offers,
 						kb_balance,kb_access_stage,kb_access,kb_stage_now,kb_access_now,kb_next_now,
 						kb_current_usage,kb_available,kb_forecast,kb_amount_for,kb_portal,kb_history,kb_metadata,
@@ -67,10 +67,11 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 		-- by these kb_revoke knows as what a role has been granted
 		SELECT k, ARRAY['kb_granted_as_' || k] FROM unnest('{app,payments,support,operator,auditor,tables}'::text[]) k
 	), relation (granted_as, privilege, names) AS (
-		VALUES ('app', 'SELECT', '{account_access,tariff,service,price,price_list,bonus_tier,credit_line,usage_limit,payment_method,catalogue_name,
-						standard_name}'::text[]),
+		VALUES ('app', 'SELECT', '{account_access,tariff,service,price,price_list,bonus_tier,credit_line,usage_limit,
+						payment_method,catalogue_name,standard_name}'::text[]),
 			   ('support', 'SELECT', NULL),
-			   ('operator', 'SELECT', '{policy,tariff,service,price,price_list,bonus_tier,credit_line,usage_limit,payment_method,catalogue_name,standard_name,
+			   ('operator', 'SELECT', '{policy,tariff,service,price,price_list,bonus_tier,credit_line,usage_limit,
+						payment_method,catalogue_name,standard_name,
 						change_log,notice_kind,standard_template,notice_template,sweep_run,sweep_failure,sweep_progress,notice_queue,
 						notice,closure_step,purge_table,purge_order,metrics,role_right,shard_bucket}'),
 			   ('auditor', 'SELECT', NULL),

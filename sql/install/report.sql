@@ -9,11 +9,11 @@ CREATE VIEW kbilling.charge_line WITH (security_invoker) AS
 	CROSS JOIN LATERAL kb_line_rows(e.lines) WITH ORDINALITY
 		AS l (service, what, from_date, to_date, days, days_in_month, quantity, events, billed_quantity, billed_events,
 			  price, amount, line_no)
-	WHERE e.kind = 'charge' AND kb_is_owned(e.account_id);
-COMMENT ON VIEW charge_line IS 'One row for each line of each charge, as it was posted (C7)';
+	WHERE e.kind IN ('charge', 'purchase') AND kb_is_owned(e.account_id);
+COMMENT ON VIEW charge_line IS 'One row for each line of each charge and purchase, as it was posted (C7, L5)';
 COMMENT ON COLUMN charge_line.account_id IS 'The account';
-COMMENT ON COLUMN charge_line.seq IS 'The charge''s entry';
-COMMENT ON COLUMN charge_line.period IS 'The month, by its first day';
+COMMENT ON COLUMN charge_line.seq IS 'The entry of the charge or purchase';
+COMMENT ON COLUMN charge_line.period IS 'The month of a charge, by its first day; NULL for a purchase';
 COMMENT ON COLUMN charge_line.line_no IS 'Runs 1, 2, 3, ... within the charge';
 COMMENT ON COLUMN charge_line.service IS 'What was priced; "base" for the base fee';
 COMMENT ON COLUMN charge_line.what IS
@@ -83,13 +83,13 @@ CREATE VIEW kbilling.general_ledger WITH (security_invoker) AS
 			   END, - e.amount
 		FROM entry e
 		LEFT JOIN entry r ON e.kind = 'reversal' AND r.account_id = e.account_id AND r.seq = e.ref_seq
-		WHERE coalesce(r.kind, e.kind) <> 'charge'
+		WHERE coalesce(r.kind, e.kind) NOT IN ('charge', 'purchase')
 		UNION ALL
 		SELECT e.account_id, e.seq, e.posted_at, e.posted_by, e.effective_on, e.kind, 'revenue: ' || l.service, l.amount
 		FROM entry e
 		LEFT JOIN entry r ON e.kind = 'reversal' AND r.account_id = e.account_id AND r.seq = e.ref_seq
 		CROSS JOIN LATERAL kb_line_rows(e.lines) l
-		WHERE coalesce(r.kind, e.kind) = 'charge'
+		WHERE coalesce(r.kind, e.kind) IN ('charge', 'purchase')
 	)
 	SELECT account_id, seq, posted_at, effective_on, kind, ledger_account, kb_currency(credit) AS currency,
 		   CASE WHEN credit < 0 THEN - credit END AS debit,

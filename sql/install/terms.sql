@@ -162,8 +162,9 @@ BEGIN ATOMIC
 	SELECT CASE
 		WHEN s.kind <> 'recurring' OR s.service = 'base'
 			THEN kb_raise('22023', format('service "%s" cannot be switched on or off', s.service),
-						  CASE s.service WHEN 'base' THEN 'The base fee is always due.'
-						  ELSE 'A metered service is billed by its usage.' END)
+						  CASE WHEN s.service = 'base' THEN 'The base fee is always due.'
+							   WHEN s.kind = 'one_off' THEN 'It is billed when it is bought, by kb_buy.'
+							   ELSE 'A metered service is billed by its usage.' END)
 		END
 	FROM service s WHERE s.service = kb_put_subscription.service;
 	-- What is on that day, and what was to come after it (J9)

@@ -32,7 +32,7 @@ FROM (VALUES
 -- J6
 
 SELECT enum_has_labels('kbilling', 'kb_entry_kind',
-	'{topup,bonus,charge,refund,chargeback,adjustment,writeoff,reversal}', 'J6: the kinds of entries');
+	'{topup,bonus,charge,refund,chargeback,adjustment,writeoff,reversal,purchase}', 'J6: the kinds of entries');
 
 -- The rules of a posting, as pure functions
 

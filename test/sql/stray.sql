@@ -10,10 +10,11 @@ SELECT kb_set_policy('patient', '{"keep_usage_months": 1}')
 \g /dev/null
 SELECT kb_create_tariff(tariff, 'USD', policy => 'patient') FROM unnest('{a,b}'::text[]) AS tariff
 \g /dev/null
-SELECT kb_create_service('seat', 'recurring'), kb_create_service('orders', 'metered'), kb_create_service('calls', 'metered')
+SELECT kb_create_service('seat', 'recurring'), kb_create_service('orders', 'metered'), kb_create_service('calls', 'metered'),
+	kb_create_service('pack', 'one_off')
 \g /dev/null
 SELECT kb_set_price(tariff, 'base', '30.00'), kb_set_price(tariff, 'seat', '10.00 each'), kb_set_price(tariff, 'orders', '0.05 each'),
-	kb_set_price(tariff, 'calls', '0.01 each')
+	kb_set_price(tariff, 'calls', '0.01 each'), kb_set_price(tariff, 'pack', '5.00')
 FROM unnest('{a,b}'::text[]) AS tariff
 \g /dev/null
 CREATE TABLE own_account AS SELECT unnest('{1,2}'::bigint[]) AS account_id;
@@ -81,6 +82,7 @@ INSERT INTO call_of VALUES
 	('kb_balance(bigint)', NULL),
 	('kb_balance(bigint, timestamptz)', '''2026-09-15'''),
 	('kb_begin_topup(bigint, text, kb_money, text)', '''ann'', ''5 USD'', ''card'''),
+	('kb_buy(bigint, text, numeric, text, text)', '''pack'', 1, ''x'''),
 	('kb_chargeback(bigint, text, text, kb_money)', '''r1'', ''x'''),
 	('kb_current_usage(bigint)', NULL),
 	('kb_defer(bigint, date, text, text)', '''2026-11-20'', ''me'', ''why'''),
