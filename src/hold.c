@@ -20,10 +20,16 @@ static SavedPlan settle_plan[] = PLAN_PAIR(
 	" WHERE h.account_id = e.account_id AND h.service = e.service AND h.key = e.key"
 );
 
+bool
+holds_exist(void)
+{
+	return !table_is_empty(&hold_table);
+}
+
 void
 holds_settle(EventSet *set)
 {
-	if (table_is_empty(&hold_table))
+	if (!holds_exist())
 		return;
 	events_register(set, "event_set");
 	plan_execute(&settle_plan[events_are_many(set)], NULL, NULL, false);

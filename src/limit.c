@@ -43,8 +43,7 @@ static Table limit_tables[] = {
 	{.name = "account_usage_limit", .columns = {"account_id", "service"}, .nkeys = 2}
 };
 
-/* Whether anybody has a limit */
-static bool
+bool
 limits_exist(void)
 {
 	for (size_t i = 0; i < lengthof(limit_tables); i++)

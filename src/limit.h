@@ -18,6 +18,9 @@ typedef struct Limits
 	struct Spent *spent;		/* what they have used of it before */
 } Limits;
 
+/* Whether any tariff or account has a credit line or limit, or may have; quick to tell. */
+extern bool limits_exist(void);
+
 /*
  * Before events are recorded, and before anything else of them is locked: locks those of their accounts that have a limit.
  * False if none has one; then limits_check is not called.  The caller has connected to SPI, and stays so.

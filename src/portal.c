@@ -8,6 +8,8 @@
 #include "errors.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "hold.h"
+#include "limit.h"
 #include "member.h"
 #include "offer.h"
 #include "page.h"
@@ -205,6 +207,62 @@ push_receiver(PageJson *page, int64 account_id)
 	page_close(page, WJB_END_OBJECT);
 }
 
+/* Whether there is a credit line, limit or hold; the credit line, and what is available with it */
+static SavedPlan spending_plan = {
+	.sql = "SELECT l.amount IS NOT NULL OR EXISTS (SELECT FROM kb_limits_of(a.account_id, a.tariff, a.tariff_from, d.today))"
+	"         OR EXISTS (SELECT FROM usage_hold h WHERE h.account_id = $1 AND h.expires_at > kb_now()),"
+	"       l.amount AS credit_line, CASE WHEN l.amount IS NOT NULL THEN kb_available($1) END AS available"
+	"  FROM account a"
+	" CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d"
+	" CROSS JOIN LATERAL kb_credit_line_of(a.account_id, a.tariff, a.tariff_from, d.today) l"
+	" WHERE a.account_id = $1",
+	.arg_types = {"bigint"},
+	.is_generic = true
+};
+
+/* Limits of services, and what is used of each in the running month; $2 the language */
+static SavedPlan limits_plan = {
+	.sql = "SELECT x.service::text, kb_name('service', x.service, $2) AS name, kb_name('unit', s.unit, $2) AS unit,"
+	"       x.quantity, coalesce(u.used, 0) AS used, x.hard"
+	"  FROM account a"
+	" CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d"
+	" CROSS JOIN LATERAL kb_limits_of(a.account_id, a.tariff, a.tariff_from, d.today) x"
+	"  JOIN service s ON s.service = x.service"
+	"  LEFT JOIN kb_spent(ARRAY[$1], kb_now()) u ON u.service = x.service AND u.period = kb_month_first_day(d.today)"
+	" WHERE a.account_id = $1 ORDER BY x.service",
+	.arg_types = {"bigint", "text"},
+	.is_generic = true
+};
+
+static SavedPlan holds_plan = {
+	.sql = "SELECT h.service::text, kb_name('service', h.service, $2) AS name, kb_name('unit', s.unit, $2) AS unit, h.quantity, h.expires_at"
+	"  FROM usage_hold h JOIN service s ON s.service = h.service"
+	" WHERE h.account_id = $1 AND h.expires_at > kb_now() ORDER BY h.expires_at, h.service, h.key",
+	.arg_types = {"bigint", "text"},
+	.is_generic = true
+};
+
+/* Push what is left to spend (L1 to L4) */
+static void
+push_spending(PageJson *page, int64 account_id)
+{
+	Datum		values[] = {Int64GetDatum(account_id), CStringGetTextDatum(page->language)};
+
+	if ((!limits_exist() && !holds_exist()) || plan_execute(&spending_plan, values, NULL, true) == 0 || !plan_bool(1))
+	{
+		page_null(page, "spending");
+		return;
+	}
+	page_key(page, "spending");
+	page_open(page, WJB_BEGIN_OBJECT);
+	page_columns(page, 0, 2, 3);
+	plan_execute(&limits_plan, values, NULL, true);
+	push_rows(page, "limits");
+	plan_execute(&holds_plan, values, NULL, true);
+	push_rows(page, "holds");
+	page_close(page, WJB_END_OBJECT);
+}
+
 /* Push what only a payer sees; the member's row is that of the last statement */
 static void
 push_account(PageJson *page, int64 account_id)
@@ -229,6 +287,7 @@ push_account(PageJson *page, int64 account_id)
 	push_rows(page, "payments");
 	push_entries(page, account_id);
 	push_receiver(page, account_id);
+	push_spending(page, account_id);
 }
 
 /* kb_portal(account_id, member) */

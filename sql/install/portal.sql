@@ -15,7 +15,9 @@ COMMENT ON FUNCTION kb_portal(bigint, text) IS
 'period, charged_on and amount, by kb_forecast), offers (those of kb_topup_offers), payments (those that are pending, failed or '
 'expired, of the last 30 days the newest 10: payment_id, status, amount, bonus, method, member, begun_at, expires_at, failure), '
 'entries (the newest 20, as kb_history gives them), more_before_seq (null, or what to pass to kb_history for those before), '
-'payer (member and email of the first owner, and details, as kb_set_billing_details has set them). '
+'payer (member and email of the first owner, and details, as kb_set_billing_details has set them), spending (null without a '
+'credit line, limit or hold; else credit_line and available, which are null without a line, limits of services in the running month '
+'(service, name, unit, quantity, used, hard), and holds (service, name, unit, quantity, expires_at)). '
 'Errors: KB001; KB004 for an unknown member';
 
 -- A page costs what it shows: the primary key gives its entries in their order, wherever the page begins.  As the planner

@@ -70,6 +70,17 @@ SELECT is(kb_available(2), '-4.00 USD', 'L1: in the next month it counts there: 
 SELECT ok(kb_record_usage(2, 'tokens', 40, 'h'), 'L4: and is settled there');
 SELECT is((SELECT sum(amount) FROM kb_current_usage(2)), '4.00 USD', 'C6: the running month has it');
 
+-- on a billing page
+SELECT is(kb_portal(2, 'ann') -> 'spending', '{"credit_line": null, "available": null, "holds": [], "limits": [{"service": "tokens", '
+	'"name": "tokens", "unit": "token", "quantity": 100, "used": 40, "hard": true}]}', 'L3: a limit, and what is used of it');
+SELECT ok(kb_hold_usage(3, 'jobs', 2, 'b', '2026-12-01 01:00+00'), 'L4: something is held');
+SELECT is(kb_portal(3, 'ann') -> 'spending', '{"credit_line": {"amount": "0.00", "currency": "USD"}, "limits": [], "available": '
+	'{"amount": "2.00", "currency": "USD"}, "holds": [{"service": "jobs", "name": "jobs", "unit": null, "quantity": 2, '
+	'"expires_at": "2026-12-01T01:00:00+00:00"}]}', 'L1, L4: what is left, and what is held');
+SELECT kb_create_account('ann', 'free', 5) FROM kb_create_tariff('free', 'USD')
+\g /dev/null
+SELECT is(kb_portal(5, 'ann') -> 'spending', 'null', 'L1: nothing is limited');
+
 -- bad input
 SELECT is(left(pg_temp.error_of(statement), 5), state, format('%s: %s', state, statement)) FROM (VALUES
 	($$SELECT kb_hold_usage(1, 'tokens', 0, 'x', '2026-12-01 01:00+00')$$, '22023'),

@@ -28,6 +28,7 @@ CREATE VIEW kbilling_router.not_proxied AS
 		('kb_create_payment_method', 'the price list is written on the router, and replicated'),
 		('kb_set_price', 'the price list is written on the router, and replicated'),
 		('kb_set_bonus', 'the price list is written on the router, and replicated'),
+		('kb_record_usage_each', 'it tells of each event by its number in one batch: call it on the shard, or kb_record_usage_batch here'),
 		('kb_set_credit_line', 'the price list is written on the router, and replicated'),
 		('kb_set_limit', 'the price list is written on the router, and replicated'),
 		('kb_set_policy', 'the price list is written on the router, and replicated'),
