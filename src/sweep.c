@@ -133,6 +133,22 @@ notify_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 	result->notices_written += plan_int64(1);
 }
 
+static SavedPlan alerts_plan = {
+	.sql = "SELECT kb_notify_alerts($1, $2)",
+	.arg_types = {"bigint[]", "timestamptz"}
+};
+
+/* L6: alerts, and charges that the balance will not cover */
+static void
+alert_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
+{
+	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
+
+	lock_accounts(account_ids);
+	plan_execute(&alerts_plan, values, NULL, false);
+	result->notices_written += plan_int64(1);
+}
+
 /* So many rows of a kind are removed in a transaction, however many an account has */
 #define MAX_ROWS_REMOVED	20000
 
@@ -250,6 +266,26 @@ static Phase phases[] = {
 			.is_generic = true
 		},
 		.work = notify_accounts
+	},
+	{
+		.name = "alerts",
+		.next_zone = {
+			.sql = "SELECT min(a.time_zone) FROM account a"
+			" WHERE a.time_zone > $1 AND a.state IN ('active', 'closing')"
+			"   AND kb_alerts_are_set()",
+			.arg_types = {"text"},
+			.is_generic = true
+		},
+		.due = {
+			.sql = "SELECT a.account_id, a.charged_through FROM account a"
+			" WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
+			"   AND kb_is_in_share(a.account_id, $6, $7) AND kb_is_owned(a.account_id)"
+			"   AND kb_alerts_are_due(a.account_id, a.tariff, a.tariff_from, a.last_seq, kb_account_date($4, $1))"
+			" ORDER BY a.charged_through, a.account_id LIMIT $5",
+			.arg_types = DUE_TYPES,
+			.is_generic = true
+		},
+		.work = alert_accounts
 	},
 	{
 		.name = "retention",

@@ -40,8 +40,8 @@ COMMENT ON COLUMN change_log.changed_at IS 'When: the start of the transaction';
 COMMENT ON COLUMN change_log.changed_by IS 'The database role that made the change, after SET ROLE';
 COMMENT ON COLUMN change_log.member IS 'The acting member, if kb_act_as has named one';
 COMMENT ON COLUMN change_log.subject IS
-'What was changed: "tariff", "service", "price", "bonus_tier", "policy", "template", "payment_method", "credit_line", "limit", "name", '
-'"account_tariff", "subscription", "billing_details" or "rights"';
+'What was changed: "tariff", "service", "price", "bonus_tier", "policy", "template", "payment_method", "credit_line", "limit", '
+'"alert", "name", "account_tariff", "subscription", "billing_details" or "rights"';
 COMMENT ON COLUMN change_log.account_id IS 'The account whose terms were changed';
 COMMENT ON COLUMN change_log.tariff IS 'The tariff: of the price or bonus tier, or the one that the account was put on';
 COMMENT ON COLUMN change_log.service IS 'The service';

@@ -114,7 +114,8 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, kb_account_date(kb_now(), a.time_zone)) p
 	JOIN member m ON m.account_id = a.account_id
 	WHERE a.account_id = $1 AND m.email IS NOT NULL AND $2 <> 'topup_after_deletion'
-		AND (m.role = 'owner' OR m.role = 'admin' AND $2 IN ('stage_changed', 'payment_reminder', 'limit_reached'));
+		AND (m.role = 'owner'
+			 OR m.role = 'admin' AND $2 IN ('stage_changed', 'payment_reminder', 'limit_reached', 'alert', 'charge_upcoming'));
 END;
 COMMENT ON FUNCTION kb_recipients(bigint, kb_notice_kind) IS
 'Who gets a notice, as an array of member, email and language: owners with an email, and also admins if it asks to '

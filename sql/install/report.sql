@@ -584,6 +584,8 @@ BEGIN ATOMIC
 		  UNION ALL
 		  SELECT concat_ws(' ', 'usage_limit', to_jsonb(u)) FROM usage_limit u
 		  UNION ALL
+		  SELECT concat_ws(' ', 'alert', to_jsonb(a)) FROM alert a
+		  UNION ALL
 		  SELECT concat_ws(' ', 'payment_method', to_jsonb(m)) FROM payment_method m
 		  UNION ALL
 		  SELECT concat_ws(' ', 'standard_name', to_jsonb(n)) FROM standard_name n

@@ -5,7 +5,7 @@
 CREATE TYPE kbilling.kb_sweep_outcome AS ENUM ('running', 'finished', 'interrupted');
 COMMENT ON TYPE kb_sweep_outcome IS 'What became of a run of the sweep; one that was interrupted, the next run goes on with';
 
-CREATE TYPE kbilling.kb_sweep_phase AS ENUM ('charges', 'closures', 'notices', 'retention');
+CREATE TYPE kbilling.kb_sweep_phase AS ENUM ('charges', 'closures', 'notices', 'alerts', 'retention');
 COMMENT ON TYPE kb_sweep_phase IS 'What a run of the sweep is at, in this order';
 
 CREATE TABLE kbilling.sweep_run (

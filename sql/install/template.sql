@@ -42,7 +42,13 @@ CREATE VIEW kbilling.notice_kind WITH (security_invoker) AS
 		('topup_after_deletion',
 			'{"account_id": 7, "amount": "50.00 USD", "reference": "PAY-1", "balance": "45.50 USD", "amount_due": "0.00 USD",
 			"in_debt": false}'),
-		('limit_reached', '{"account_id": 7, "service": "messages", "month": "2026-11", "limit": 1000}')
+		('limit_reached', '{"account_id": 7, "service": "messages", "month": "2026-11", "limit": 1000}'),
+		('alert',
+			'{"account_id": 7, "alert": "balance", "service": "", "month": "2026-11", "amount": "4.50 USD", "threshold_amount": "5.00 USD",
+			"number": 0, "threshold": 0}'),
+		('charge_upcoming',
+			'{"account_id": 7, "month": "2026-11", "charged_on": "2026-12-01", "amount": "19.00 USD", "balance": "4.50 USD",
+			"missing": "14.50 USD"}')
 	) AS k (kind, example);
 COMMENT ON VIEW notice_kind IS 'The kinds of notices, each with the facts that its texts can use';
 COMMENT ON COLUMN notice_kind.kind IS 'The kind';
@@ -327,7 +333,39 @@ If you want another limit, please write to support.'),
 		 kb_utf8('Кабінет №{account_id, number, ::group-off}: перевищено ліміт «{service}» за {month}'),
 kb_utf8('За {month} використано понад {limit, number} «{service}»: такий ліміт було погоджено.
 Нічого не вимкнено; використане понад ліміт оплачується, як звичайно.
-Якщо вам потрібен інший ліміт, будь ласка, напишіть службі підтримки.'))
+Якщо вам потрібен інший ліміт, будь ласка, напишіть службі підтримки.')),
+
+		('alert', 'en',
+		 'Account {account_id, number, ::group-off}: {alert, select, balance {the balance is {amount}} days {the balance lasts {number, plural, =0 {no longer} one {# more day} other {# more days}}} units {{number} of "{service}" used} other {{amount} used in {month}}}',
+'{alert, select,
+balance {The balance has fallen to {amount}; you are told at {threshold_amount}.}
+days {At the pace of these days, the balance lasts {number, plural, =0 {no longer} one {# more day} other {# more days}}.}
+units {In {month}, {number} of "{service}" have been used; you are told at {threshold}.}
+other {In {month}, {amount} have been used so far; you are told at {threshold_amount}.}}
+A payment in time keeps the access full.
+Thank you!'),
+
+		('alert', 'uk',
+		 kb_utf8('Кабінет №{account_id, number, ::group-off}: {alert, select, balance {на балансі {amount}} days {балансу вистачить {number, plural, =0 {лише на сьогодні} one {ще на # день} few {ще на # дні} many {ще на # днів} other {ще на # дня}}} units {використано {number} «{service}»} other {за {month} використано {amount}}}'),
+kb_utf8('{alert, select,
+balance {На балансі залишилося {amount}; ми повідомляємо про це, коли є не більше {threshold_amount}.}
+days {З таким використанням, як тепер, балансу вистачить {number, plural, =0 {лише на сьогодні} one {ще на # день} few {ще на # дні} many {ще на # днів} other {ще на # дня}}.}
+units {За {month} використано {number} «{service}»; ми повідомляємо про це від {threshold}.}
+other {За {month} використано вже {amount}; ми повідомляємо про це від {threshold_amount}.}}
+Своєчасна сплата збереже доступ.
+Дякуємо!')),
+
+		('charge_upcoming', 'en',
+		 'Account {account_id, number, ::group-off}: please pay {missing} by {charged_on}',
+'On {charged_on}, about {amount} will be charged for {month}.
+The balance is {balance}, so {missing} are missing.
+A payment in time keeps the access full.'),
+
+		('charge_upcoming', 'uk',
+		 kb_utf8('Кабінет №{account_id, number, ::group-off}: будь ласка, сплатіть {missing} до {charged_on}'),
+kb_utf8('{charged_on} буде нараховано близько {amount} за {month}.
+На балансі {balance}, тож бракує {missing}.
+Своєчасна сплата збереже доступ.'))
 	) AS t (kind, language, subject, body)
 	-- what the database's encoding cannot hold is left out
 	WHERE t.subject IS NOT NULL AND t.body IS NOT NULL;

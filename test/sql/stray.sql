@@ -103,6 +103,8 @@ INSERT INTO call_of VALUES
 	('kb_render_notice(bigint, bigint, text)', '1'),
 	('kb_retry_notice(bigint, bigint)', '1'),
 	('kb_reverse(bigint, bigint, text, text)', '1, ''x'', ''memo'''),
+	('kb_set_account_alert(bigint, kb_alert_kind, numeric, text)', '''balance'', 5'),
+	('kb_drop_account_alert(bigint, kb_alert_kind, numeric, text)', '''balance'', 5'),
 	('kb_set_account_credit_line(bigint, kb_money)', '''5 USD'''),
 	('kb_set_account_limit(bigint, text, numeric, boolean)', '''orders'', 100'),
 	('kb_set_billing_details(bigint, jsonb)', '''{}'''),
