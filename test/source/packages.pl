@@ -158,6 +158,7 @@ for my $list (glob 'debian/postgresql-kbilling-doc.{docs,examples,install}')
 		brings($_, $folder eq '' ? '' : "$folder/") for @found;
 	}
 }
+brings('CHANGELOG.md', '') if slurp('debian/rules') =~ /install -m 644 CHANGELOG\.md \$\(documents\)/;
 no_problem('what Debian\'s lists name is there', @nothing);
 cmp_ok(scalar keys %to, '>', 40, 'the package of documents brings files');
 
