@@ -112,7 +112,8 @@ for my $database ('plain', 'custom')
 		SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p
 		WHERE p.pronamespace = 'kbilling'::regnamespace
 			AND has_function_privilege('webhook', p.oid, 'EXECUTE') AND NOT has_function_privilege('public', p.oid, 'EXECUTE')}),
-		'kb_apply_topup kb_chargeback kb_fail_topup kb_refund kb_reverse_chargeback kb_reverse_refund',
+		'kb_apply_topup kb_chargeback kb_fail_topup kb_refund kb_refund_total kb_reverse_chargeback kb_reverse_refund '
+			. 'kb_unsettled_payments',
 		"$database: E6: as what a role was granted is known");
 	is(ask($database, q{
 		SET search_path = kbilling;
