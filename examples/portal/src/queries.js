@@ -25,7 +25,7 @@ const PORTAL_WITH_STEPS = `
 const HISTORY = 'SELECT entry FROM kbilling.kb_history($1, $2, $3, $4) ORDER BY seq DESC';
 
 const ENTRY = `
-	SELECT h.entry, CASE h.entry ->> 'kind' WHEN 'charge' THEN (${stepsOf("h.entry -> 'lines'", '$5')}) END AS steps
+	SELECT h.entry, CASE WHEN h.entry ->> 'kind' IN ('charge', 'purchase') THEN (${stepsOf("h.entry -> 'lines'", '$5')}) END AS steps
 	FROM kbilling.kb_history($1, $2, $3, $4) AS h ORDER BY h.seq DESC`;
 
 const BEGIN = 'SELECT payment_id FROM kbilling.kb_begin_topup($1, $2, $3::kbilling.kb_money)';

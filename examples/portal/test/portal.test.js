@@ -587,3 +587,20 @@ test('every page says its language, and what its tables, fields and places are',
 		assert.doesNotMatch(text, /undefined|null|\[object|NaN|Invalid/, name);
 	}
 });
+
+test('what is left to spend: what is available, a limit as a bar, a hold, and a purchase', async () => {
+	await sql(`SELECT kbilling.kb_create_account('nina', 'team', 701), kbilling.kb_add_member(701, 'ed', 'employee'),
+		kbilling.kb_create_service('setup', 'one_off', name => 'Setup'), kbilling.kb_set_price('team', 'setup', '15.00')`);
+	says(await page(701, 'nina'), [], ['Left to spend']);
+	await sql(`SELECT kbilling.kb_apply_topup(701, '100.00 USD', 'card', 'p'), kbilling.kb_set_account_credit_line(701, '5 USD'),
+		kbilling.kb_set_account_limit(701, 'messages', 1000, false), kbilling.kb_record_usage(701, 'messages', 40, 'k'),
+		kbilling.kb_hold_usage(701, 'messages', 20, 'h', kbilling.kb_now() + interval '1 hour')`);
+	const seq = await one("SELECT kbilling.kb_buy(701, 'setup', 1, 'b', 'nina')");
+	const available = await one('SELECT kbilling.kb_amount(kbilling.kb_available(701))::text');
+	const seen = await page(701, 'nina');
+	says(seen, ['Left to spend', `$${available}`, 'Messages: 60 of 1,000 used this month', 'charged as usual', 'Messages: 20, until',
+		'Purchase']);
+	assert.match(seen.text, /<meter id="limit-0" min="0" max="1000" value="60"><\/meter>/);
+	says(await page(701, 'ed'), [], ['Left to spend', '<meter']);
+	says(await page(701, 'nina', `/entries/${seq}`), ['Purchase', 'Setup', '-$15.00', '15.00 USD once']);
+});

@@ -19,9 +19,9 @@ const negative = ({ amount, currency }) =>
 
 export function entryPage(view, { entry, steps, bonus }) {
 	const { t, f } = view;
-	const isCharge = entry.kind === 'charge';
+	const hasLines = ['charge', 'purchase'].includes(entry.kind);
 	const name = title(view, entry);
-	const lines = isCharge && entry.lines?.length ? linesTable(view, {
+	const lines = hasLines && entry.lines?.length ? linesTable(view, {
 		caption: t.lines, lines: entry.lines, steps, total: negative(entry.amount),
 	}) : '';
 	return layout(view, { title: name }, html`<dl class="facts">
@@ -32,7 +32,7 @@ ${row(t.balanceAfter, f.money(entry.balance_after))}
 ${row(t.bonusAfter, f.money(entry.bonus_after))}
 ${row(t.method, entry.method?.name)}
 ${row(t.paid, paidWith(view, entry))}
-${row(t.reference, isCharge ? null : entry.reference)}
+${row(t.reference, entry.kind === 'charge' ? null : entry.reference)}
 ${row(t.by, entry.member)}
 ${row(t.memo, entry.memo)}
 ${entry.ref_seq ? row(t.refersTo, html`<a href="/entries/${entry.ref_seq}">${t.entry(entry.ref_seq)}</a>`) : ''}

@@ -17,7 +17,7 @@ export function title({ t, f }, { kind, amount, period }) {
 
 /** What a charge is made up of, in short. */
 function breakdown({ t, f }, { kind, lines }) {
-	if (kind !== 'charge' || !lines?.length || lines.length > MOST_LINES) return '';
+	if (!['charge', 'purchase'].includes(kind) || !lines?.length || lines.length > MOST_LINES) return '';
 	const line = ({ name, service, amount }) => html`<li>${name ?? service} <b>${f.money(amount)}</b></li>`;
 	return html`<details><summary>${t.moreLines(lines.length)}</summary><ul>${lines.map(line)}</ul></details>`;
 }

@@ -6,6 +6,7 @@ import { layout } from './layout.js';
 import { runningMonth } from './lines.js';
 import { newest } from './history.js';
 import { openPayments, payForm, returned } from './pay.js';
+import { spending } from './spending.js';
 import { debt, standing } from './standing.js';
 
 const NEWEST = 6;
@@ -17,6 +18,7 @@ function whole(view, { steps, payment, wrong }) {
 	return html`${payment ? returned(view, payment) : ''}
 ${debt(view)}
 ${standing(view)}
+${spending(view)}
 ${payForm(view, wrong)}
 ${openPayments(view)}
 ${runningMonth(view, steps)}

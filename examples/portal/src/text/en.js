@@ -33,6 +33,15 @@ export default {
 	nextCharge: 'Next charge',
 	nextChargeAbout: (amount, date, month) => `about ${amount} on ${date}, for ${month}`,
 
+	// What is left to spend
+	spending: 'Left to spend',
+	availableNow: 'is available now: the balance less what has been used and is held, and the credit line.',
+	limitOf: (name, used, most) => `${name}: ${used} of ${most} used this month`,
+	limitHard: 'What goes beyond is refused.',
+	limitSoft: 'What goes beyond is charged as usual.',
+	held: 'Held for what is under way',
+	heldOf: (name, quantity, until) => `${name}: ${quantity}, until ${until} at most`,
+
 	// A debt, stage by stage
 	grace: (amount, date) => `${amount} is due since ${date}.`,
 	graceNext: date => `Please pay before ${date}. Until then nothing changes for anybody.`,
@@ -122,6 +131,7 @@ export default {
 		topup: 'Top-up',
 		bonus: 'Bonus',
 		charge: 'Month charge',
+		purchase: 'Purchase',
 		refund: 'Refund',
 		chargeback: 'Disputed payment',
 		adjustment: 'Adjustment',

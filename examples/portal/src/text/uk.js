@@ -33,6 +33,15 @@ export default {
 	nextCharge: 'Наступне нарахування',
 	nextChargeAbout: (amount, date, month) => `близько ${amount}, ${date}, за ${month}`,
 
+	// What is left to spend
+	spending: 'Скільки можна витратити',
+	availableNow: 'доступно зараз: баланс без використаного й зарезервованого, разом із кредитною лінією.',
+	limitOf: (name, used, most) => `${name}: цього місяця використано ${used} з ${most}`,
+	limitHard: 'Понад ліміт не можна.',
+	limitSoft: 'Використане понад ліміт оплачується, як звичайно.',
+	held: 'Зарезервовано для того, що виконується',
+	heldOf: (name, quantity, until) => `${name}: ${quantity}, щонайдовше до ${until}`,
+
 	// A debt, stage by stage
 	grace: (amount, date) => `З ${date} у кабінеті є борг: до сплати ${amount}.`,
 	graceNext: date => `Будь ласка, сплатіть раніше, ніж настане ${date}. До того ні для кого нічого не зміниться.`,
@@ -124,6 +133,7 @@ export default {
 		topup: 'Поповнення',
 		bonus: 'Бонус',
 		charge: 'Нарахування за місяць',
+		purchase: 'Покупка',
 		refund: 'Повернення платежу',
 		chargeback: 'Оскаржений платіж',
 		adjustment: 'Коригування',

@@ -1,0 +1,25 @@
+/*
+ * What is left to spend: what is available, limits as bars, and what is held.
+ */
+import { html } from 'hono/html';
+
+function limit({ t, f }, { name, quantity, used, hard }, n) {
+	return html`<li><label for="limit-${n}">${t.limitOf(name, f.number(used), f.number(quantity))}</label>
+<meter id="limit-${n}" min="0" max="${quantity > 0 ? quantity : 1}" value="${used}"></meter>
+<small>${hard ? t.limitHard : t.limitSoft}</small></li>`;
+}
+
+const hold = ({ t, f }, { name, quantity, expires_at: until }) =>
+	html`<li>${t.heldOf(name, f.number(quantity), f.moment(until))}</li>`;
+
+/** Nothing, for an account that has no credit line, limit or hold. */
+export function spending(view) {
+	const { t, f, portal: { spending: left } } = view;
+	if (!left) return '';
+	return html`<section aria-labelledby="spending">
+<h2 id="spending">${t.spending}</h2>
+${left.available && html`<p><strong>${f.money(left.available)}</strong> ${t.availableNow}</p>`}
+${left.limits.length > 0 ? html`<ul class="limits">${left.limits.map((one, n) => limit(view, one, n))}</ul>` : ''}
+${left.holds.length > 0 ? html`<h3>${t.held}</h3><ul>${left.holds.map(one => hold(view, one))}</ul>` : ''}
+</section>`;
+}
