@@ -235,7 +235,8 @@ static SavedPlan limits_plan = {
 };
 
 static SavedPlan holds_plan = {
-	.sql = "SELECT h.service::text, kb_name('service', h.service, $2) AS name, kb_name('unit', s.unit, $2) AS unit, h.quantity, h.expires_at"
+	.sql = "SELECT h.service::text, kb_name('service', h.service, $2) AS name, kb_name('unit', s.unit, $2) AS unit, h.quantity,"
+	"       h.expires_at"
 	"  FROM usage_hold h JOIN service s ON s.service = h.service"
 	" WHERE h.account_id = $1 AND h.expires_at > kb_now() ORDER BY h.expires_at, h.service, h.key",
 	.arg_types = {"bigint", "text"},

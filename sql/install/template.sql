@@ -363,7 +363,7 @@ A payment in time keeps the access full.'),
 
 		('charge_upcoming', 'uk',
 		 kb_utf8('Кабінет №{account_id, number, ::group-off}: будь ласка, сплатіть {missing} до {charged_on}'),
-kb_utf8('{charged_on} буде нараховано близько {amount} за {month}.
+kb_utf8('За {month} буде нараховано близько {amount}, і станеться це {charged_on}
 На балансі {balance}, тож бракує {missing}.
 Своєчасна сплата збереже доступ.'))
 	) AS t (kind, language, subject, body)
