@@ -90,7 +90,7 @@ FROM (VALUES
 ) AS t (arguments, state);
 SELECT is(pg_temp.error_of(format('SELECT kb_create_service(%s)', arguments)), error, format('service: (%s) says what there is', arguments))
 FROM (VALUES
-	('''x'', ''yearly''', '22023 there is no kind of service "yearly" | The kinds are: recurring, metered.'),
+	('''x'', ''yearly''', '22023 there is no kind of service "yearly" | The kinds are: recurring, metered, one_off.'),
 	('''x'', ''recurring'', ''seat'', ''Seats''', '22023 there is no aggregation "Seats" '
 		'| The aggregations are: sum, count, max, unique, last.'
 		' What customers call the service is another argument, name.')
