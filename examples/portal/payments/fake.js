@@ -151,6 +151,7 @@ function page({ token, language, charged, description, returnUrl }, isDone, styl
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${texts.title}</title>
 <link rel="stylesheet" href="${stylesheet}">
+<link rel="icon" href="/icon.svg" type="image/svg+xml">
 </head>
 <body>
 <main>
