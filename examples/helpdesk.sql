@@ -22,7 +22,7 @@ WHERE pg_catalog.to_regrole(role) IS NULL
 \gexec
 
 -- What an app needs of kbilling: its functions, and the price list to read; no table of accounts, members or money.
--- It moves no money: that is for the role as which the payment provider's webhook connects.
+-- It brings no money in: that is for the role as which the payment provider's webhook connects.
 -- Make the logins of the connection pools members of the roles: GRANT helpdesk_app TO …; GRANT helpdesk_webhook TO …;
 SELECT kbilling.kb_grant('helpdesk_app', 'app'), kbilling.kb_grant('helpdesk_webhook', 'payments');
 
