@@ -10,8 +10,8 @@ import { findChromium, launch, PHONE, plain, Visitor } from './visitor.js';
 
 // The demo's customers (demo.sql), of whom olha and emma read English, andrii and ivan Ukrainian
 const [BAKERY, CAFE, FLORIST, BOOKSHOP, CINEMA, BARBER, CHOIR, CHESS_CLUB, NEWSPAPER] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
-// One who begins on 5 December, and pays nothing; one with large numbers and long names
-const [DEBTOR, GIANT] = [20, 21];
+// One who begins on 5 December, and pays nothing; one with large numbers and long names; one with limits
+const [DEBTOR, GIANT, LIMITED] = [20, 21, 22];
 const LONG_NAME = 'maria-oleksandra.kovalenko-shevchenko@a-company-with-a-long-name.example';
 
 const test = (name, work) => testOf(name, { skip: !findChromium() && 'there is no Chromium here', timeout: 90000 }, work);
@@ -27,6 +27,13 @@ const CUSTOMERS = `
 		kbilling.kb_add_member(${GIANT}, '${LONG_NAME}', 'admin'),
 		kbilling.kb_apply_topup(${GIANT}, '12345678.90 UAH', 'bank_transfer', 'giant-1'),
 		kbilling.kb_adjust(${GIANT}, '-9876543.21 UAH', 'giant-2', '${'a long story '.repeat(12)}');
+	SELECT kbilling.kb_create_account('olha', 'team', ${LIMITED}, 'Europe/Kyiv', 'olha@example.com'),
+		kbilling.kb_add_member(${LIMITED}, 'andrii', 'admin'), kbilling.kb_add_member(${LIMITED}, 'emma', 'employee'),
+		kbilling.kb_apply_topup(${LIMITED}, '50.00 USD', 'card', 'limited-1'),
+		kbilling.kb_set_account_credit_line(${LIMITED}, '5.00 USD'),
+		kbilling.kb_set_account_limit(${LIMITED}, 'messages', 1000, true),
+		kbilling.kb_record_usage(${LIMITED}, 'messages', 300, 'limited-1'),
+		kbilling.kb_hold_usage(${LIMITED}, 'messages', 20, 'limited-2', '2026-12-05 12:00+00');
 	SELECT kbilling.kb_add_member(account_id, 'ivan', 'employee') FROM kbilling.account WHERE state IN ('active', 'closing');
 	UPDATE kbilling.member SET language = CASE WHEN member IN ('andrii', 'ivan') THEN 'uk' ELSE 'en' END
 		WHERE account_id <> ${CAFE}`;
@@ -90,6 +97,12 @@ const STATES = [
 	['pending', NEWSPAPER, [
 		['olha', ['$40.00, December 5, 2026', 'has not confirmed it yet']],
 		['andrii', ['40,00 USD', 'ще не підтвердив']],
+	]],
+	// L1: 50.00 + 5.00, less 0.61 of the base fee (a day of 31), 10.00 for 200 messages, 1.00 for 20 held; L4: held ones count
+	['limits', LIMITED, [
+		['olha', ['Left to spend $43.39', 'Messages: 320 of 1,000 used this month', 'refused', 'Messages: 20, until December 5, 2026']],
+		['andrii', ['43,39 USD', 'Повідомлення: цього місяця використано 320 з 1 000', 'Повідомлення: 20, щонайдовше до 5 грудня']],
+		['emma', ['You can work as usual'], ['$', 'Messages']],
 	]],
 	['large numbers', GIANT, [
 		['olha', ['UAH 3,086,419.64']],
