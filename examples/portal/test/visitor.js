@@ -141,6 +141,9 @@ export class Visitor {
 			globalThis.axe.run({ resultTypes: ['violations', 'incomplete'] }));
 		const findings = [...violations, ...incomplete].map(({ id, help, nodes }) => ({ id, help, nodes: nodes.map(({ html }) => html) }));
 		assert.deepEqual(findings, [], `${this.page.url()}: ${JSON.stringify(findings, null, 1)}`);
+		// It does not ask for a bar's name.
+		const bars = await this.page.locator('meter').evaluateAll(all => all.filter(({ labels }) => labels.length === 0).length);
+		assert.equal(bars, 0, `${this.page.url()}: bars without a name`);
 	}
 
 	/** No word is broken in its middle, but for long ones. */
