@@ -248,10 +248,12 @@ record_single(void *arg)
 	Single	   *single = arg;
 	EventSet	set;
 
+	plan_connect();
 	events_begin(&set, NULL, single->now);
 	events_add(&set, single->event);
 	single->counted = events_record(&set);
 	events_end(&set);
+	SPI_finish();
 }
 
 /* Whether an error is about the event, and not about the server or the transaction */
@@ -283,11 +285,12 @@ add_outcome(FunctionCallInfo fcinfo, int64 event_no, const Single *single, const
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* Record an event by itself, in a subtransaction, and tell what became of it */
+/* Record an event by itself, in a subtransaction, and tell what became of it; what it takes of the memory is given back */
 static void
-record_each(FunctionCallInfo fcinfo, const EventSet *set, int64 i)
+record_each(FunctionCallInfo fcinfo, const EventSet *set, int64 i, MemoryContext per_event)
 {
 	Single		single = {.event = &set->events[i], .now = set->now};
+	MemoryContext old = MemoryContextSwitchTo(per_event);
 	ErrorData  *error;
 
 	CHECK_FOR_INTERRUPTS();
@@ -295,6 +298,19 @@ record_each(FunctionCallInfo fcinfo, const EventSet *set, int64 i)
 	if (error != NULL && !is_refusal(error))
 		ReThrowError(error);
 	add_outcome(fcinfo, i + 1, &single, error);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(per_event);
+}
+
+/* Lock those of all accounts that have a limit, by their numbers, before the first event locks its own */
+static void
+lock_all_limited(const EventSet *set)
+{
+	Datum	   *account_ids = palloc_extended(set->n * sizeof(Datum), MCXT_ALLOC_HUGE);
+
+	for (int64 i = 0; i < set->n; i++)
+		account_ids[i] = Int64GetDatum(set->events[i].account_id);
+	limits_lock_accounts(account_ids, (int) set->n);
 }
 
 /* kb_record_usage_each(events) */
@@ -302,6 +318,7 @@ PG_FUNCTION_INFO_V1(kb_record_usage_each);
 Datum
 kb_record_usage_each(PG_FUNCTION_ARGS)
 {
+	MemoryContext per_event = AllocSetContextCreate(CurrentMemoryContext, "recorded event", ALLOCSET_DEFAULT_SIZES);
 	EventSet	set;
 
 	arg_required(fcinfo, 0, "events");
@@ -314,8 +331,10 @@ kb_record_usage_each(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a batch of %lld events is too large to be recorded one by one", (long long) set.n),
 				 errhint("Split it.")));
+	if (set.n > 0 && limits_exist())
+		lock_all_limited(&set);
 	for (int64 i = 0; i < set.n; i++)
-		record_each(fcinfo, &set, i);
+		record_each(fcinfo, &set, i, per_event);
 	events_end(&set);
 	SPI_finish();
 	return (Datum) 0;

@@ -72,7 +72,7 @@ kb_hold_usage(PG_FUNCTION_ARGS)
 	values[ARG_KEY] = CStringGetTextDatum(journal_key(PG_GETARG_TEXT_PP(ARG_KEY), "key"));
 	plan_connect();
 	plan_execute(&lock_plan, values, NULL, false);
-	limits_begin_for(&limits, PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time());
+	limits_look_at(&limits, PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time());
 	plan_execute(&put_plan, values, NULL, false);
 	is_new = plan_bool(1);
 	limits_check(&limits);

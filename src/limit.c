@@ -78,34 +78,49 @@ number_array(Datum *numbers, int n)
 	return PointerGetDatum(construct_array(numbers, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-/* Lock the accounts of the set that have a limit; how many, the rows of the result */
-static uint64
-lock_limited(EventSet *set)
+uint64
+limits_lock_accounts(Datum *account_ids, int n)
 {
-	Datum		ids[EVENTS_MAX_ACCOUNTS];
-	Datum		array;
+	Datum		array = number_array(account_ids, n);
 
-	if (set->accounts > EVENTS_MAX_ACCOUNTS)
-	{
-		events_register(set, "event_set");
-		return plan_execute(&lock_many_plan, NULL, NULL, false);
-	}
-	for (int i = 0; i < set->accounts; i++)
-		ids[i] = Int64GetDatum(set->account_ids[i]);
-	array = number_array(ids, set->accounts);
 	return plan_execute(&lock_plan, &array, NULL, false);
 }
 
-/* The numbers that a statement has returned */
-static Datum
-result_numbers(uint64 n)
+/* Add the numbers of the last result to an array */
+static ArrayBuildState *
+add_locked(ArrayBuildState *locked, uint64 n)
 {
-	Datum	   *numbers = palloc(n * sizeof(Datum));
 	bool		isnull;
 
 	for (uint64 i = 0; i < n; i++)
-		numbers[i] = plan_row_column(i, 1, &isnull);
-	return number_array(numbers, (int) n);
+		locked = accumArrayResult(locked, plan_row_column(i, 1, &isnull), false, INT8OID, CurrentMemoryContext);
+	return locked;
+}
+
+/* Lock those of a set with many accounts */
+static ArrayBuildState *
+lock_many(ArrayBuildState *locked, EventSet *set)
+{
+	if (set == NULL || set->n == 0)
+		return locked;
+	events_register(set, "event_set");
+	return add_locked(locked, plan_execute(&lock_many_plan, NULL, NULL, false));
+}
+
+/* Lock the accounts of the sets that have a limit */
+static ArrayBuildState *
+lock_limited(EventSet *set, EventSet *other)
+{
+	Datum		ids[2 * EVENTS_MAX_ACCOUNTS];
+	int			n = 0;
+
+	if (set->accounts > EVENTS_MAX_ACCOUNTS || (other != NULL && other->accounts > EVENTS_MAX_ACCOUNTS))
+		return lock_many(lock_many(NULL, set), other);
+	for (int i = 0; i < set->accounts; i++)
+		ids[n++] = Int64GetDatum(set->account_ids[i]);
+	for (int i = 0; other != NULL && i < other->accounts; i++)
+		ids[n++] = Int64GetDatum(other->account_ids[i]);
+	return add_locked(NULL, limits_lock_accounts(ids, n));
 }
 
 static SavedPlan spent_plan = {
@@ -171,28 +186,34 @@ look_before(Limits *limits)
 	limits->nspent = read_all_spent(limits, &limits->spent);
 }
 
-bool
-limits_begin(Limits *limits, EventSet *set)
+void
+limits_lock(Limits *limits, EventSet *set, EventSet *other)
 {
-	uint64		n;
+	ArrayBuildState *locked = NULL;
 
-	if (!limits_exist())
-		return false;
-	n = lock_limited(set);
-	if (n == 0)
-		return false;
+	if (limits_exist())
+		locked = lock_limited(set, other);
+	limits->exist = locked != NULL;
+	if (!limits->exist)
+		return;
 	limits->now = set->now;
 	limits->is_told = set->source == NULL || strcmp(set->source, SOURCE_BATCH) == 0;
-	limits->account_ids = result_numbers(n);
-	look_before(limits);
-	return true;
+	limits->account_ids = makeArrayResult(locked, CurrentMemoryContext);
 }
 
 void
-limits_begin_for(Limits *limits, int64 account_id, TimestampTz now)
+limits_look(Limits *limits)
+{
+	if (limits->exist)
+		look_before(limits);
+}
+
+void
+limits_look_at(Limits *limits, int64 account_id, TimestampTz now)
 {
 	Datum		id = Int64GetDatum(account_id);
 
+	limits->exist = true;
 	limits->now = now;
 	limits->is_told = true;
 	limits->account_ids = number_array(&id, 1);
@@ -208,14 +229,14 @@ is_same_limit(const Spent *a, const Spent *b)
 	return a->service == NULL || strcmp(a->service, b->service) == 0;
 }
 
-/* How much of a limit had been used before */
+/* How much of a limit had been used before; a credit line that was not there then is not judged by */
 static Numeric
 used_before(const Limits *limits, const Spent *after)
 {
 	for (int i = 0; i < limits->nspent; i++)
 		if (is_same_limit(&limits->spent[i], after))
 			return limits->spent[i].used;
-	return int64_to_numeric(0);
+	return after->service == NULL ? after->used : int64_to_numeric(0);
 }
 
 static SavedPlan currency_plan = {
@@ -262,14 +283,15 @@ numeric_to_cstring(Numeric n)
 
 /* L3: refuse what goes beyond a hard limit */
 static void
-refuse_units(const Spent *after, Numeric before)
+refuse_units(const Limits *limits, const Spent *after, Numeric before)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_KB_LIMIT_REACHED),
 			 errmsg("account %lld has reached its limit of service \"%s\"", (long long) after->account_id, after->service),
-			 errdetail("The limit for the month of %s is %s; %s were used, and %s more were to be.", date_to_cstring(after->period),
-					   numeric_to_cstring(after->most), numeric_to_cstring(before),
-					   numeric_to_cstring(numeric_call(numeric_sub, after->used, before))),
+			 limits->is_told ? errdetail("The limit for the month of %s is %s; %s were used, and %s more were to be.",
+										 date_to_cstring(after->period), numeric_to_cstring(after->most),
+										 numeric_to_cstring(before),
+										 numeric_to_cstring(numeric_call(numeric_sub, after->used, before))) : 0,
 			 errhint("Wait for the next month, or set another limit with kb_set_account_limit (L3).")));
 }
 
@@ -321,15 +343,18 @@ check_one(const Limits *limits, const Spent *after)
 	else if (after->service == NULL)
 		refuse_spending(limits, after, before);
 	else
-		refuse_units(after, before);
+		refuse_units(limits, after, before);
 }
 
 void
 limits_check(const Limits *limits)
 {
 	Spent	   *spent;
-	int			n = read_all_spent(limits, &spent);
+	int			n;
 
+	if (!limits->exist)
+		return;
+	n = read_all_spent(limits, &spent);
 	for (int i = 0; i < n; i++)
 		check_one(limits, &spent[i]);
 }

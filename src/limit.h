@@ -8,35 +8,42 @@
 #include "eventset.h"
 #include "money.h"
 
-/* What is looked at again when events are recorded. */
+/* Accounts that have a limit, and what they have used of it before something is recorded. */
 typedef struct Limits
 {
+	bool		exist;			/* any of the accounts has one; else nothing else is set */
 	TimestampTz now;
 	bool		is_told;		/* whoever records may be told sums: it is not a meter, which works for whoever writes */
-	Datum		account_ids;	/* bigint[]: those of the set that have a limit; they are locked */
+	Datum		account_ids;	/* bigint[]: those that have a limit; they are locked */
 	int			nspent;
-	struct Spent *spent;		/* what they have used of it before */
+	struct Spent *spent;
 } Limits;
 
 /* Whether any tariff or account has a credit line or limit, or may have; quick to tell. */
 extern bool limits_exist(void);
 
 /*
- * Before events are recorded, and before anything else of them is locked: locks those of their accounts that have a limit.
- * False if none has one; then limits_check is not called.  The caller has connected to SPI, and stays so.
+ * The caller has connected to SPI, and stays so until the check.  First, and before anything else of the events is locked:
+ * locks those of their accounts that have a limit.  The other set may be NULL.
  */
-extern bool limits_begin(Limits *limits, EventSet *set);
+extern void limits_lock(Limits *limits, EventSet *set, EventSet *other);
 
-/* The same for one account, which is locked. */
-extern void limits_begin_for(Limits *limits, int64 account_id, TimestampTz now);
+/* The same of accounts alone, whose numbers are Datums. */
+extern uint64 limits_lock_accounts(Datum *account_ids, int n);
+
+/* Second, when terms are locked, too: looks at what they have used. */
+extern void limits_look(Limits *limits);
+
+/* Both for one account, which is locked. */
+extern void limits_look_at(Limits *limits, int64 account_id, TimestampTz now);
+
+/* Third, after events were recorded: KB013 if more was used, and that is more than there is; a notice if the limit is a soft one. */
+extern void limits_check(const Limits *limits);
 
 /*
  * L5: KB013 unless an account, which is locked, can pay an amount at once: with a credit line, from what is available; without
  * one, from its balance.
  */
 extern void limits_require_covered(int64 account_id, Money balance, Money amount);
-
-/* After they were: KB013 if more was used, and that is more than there is; a notice if the limit is a soft one. */
-extern void limits_check(const Limits *limits);
 
 #endif

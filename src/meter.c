@@ -303,7 +303,7 @@ record_result(const Meter *meter, const char *source)
 	EventSet	set;
 
 	read_result(meter, source, &set);
-	events_record(&set);
+	recording_add(&set);
 	events_end(&set);
 }
 
@@ -407,7 +407,7 @@ record_added(const Meter *meter, EventSet *added, bool keep_time)
 {
 	Datum		value = BoolGetDatum(keep_time);
 
-	if (events_record(added) == added->n)
+	if (recording_add(added) == added->n)
 		return;
 	events_register(added, "new_row");
 	check_shared_keys(meter, added);
@@ -620,6 +620,7 @@ record_rows(const Meter *meter)
 {
 	EventSet	old_rows;
 	EventSet	new_rows;
+	Recording	recording;
 	bool		is_update;
 
 	read_rows(meter, meter->trigger->tg_oldtable, true, &old_rows);
@@ -631,10 +632,13 @@ record_rows(const Meter *meter)
 		if (meter->key.attnum != 0)
 			check_rows_kept(meter, &old_rows);
 	}
+	/* L2: a change is judged by what it comes to */
+	recording_begin(&recording, &old_rows, &new_rows);
 	if (old_rows.n > 0)
 		take_back(meter, &old_rows);
 	if (new_rows.n > 0)
 		record_added(meter, &new_rows, is_update);
+	recording_end(&recording);
 	events_end(&old_rows);
 	events_end(&new_rows);
 }

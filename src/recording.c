@@ -10,31 +10,58 @@
 #include "fmgr.h"
 #include "hold.h"
 #include "journal.h"
-#include "limit.h"
 #include "plan.h"
 #include "recording.h"
 #include "usage.h"
 #include "utils/timestamp.h"
 
-int64
-events_record(EventSet *set)
+void
+recording_begin(Recording *recording, EventSet *set, EventSet *other)
 {
-	Limits		limits;
-	bool		is_limited;
+	usage_require_owned(set);
+	if (other != NULL)
+		usage_require_owned(other);
+	limits_lock(&recording->limits, set, other);
+	usage_prepare(set);
+	if (other != NULL)
+		usage_prepare(other);
+	limits_look(&recording->limits);
+}
+
+int64
+recording_add(EventSet *set)
+{
 	TimestampTz recorded_at;
 	int64		counted;
 
 	if (set->n == 0)
 		return 0;
 	usage_require_owned(set);
-	is_limited = limits_begin(&limits, set);
 	usage_prepare(set);
 	recorded_at = GetCurrentTimestamp();	/* of events of one moment the later one counts, so after any wait */
 	if (!events_load(set, recorded_at, &counted))
 		counted = usage_record(set, recorded_at);
 	holds_settle(set);
-	if (is_limited)
-		limits_check(&limits);
+	return counted;
+}
+
+void
+recording_end(const Recording *recording)
+{
+	limits_check(&recording->limits);
+}
+
+int64
+events_record(EventSet *set)
+{
+	Recording	recording;
+	int64		counted;
+
+	if (set->n == 0)
+		return 0;
+	recording_begin(&recording, set, NULL);
+	counted = recording_add(set);
+	recording_end(&recording);
 	return counted;
 }
 

@@ -64,13 +64,18 @@ CREATE TABLE kbilling.alert_look (
 	account_id bigint PRIMARY KEY REFERENCES account,
 	looked_at  timestamptz NOT NULL,
 	last_seq   bigint NOT NULL,
+	events     bigint NOT NULL,
+	quantity   numeric NOT NULL,
 	looked_on  date NOT NULL
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.alert_look', '');
 COMMENT ON TABLE alert_look IS 'When the sweep has looked for alerts of an account; it looks again when something has changed';
 COMMENT ON COLUMN alert_look.account_id IS 'The account';
-COMMENT ON COLUMN alert_look.looked_at IS 'When it looked; usage that was recorded later is looked at again';
+COMMENT ON COLUMN alert_look.looked_at IS 'When it looked';
 COMMENT ON COLUMN alert_look.last_seq IS 'The last entry then';
+COMMENT ON COLUMN alert_look.events IS
+'How many events were not billed then: not a time, as what was recorded before may be committed later';
+COMMENT ON COLUMN alert_look.quantity IS 'The sum of their quantities, of whatever services';
 COMMENT ON COLUMN alert_look.looked_on IS 'The local date then';
 
 CREATE FUNCTION kbilling_internal.kb_require_alert(kind kb_alert_kind, threshold numeric, service text, currency text) RETURNS void
@@ -176,12 +181,20 @@ RETURN EXISTS (SELECT FROM alert) OR EXISTS (SELECT FROM account_alert)
 	OR EXISTS (SELECT FROM policy p WHERE p.charge_notice_days IS NOT NULL);
 COMMENT ON FUNCTION kb_alerts_are_set() IS 'Whether there is any alert, or a policy that tells of charges to come';
 
+CREATE FUNCTION kbilling_internal.kb_unsettled(account_id bigint) RETURNS TABLE (events bigint, quantity numeric)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT coalesce(sum(t.events), 0)::bigint, coalesce(sum(t.quantity), 0) FROM usage_total t
+	WHERE t.account_id = $1 AND NOT t.settled;
+END;
+COMMENT ON FUNCTION kb_unsettled(bigint) IS
+'What an account has used and was not billed for yet, counted up: it tells whether there is more by now';
+
 CREATE FUNCTION kbilling_internal.kb_alerts_are_due(account_id bigint, tariff text, tariff_from date, last_seq bigint, today date)
 	RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
-RETURN NOT EXISTS (SELECT FROM alert_look l
-				   WHERE l.account_id = $1 AND l.looked_on = $5 AND l.last_seq = $4
-					 AND NOT EXISTS (SELECT FROM usage_total u WHERE u.account_id = $1 AND NOT u.settled AND u.counted_at >= l.looked_at))
+RETURN NOT EXISTS (SELECT FROM alert_look l CROSS JOIN kb_unsettled($1) u
+				   WHERE l.account_id = $1 AND l.looked_on = $5 AND l.last_seq = $4 AND l.events = u.events AND l.quantity = u.quantity)
 	AND (EXISTS (SELECT FROM kb_alerts_of($1, $2, $3, $5))
 		 OR EXISTS (SELECT FROM kb_policy_on($1, $2, $3, $5) p JOIN policy q ON q.policy = p.policy
 					WHERE $5 > kb_month_last_day($5) - q.charge_notice_days));
@@ -284,10 +297,12 @@ BEGIN ATOMIC
 		ON CONFLICT ON CONSTRAINT alert_told_pkey DO UPDATE
 			SET threshold = excluded.threshold, period = excluded.period, topup_seq = excluded.topup_seq
 	), looked AS (
-		INSERT INTO alert_look AS l (account_id, looked_at, looked_on, last_seq)
-		SELECT a.account_id, $2, kb_account_date($2, a.time_zone), a.last_seq FROM account a WHERE a.account_id = ANY ($1)
+		INSERT INTO alert_look AS l (account_id, looked_at, looked_on, last_seq, events, quantity)
+		SELECT a.account_id, $2, kb_account_date($2, a.time_zone), a.last_seq, u.events, u.quantity
+		FROM account a CROSS JOIN LATERAL kb_unsettled(a.account_id) u WHERE a.account_id = ANY ($1)
 		ON CONFLICT ON CONSTRAINT alert_look_pkey DO UPDATE
-			SET looked_at = excluded.looked_at, looked_on = excluded.looked_on, last_seq = excluded.last_seq
+			SET looked_at = excluded.looked_at, looked_on = excluded.looked_on, last_seq = excluded.last_seq,
+				events = excluded.events, quantity = excluded.quantity
 	), numbered AS (
 		UPDATE account a SET last_notice_no = a.last_notice_no + c.notices
 		FROM (SELECT x.account_id, count(*) AS notices FROM news x GROUP BY x.account_id) c

@@ -60,13 +60,13 @@ BEGIN ATOMIC
 		 WHERE s.account_id = $1 AND (s.step = 'restored' OR s.step = 'cancelled' AND s.reason = 'member')
 		 ORDER BY s.step_no DESC LIMIT 1),
 		CASE $3 WHEN 'any' THEN greatest(
-			(SELECT e.posted_at FROM entry e WHERE e.account_id = $1 AND e.kind = 'topup' ORDER BY e.seq DESC LIMIT 1),
+			(SELECT e.posted_at FROM entry e WHERE e.account_id = $1 AND e.kind IN ('topup', 'purchase') ORDER BY e.seq DESC LIMIT 1),
 			(SELECT p.begun_at FROM payment p WHERE p.account_id = $1 ORDER BY p.payment_id DESC LIMIT 1),
 			(SELECT t.counted_at FROM usage_total t WHERE t.account_id = $1 ORDER BY t.counted_at DESC LIMIT 1)) END);
 END;
 COMMENT ON FUNCTION kb_last_activity(bigint, timestamptz, kb_activity) IS
 'When an account was last used, by what its policy takes for that (D1): its creation, a login, a member who acts or '
-'cancels a closure, a restore; and with "any" a payment that was begun or confirmed, and usage, when it was recorded';
+'cancels a closure, a restore; and with "any" a payment that was begun or confirmed, a purchase, and usage, when it was recorded';
 
 CREATE FUNCTION kbilling_internal.kb_may_close_on(created_on date, active_on date, min_age_days integer, inactive_days integer)
 	RETURNS date

@@ -26,7 +26,9 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
 	CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.today) x
 	WHERE a.account_id = $1 AND NOT EXISTS (SELECT FROM kb_price_on(x.tariff, $2, d.today));
-	DELETE FROM usage_hold h WHERE h.account_id = $1 AND h.expires_at <= kb_now();
+	-- who is settling one of them has it locked, and waits for nobody
+	DELETE FROM usage_hold h
+	WHERE h.ctid = ANY (ARRAY(SELECT x.ctid FROM usage_hold x WHERE x.account_id = $1 AND x.expires_at <= kb_now() FOR UPDATE SKIP LOCKED));
 	SELECT CASE
 		WHEN EXISTS (SELECT FROM usage_event e WHERE e.account_id = $1 AND e.service = $2 AND e.key = $4)
 			THEN kb_raise('KB006', format('usage with the key "%s" is recorded already', $4),
@@ -65,6 +67,8 @@ CREATE FUNCTION kbilling.kb_release_usage(account_id bigint, service text, key t
 BEGIN ATOMIC
 	SELECT kb_require_not_null('service, key', service, key);
 	SELECT kb_require_owned(account_id);
+	-- what is freed must not change what is left between the two looks of who records
+	SELECT FROM account a WHERE a.account_id = $1 FOR NO KEY UPDATE;
 	SELECT kb_require_account(account_id);
 	WITH released AS (
 		DELETE FROM usage_hold h WHERE h.account_id = $1 AND h.service = $2 AND h.key = $3

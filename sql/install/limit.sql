@@ -92,6 +92,8 @@ CREATE FUNCTION kbilling.kb_set_account_credit_line(account_id bigint, amount kb
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_lock_account($1);
+	-- whoever records has begun before, or sees it
+	SELECT kb_lock_usage($1);
 	SELECT kb_require_credit_line($2, a.currency, format('account %s', a.account_id)) FROM account a WHERE a.account_id = $1;
 	INSERT INTO change_log (subject, account_id, before, after)
 	SELECT 'credit_line', $1, (SELECT jsonb_build_object('amount', l.amount) FROM account_credit_line l WHERE l.account_id = $1),
@@ -151,6 +153,7 @@ CREATE FUNCTION kbilling.kb_set_account_limit(account_id bigint, service text, q
 BEGIN ATOMIC
 	SELECT kb_require_limit(service, quantity, hard);
 	SELECT kb_lock_account(account_id);
+	SELECT kb_lock_usage(account_id);
 	WITH old AS (
 		SELECT jsonb_build_object('quantity', l.quantity, 'hard', l.hard) AS terms FROM account_usage_limit l
 		WHERE l.account_id = $1 AND l.service = $2
@@ -175,15 +178,19 @@ BEGIN ATOMIC
 	SELECT (
 		SELECT coalesce(sum(b.total), a.balance - a.balance)
 		-- an array, as the planner takes a series for a thousand months, and would compile the statement
-		FROM unnest(ARRAY(SELECT g FROM generate_series(d.oldest::timestamp, d.today::timestamp, interval '1 month') g)) m (month)
+		FROM unnest(ARRAY(SELECT g FROM generate_series(d.oldest::timestamp, d.until::timestamp, interval '1 month') g)) m (month)
 		CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from,
-			greatest(m.month::date, a.charged_through + 1), least(kb_month_last_day(m.month::date), d.today),
+			greatest(m.month::date, a.charged_through + 1),
+			greatest(least(kb_month_last_day(m.month::date), d.today), m.month::date, a.charged_through + 1),
 			CASE WHEN m.month::date = d.oldest THEN '-infinity' ELSE m.month::date END, NULL,
 			CASE WHEN m.month::date = kb_month_first_day(d.today) THEN $2 END) b
-		WHERE a.charged_through < d.today)
+		WHERE a.charged_through < d.until)
 	FROM account a
-	CROSS JOIN LATERAL (SELECT kb_account_date($2, a.time_zone) AS today,
-							   kb_month_first_day(a.charged_through + 1) AS oldest OFFSET 0) d
+	-- usage may be of the next month already, an hour ahead (U4)
+	CROSS JOIN LATERAL (
+		SELECT t.today, kb_month_first_day(a.charged_through + 1) AS oldest,
+			   greatest(t.today, (SELECT max(o.period) FROM usage_total o WHERE o.account_id = a.account_id AND NOT o.settled)) AS until
+		FROM (SELECT kb_account_date($2, a.time_zone) AS today) t OFFSET 0) d
 	WHERE a.account_id = $1 AND a.state IN ('active', 'closing');
 END;
 COMMENT ON FUNCTION kb_uncharged(bigint, timestamptz) IS
@@ -230,7 +237,10 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL kb_limits_of(a.account_id, a.tariff, a.tariff_from, a.today) l
 	JOIN service s ON s.service = l.service
 	CROSS JOIN LATERAL (
-		SELECT t.period, CASE WHEN s.aggregation IN ('max', 'last') THEN max(t.quantity) ELSE sum(t.quantity) END AS quantity
+		SELECT t.period, CASE WHEN s.aggregation IN ('max', 'last') THEN max(t.quantity)
+				WHEN s.aggregation = 'unique' THEN (SELECT count(DISTINCT v.value) FROM usage_value v
+					WHERE v.account_id = a.account_id AND v.period = t.period AND v.service = l.service AND v.events > 0)
+				ELSE sum(t.quantity) END AS quantity
 		FROM (SELECT o.period, o.price_id, CASE WHEN s.aggregation IN ('max', 'last')
 						 THEN kb_usage_level(a.account_id, o.period, l.service, o.price_id, s.aggregation)
 						 ELSE sum(o.quantity) END AS quantity

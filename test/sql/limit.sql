@@ -122,6 +122,13 @@ SELECT is(pg_temp.error_of('INSERT INTO call SELECT i, 7, 1 FROM generate_series
 	'KB013 account 7 has too little left for this usage | Top up, or set another credit line with kb_set_account_credit_line (L2).',
 	'L2: an application''s row goes with its usage; whoever writes is told no sums');
 SELECT is((SELECT count(*) FROM call), 25::bigint, 'L2: the rows are not there');
+CREATE TRIGGER meter_update AFTER UPDATE ON call REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT
+	EXECUTE FUNCTION kb_meter('calls', 'account_id', 'units', 'id');
+SELECT kb_adjust(7, '-1.00 USD', 'a', 'a fee')
+\g /dev/null
+SELECT lives_ok('UPDATE call SET units = 1 WHERE id = 1', 'L2: a row that changes to less is taken, though nothing is left');
+SELECT is(left(pg_temp.error_of('UPDATE call SET units = units + id % 2 WHERE id < 3'), 5), 'KB013',
+	'L2: one to more is not: 2 for 1, and 2');
 
 -- Limits of services (L3)
 
@@ -138,6 +145,9 @@ SELECT ok(kb_record_usage(9, 'users', 1, 'u' || n, NULL, jsonb_build_object('use
 	'L3: distinct values: ' || n) FROM generate_series(1, 4) AS n;
 SELECT is(left(pg_temp.error_of($$SELECT kb_record_usage(9, 'users', 1, 'u9', NULL, '{"user": "x"}')$$), 5), 'KB013',
 	'L3: a third value is refused');
+SELECT kb_set_price('open', 'users', '2 each', '2026-11-13')
+\g /dev/null
+SELECT ok(kb_record_usage(9, 'users', 1, 'u10', NULL, '{"user": 1}'), 'L3: a value is one under all prices of the month');
 SELECT kb_set_account_limit(9, 'mails', 200)
 \g /dev/null
 SELECT ok(kb_record_usage(9, 'mails', 100, 'm5'), 'L3: the account''s own limit takes the place of the tariff''s');
@@ -166,6 +176,15 @@ SELECT is((kb_render_notice(9, notice_no)).body,
 FROM notice WHERE account_id = 9 AND kind = 'limit_reached';
 SELECT ok((kb_render_notice(9, notice_no, 'uk')).subject LIKE '%«mails»%', 'N4: in Ukrainian, where the encoding has it')
 FROM notice WHERE account_id = 9 AND kind = 'limit_reached' AND getdatabaseencoding() = 'UTF8';
+
+-- usage of the month that begins within the hour (U4) counts, too
+SET LOCAL kbilling.clock = '2026-12-31 23:30+00';
+SELECT is(left(pg_temp.error_of($$SELECT kb_record_usage(5, 'calls', 1, 'ahead', '2027-01-01 00:15+00')$$), 5), 'KB013',
+	'L2: nothing is left, an hour ahead either');
+SELECT kb_apply_topup(5, '1.00 USD', 'card', 'p3')
+\g /dev/null
+SELECT ok(kb_record_usage(5, 'calls', 10, 'ahead', '2027-01-01 00:15+00'), 'L2: as much as is left');
+SELECT is(kb_available(5), '0.00 USD', 'L1: which is then spent');
 
 -- Bad input
 

@@ -74,6 +74,10 @@ SELECT kb_record_usage(1, 'calls', 1, 'k')
 SET LOCAL kbilling.clock = '2026-12-01 12:00+00';
 SELECT is((kb_month_charge(1)).total, '1.00 USD', 'L5: the month''s charge knows nothing of what was bought');
 
+-- who buys uses the account (D1)
+SELECT ok(kb_last.active_at = '2026-11-10 12:00+00', 'D1: a purchase is activity')
+FROM kb_last_activity(3, '2026-11-01 00:00+00', 'any') AS kb_last;
+
 -- in words
 SELECT results_eq($$SELECT text, amount FROM kb_explain_line(
 	(SELECT entry -> 'lines' -> 0 FROM kb_history(3, 'ann') ORDER BY seq LIMIT 1), 'en')$$,
