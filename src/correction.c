@@ -123,12 +123,22 @@ check_amount(const LockedAccount *account, Money amount, const char *what)
 					  "Give the amount that is paid back as a positive one.");
 }
 
+/* T8: what goes back takes the smallest unit at least, so that it is counted; zero if nothing is left of the top-up */
+static Money
+at_least_a_unit(const LockedAccount *account, int64 topup_seq, Money said, Money share)
+{
+	if (money_minor(said) <= 0 || money_minor(share) > 0)
+		return share;
+	return money_make(money_currency(account->balance), allocation_remaining(account, topup_seq).n > 0 ? 1 : 0);
+}
+
 /*
  * T8: what goes back of a top-up may be said in the currency in which it was paid; the posting then has that as well.
- * The amount in the account's currency: that of the entry, if there is one.
+ * The amount in the account's currency: that of the entry, if there is one.  It is zero if nothing is left that a part
+ * could take which the provider has paid back already (is_made), and which is less than half of the smallest unit.
  */
 static Money
-read_amount(const LockedAccount *account, Posting *posting, Money said, const Money *posted, const char *what)
+read_amount(const LockedAccount *account, Posting *posting, Money said, const Money *posted, bool is_made, const char *what)
 {
 	Money		amount = said;
 
@@ -138,6 +148,9 @@ read_amount(const LockedAccount *account, Posting *posting, Money said, const Mo
 		posting->paid = money_neg(said);
 		if (posted != NULL)
 			return money_neg(*posted);
+		amount = at_least_a_unit(account, posting->ref_seq, said, amount);
+		if (is_made && money_minor(said) > 0 && money_minor(amount) == 0)
+			return amount;
 	}
 	check_amount(account, amount, what);
 	return amount;
@@ -206,7 +219,7 @@ kb_refund(PG_FUNCTION_ARGS)
 	Money		posted;
 	bool		forced;
 	bool		is_known;
-	int64		seq;
+	int64		seq = 0;
 
 	arg_required(fcinfo, REFUND_AMOUNT, "amount");
 	arg_required(fcinfo, REFUND_FORCED, "forced");
@@ -217,16 +230,18 @@ kb_refund(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(REFUND_TOPUP_REFERENCE))
 		posting.ref_seq = find_topup(&account, arg_cstring(fcinfo, REFUND_TOPUP_REFERENCE));
 	is_known = journal_knows(&account, posting.key, &posted);
-	amount = read_amount(&account, &posting, PG_GETARG_MONEY(REFUND_AMOUNT), is_known ? &posted : NULL, "a refund");
+	amount = read_amount(&account, &posting, PG_GETARG_MONEY(REFUND_AMOUNT), is_known ? &posted : NULL, forced, "a refund");
 	posting.amount = money_neg(amount);
 	if (is_known)
 	{
 		seq = journal_replayed(&account, &posting);
 		check_flag(&account, posting.key, "forced", forced);
 	}
-	else
+	else if (money_minor(amount) > 0)
 		seq = post_refund(&account, &posting, amount, forced);
 	SPI_finish();
+	if (seq == 0)
+		PG_RETURN_NULL();
 	PG_RETURN_INT64(seq);
 }
 
@@ -333,7 +348,7 @@ kb_chargeback(PG_FUNCTION_ARGS)
 	Money		posted;
 	Money		amount = 0;
 	bool		is_known;
-	int64		seq;
+	int64		seq = 0;
 
 	arg_required(fcinfo, CHARGEBACK_TOPUP_REFERENCE, "topup_reference");
 	begin_correction(fcinfo, CHARGEBACK_REFERENCE, &account, &posting);
@@ -341,7 +356,8 @@ kb_chargeback(PG_FUNCTION_ARGS)
 	posting.ref_seq = find_topup(&account, arg_cstring(fcinfo, CHARGEBACK_TOPUP_REFERENCE));
 	is_known = journal_knows(&account, posting.key, &posted);
 	if (has_amount)
-		amount = read_amount(&account, &posting, PG_GETARG_MONEY(CHARGEBACK_AMOUNT), is_known ? &posted : NULL, "a chargeback");
+		amount = read_amount(&account, &posting, PG_GETARG_MONEY(CHARGEBACK_AMOUNT), is_known ? &posted : NULL, true,
+							 "a chargeback");
 	if (is_known)
 	{
 		/* a replay takes what it took then, whatever is left now */
@@ -349,9 +365,11 @@ kb_chargeback(PG_FUNCTION_ARGS)
 		seq = journal_replayed(&account, &posting);
 		check_flag(&account, posting.key, "named", has_amount);
 	}
-	else
+	else if (!has_amount || money_minor(amount) > 0)
 		seq = post_chargeback(&account, &posting, has_amount ? &amount : NULL);
 	SPI_finish();
+	if (seq == 0)
+		PG_RETURN_NULL();
 	PG_RETURN_INT64(seq);
 }
 

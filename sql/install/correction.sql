@@ -11,7 +11,8 @@ COMMENT ON FUNCTION kb_refund(bigint, kb_money, text, text, text, boolean) IS
 'Pays money back, at most the balance less the unspent bonus, and returns the number of the entry. It is money of the '
 'top-up that is named, else of the newest ones; their unspent bonus goes with it by proportion (T6). With "forced" it '
 'books a refund that the provider has made already, even into debt. Of a top-up that is named, the amount may be in the '
-'currency in which it was paid (T8). '
+'currency in which it was paid (T8): it takes the smallest unit of the account''s at least, or, with "forced", if nothing '
+'is left of the top-up and it would round to zero, posts nothing, and the result is NULL. '
 'Errors: KB001, KB002, KB006; KB005 for more than is left of the paid money or of the top-ups, and for an amount that '
 'is not above zero; 22023 if there is no such top-up';
 
@@ -30,13 +31,15 @@ BEGIN ATOMIC
 						  'Give the reference under which the top-up was applied; kbilling.topup_status lists them.')
 		END;
 	SELECT CASE WHEN m.missing > 0
-		THEN kb_refund($1, m.missing, $4, $5, $2, true)
+		THEN kb_refund($1, coalesce(m.paid, m.missing), $4, $5, $2, true)
 		ELSE (SELECT e.seq FROM entry e WHERE e.account_id = $1 AND e.key = $4 AND e.kind = 'refund') END
-	FROM (SELECT CASE WHEN kb_currency(e.paid) = kb_currency($3) AND kb_currency(e.amount) <> kb_currency($3)
-					THEN $3 - b.paid ELSE $3 - t.taken_back END AS missing
+	-- of a sum in the currency in which was paid, its share counts; it is booked so if all that went back was said so
+	FROM (SELECT CASE WHEN c.is_paid THEN kb_paid_share($1, e.seq, $3 - b.paid) + b.amount ELSE $3 END - t.taken_back AS missing,
+				 CASE WHEN c.is_paid AND b.amount = t.taken_back THEN $3 - b.paid END AS paid
 		  FROM topup_status t
 		  JOIN entry e ON e.account_id = t.account_id AND e.seq = t.seq
 		  CROSS JOIN LATERAL kb_paid_back(e.account_id, e.seq) b
+		  CROSS JOIN LATERAL (SELECT kb_currency(e.paid) = kb_currency($3) AND kb_currency(e.amount) <> kb_currency($3) AS is_paid) c
 		  WHERE t.account_id = $1 AND t.reference = $2) m;
 END;
 COMMENT ON FUNCTION kb_refund_total(bigint, text, kb_money, text, text) IS
@@ -52,7 +55,9 @@ CREATE FUNCTION kbilling.kb_chargeback(account_id bigint, topup_reference text, 
 	AS 'MODULE_PATHNAME', 'kb_chargeback';
 COMMENT ON FUNCTION kb_chargeback(bigint, text, text, kb_money) IS
 'Takes back what is left of a top-up, or the amount, even into debt, and the unspent bonus of that part (T7), and '
-'returns the number of the chargeback''s entry. The amount may be in the currency in which the top-up was paid (T8). A '
+'returns the number of the chargeback''s entry. The amount may be in the currency in which the top-up was paid (T8): '
+'it takes the smallest unit of the account''s at least, or, if nothing is left of the top-up and it would round to zero, '
+'posts nothing, and the result is NULL. A '
 'dispute that was won is the reversal of that entry. '
 'Errors: KB001, KB002; KB005 for more than is left of the top-up, and for an amount that is not above zero; KB006 if '
 'nothing is left of it, or the reference stands for something else; 22023 if there is no such top-up';

@@ -218,9 +218,28 @@ SELECT is(pg_temp.said(80, kb_chargeback(80, 'p1', 'd2', '100 UAH')), 'chargebac
 	'T8: so that it can go again');
 SELECT is(pg_temp.said(80, kb_refund(80, '1 UAH', 'r3', topup_reference => 'p2')), 'refund -0.01 USD of -1.00 UAH for 2',
 	'T8: half a cent, rounded as a whole: M4');
+SELECT kb_apply_topup(81, '20 USD', 'card', reference, paid => '800 UAH') FROM unnest('{c1,c2}'::text[]) reference
+\g /dev/null
+SELECT is(pg_temp.said(81, kb_refund(81, paid::kb_money, key, topup_reference => reference, forced => true)),
+	format('refund -%s of -%s for %s', amount, paid, (SELECT seq FROM entry WHERE account_id = 81 AND key = reference)), 'T8: ' || why)
+FROM (VALUES ('c1', 'c1-1', '0.15 UAH', '0.01 USD', 'less than half a cent takes one'),
+	('c1', 'c1-2', '400.00 UAH', '9.99 USD', 'which the next part takes less'),
+	('c1', 'c1-3', '0.05 UAH', '0.01 USD', 'and once more'), ('c1', 'c1-4', '399.80 UAH', '9.99 USD', 'up to all of it'),
+	('c2', 'c2-1', '799.85 UAH', '20.00 USD', 'nearly all is all')) t (reference, key, paid, amount, why);
+SELECT is(kb_refund(81, '0.15 UAH', 'c1-1', topup_reference => 'c1', forced => true),
+	(SELECT seq FROM entry WHERE account_id = 81 AND key = 'c1-1'), 'J3, T8: the same again is the first result');
+SELECT is(posted, NULL, 'T8: of what is left then, nothing is posted') FROM (VALUES
+	(kb_refund(81, '0.15 UAH', 'c2-2', topup_reference => 'c2', forced => true)),
+	(kb_refund(81, '0.15 UAH', 'c2-2', topup_reference => 'c2', forced => true)), (kb_chargeback(81, 'c2', 'c2-3', '0.15 UAH')))
+	t (posted);
+SELECT is_empty('SELECT FROM entry WHERE account_id = 81 AND key IN (''c2-2'', ''c2-3'')', 'T8: nor takes its reference');
+SELECT is(left(pg_temp.error_of(call), 5), 'KB005', 'T8: ' || call) FROM (VALUES
+	('SELECT kb_refund(81, ''0.15 UAH'', ''x'', topup_reference => ''c2'')'),
+	('SELECT kb_refund(81, ''0 UAH'', ''x'', topup_reference => ''c2'', forced => true)'),
+	('SELECT kb_refund(81, ''-0.01 UAH'', ''x'', topup_reference => ''c2'', forced => true)'),
+	('SELECT kb_refund(81, ''400 UAH'', ''x'', topup_reference => ''c2'', forced => true)'),
+	('SELECT kb_chargeback(81, ''c1'', ''x'', ''-0.01 UAH'')'), ('SELECT kb_chargeback(80, ''p2'', ''x'', ''0 USD'')')) AS t (call);
 SELECT is(pg_temp.error_of(call), error, 'T8: ' || call) FROM (VALUES
-	('SELECT kb_refund(80, ''1 UAH'', ''r4'', topup_reference => ''p2'')', 'KB005 a refund must be above zero'
-		' | The amount is 0.00 USD. | Give the amount that is paid back as a positive one.'),
 	('SELECT kb_refund(80, ''-1 UAH'', ''x'', topup_reference => ''p2'')', 'KB005 a refund must be above zero'
 		' | The amount is -0.01 USD. | Give the amount that is paid back as a positive one.'),
 	('SELECT kb_refund(80, ''6 UAH'', ''x'', topup_reference => ''p2'', forced => true)',
@@ -255,15 +274,10 @@ BEGIN
 	WHILE rest > 0 LOOP
 		n := n + 1;
 		part := greatest(1, (rest * random() ^ 2)::bigint);
-		EXIT WHEN n > 8;	-- what is left is less than half a cent
-		IF n > 6 OR kbilling.kb_minor(amount) < 50 THEN part := rest; END IF;
-		BEGIN
-			PERFORM kbilling.kb_refund(id, kbilling.kb_money(part / 100.0, 'UAH'), format('%s-%s', reference, n),
-				topup_reference => reference, forced => true);
-			rest := rest - part;
-		EXCEPTION WHEN SQLSTATE 'KB005' THEN
-			NULL;	-- less than half a cent
-		END;
+		IF n > 6 THEN part := rest; END IF;
+		PERFORM kbilling.kb_refund(id, kbilling.kb_money(part / 100.0, 'UAH'), format('%s-%s', reference, n),
+			topup_reference => reference, forced => true);
+		rest := rest - part;
 	END LOOP;
 	RETURN (SELECT remaining FROM kbilling.topup_status t WHERE t.account_id = id AND t.reference = $2);
 END $$;
@@ -289,6 +303,21 @@ SELECT is(kb_refund_total(82, 'p1', '0 USD', 's4'), NULL, 'T6: nor of nothing');
 SELECT is(pg_temp.said(82, kb_refund_total(82, 'p2', '410 UAH', 's5')), 'refund -10.00 USD of -410.00 UAH for 3',
 	'T6, T8: in the currency in which it was paid');
 SELECT is(pg_temp.said(82, kb_refund_total(82, 'p2', '15 USD', 's6')), 'refund -5.00 USD of  for 3', 'T6, T8: or in the account''s');
+SELECT kb_apply_topup(82, '20 USD', 'card', reference, paid => '800 UAH') FROM unnest('{q1,q2,q3}'::text[]) reference
+\g /dev/null
+SELECT kb_refund(82, '10 USD', 'q1-1', topup_reference => 'q1', forced => true)
+\g /dev/null
+SELECT is(kb_refund_total(82, 'q1', '400 UAH', 'q1-2'), NULL, 'T6, T8: half of what was paid is the half that has gone in dollars');
+SELECT is(pg_temp.said(82, kb_refund_total(82, 'q1', '600 UAH', 'q1-3')), 'refund -5.00 USD of  for ' || seq,
+	'T6, T8: what is missing of three quarters') FROM entry WHERE account_id = 82 AND key = 'q1';
+SELECT kb_chargeback(82, 'q2', 'q2-1', '5 USD')
+\g /dev/null
+SELECT is(kb_refund_total(82, 'q2', '200 UAH', 'q2-2'), NULL, 'T6, T8: a quarter, that was disputed');
+SELECT is(pg_temp.said(82, kb_refund_total(82, 'q2', '800 UAH', 'q2-3')), 'refund -15.00 USD of  for ' || seq,
+	'T6, T8: and all the rest') FROM entry WHERE account_id = 82 AND key = 'q2';
+SELECT is(kb_refund_total(82, 'q3', '0.15 UAH', 'q3-1'), NULL, 'T8: a sum of less than half a cent');
+SELECT is(pg_temp.said(82, kb_refund_total(82, 'q3', '0.30 UAH', 'q3-2')), 'refund -0.01 USD of -0.30 UAH for ' || seq,
+	'T8: is counted once it is more') FROM entry WHERE account_id = 82 AND key = 'q3';
 SELECT is(pg_temp.said(82, kb_reverse_refund(82, 's2', 'f2')), 'reversal 40.00 USD of  for ' ||
 	(SELECT seq FROM entry WHERE account_id = 82 AND key = 's2'), 'T6: a refund of a sum can fail');
 SELECT is(pg_temp.said(82, kb_refund_total(82, 'p1', '70 USD', 's7')), 'refund -40.00 USD of  for 1', 'T6: and come again');
