@@ -147,17 +147,27 @@ kb_begin_topup(PG_FUNCTION_ARGS)
 }
 
 static SavedPlan find_plan = {
-	.sql = "SELECT p.member, p.settled_seq, e.key"
+	.sql = "SELECT p.member, p.settled_seq, e.key, e.method, e.amount, e.paid"
 	"  FROM payment p LEFT JOIN entry e ON e.account_id = p.account_id AND e.seq = p.settled_seq"
 	" WHERE p.account_id = $1 AND p.payment_id = $2",
 	.arg_types = {"bigint", "bigint"}
 };
 
-/* Its columns; the last two are NULL until it is settled. */
+/* Its columns; all but the first are NULL until it is settled, and the last may be. */
 enum
 {
-	PAYMENT_MEMBER = 1, PAYMENT_SETTLED_SEQ, PAYMENT_SETTLED_BY
+	PAYMENT_MEMBER = 1, PAYMENT_SETTLED_SEQ, PAYMENT_SETTLED_BY, PAYMENT_METHOD, PAYMENT_AMOUNT, PAYMENT_PAID
 };
+
+/* T9: a repeat may say otherwise how it was paid; the first word stays */
+static void
+keep_first_word(Posting *posting)
+{
+	if (posting->amount != plan_money(PAYMENT_AMOUNT))
+		return;
+	posting->method = plan_cstring(PAYMENT_METHOD);
+	posting->paid = plan_is_null(PAYMENT_PAID) ? NO_MONEY : plan_money(PAYMENT_PAID);
+}
 
 /* T9: what is confirmed counts, not what was begun; but not of another account, and not under a second reference */
 void
@@ -180,6 +190,8 @@ payment_check(const LockedAccount *account, int64 payment_id, Posting *posting)
 				 errmsg("payment %lld of account %lld is settled", (long long) payment_id, (long long) account->account_id),
 				 errdetail("Entry %lld has credited it under another reference.", (long long) plan_int64(PAYMENT_SETTLED_SEQ)),
 				 errhint("Leave payment_id out to credit a second payment.")));
+	if (settled_by != NULL)
+		keep_first_word(posting);
 	if (posting->member == NULL)
 		posting->member = plan_cstring(PAYMENT_MEMBER);
 }

@@ -17,7 +17,8 @@ extern void payment_check_method(const char *method);
 /*
  * Checks whether the posting may settle the payment, whatever its amount and
  * method: KB006 if the account has no such payment, or another reference has
- * settled it.  Fills in the member who began it, if the posting has none.
+ * settled it.  Fills in the member who began it, if the posting has none; and, if
+ * the same reference has settled it, how it was paid by that one's word.
  */
 extern void payment_check(const LockedAccount *account, int64 payment_id, Posting *posting);
 

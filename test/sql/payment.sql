@@ -345,6 +345,10 @@ SELECT is((kb_apply_topup(30, '120 USD', 'google_pay', 'word-2', payment_id => 2
 SELECT is(coalesce(pg_temp.result_of(call), ''), expected, 'T9: after it, ' || call) FROM (VALUES
 	('kb_fail_topup(30, 2, ''declined'')', ''),
 	('kb_fail_topup(30, 1, ''expired'')', ''),
+	('(kb_apply_topup(30, ''120 USD'', ''card'', ''word-2'', payment_id => 2)).replayed', 'true'),
+	('(kb_apply_topup(30, ''120 USD'', ''google_pay'', ''word-2'', payment_id => 2, paid => ''5000 UAH'')).replayed', 'true'),
+	('(kb_apply_topup(30, ''120 USD'', ''card'', ''word-2'', payment_id => 2, paid => ''5000 UAH'')).replayed', 'true'),
+	('kb_apply_topup(30, ''120 USD'', ''card'', ''word-2'')', 'KB006'),
 	('kb_apply_topup(30, ''50 USD'', ''card'', ''word-2'', payment_id => 2)', 'KB006'),
 	('kb_apply_topup(30, ''50 USD'', ''card'', ''word-2 again'', payment_id => 2)', 'KB006'),
 	('kb_apply_topup(30, ''49.99 USD'', ''bank_transfer'', ''word-3'', payment_id => 4)', 'KB006')
