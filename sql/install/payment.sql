@@ -164,25 +164,30 @@ COMMENT ON FUNCTION kb_fail_topup(bigint, bigint, text) IS
 'Errors: KB001; KB006 if the account has no such payment';
 
 CREATE FUNCTION kbilling.kb_unsettled_payments(older_than interval = '15 minutes', newer_than interval = '3 days',
-											   max integer = 1000, after_account bigint = NULL, after_payment bigint = NULL)
+											   max integer = 1000, after_account bigint = NULL, after_payment bigint = NULL,
+											   settled_newer_than interval = '0')
 	RETURNS TABLE (account_id bigint, payment_id bigint, amount kb_money, begun_at timestamptz, expires_at timestamptz,
 				   status kb_payment_status)
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
-	SELECT kb_require_not_null('older_than, newer_than, max', $1, $2, $3);
+	SELECT kb_require_not_null('older_than, newer_than, max, settled_newer_than', $1, $2, $3, $6);
 	SELECT CASE
 		WHEN $3 NOT BETWEEN 1 AND 1000
 			THEN kb_raise('22023', format('max is %s', $3), 'It may be 1 to 1000.', 'Read more of them page by page.')
 		END;
 	SELECT s.account_id, s.payment_id, s.amount, s.begun_at, s.expires_at, s.status
 	FROM payment_status s
-	WHERE s.begun_at > kb_now() - $2 AND s.begun_at <= kb_now() - $1 AND s.status <> 'settled'
+	-- the first for the index
+	WHERE s.begun_at > kb_now() - greatest($2, $6) AND s.begun_at <= kb_now() - $1
+		AND s.begun_at > kb_now() - CASE WHEN s.status = 'settled' THEN $6 ELSE $2 END
 		AND ($4 IS NULL OR s.account_id > $4 OR s.account_id = $4 AND s.payment_id > $5)
 	ORDER BY s.account_id, s.payment_id
 	LIMIT $3;
 END;
-COMMENT ON FUNCTION kb_unsettled_payments(interval, interval, integer, bigint, bigint) IS
+COMMENT ON FUNCTION kb_unsettled_payments(interval, interval, integer, bigint, bigint, interval) IS
 'The payments that were begun in a time of the past and are not settled: pending, failed or expired. A job asks the '
 'provider what has become of them, as reports get lost, and a failed one may be paid after all (T9). They come by account '
 'and payment, up to "max" (1 to 1000) of them; "after_account" and "after_payment" are the last of the page before. '
+'With "settled_newer_than", settled ones that were begun since then are among them, for providers that have to be asked of '
+'refunds, too. '
 'Errors: 22023 if "max" is out of range';

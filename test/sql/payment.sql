@@ -400,12 +400,17 @@ FROM (VALUES
 	('{''1 hour'',''74 hours'',2,40,2}', '41 1 2.00 USD expired, 41 3 4.00 USD failed'),
 	('{''1 hour'',''74 hours'',2,41,3}', NULL),
 	('{''1 hour'',''74 hours'',1,40,1}', '40 2 5.00 USD pending'),
-	('{after_account => 40}', '41 3 4.00 USD failed')) t (arguments, expected);
+	('{after_account => 40}', '41 3 4.00 USD failed'),
+	('{settled_newer_than => ''25 hours''}', '40 2 5.00 USD pending, 41 2 3.00 USD settled, 41 3 4.00 USD failed'),
+	('{settled_newer_than => ''24 hours'',newer_than => ''1 hour''}', NULL),
+	('{settled_newer_than => ''70 hours'',newer_than => ''1 hour''}', '41 2 3.00 USD settled'),
+	('{settled_newer_than => ''70 hours'',after_account => 41,after_payment => 2}', '41 3 4.00 USD failed')) t (arguments, expected);
 SELECT pg_temp.put_state(40, 'deleted')
 \g /dev/null
 SELECT is(pg_temp.unsettled(), '40 2 5.00 USD pending, 41 3 4.00 USD failed', 'J8, T9: of a deleted account, too');
 SELECT is(pg_temp.result_of(format('kb_unsettled_payments(%s)', arguments)), state, format('T9: %s is refused', arguments)) FROM (VALUES
-	('max => 0', '22023'), ('max => 1001', '22023'), ('max => NULL', '22004'), ('NULL', '22004'), ('newer_than => NULL', '22004'))
+	('max => 0', '22023'), ('max => 1001', '22023'), ('max => NULL', '22004'), ('NULL', '22004'), ('newer_than => NULL', '22004'),
+	('settled_newer_than => NULL', '22004'))
 	t (arguments, state);
 SELECT is_empty('SELECT * FROM kb_check()', 'J2: the books are right');
 

@@ -8,7 +8,8 @@
  *
  * What could not be found in the documentation, and is taken for granted: that refund_amount is the sum of all that
  * went back, in the payment's currency. Not found either is whether a callback that was not answered by 200 is sent
- * again; so the reconciliation job is needed here.
+ * again; so the reconciliation job is needed here, and it also asks for payments that are settled, as a refund may have
+ * been reported in vain. Callbacks of one payment may differ in paytype and amount_debit; kbilling keeps the first.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { BadSignature, moneyText, orderName, readOrderName } from './provider.js';
@@ -144,7 +145,7 @@ export function createLiqpay({
 		if (content.err_code === 'payment_not_found') return [];
 		if (content.order_id !== nameOf(payment)) throw new Error(`LiqPay knows no status: ${content.err_code}`);
 		// Of a payment that was not credited, nothing can be paid back.
-		if (content.status === 'reversed') return failed(readName(content.order_id), content, 'reversed');
+		if (content.status === 'reversed' && !payment.settled) return failed(readName(content.order_id), content, 'reversed');
 		return reportsOf(content);
 	}
 

@@ -42,8 +42,11 @@
  *   form to POST. A RangeError says that the provider takes no such amount
  * @property {(headers: Record<string, string>, body: Buffer) => Promise<Report[]>} verify  what a call of the webhook
  *   says: nothing, if it is of no payment of ours or changes nothing. Throws BadSignature
- * @property {(payment: Payment & {begunAt: Date}) => Promise<Report[]>} find  all that has become of a payment
- * @property {(since: Date) => Promise<Report[]>} [missed]  what the provider has tried to report since then, in vain
+ * @property {(payment: Payment & {begunAt: Date, settled: boolean}) => Promise<Report[]>} find  all that has become of a
+ *   payment, which is credited already if it is settled
+ * @property {(since: Date) => AsyncIterable<() => Promise<Report[]>>} [missed]  what the provider has tried to report
+ *   since then, in vain, the oldest first: for each event, what makes its reports. Who has it need not be asked of
+ *   payments that are settled
  * @property {import('hono').Hono} [routes]  pages of its own: the checkout of the fake
  */
 

@@ -238,15 +238,13 @@ export function createStripe({
 		return reports;
 	}
 
-	/* Stripe knows which events it could not deliver, for 30 days. The oldest come first here. */
-	async function missed(since) {
+	/* Stripe knows which events it could not deliver, for 30 days. */
+	async function* missed(since) {
 		const created = { gte: Math.floor(since.getTime() / 1000) };
 		const query = { types: EVENTS, delivery_success: false, created, limit: 100 };
 		const events = [];
 		for await (const event of stripe.events.list(query)) events.unshift(event);
-		const reports = [];
-		for (const event of events) reports.push(...(await reportsOf(event)));
-		return reports;
+		for (const event of events) yield () => reportsOf(event);
 	}
 
 	return { name: 'stripe', origins: ['https://checkout.stripe.com'], begin, verify, find, missed };

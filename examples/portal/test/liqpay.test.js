@@ -216,6 +216,37 @@ describe('LiqPay\'s story', () => {
 		await books.check();
 	});
 
+	it('is booked by the first word on how it was paid (T9)', async () => {
+		const [payment, said] = await begun();
+		const later = [{ amount_debit: 2062.5, currency_debit: 'UAH' }, { paytype: 'gpay' }, { paytype: 'gpay', amount_debit: 2062.5 }];
+		assert.equal(await take(said({ status: 'wait_compensation' })), 200);
+		for (const changes of later) assert.deepEqual([await take(said(changes)), alerts], [200, []]);
+		assert.equal(await books.entries(payment.accountId), 'topup 50.00 USD');
+		assert.equal(await take(said({ amount: 51 })), 500);
+		await books.check();
+	});
+
+	it('of a refund is found by the reconciliation, though its callback was lost', async () => {
+		const [payment, said] = await begun();
+		assert.equal(await take(said()), 200);
+		const { order_id: order } = said();
+		const { find, ...rest } = provider();
+		const mine = { ...rest, find: async row => (row.accountId === payment.accountId ? find(row) : []) };
+		const run = options => reconcile({ db: books.db, olderThan: '0', provider: mine, alert: what => alerts.push(what), ...options });
+		const entries = () => books.entries(payment.accountId);
+		// what is said again of how it was paid is no news
+		known.set(order, said({ refund_amount: 20, paytype: 'gpay' }));
+		await run({ settled: '0' });
+		assert.equal(await entries(), 'topup 50.00 USD');
+		for (const changes of [{ refund_amount: 20 }, { status: 'reversed' }, { status: 'reversed' }]) {
+			known.set(order, said(changes));
+			assert.equal((await run()).failures, 0);
+		}
+		assert.equal(await entries(), 'topup 50.00 USD, refund -20.00 USD, refund -30.00 USD');
+		assert.deepEqual(alerts, []);
+		await books.check();
+	});
+
 	it('that begins with the end is left to somebody', async () => {
 		const [payment, said] = await begun();
 		assert.equal(await take(said({ status: 'reversed' })), 500);

@@ -578,13 +578,34 @@ describe('the reconciliation', () => {
 	it('asks for what the provider could not report', async () => {
 		const payment = await newPayment();
 		const event = world.paid(payment);
-		const missed = async since => {
+		const missed = async function* (since) {
 			assert.ok(Date.now() - since.getTime() > 2 * 24 * 3600 * 1000);
+			yield async () => { throw new Error('one is bad'); };
 			const { headers, body } = fake.sign(event);
-			return fake.verify(headers, Buffer.from(body));
+			yield () => fake.verify(headers, Buffer.from(body));
 		};
-		await run([], { olderThan: '1 day', provider: { missed } });
+		assert.equal((await run([], { olderThan: '1 day', provider: { missed } })).failures, 1);
+		assert.deepEqual(alerts.map(({ error }) => error.message), ['one is bad']);
 		assert.equal(await books.status(payment), 'settled');
+	});
+
+	it('asks for settled payments, too, of a provider that cannot say what it has missed', async () => {
+		const payment = await newPayment();
+		const event = world.paid(payment);
+		assert.equal(await report(event), 200);
+		world.refunded(event, '20.00 USD');
+		async function* missed() {}
+		await run([payment], { provider: { missed } });
+		await run([payment], { settled: '0' });
+		assert.equal(await books.entries(payment.accountId), 'topup 50.00 USD');
+		await run([payment]);
+		assert.equal(await books.entries(payment.accountId), 'topup 50.00 USD, refund -20.00 USD');
+		await age(payment, '4 days');
+		world.refunded(event, '5.00 USD');
+		await run([payment]);
+		assert.equal(await books.balance(payment.accountId), '30.00 USD');
+		await run([payment], { settled: '5 days' });
+		assert.equal(await books.balance(payment.accountId), '25.00 USD');
 	});
 });
 
@@ -599,11 +620,12 @@ describe('the command that reconciles', () => {
 		const { asked, booked, failures } = JSON.parse(stdout);
 		assert.ok(asked > 0);
 		assert.deepEqual([booked, failures], [0, 0]);
-		assert.equal(JSON.parse((await call('--older-than', '2 days', '--newer-than', '1 day')).stdout).asked, 0);
+		assert.equal(JSON.parse((await call('--older-than', '2 days', '--newer-than', '1 day', '--settled', '1 day')).stdout).asked, 0);
 	});
 
 	it('fails if it cannot ask', async () => {
 		await assert.rejects(call('--older-than', 'soon'), { code: 1 });
+		await assert.rejects(call('--missed-days', 'all'), { code: 1 });
 		env.PORTAL_PROVIDER = 'none';
 		await assert.rejects(call(), { code: 1 });
 	});

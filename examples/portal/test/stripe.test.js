@@ -451,4 +451,23 @@ describe('Stripe\'s story', () => {
 		assert.equal(query.get('types[0]'), EVENTS[0]);
 		await books.check();
 	});
+
+	it('that Stripe could not deliver is booked though one of its events is bad', async () => {
+		const [good, bad] = [await begun(), await begun()];
+		const session = checkout(good);
+		const lost = checkout(bad);
+		network.objects.delete(lost.payment_intent);
+		for (const content of [event('checkout.session.completed', lost), event('checkout.session.completed', session)])
+			network.objects.set(content.id, content);
+		const told = [];
+		const result = await reconcile({
+			db: books.db, provider: provider(), olderThan: '1 day', missedDays: 30, alert: what => told.push(what),
+		});
+		assert.deepEqual([result.failures, told.map(({ error }) => error.message)], [1, ['No such thing']]);
+		assert.equal(await books.status(good), 'settled');
+		assert.equal(await books.status(bad), 'pending');
+		const { query } = network.requests.find(({ path }) => path === '/v1/events');
+		const days = (Date.now() / 1000 - Number(query.get('created[gte]'))) / 24 / 3600;
+		assert.ok(days > 29.9 && days < 30.1, `${days}`);
+	});
 });
