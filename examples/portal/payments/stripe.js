@@ -103,7 +103,11 @@ export function createStripe({
 	/* The payment that a refund or dispute is of, with its charge: they do not have our metadata. */
 	const paymentIntent = id => stripe.paymentIntents.retrieve(id, { expand: ['latest_charge'] });
 
-	async function begin({ accountId, paymentId, amount, language, returnUrl, description }) {
+	/* Stripe knows the least and the most that it charges, which goes by currency and account. */
+	const tooSmallOrLarge = error =>
+		error instanceof Stripe.errors.StripeInvalidRequestError && ['amount_too_small', 'amount_too_large'].includes(error.code);
+
+	async function begin({ accountId, paymentId, amount, language, returnUrl, cancelUrl = returnUrl, description }) {
 		const charged = charge(amount);
 		const order = orderName(service, { accountId, paymentId });
 		const metadata = { service, order, amount: moneyText(amount) };
@@ -122,8 +126,10 @@ export function createStripe({
 			payment_intent_data: { metadata },
 			locale: LOCALES.has(language) ? language : 'auto',
 			success_url: returnUrl,
-			cancel_url: returnUrl,
-		}, { idempotencyKey: order });
+			cancel_url: cancelUrl,
+		}, { idempotencyKey: order }).catch(error => {
+			throw tooSmallOrLarge(error) ? new RangeError(error.message) : error;
+		});
 		return { url: session.url };
 	}
 

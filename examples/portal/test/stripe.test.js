@@ -16,7 +16,7 @@ const WEBHOOK_SECRET = 'whsec_test';
 const stripe = new Stripe('sk_test_1');
 
 /* What Stripe has: intents, sessions, refunds, disputes and events, by id. */
-const network = { objects: new Map(), requests: [], fail: 0 };
+const network = { objects: new Map(), requests: [], fail: 0, refuse: null };
 let server;
 let options;
 let books;
@@ -34,6 +34,7 @@ beforeEach(() => {
 	network.objects.clear();
 	network.requests = [];
 	network.fail = 0;
+	network.refuse = null;
 });
 after(async () => {
 	await books.end();
@@ -49,6 +50,7 @@ async function answer(request, response) {
 	const body = new URLSearchParams(Buffer.concat(chunks).toString());
 	network.requests.push({ method: request.method, path: url.pathname, query: url.searchParams, body, headers: request.headers });
 	const [status, content] = network.fail > 0 ? [network.fail, { error: { type: 'api_error', message: 'not now' } }]
+		: network.refuse ? [400, { error: { type: 'invalid_request_error', code: network.refuse, message: 'not so' } }]
 		: request.method === 'POST' ? [200, create(body)] : read(url);
 	response.writeHead(status, { 'content-type': 'application/json' });
 	response.end(JSON.stringify(content));
@@ -218,6 +220,15 @@ describe('a checkout', () => {
 		network.fail = 402;
 		await assert.rejects(provider().begin(payment), { message: 'not now' });
 		await assert.rejects(provider().begin({ ...payment, amount: { amount: '0.001', currency: 'USD' } }), RangeError);
+	});
+
+	it('of less or more than Stripe takes is an amount that is out of range', async () => {
+		for (const code of ['amount_too_small', 'amount_too_large']) {
+			network.refuse = code;
+			await assert.rejects(provider().begin(payment), { name: 'RangeError', message: 'not so' }, code);
+		}
+		network.refuse = 'parameter_invalid_empty';
+		await assert.rejects(provider().begin(payment), { type: 'StripeInvalidRequestError' });
 	});
 });
 
