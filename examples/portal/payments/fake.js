@@ -91,7 +91,7 @@ export function createFake({
 			return happen(orderName(service, payment),
 				{ kind: 'paid', reference: newId(), amount: moneyText(amount), paid, method: 'card', ...changes });
 		},
-		failed: (payment, failure = 'the card was declined') =>
+		failed: (payment, failure = 'declined') =>
 			happen(orderName(service, payment), { kind: 'failed', failure }),
 		refunded: ({ order, reference }, amount) =>
 			happen(order, { kind: 'refunded', reference: newId(), topupReference: reference, amount }),

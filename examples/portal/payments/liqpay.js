@@ -110,7 +110,7 @@ export function createLiqpay({
 
 	function failed({ accountId, paymentId }, content, words) {
 		const failure = words ?? [content.err_code, content.err_description].filter(Boolean).join(': ');
-		return [{ kind: 'failed', accountId, paymentId, failure: failure || content.status }];
+		return [{ kind: 'failed', accountId, paymentId, failure: failure || 'declined' }];
 	}
 
 	function reportsOf(content) {
@@ -120,7 +120,7 @@ export function createLiqpay({
 		const sum = Number(content.refund_amount) > 0 ? content.refund_amount : 0;
 		if (PAID.has(status) || (status === 'sandbox' && sandbox))
 			return sum ? [paid(order, content), refunded(order, content, sum)] : [paid(order, content)];
-		if (status === 'sandbox') return failed(order, content, 'a test payment');
+		if (status === 'sandbox') return failed(order, content, 'test_payment');
 		if (status === 'reversed') return [refunded(order, content, sum || content.amount)];
 		return FAILED.has(status) ? failed(order, content) : [];
 	}

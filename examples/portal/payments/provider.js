@@ -33,7 +33,7 @@
  * @property {string} [topupReference]  the id of the payment that a refund or dispute belongs to
  * @property {string} [refundReference]  the id of the refund that has failed
  * @property {string} [chargebackReference]  the id of the dispute that was won
- * @property {string} [failure]  why it failed, in the provider's words
+ * @property {string} [failure]  why it failed: one of FAILURES, or the provider's own words
  *
  * @typedef {object} Provider
  * @property {string} name  by which references begin: a letter, then letters, digits and underscores
@@ -49,6 +49,18 @@
  *   payments that are settled
  * @property {import('hono').Hono} [routes]  pages of its own: the checkout of the fake
  */
+
+/**
+ * Why a payment failed, where the provider has no words for it: codes, which the page says in the member's language.
+ *
+ * - checkout_expired: the provider's page was open for too long
+ * - declined: the bank, or the provider, has declined it
+ * - reversed: it was paid back before it was credited
+ * - test_payment: it was a test, and moved no money
+ * - no_answer: the provider did not answer when it was begun
+ * - amount_refused: the provider takes no such amount
+ */
+export const FAILURES = ['checkout_expired', 'declined', 'reversed', 'test_payment', 'no_answer', 'amount_refused'];
 
 /** A call of the webhook that the provider has not signed. */
 export class BadSignature extends Error {

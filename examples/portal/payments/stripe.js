@@ -156,7 +156,7 @@ export function createStripe({
 		const order = ours(session);
 		if (order === null) return [];
 		if (session.payment_status === 'paid') return paid(order, session);
-		return session.status === 'expired' ? failed(order, 'the checkout has expired') : [];
+		return session.status === 'expired' ? failed(order, 'checkout_expired') : [];
 	}
 
 	function intentReports(intent) {

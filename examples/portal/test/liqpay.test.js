@@ -144,8 +144,8 @@ describe('a callback', () => {
 		const failed = { kind: 'failed', accountId: '7', paymentId: '3' };
 		assert.deepEqual(await reportsOf(content({ status: 'failure', err_code: 'limit', err_description: 'Limit exceeded' })),
 			[{ ...failed, failure: 'limit: Limit exceeded' }]);
-		assert.deepEqual(await reportsOf(content({ status: 'error' })), [{ ...failed, failure: 'error' }]);
-		assert.deepEqual(await reportsOf(content({ status: 'sandbox' })), [{ ...failed, failure: 'a test payment' }]);
+		assert.deepEqual(await reportsOf(content({ status: 'error' })), [{ ...failed, failure: 'declined' }]);
+		assert.deepEqual(await reportsOf(content({ status: 'sandbox' })), [{ ...failed, failure: 'test_payment' }]);
 		assert.deepEqual(await reportsOf(content({ status: 'sandbox' }), { sandbox: true }), [paid]);
 	});
 

@@ -669,7 +669,7 @@ describe('the fake', () => {
 		const payment = await books.begin(await books.account());
 		const { url } = await provider.begin(payment);
 		await press(provider, url, 'fail');
-		assert.equal(await books.status(payment), 'failed: the card was declined');
+		assert.equal(await books.status(payment), 'failed: declined');
 		await press(provider, url, 'pay');
 		assert.match(await books.status(payment), /^settled/);
 	});

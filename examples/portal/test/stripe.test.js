@@ -286,8 +286,10 @@ describe('an event', () => {
 		const failure = { kind: 'failed', accountId: '7', paymentId: '3' };
 		assert.deepEqual(await reportsOf(event('payment_intent.payment_failed', intent)),
 			[{ ...failure, failure: 'Your card was declined.' }]);
+		assert.deepEqual(await reportsOf(event('payment_intent.payment_failed', { ...intent, last_payment_error: null })),
+			[{ ...failure, failure: 'declined' }]);
 		assert.deepEqual(await reportsOf(event('checkout.session.expired', session)),
-			[{ ...failure, failure: 'the checkout has expired' }]);
+			[{ ...failure, failure: 'checkout_expired' }]);
 	});
 
 	it('of a refund is one, as long as it has not failed', async () => {
@@ -441,7 +443,7 @@ describe('Stripe\'s story', () => {
 		});
 		assert.equal(result.failures, 0);
 		assert.equal(await books.status(paid), 'settled');
-		assert.equal(await books.status(expired), 'failed: the checkout has expired');
+		assert.equal(await books.status(expired), 'failed: checkout_expired');
 		assert.equal(await books.status(open), 'pending');
 		assert.equal(await books.entries(refunded.accountId),
 			'topup 50.00 USD, refund -10.00 USD, chargeback -40.00 USD, reversal 40.00 USD');
