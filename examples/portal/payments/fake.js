@@ -138,7 +138,7 @@ export function createFake({
 	return { name: 'fake', origins: [], begin, verify, find, routes, world, sign, deliver };
 }
 
-function page({ token, language, charged, description, returnUrl }, isDone, stylesheet) {
+function page({ token, language, charged, description, returnUrl, cancelUrl = returnUrl }, isDone, stylesheet) {
 	const tongue = TEXTS[language] ? language : 'en';
 	const texts = TEXTS[tongue];
 	const { currency } = charged;
@@ -161,7 +161,7 @@ function page({ token, language, charged, description, returnUrl }, isDone, styl
 ${isDone ? html`<p>${texts.done}</p>` : html`<form method="post" action="/fake/checkout/${token}">
 ${['pay', 'fail', 'later'].map(button)}
 </form>`}
-<p><a href="${returnUrl}">${texts.back}</a></p>
+<p><a href="${isDone ? returnUrl : cancelUrl}">${texts.back}</a></p>
 </main>
 </body>
 </html>`;

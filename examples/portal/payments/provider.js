@@ -18,7 +18,8 @@
  * @typedef {(amount: Money) => Money} Charge  what the customer is charged for an amount, if that is not the amount: for
  *   prices in a currency that cards are not charged in. It is asked when a payment is begun
  *
- * @typedef {Payment & {language?: string, returnUrl: string, description: string}} Begun
+ * @typedef {Payment & {language?: string, returnUrl: string, cancelUrl?: string, description: string}} Begun  where the
+ *   browser goes from the provider: after the payment, and without it (else it is the same)
  *
  * @typedef {object} Report
  * @property {"paid"|"failed"|"refunded"|"refunded_total"|"refund_failed"|"disputed"|"dispute_won"} kind

@@ -664,6 +664,15 @@ describe('the fake', () => {
 		assert.equal(await books.balance(payment.accountId), '50.00 USD');
 	});
 
+	it('leads back without a payment, if there was none', async () => {
+		const provider = reporting();
+		const payment = await books.begin(await books.account());
+		const { url } = await provider.begin({ ...payment, cancelUrl: 'http://localhost/#pay' });
+		await page(await provider.routes.request(url), /<a href="http:\/\/localhost\/#pay">/);
+		await press(provider, url, 'pay');
+		await page(await provider.routes.request(url), /<a href="http:\/\/localhost\/">/);
+	});
+
 	it('declines a card, and lets the customer try again', async () => {
 		const provider = reporting();
 		const payment = await books.begin(await books.account());

@@ -203,6 +203,12 @@ describe('a checkout', () => {
 		});
 	});
 
+	it('that is left without a payment leads elsewhere, if it is to', async () => {
+		await provider().begin({ ...payment, cancelUrl: 'https://example.com/#pay' });
+		const { body } = network.requests[0];
+		assert.deepEqual([body.get('success_url'), body.get('cancel_url')], [payment.returnUrl, 'https://example.com/#pay']);
+	});
+
 	it('is in the customer\'s language, if Stripe has it', async () => {
 		await provider().begin({ ...payment, language: 'uk' });
 		assert.equal(network.requests[0].body.get('locale'), 'auto');
