@@ -276,11 +276,11 @@ static Phase phases[] = {
 			.arg_types = {"text"},
 			.is_generic = true
 		},
+		/* First what leaves out most accounts, and reads nothing of them. */
 		.due = {
 			.sql = "SELECT a.account_id, a.charged_through FROM account a"
 			" WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
 			"   AND kb_is_in_share(a.account_id, $6, $7) AND kb_is_owned(a.account_id)"
-			/* first what leaves out most accounts, and reads nothing of them */
 			"   AND (a.tariff_from > kb_account_date($4, $1)"
 			"        OR a.tariff = ANY (ARRAY(SELECT l.tariff FROM alert l UNION ALL SELECT t.tariff FROM tariff t"
 			"               JOIN policy p ON p.policy = t.policy AND p.charge_notice_days IS NOT NULL))"
