@@ -32,6 +32,8 @@ export class Database {
 		this.#pool = new pg.Pool(this.#options);
 		// A connection that the server ends while nobody uses it is replaced by the next request's.
 		this.#pool.on('error', () => {});
+		// One that it ends under a request has failed the request's statement, and says so once more, to whoever listens.
+		this.#pool.on('connect', client => client.on('error', () => {}));
 	}
 
 	/** One statement, in a transaction of its own. */

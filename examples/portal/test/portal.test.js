@@ -476,6 +476,33 @@ test('without a database, a page says to come back, and nothing of what is insid
 	await db.end();
 });
 
+const WAITING = `SELECT pid FROM pg_stat_activity
+	WHERE datname = current_database() AND usename = $1 AND wait_event_type = 'Lock'`;
+
+test('a connection that is ended under a request takes nobody else with it', async () => {
+	const other = new pg.Client({ database: database.name });
+	await other.connect();
+	const endedUnder = async (ask, waiting) => {
+		await other.query('BEGIN');
+		await other.query('LOCK TABLE kbilling.member');
+		const asked = ask();
+		// It may fail before it is waited for.
+		asked.catch(() => {});
+		let pids = [];
+		while (pids.length === 0) pids = await sql(WAITING, [waiting]);
+		await sql('SELECT pg_terminate_backend($1)', [pids[0].pid]);
+		await other.query('COMMIT');
+		return asked;
+	};
+	const browser = await Browser.of(app, BAKERY, 'olha');
+	const seen = await endedUnder(() => browser.get('/'), 'portal_app');
+	assert.equal(seen.status, 503);
+	says(seen, ['This does not work right now']);
+	await assert.rejects(endedUnder(() => database.app.query("SELECT kbilling.kb_portal(1, 'olha')"), 'portal_app'), { code: '57P01' });
+	assert.equal((await browser.get('/')).status, 200);
+	await other.end();
+});
+
 test('an error says by its state what to do, and by nothing else what it was', async () => {
 	const raise = (code, message = 'inner words') => ({
 		asMember: async () => Promise.reject(Object.assign(new pg.DatabaseError(message, message.length, 'error'),

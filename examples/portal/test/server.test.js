@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import pg from 'pg';
 import { fieldOf, SECRET } from './browser.js';
 import { freshDatabase } from './database.js';
 
@@ -48,8 +49,10 @@ before(async () => {
 	server = await start({ ...environment(port), PORTAL_CLOCK: '1' });
 });
 after(async () => {
-	server.child.kill('SIGTERM');
-	await once(server.child, 'exit');
+	if (server.child.exitCode === null) {
+		server.child.kill('SIGTERM');
+		await once(server.child, 'exit');
+	}
 	await database.drop();
 });
 
@@ -147,4 +150,23 @@ test('without PORTAL_CLOCK nobody gets in by the demo, and without a secret noth
 	const refused = await start({ ...env, PORTAL_SECRET: 'short' });
 	assert.match(refused.said, /PORTAL_SECRET has to be/);
 	assert.ok(refused.child.exitCode === 1 || (await once(refused.child, 'exit'))[0] === 1);
+});
+test('the server outlives a connection that is ended under a request', async () => {
+	const olha = await loggedIn(1, 'olha');
+	const locker = new pg.Client({ database: database.name });
+	await locker.connect();
+	await locker.query('BEGIN');
+	await locker.query('LOCK TABLE kbilling.member');
+	const asked = olha.visit('/');
+	let found = [];
+	while (found.length === 0) {
+		found = await database.sql(`SELECT pid FROM pg_stat_activity
+			WHERE datname = current_database() AND usename = 'portal_app' AND wait_event_type = 'Lock'`);
+	}
+	await database.sql('SELECT pg_terminate_backend($1)', [found[0].pid]);
+	await locker.query('COMMIT');
+	await locker.end();
+	assert.equal((await asked).status, 503);
+	assert.equal((await olha.visit('/')).status, 200);
+	assert.equal(server.child.exitCode, null);
 });
