@@ -16,11 +16,26 @@ import { signedSessions } from './src/session.js';
 const { env } = process;
 const port = Number(env.PORT || 8080);
 const hostname = env.HOST || '127.0.0.1';
-const origin = env.PORTAL_ORIGIN || `http://localhost:${port}`;
 const secret = env.PORTAL_SECRET ?? '';
 
 if (secret.length < 32) {
 	console.error('PORTAL_SECRET has to be at least 32 characters that nobody can guess: openssl rand -hex 32');
+	process.exit(1);
+}
+
+/** The origin of an address, as browsers say it; nothing for what is none, or has a path. */
+function originOf(address) {
+	try {
+		const { origin, protocol, pathname, search, hash } = new URL(address);
+		return ['http:', 'https:'].includes(protocol) && pathname + search + hash === '/' ? origin : undefined;
+	} catch {
+		return undefined;
+	}
+}
+
+const origin = originOf(env.PORTAL_ORIGIN || `http://localhost:${port}`);
+if (!origin) {
+	console.error('PORTAL_ORIGIN has to be the address of the page, without a path: https://billing.example.com');
 	process.exit(1);
 }
 

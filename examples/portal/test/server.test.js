@@ -151,6 +151,22 @@ test('without PORTAL_CLOCK nobody gets in by the demo, and without a secret noth
 	assert.match(refused.said, /PORTAL_SECRET has to be/);
 	assert.ok(refused.child.exitCode === 1 || (await once(refused.child, 'exit'))[0] === 1);
 });
+
+test('an origin may end with a slash; what is no origin is refused at the start', async () => {
+	const port = await freePort();
+	const here = `http://localhost:${port}`;
+	const { child } = await start({ ...environment(port), PORTAL_ORIGIN: `${here}/` });
+	const answer = await fetch(`${here}/logout`, { method: 'POST', headers: { origin: here }, body: new URLSearchParams() });
+	assert.equal(answer.status, 200);
+	child.kill('SIGTERM');
+	await once(child, 'exit');
+	for (const wrong of ['billing.example.com', 'https://example.com/billing', 'ftp://example.com']) {
+		const refused = await start({ ...environment(port), PORTAL_ORIGIN: wrong });
+		assert.match(refused.said, /PORTAL_ORIGIN has to be/, wrong);
+		assert.ok(refused.child.exitCode === 1 || (await once(refused.child, 'exit'))[0] === 1);
+	}
+});
+
 test('the server outlives a connection that is ended under a request', async () => {
 	const olha = await loggedIn(1, 'olha');
 	const locker = new pg.Client({ database: database.name });
