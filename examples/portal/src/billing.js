@@ -3,7 +3,7 @@
  */
 import { Hono } from 'hono';
 import { amountOf } from './amount.js';
-import { isOurs } from './csrf.js';
+import { fieldsOf, isOurs } from './csrf.js';
 import { amountFault, Problem } from './errors.js';
 import { entryPage } from './pages/entry.js';
 import { historyPage } from './pages/history.js';
@@ -50,7 +50,7 @@ export function billingRoutes({
 
 	// What changes something was sent by a form of ours.
 	routes.post('*', async (c, next) => {
-		const form = await c.req.parseBody();
+		const form = await fieldsOf(c);
 		if (!isOurs(c.req.raw, form.csrf, { secret, origin, session: c.get('who') })) throw new Problem('badForm');
 		c.set('form', form);
 		await next();

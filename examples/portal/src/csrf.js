@@ -2,6 +2,7 @@
  * That a form which changes something was sent from one of our pages, by who was shown it: a page of another site knows
  * no token, and its forms carry the name of that site.
  */
+import { Problem } from './errors.js';
 import { mac, same } from './session.js';
 
 /** The token that the forms of a session carry. */
@@ -14,6 +15,13 @@ export function fromHere(request, origin) {
 	const from = request.headers.get('origin');
 	const site = request.headers.get('sec-fetch-site');
 	return (from === null || from === origin) && (site === null || site === 'same-origin');
+}
+
+/** The fields of a form. What cannot be read as one, such as a part without an end, is none of ours. */
+export async function fieldsOf(c) {
+	return c.req.parseBody().catch(() => {
+		throw new Problem('badForm');
+	});
 }
 
 /** Whether a form is one that we gave to this session. */

@@ -3,7 +3,7 @@
  * anybody in as anybody, and are there only if PORTAL_CLOCK is set.
  */
 import { Hono } from 'hono';
-import { fromHere } from './csrf.js';
+import { fieldsOf, fromHere } from './csrf.js';
 import { Problem } from './errors.js';
 import { demoPage } from './pages/demo.js';
 import { loginToken } from './session.js';
@@ -37,7 +37,7 @@ export function demoRoutes({ clock, secret, origin, view }) {
 
 	routes.post('/day', async c => {
 		if (!fromHere(c.req.raw, origin)) throw new Problem('badForm');
-		const { day } = await c.req.parseBody();
+		const { day } = await fieldsOf(c);
 		return await clock.set(String(day)) ? c.redirect('/demo', 303) : page(c, true);
 	});
 

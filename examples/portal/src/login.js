@@ -3,7 +3,7 @@
  */
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { Hono } from 'hono';
-import { fromHere, isOurs } from './csrf.js';
+import { fieldsOf, fromHere, isOurs } from './csrf.js';
 import { Problem } from './errors.js';
 import { signedOutPage } from './pages/problem.js';
 
@@ -33,7 +33,7 @@ export function loginRoutes({ session, view, secret, origin, client, badTokens }
 
 	routes.post('/logout', async c => {
 		const who = session.who(c.req.raw);
-		const { csrf } = await c.req.parseBody();
+		const { csrf } = await fieldsOf(c);
 		// Who is not signed in any more needs no token to be signed out.
 		const isAllowed = who && !who.fault
 			? isOurs(c.req.raw, csrf, { secret, origin, session: who }) : fromHere(c.req.raw, origin);

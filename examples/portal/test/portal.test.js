@@ -363,6 +363,20 @@ test('a form that is not ours, or of another session, changes nothing', async ()
 	assert.equal(await one('SELECT state::text FROM kbilling.account WHERE account_id = $1', [CHOIR]), 'closing');
 });
 
+test('a form that cannot be read is none, and no fault of ours', async () => {
+	const browser = await Browser.of(app, BAKERY, 'olha');
+	const before = logged.length;
+	for (const path of ['/pay', '/closure/cancel', '/logout']) {
+		for (const type of ['multipart/form-data; boundary=x', 'multipart/form-data']) {
+			const headers = { origin: ORIGIN, 'content-type': type };
+			const seen = await browser.request(path, { method: 'POST', headers, body: 'no part of any form' });
+			assert.equal(seen.status, 403, `${path} ${type}`);
+			says(seen, ['This form is too old']);
+		}
+	}
+	assert.equal(logged.length, before);
+});
+
 test('a form that is too large is not read', async () => {
 	const browser = await Browser.of(app, BAKERY, 'olha');
 	assert.equal((await browser.post('/pay', { amount: '5.00', other: 'x'.repeat(20000) })).status, 403);
