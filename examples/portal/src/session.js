@@ -1,6 +1,6 @@
 /*
  * Who is logged in. The application knows: it makes a token for its member, and sends the browser to /login?token=...;
- * the portal answers with a cookie of its own. Both are signed, and end.
+ * the portal answers with a cookie of its own. Both are signed, and end; a token is good once.
  *
  * An application that can tell by itself who sends a request (by its own cookie, or a header that its proxy sets) needs
  * no token: give createApp a `session` whose `who` says so, and leave out the rest.
@@ -34,6 +34,8 @@ function open(secret, purpose, token, now) {
 	return payload.expires > now() ? payload : { fault: 'expired' };
 }
 
+const newId = () => randomBytes(16).toString('hex');
+
 function cookieOf(request, name) {
 	for (const pair of (request.headers.get('cookie') ?? '').split(';')) {
 		const at = pair.indexOf('=');
@@ -47,7 +49,19 @@ function cookieOf(request, name) {
  */
 export function loginToken(secret, { accountId, member }, now = Date.now) {
 	const expires = now() + LOGIN_SECONDS * 1000;
-	return sign(secret, 'login', { accountId: String(accountId), member, expires });
+	return sign(secret, 'login', { accountId: String(accountId), member, expires, id: newId() });
+}
+
+/** Takes each token once: it is remembered until it would have ended, in this process. */
+function usedTokens(now) {
+	const endings = new Map();
+	return {
+		isUsed: token => endings.has(token),
+		use(token, expires) {
+			for (const [old, ends] of endings) if (ends <= now()) endings.delete(old);
+			endings.set(token, expires);
+		},
+	};
 }
 
 /**
@@ -58,6 +72,7 @@ export function signedSessions({ secret, origin, now = Date.now }) {
 	const secure = origin.startsWith('https:');
 	const name = secure ? '__Host-portal' : 'portal';
 	// Lax: who comes back from the payment provider is still logged in; a form of another site is not.
+	const used = usedTokens(now);
 	const attributes = `Path=/; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`;
 
 	return {
@@ -69,10 +84,12 @@ export function signedSessions({ secret, origin, now = Date.now }) {
 
 		/** The Set-Cookie of the session that a token of the application begins, or {fault}. */
 		begin(token) {
-			const { fault, accountId, member } = open(secret, 'login', token, now);
+			const { fault, accountId, member, expires: ends } = open(secret, 'login', token, now);
 			if (fault) return { fault };
+			if (used.isUsed(token)) return { fault: 'used' };
+			used.use(token, ends);
 			const expires = now() + SESSION_SECONDS * 1000;
-			const value = sign(secret, 'session', { accountId, member, expires, id: randomBytes(16).toString('hex') });
+			const value = sign(secret, 'session', { accountId, member, expires, id: newId() });
 			return { cookie: `${name}=${value}; Max-Age=${SESSION_SECONDS}; ${attributes}` };
 		},
 

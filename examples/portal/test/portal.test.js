@@ -448,6 +448,17 @@ test('payments are begun, and tokens tried, so often and no more', async () => {
 	assert.equal((await tryFrom('b')).status, 400, 'another address is counted by itself');
 });
 
+test('a token of the application is used once', async () => {
+	const token = loginToken(SECRET, { accountId: BAKERY, member: 'olha' });
+	const [first, second] = [new Browser(app), new Browser(app)];
+	assert.equal((await first.get(`/login?token=${token}`)).status, 303);
+	const again = await second.get(`/login?token=${token}`);
+	assert.equal(again.status, 400);
+	says(again, ['This link does not work']);
+	assert.equal((await second.get('/')).status, 401);
+	assert.equal((await first.get('/')).status, 200);
+});
+
 test('the role of the pages has no other rights', async () => {
 	for (const statement of ['SELECT * FROM kbilling.entry', 'SELECT * FROM kbilling.member', 'SELECT * FROM kbilling.payment',
 		"SELECT kbilling.kb_apply_topup(1, '5.00 USD', 'card', 'x')", "SELECT kbilling.kb_adjust(1, '5.00 USD', 'x', 'y')",

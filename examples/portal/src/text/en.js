@@ -172,7 +172,7 @@ export default {
 	problems: {
 		signIn: ['Please sign in', 'This page needs you to come from the application, where you are signed in.'],
 		ended: ['Your session has ended', 'Open this page from the application again.'],
-		badLink: ['This link does not work', 'It may be too old. Open this page from the application again.'],
+		badLink: ['This link does not work', 'It may be too old, or used before. Open this page from the application again.'],
 		notYours: ['This is for owners and admins', 'Ask an owner or admin of the account.'],
 		denied: ['This is closed for now', 'It opens again as soon as what is due is paid.'],
 		noPage: ['There is no such page', 'Go back to the overview.'],
