@@ -18,7 +18,9 @@ export function views({ secret, application, support, seller, clock, stylesheet 
 		member(session, portal) {
 			const t = textsFor(portal.language);
 			const f = formatter(t.language, portal.time_zone);
-			return { ...common, t, f, portal, csrf: csrfToken(secret, session) };
+			// As a number, it could be rounded.
+			const account = String(session.accountId);
+			return { ...common, t, f, portal, account, csrf: csrfToken(secret, session) };
 		},
 
 		/** For whoever is not known, or is shown nothing; in a language that is known, or asked for. */

@@ -288,6 +288,15 @@ test('a receipt has amount, bonus, payer, and what the card was charged', async 
 	assert.equal((await page(BAKERY, 'olha', '/receipts/2')).status, 404, 'a bonus has none');
 });
 
+test('a receipt has the whole number of its account, and details under any key', async () => {
+	const id = '9007199254740993';
+	await sql(`SELECT kbilling.kb_create_account('olha', 'team', $1)`, [id]);
+	await sql(`SELECT kbilling.kb_apply_topup($1, '50.00 USD', 'card', 'far-1'),
+		kbilling.kb_set_billing_details($1, '{"constructor": "Brick Ltd", "toString": "x"}')`, [id]);
+	says(await page(id, 'olha', '/receipts/1'), [`Receipt ${id}-1`, `<dd>${id}</dd>`, 'constructor: Brick Ltd', 'toString: x'],
+		['9007199254740992', 'function', 'native code']);
+});
+
 // ---------------------------------------------------------------------------
 // What nobody gets
 // ---------------------------------------------------------------------------
@@ -584,7 +593,7 @@ async function everyPage() {
 	const seen = [];
 	for (const [account, member] of [[1, 'olha'], [1, 'emma'], [2, 'olha'], [4, 'andrii'], [8, 'olha'], [9, 'olha'], [99, 'x']]) {
 		const browser = await Browser.of(app, account, member);
-		for (const path of [...PAGES, '/nothing']) seen.push([`${account} ${member} ${path}`, await browser.get(path)]);
+		for (const path of [...PAGES, '/month', '/nothing']) seen.push([`${account} ${member} ${path}`, await browser.get(path)]);
 		if (account < 3) seen.push(['wrong amount', await browser.post('/pay', { amount: 'x' })]);
 	}
 	seen.push(['stranger', await new Browser(app).get('/')]);

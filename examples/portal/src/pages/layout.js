@@ -10,6 +10,7 @@ import { token } from './form.js';
  * @property {typeof import('../text/en.js').default} t its texts
  * @property {ReturnType<typeof import('../format.js').formatter>} f how money and dates are written
  * @property {object} [portal] what kb_portal says of who sees it; nothing for a stranger
+ * @property {string} [account] its number
  * @property {string} [csrf] the token that forms carry
  * @property {string} stylesheet
  * @property {string} [application] the address of the application

@@ -16,7 +16,8 @@ function payer({ t, portal }) {
 	const { member, email, details } = portal.payer ?? {};
 	const own = Object.entries(details ?? {}).filter(([, value]) => ['string', 'number'].includes(typeof value));
 	const shown = own.length > 0 ? own : [['name', member], ['email', email]].filter(([, value]) => value);
-	const named = ([key, value]) => (key === 'name' ? value : `${t.payerKeys[key] ?? key}: ${value}`);
+	const keyOf = key => (Object.hasOwn(t.payerKeys, key) ? t.payerKeys[key] : key);
+	const named = ([key, value]) => (key === 'name' ? value : `${keyOf(key)}: ${value}`);
 	const lines = shown.map(named).map((text, n) => (n > 0 ? line(text) : text));
 	return html`<div><dt>${t.payer}</dt><dd>${lines}</dd></div>`;
 }
@@ -31,15 +32,15 @@ function sum(a, b) {
 }
 
 export function receiptPage(view, { entry, bonus }) {
-	const { t, f, portal } = view;
-	const number = `${portal.account_id}-${entry.seq}`;
+	const { t, f, account } = view;
+	const number = `${account}-${entry.seq}`;
 	const fact = (name, value) => value && html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
 	const row = (name, value) => html`<tr><th scope="row">${name}</th><td>${f.money(value)}</td></tr>`;
 	return layout(view, { title: t.receiptOf(number) }, html`<p class="screen">${t.print}</p>
 <dl class="facts receipt">
 ${seller(view)}
 ${payer(view)}
-${fact(t.account, String(portal.account_id))}
+${fact(t.account, account)}
 ${fact(t.date, f.date(entry.effective_on))}
 ${fact(t.method, entry.method?.name)}
 ${fact(t.reference, entry.reference)}
