@@ -37,10 +37,10 @@ export function attempts({ limit, seconds, keys = 10000, now = Date.now }) {
 			return wait(window);
 		},
 
-		/** The seconds to wait before a try that would be one too many, without counting one. */
-		left(key) {
-			const { count, ends } = windowOf(key);
-			return wait({ count: count + 1, ends });
+		/** One that came to nothing does not count. */
+		giveBack(key) {
+			const window = windowOf(key);
+			if (window.count > 0) window.count--;
 		},
 	};
 }

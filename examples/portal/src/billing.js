@@ -34,14 +34,13 @@ function requireLook(portal) {
 
 /** @param {object} portal what createApp has put together */
 export function billingRoutes({
-	db, provider, failPayment, session, view, secret, origin, beginnings, badTokens, client, log,
+	db, provider, failPayment, session, view, secret, origin, beginnings, log,
 }) {
 	const routes = new Hono();
 
 	// Who is it?
 	routes.use(async (c, next) => {
 		const who = session.who(c.req.raw);
-		if (who?.fault === 'bad') badTokens.take(client(c));
 		if (!who) throw new Problem('signIn');
 		if (who.fault) throw new Problem('ended');
 		c.set('who', who);
@@ -100,13 +99,14 @@ export function billingRoutes({
 	routes.get('/receipts/:seq', c => one(c, receiptPage, ({ kind }) => kind === 'topup'));
 
 	/** A payment, begun at the database; its row stays, whatever the provider says. */
-	async function begin(c, who, form) {
+	async function begin(c, who, form, count) {
 		return db.asMember(who, async tx => {
 			const portal = await readPortal(tx, who);
 			c.set('language', portal.language);
 			requirePayer(portal);
 			const { amount, fault } = amountOf(form);
 			if (fault) return { fault };
+			count();
 			const money = { amount, currency: portal.currency };
 			return { portal, money, payment: await beginTopup(tx, who, `${money.amount} ${money.currency}`) };
 		});
@@ -130,13 +130,30 @@ export function billingRoutes({
 		}
 	}
 
+	/**
+	 * Counts a payment that the member begins: once, though its transaction may be done again, and not if none is begun.
+	 * What others do, or what is mistyped, keeps nobody from paying (T1).
+	 */
+	function countOf({ accountId, member }) {
+		const key = JSON.stringify([accountId, member]);
+		let isCounted = false;
+		return {
+			count() {
+				if (isCounted) return;
+				isCounted = true;
+				const wait = beginnings.take(key);
+				if (wait > 0) throw new Problem('tooMany', { wait });
+			},
+			giveBack: () => isCounted && beginnings.giveBack(key),
+		};
+	}
+
 	routes.post('/pay', async c => {
 		const [who, form] = [c.get('who'), c.get('form')];
-		const wait = beginnings.take(who.accountId);
-		if (wait > 0) throw new Problem('tooMany', { wait });
-
+		const tries = countOf(who);
 		const typed = typeof form.other === 'string' ? form.other : '';
-		const begun = await begin(c, who, form).catch(error => {
+		const begun = await begin(c, who, form, tries.count).catch(error => {
+			tries.giveBack();
 			const fault = amountFault(error);
 			if (!fault) throw error;
 			return { fault };

@@ -20,12 +20,11 @@ export function loginRoutes({ session, view, secret, origin, client, badTokens }
 	const routes = new Hono();
 
 	routes.get('/login', c => {
-		const wait = badTokens.left(client(c));
-		if (wait > 0) throw new Problem('tooMany', { wait });
 		const { cookie, fault } = session.begin(c.req.query('token') ?? '');
 		if (fault) {
-			if (fault === 'bad') badTokens.take(client(c));
-			throw new Problem('badLink');
+			// Nobody guesses a token; who tries is slowed down. Good ones are never refused: an address can be that of many.
+			const wait = fault === 'bad' ? badTokens.take(client(c)) : 0;
+			throw wait > 0 ? new Problem('tooMany', { wait }) : new Problem('badLink');
 		}
 		c.header('Set-Cookie', cookie);
 		return c.redirect('/', 303);

@@ -434,22 +434,36 @@ test('signing out ends the session in this browser', async () => {
 	assert.equal((await browser.get('/')).status, 401);
 });
 
-test('payments are begun, and tokens tried, so often and no more', async () => {
+test('a member begins so many payments and no more; nobody else is kept from paying by that', async () => {
 	const strict = appWith();
+	const emma = await Browser.of(strict, BAKERY, 'emma');
+	for (let n = 0; n < 12; n++) assert.equal((await emma.post('/pay', { amount: '5.00' })).status, 403, 'an employee has no say');
 	const browser = await Browser.of(strict, BAKERY, 'olha');
+	for (const other of ['x', '0', '1.234', '', '1,900', '999999999999999']) {
+		for (let n = 0; n < 3; n++) assert.equal((await browser.post('/pay', { amount: 'other', other })).status, 422, other);
+	}
 	const statuses = [];
 	for (let n = 0; n < 11; n++) statuses.push((await browser.post('/pay', { amount: '5.00' })).status);
 	assert.deepEqual(statuses, [...Array(10).fill(303), 429]);
-	const admin = await Browser.of(strict, BAKERY, 'andrii');
-	const refused = await admin.post('/pay', { amount: '5.00' });
-	assert.equal(refused.status, 429, 'it is the account that is counted');
+	const refused = await browser.post('/pay', { amount: '5.00' });
 	assert.ok(Number(refused.headers.get('retry-after')) > 0);
+	const admin = await Browser.of(strict, BAKERY, 'andrii');
+	assert.equal((await admin.post('/pay', { amount: '5.00' })).status, 303, 'it is the member who is counted');
 	const other = await Browser.of(strict, FLORIST, 'olha');
-	assert.equal((await other.post('/pay', { amount: '5.00' })).status, 303, 'and no other');
+	assert.equal((await other.post('/pay', { amount: '5.00' })).status, 303, 'and of this account');
+});
 
+test('wrong tokens are tried so often and no more; good ones are always good, and cookies do not count', async () => {
+	const strict = appWith();
+	const old = new Browser(strict);
+	old.cookie = 'portal=stale.cookie';
+	for (let n = 0; n < 30; n++) assert.equal((await old.get('/')).status, 401);
 	const stranger = new Browser(strict);
 	for (let n = 0; n < 20; n++) assert.equal((await stranger.get('/login?token=wrong.token')).status, 400);
-	assert.equal((await stranger.get('/login?token=wrong.token')).status, 429);
+	const refused = await stranger.get('/login?token=wrong.token');
+	assert.equal(refused.status, 429);
+	assert.ok(Number(refused.headers.get('retry-after')) > 0);
+	assert.equal((await (await Browser.of(strict, BAKERY, 'olha')).get('/')).status, 200, 'from the same address');
 	const behind = appWith({ client: forwardedAddress('x-forwarded-for') });
 	const tryFrom = from => new Browser(behind).get('/login?token=wrong.token', { 'x-forwarded-for': `10.0.0.1, ${from}` });
 	for (let n = 0; n < 20; n++) await tryFrom('a');

@@ -110,10 +110,18 @@ test('so many tries, and then a wait', () => {
 	assert.equal(tries.take('a'), 0);
 });
 
+test('a try that came to nothing is given back', () => {
+	const tries = attempts({ limit: 1, seconds: 10, now: () => 0 });
+	tries.giveBack('a');
+	assert.equal(tries.take('a'), 0);
+	tries.giveBack('a');
+	assert.deepEqual([tries.take('a'), tries.take('a')], [0, 10]);
+});
+
 test('keys beyond the most that are kept push out the oldest', () => {
 	let at = 0;
 	const tries = attempts({ limit: 1, seconds: 10, keys: 2, now: () => at++ });
 	for (const key of ['a', 'b', 'c', 'd']) tries.take(key);
-	assert.equal(tries.left('a'), 0);
-	assert.ok(tries.left('d') > 0);
+	assert.ok(tries.take('d') > 0);
+	assert.equal(tries.take('a'), 0);
 });
