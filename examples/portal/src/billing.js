@@ -2,7 +2,7 @@
  * The billing pages. Each request is one transaction that acts for the session's member.
  */
 import { Hono } from 'hono';
-import { amountOf } from './amount.js';
+import { amountOf, decimalsOf } from './amount.js';
 import { fieldsOf, isOurs } from './csrf.js';
 import { amountFault, Problem } from './errors.js';
 import { entryPage } from './pages/entry.js';
@@ -104,7 +104,7 @@ export function billingRoutes({
 			const portal = await readPortal(tx, who);
 			c.set('language', portal.language);
 			requirePayer(portal);
-			const { amount, fault } = amountOf(form);
+			const { amount, fault } = amountOf(form, decimalsOf(portal.balance));
 			if (fault) return { fault };
 			count();
 			const money = { amount, currency: portal.currency };

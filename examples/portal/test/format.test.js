@@ -62,16 +62,24 @@ test('money is above zero, or below, by its digits', () => {
 });
 
 test('an amount is read as people type it', () => {
-	const typed = other => amountOf({ amount: 'other', other }).amount;
-	assert.deepEqual(amountOf({ amount: '25.00', other: ' ' }), { amount: '25.00' });
+	const typed = other => amountOf({ amount: 'other', other }, 2).amount;
+	assert.deepEqual(amountOf({ amount: '25.00', other: ' ' }, 2), { amount: '25.00' });
 	assert.deepEqual(['25', ' 25.5 ', '25,50', '1 234,50', '1\u00a0234'].map(typed), ['25', '25.5', '25.50', '1234.50', '1234']);
 	for (const other of ['', '-5', '1e9', '5 USD', '1,234.50', '1.2.3', 'NaN', '0x10', '9'.repeat(40), '\'; --']) {
-		assert.deepEqual(amountOf({ amount: 'other', other }), { fault: 'amountNumber' }, other);
+		assert.deepEqual(amountOf({ amount: 'other', other }, 2), { fault: 'amountNumber' }, other);
 	}
-	for (const form of [{}, { amount: ['1', '2'] }, { amount: '' }]) assert.deepEqual(amountOf(form), { fault: 'amountNumber' });
-	assert.deepEqual(amountOf({ other: '7' }), { amount: '7' });
+	for (const form of [{}, { amount: ['1', '2'] }, { amount: '' }]) assert.deepEqual(amountOf(form, 2), { fault: 'amountNumber' });
+	assert.deepEqual(amountOf({ other: '7' }, 2), { amount: '7' });
+});
+
+test('an amount has no more decimals than its currency, and no comma that can be read in two ways', () => {
+	const read = (other, decimals) => Object.values(amountOf({ other }, decimals))[0];
+	assert.deepEqual(['25', '25.5', '25.50', '25.505'].map(text => read(text, 2)), ['25', '25.5', '25.50', 'amountNumber']);
+	assert.deepEqual(['25', '25.5', '25.0', '1 900'].map(text => read(text, 0)), ['25', 'amountNumber', 'amountNumber', '1900']);
+	assert.deepEqual(['25.505', '25,5', '25,50', '25.5055'].map(text => read(text, 3)), ['25.505', '25.5', '25.50', 'amountNumber']);
+	for (const decimals of [0, 2, 3, 4]) assert.equal(read('1,900', decimals), 'amountComma');
 });
 
 test('who types one amount and has chosen another is asked which', () => {
-	assert.deepEqual(amountOf({ amount: '25.00', other: '7' }), { fault: 'amountBoth' });
+	assert.deepEqual(amountOf({ amount: '25.00', other: '7' }, 2), { fault: 'amountBoth' });
 });

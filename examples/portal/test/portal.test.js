@@ -197,6 +197,34 @@ test('who comes back sees what has become of the payment', async () => {
 	assert.equal((await browser.get('/paid?payment=x')).status, 404);
 });
 
+test('amounts are read, and the hint given, by the decimals of the currency', async () => {
+	const currencies = { JPY: ['900', '25', '250'], USD: ['19.50', '25.50', '25.50'], KWD: ['19.500', '25.5', '25.500'] };
+	let account = 810;
+	for (const [currency, [price]] of Object.entries(currencies)) {
+		await sql('SELECT kbilling.kb_create_tariff($1, $2, $1)', [`in_${currency.toLowerCase()}`, currency]);
+		await sql("SELECT kbilling.kb_set_price($1, 'base', $2)", [`in_${currency.toLowerCase()}`, price]);
+		for (const language of ['en', 'uk']) {
+			await sql("SELECT kbilling.kb_create_account('olha', $1, $2)", [`in_${currency.toLowerCase()}`, ++account]);
+			await sql("SELECT kbilling.kb_set_contact($1, 'olha', 'o@example.com', $2)", [account, language]);
+			const browser = await Browser.of(appWith(), account, 'olha');
+			const hint = /<small id="other-hint">([^<]*)<\/small>/.exec((await browser.get('/')).text)[1];
+			const examples = hint.match(/\d+(?:[.,]\d+)?/g);
+			assert.equal(examples.some(text => /[.,]/.test(text)), currency !== 'JPY', hint);
+			for (const other of examples) {
+				assert.equal((await browser.post('/pay', { amount: 'other', other })).status, 303, `${currency} ${other}`);
+			}
+			const refused = await browser.post('/pay', { amount: 'other', other: '1,900' });
+			assert.equal(refused.status, 422, currency);
+			says(refused, [language === 'en' ? 'in two ways' : 'двояко']);
+			const finer = await browser.post('/pay', { amount: 'other', other: { JPY: '25.5', USD: '25.505', KWD: '25.5005' }[currency] });
+			assert.equal(finer.status, 422);
+			says(finer, [textsFor(language).amountNumber(currency, examples.at(-1))]);
+		}
+	}
+	assert.deepEqual((await sql('SELECT amount::text FROM kbilling.payment WHERE account_id = 815 ORDER BY payment_id'))
+		.map(({ amount }) => amount), ['25.000 KWD', '25.500 KWD']);
+});
+
 test('paying at the last stage opens the account in the same moment', async () => {
 	const browser = await Browser.of(app, BARBER, 'andrii');
 	assert.equal((await browser.post('/pay', { amount: 'other', other: '200' })).status, 303);

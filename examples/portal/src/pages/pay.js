@@ -2,6 +2,7 @@
  * The form to pay, the payments that have not arrived, and the way on to a provider that wants a form.
  */
 import { html } from 'hono/html';
+import { decimalsOf } from '../amount.js';
 import { isPositive } from '../format.js';
 import { token } from './form.js';
 import { layout } from './layout.js';
@@ -15,16 +16,28 @@ function offer({ t, f }, { amount, bonus, reason, months }, checked) {
 <span><b>${f.money(amount)}</b> ${why}${earns}</span></label>`;
 }
 
+/** Amounts that can be typed so: one whole and one with decimals, if the currency has any. */
+function examples({ f, portal }) {
+	const decimals = decimalsOf(portal.balance);
+	return decimals === 0 ? ['250'] : ['25', f.number(decimals === 2 ? '25.50' : '25.5')];
+}
+
+const hintOf = (view, [whole, exact]) => (exact ? view.t.anotherHint(whole, exact) : view.t.anotherHintWhole(whole));
+
+/** What is wrong with an amount. */
+const faultOf = (view, fault) => view.t[fault](view.portal.currency, examples(view).at(-1));
+
 /** An amount of the member's own; what is wrong with it stands beside it. */
-function another({ t, portal }, { fault, typed }, checked) {
+function another(view, { fault, typed }, checked) {
+	const { t, portal } = view;
 	const described = fault ? 'other-hint other-fault' : 'other-hint';
 	return html`<label class="choice"><input type="radio" name="amount" value="other"${check(checked)}>
 <span>${t.another}</span></label>
 <p class="other"><label for="other">${t.anotherIn(portal.currency)}</label>
 <input id="other" name="other" inputmode="decimal" autocomplete="off" maxlength="24" value="${typed ?? ''}"
  aria-describedby="${described}"${fault ? html` aria-invalid="true"` : ''}>
-<small id="other-hint">${t.anotherHint}</small>
-${fault ? html`<span id="other-fault" class="fault">${t[fault](portal.currency)}</span>` : ''}</p>`;
+<small id="other-hint">${hintOf(view, examples(view))}</small>
+${fault ? html`<span id="other-fault" class="fault">${faultOf(view, fault)}</span>` : ''}</p>`;
 }
 
 /** @param {{fault?: string, typed?: string}} [wrong] what was sent, if it could not be taken */
@@ -35,7 +48,7 @@ export function payForm(view, wrong = {}) {
 	return html`<section aria-labelledby="pay">
 <h2 id="pay">${t.pay}</h2>
 ${wrong.fault ? html`<p class="fault" role="alert">${t.wrongAmount}:
-<a href="#other">${t[wrong.fault](portal.currency)}</a></p>` : ''}
+<a href="#other">${faultOf(view, wrong.fault)}</a></p>` : ''}
 <form method="post" action="/pay">${token(view)}
 <fieldset><legend>${t.payAmount}</legend>
 ${portal.offers.map((one, n) => offer(view, one, n === first))}
