@@ -50,8 +50,8 @@ export function createApp(options) {
 		view,
 		beginnings: attempts({ limit: 10, seconds: 600 }),
 		badTokens: attempts({ limit: 20, seconds: 600 }),
-		failPayment: async payment => {
-			const { error } = await book(payments, provider.name, { kind: 'failed', ...payment, failure: 'no answer' });
+		failPayment: async (payment, failure) => {
+			const { error } = await book(payments, provider.name, { kind: 'failed', ...payment, failure });
 			if (error) throw error;
 		},
 	};

@@ -122,9 +122,9 @@ export function billingRoutes({
 				description: t.description(who.accountId),
 			});
 		} catch (error) {
-			await failPayment(of).catch(log);
-			// It takes no such amount.
-			if (error instanceof RangeError) return { fault: 'amountRange' };
+			const isRefused = error instanceof RangeError;
+			await failPayment(of, isRefused ? 'amount_refused' : 'no_answer').catch(log);
+			if (isRefused) return { fault: 'amountRefused' };
 			log(error);
 			throw new Problem('provider');
 		}

@@ -8,6 +8,7 @@ import { createApp } from '../src/app.js';
 import { Database } from '../src/db.js';
 import { forwardedAddress } from '../src/login.js';
 import { loginToken } from '../src/session.js';
+import { textsFor } from '../src/text/index.js';
 import { Browser, fieldOf, ORIGIN, SECRET, session } from './browser.js';
 import { freshDatabase } from './database.js';
 
@@ -197,6 +198,23 @@ test('who comes back sees what has become of the payment', async () => {
 	assert.equal((await browser.get('/paid?payment=x')).status, 404);
 });
 
+test('reasons that are not the provider\'s words are said in the page\'s language', async () => {
+	const told = { no_answer: 'did not answer', amount_refused: 'does not take this amount', checkout_expired: 'was not completed in time',
+		declined: 'The payment provider declined it', test_payment: 'moved no money', reversed: 'was paid back' };
+	for (const [failure, words] of Object.entries(told)) {
+		await sql(`SELECT kbilling.kb_fail_topup(9, payment_id, $1)
+			FROM kbilling.kb_begin_topup(9, 'olha', '33.00 USD')`, [failure]);
+		says(await page(NEWSPAPER, 'olha'), [words], [`: ${failure}`, 'The provider says']);
+		await sql(`SELECT kbilling.kb_fail_topup(2, payment_id, $1)
+			FROM kbilling.kb_begin_topup(2, 'olha', '33.00 UAH')`, [failure]);
+		says(await page(CAFE, 'olha'), [textsFor('uk').failures[failure]], [failure, 'повідомляє', words]);
+	}
+	await sql(`SELECT kbilling.kb_fail_topup(9, payment_id, 'constructor')
+		FROM kbilling.kb_begin_topup(9, 'olha', '33.00 USD')`);
+	says(await page(NEWSPAPER, 'olha'), ['The provider says: constructor']);
+	await sql("UPDATE kbilling.payment SET begun_at = begun_at - interval '40 days' WHERE account_id IN (2, 9) AND failed_at IS NOT NULL");
+});
+
 test('amounts are read, and the hint given, by the decimals of the currency', async () => {
 	const currencies = { JPY: ['900', '25', '250'], USD: ['19.50', '25.50', '25.50'], KWD: ['19.500', '25.5', '25.500'] };
 	let account = 810;
@@ -252,7 +270,8 @@ test('an amount that is none is explained beside its field, and begins nothing',
 test('the account\'s currency is no choice of the form', async () => {
 	const browser = await Browser.of(app, CAFE, 'andrii');
 	await browser.post('/pay', { amount: '500.00', currency: 'USD' });
-	assert.equal(await one('SELECT amount::text FROM kbilling.payment WHERE account_id = $1', [CAFE]), '500.00 UAH');
+	assert.equal(await one(`SELECT amount::text FROM kbilling.payment
+		WHERE account_id = $1 ORDER BY payment_id DESC LIMIT 1`, [CAFE]), '500.00 UAH');
 });
 
 test('a provider that wants a form gets one, with what it wants', async () => {
@@ -270,8 +289,8 @@ test('a provider that does not answer is said to, and the payment has failed', a
 	assert.equal(answer.status, 502);
 	says(answer, ['The payment provider does not answer', 'Nothing was paid'], ['ECONNREFUSED', '10.0.0.7']);
 	assert.match(logged.at(-1).message, /ECONNREFUSED/);
-	assert.equal(await one(`SELECT status::text FROM kbilling.payment_status
-		WHERE account_id = $1 ORDER BY payment_id DESC LIMIT 1`, [NEWSPAPER]), 'failed');
+	assert.equal(await one(`SELECT status || ': ' || failure FROM kbilling.payment_status
+		WHERE account_id = $1 ORDER BY payment_id DESC LIMIT 1`, [NEWSPAPER]), 'failed: no_answer');
 });
 
 test('an amount that the provider cannot take is an amount that is wrong', async () => {
@@ -279,7 +298,7 @@ test('an amount that the provider cannot take is an amount that is wrong', async
 	const browser = await Browser.of(appWith({ provider }), NEWSPAPER, 'olha');
 	const answer = await browser.post('/pay', { amount: 'other', other: '0.01' });
 	assert.equal(answer.status, 422);
-	says(answer, ['There is a problem with the amount'], ['too small']);
+	says(answer, ['There is a problem with the amount', 'does not take this amount'], ['too small']);
 });
 
 // ---------------------------------------------------------------------------

@@ -60,12 +60,15 @@ ${another(view, wrong, own)}
 </section>`;
 }
 
+/** Why a payment failed: a reason that we know of, or what the provider says. */
+const reason = (t, failure) => (Object.hasOwn(t.failures, failure) ? t.failures[failure] : t.providerSays(failure));
+
 /** The payments that are pending, have failed or were not completed. */
 export function openPayments({ t, f, portal }) {
 	if (portal.payments.length === 0) return '';
 	const one = ({ amount, begun_at: at, status, failure }) => html`<li>
 <b>${t.paymentOf(f.money(amount), f.moment(at))}</b> ${t.paymentStates[status]}
-${failure && html`<small>${t.providerSays(failure)}</small>`}</li>`;
+${failure && html`<small>${reason(t, failure)}</small>`}</li>`;
 	return html`<section aria-labelledby="payments">
 <h2 id="payments">${t.payments}</h2>
 <ul class="payments">${portal.payments.map(one)}</ul>

@@ -88,6 +88,7 @@ export default {
 	amountNumber: (currency, example) => `Enter an amount in ${currency}, as ${example}.`,
 	amountComma: () => 'A comma before three digits can be read in two ways. Write a thousand as 1000, and decimals after a point.',
 	amountRange: currency => `Enter an amount in ${currency} that is above zero, and not too large.`,
+	amountRefused: () => 'The payment provider does not take this amount. Choose another one.',
 	amountBoth: () => 'You have typed an amount, and chosen another one. Send the one that you mean.',
 	toProvider: 'Go on to the payment provider',
 	toProviderText: amount => `You pay ${amount} there, and come back here after that.`,
@@ -101,6 +102,15 @@ export default {
 		pending: 'The provider has not confirmed it yet.',
 		failed: 'It failed. Nothing was credited; you can pay again.',
 		expired: 'It was not completed. If you have paid after all, it is credited as soon as the provider says so.',
+	},
+	// Reasons by their code; any other is in the provider's words.
+	failures: {
+		no_answer: 'The payment provider did not answer.',
+		amount_refused: 'The payment provider does not take this amount.',
+		checkout_expired: 'It was not completed in time at the payment provider.',
+		declined: 'The payment provider declined it.',
+		test_payment: 'It was a test of the payment provider, which moved no money.',
+		reversed: 'It was paid back before it was credited.',
 	},
 	providerSays: words => `The provider says: ${words}`,
 	waiting: 'Your payment is being confirmed',
