@@ -11,6 +11,7 @@ import { overviewPage } from './pages/overview.js';
 import { onwardPage } from './pages/pay.js';
 import { receiptPage } from './pages/receipt.js';
 import { beginTopup, cancelClosure, readEntry, readHistory, readPortal, readPortalWithSteps } from './queries.js';
+import { paidPath, readPaid } from './returning.js';
 
 const ENTRIES = 15;
 
@@ -59,7 +60,9 @@ export function billingRoutes({
 	async function overview(c, of = {}, status = 200) {
 		const who = c.get('who');
 		const { portal, steps } = await db.asMember(who, tx => readPortalWithSteps(tx, who));
-		const page = { ...view.member(who, portal), done: c.req.query('done') === 'kept' ? 'kept' : undefined };
+		// Anybody can write such an address.
+		const isKept = c.req.query('done') === 'kept' && portal.state === 'active';
+		const page = { ...view.member(who, portal), done: isKept ? 'kept' : undefined };
 		return c.html(overviewPage(page, { steps, ...of }), status);
 	}
 
@@ -77,7 +80,11 @@ export function billingRoutes({
 
 	routes.get('/', c => overview(c));
 
-	routes.get('/paid', c => overview(c, { payment: String(numberOf(c.req.query('payment'))) }));
+	routes.get('/paid', c => {
+		const begun = readPaid(secret, c.get('who').accountId, c.req.query());
+		if (!begun) throw new Problem('noPage');
+		return overview(c, { begun });
+	});
 
 	routes.get('/history', c => {
 		const before = c.req.query('before') === undefined ? null : numberOf(c.req.query('before'));
@@ -116,10 +123,11 @@ export function billingRoutes({
 	async function beginAtProvider(who, { portal, money, payment }) {
 		const { t } = view.member(who, portal);
 		const of = { accountId: who.accountId, paymentId: payment };
+		const after = String(portal.entries[0]?.seq ?? 0);
 		try {
 			return await provider.begin({
-				...of, amount: money, language: t.language, returnUrl: `${origin}/paid?payment=${payment}`,
-				description: t.description(who.accountId),
+				...of, amount: money, language: t.language, description: t.description(who.accountId),
+				returnUrl: origin + paidPath(secret, who.accountId, { payment, after }), cancelUrl: `${origin}/`,
 			});
 		} catch (error) {
 			const isRefused = error instanceof RangeError;

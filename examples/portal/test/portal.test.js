@@ -25,6 +25,8 @@ const stub = {
 		stub.begun.push(payment);
 		return { url: 'https://pay.example/checkout' };
 	},
+	/** Where the last customer comes back to. */
+	returned: () => stub.begun.at(-1).returnUrl,
 	verify: async () => [],
 	find: async () => [],
 };
@@ -182,20 +184,36 @@ test('paying begins a payment of the amount that was chosen, and leads to the pr
 	assert.deepEqual(payment, { payment_id: '1', amount: '100.00 USD', member: 'andrii', method: null });
 	assert.deepEqual(stub.begun.at(-1), {
 		accountId: '3', paymentId: '1', amount: { amount: '100.00', currency: 'USD' }, language: 'en',
-		returnUrl: 'http://localhost/paid?payment=1', description: 'Top-up of account 3',
+		returnUrl: stub.returned(), cancelUrl: 'http://localhost/', description: 'Top-up of account 3',
 	});
-	says(await browser.get('/paid?payment=1'), ['Your payment is being confirmed', 'href="/paid?payment=1"']);
+	assert.match(stub.returned(), /^http:\/\/localhost\/paid\?payment=1&/);
+	const path = stub.returned().slice(ORIGIN.length);
+	says(await browser.get(path), ['Your payment is being confirmed', `href="${path.replaceAll('&', '&amp;')}"`]);
 });
 
 test('who comes back sees what has become of the payment', async () => {
 	const browser = await Browser.of(app, CINEMA, 'olha');
 	await browser.post('/pay', { amount: 'other', other: '80,50' });
+	const first = stub.returned().slice(ORIGIN.length);
 	await browser.post('/pay', { amount: 'other', other: '90' });
+	const second = stub.returned().slice(ORIGIN.length);
 	await sql("SELECT kbilling.kb_fail_topup(5, 1, 'no funds')");
-	says(await browser.get('/paid?payment=1'), ['It failed. Nothing was credited', 'The provider says: no funds']);
+	says(await browser.get(first), ['It failed. Nothing was credited', 'The provider says: no funds']);
 	await sql("SELECT kbilling.kb_apply_topup(5, '90.00 USD', 'card', 'returned-2', payment_id => 2)");
-	says(await browser.get('/paid?payment=2'), ['$90.00 is on the balance', 'href="/receipts/', 'Back to the application']);
-	assert.equal((await browser.get('/paid?payment=x')).status, 404);
+	says(await browser.get(second), ['$90.00 is on the balance', 'href="/receipts/', 'Back to the application'], ['$100.00 is on']);
+});
+
+test('of a payment that the account has not begun, nothing is said', async () => {
+	const browser = await Browser.of(app, BAKERY, 'andrii');
+	const florist = await Browser.of(app, FLORIST, 'olha');
+	await florist.post('/pay', { amount: 'other', other: '70' });
+	const foreign = stub.returned().slice(ORIGIN.length);
+	for (const path of ['/paid', '/paid?payment=x', '/paid?payment=1', '/paid?payment=123456', foreign,
+		foreign.replace('payment=', 'payment=9')]) {
+		const seen = await browser.get(path);
+		assert.equal(seen.status, 404, path);
+		says(seen, ['There is no such page'], ['is on the balance']);
+	}
 });
 
 test('reasons that are not the provider\'s words are said in the page\'s language', async () => {
@@ -249,6 +267,18 @@ test('paying at the last stage opens the account in the same moment', async () =
 	await sql("SELECT kbilling.kb_apply_topup(6, '200.00 USD', 'card', 'back-1', payment_id => 1)");
 	says(await browser.get('/'), ['The running month', 'Back to the application'], ['blocked']);
 	assert.equal((await browser.get('/history')).status, 200);
+});
+
+test('blocked, and paid in part: the page offers no receipt that it does not give', async () => {
+	await sql(`BEGIN; SET LOCAL kbilling.clock = '2026-11-10 09:00+00';
+		SELECT kbilling.kb_create_account('olha', 'team', 802), kbilling.kb_apply_topup(802, '50.00 USD', 'card', 'part-1'),
+			kbilling.kb_adjust(802, '-90.00 USD', 'part-2', 'x'); COMMIT`);
+	const browser = await Browser.of(app, 802, 'olha');
+	await browser.post('/pay', { amount: 'other', other: '15' });
+	await sql("SELECT kbilling.kb_apply_topup(802, '15.00 USD', 'card', 'part-3', payment_id => 1)");
+	const seen = await browser.get(stub.returned().slice(ORIGIN.length));
+	says(seen, ['The account is blocked', '$15.00 is on the balance'], ['$50.00 is on']);
+	for (const [, path] of seen.text.matchAll(/href="(\/[a-z]+\/[^"]*)"/g)) assert.equal((await browser.get(path)).status, 200, path);
 });
 
 test('an amount that is none is explained beside its field, and begins nothing', async () => {
@@ -436,6 +466,11 @@ test('a form that cannot be read is none, and no fault of ours', async () => {
 test('a form that is too large is not read', async () => {
 	const browser = await Browser.of(app, BAKERY, 'olha');
 	assert.equal((await browser.post('/pay', { amount: '5.00', other: 'x'.repeat(20000) })).status, 403);
+});
+
+test('what an address says was done is not believed against the account\'s state', async () => {
+	says(await page(CHOIR, 'olha', '/?done=kept'), ['The account will be deleted on'], ['The account is kept']);
+	says(await page(CHESS_CLUB, 'olha', '/?done=kept'), ['The account is deleted'], ['The account is kept']);
 });
 
 test('an admin keeps the account, once; what was too late does no harm', async () => {
@@ -657,6 +692,9 @@ async function everyPage() {
 		for (const path of [...PAGES, '/month', '/nothing']) seen.push([`${account} ${member} ${path}`, await browser.get(path)]);
 		if (account < 3) seen.push(['wrong amount', await browser.post('/pay', { amount: 'x' })]);
 	}
+	const paying = await Browser.of(app, 9, 'olha');
+	await paying.post('/pay', { amount: 'other', other: '44' });
+	seen.push(['paid', await paying.get(stub.returned().slice(ORIGIN.length))]);
 	seen.push(['stranger', await new Browser(app).get('/')]);
 	return (pages = seen);
 }

@@ -12,10 +12,10 @@ import { debt, standing } from './standing.js';
 const NEWEST = 6;
 
 /** For owners and admins: the whole of it. */
-function whole(view, { steps, payment, wrong }) {
+function whole(view, { steps, begun, wrong }) {
 	const { portal } = view;
 	const rest = portal.entries.length > NEWEST || portal.more_before_seq;
-	return html`${payment ? returned(view, payment) : ''}
+	return html`${begun ? returned(view, begun) : ''}
 ${debt(view)}
 ${standing(view)}
 ${spending(view)}
@@ -26,8 +26,8 @@ ${newest(view, portal.entries.slice(0, NEWEST), rest)}`;
 }
 
 /** For owners and admins of a blocked account: paying is all there is. */
-function blocked(view, { payment, wrong }) {
-	return html`${payment ? returned(view, payment) : ''}
+function blocked(view, { begun, wrong }) {
+	return html`${begun ? returned(view, begun) : ''}
 ${debt(view)}
 ${payForm(view, wrong)}
 ${openPayments(view)}`;
@@ -47,7 +47,7 @@ function deleted({ t, f, portal }) {
 <p>${portal.purge_on ? t.deletedUntil(f.date(portal.purge_on)) : t.deletedForGood}</p></section>`;
 }
 
-/** @param {{steps?: object[][], payment?: string, wrong?: object}} [of] what has been asked or sent */
+/** @param {{steps?: object[][], begun?: object, wrong?: object}} [of] what has been asked or sent */
 export function overviewPage(view, of = {}) {
 	const { t, portal } = view;
 	const isOpen = ['active', 'closing'].includes(portal.state);

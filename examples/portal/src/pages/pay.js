@@ -75,19 +75,20 @@ ${failure && html`<small>${reason(t, failure)}</small>`}</li>`;
 </section>`;
 }
 
-/** What has become of the payment that the member comes back from: `returned` is its number. */
-export function returned({ t, f, portal }, number) {
-	const open = portal.payments.find(({ payment_id: id }) => String(id) === number);
+/** What has become of the payment that the member comes back from, which was begun after the entry `after`. */
+export function returned({ t, f, portal }, { payment, after, path }) {
+	const open = portal.payments.find(({ payment_id: id }) => String(id) === payment);
 	if (open?.status === 'pending') {
 		return html`<section class="done" role="status"><h2>${t.waiting}</h2><p>${t.waitingText}
-<a href="/paid?payment=${number}">${t.reload}</a></p></section>`;
+<a href="${path}">${t.reload}</a></p></section>`;
 	}
 	if (open) return html`<p class="warning" role="status">${t.paymentStates[open.status]}</p>`;
-	// It has arrived: the newest top-up, unless this is an old address.
-	const topup = portal.entries.find(({ kind }) => kind === 'topup');
-	if (!topup) return '';
-	return html`<p class="done" role="status">${t.paymentArrived(f.money(topup.amount))}
-<a href="/receipts/${topup.seq}">${t.receipt}</a></p>`;
+	// It has arrived, and perhaps others with it.
+	const arrived = portal.entries.filter(({ kind, seq }) => kind === 'topup' && seq > Number(after));
+	// While the account is blocked, a receipt is not to be seen.
+	const receipt = seq => (portal.access === 'denied' ? '' : html`<a href="/receipts/${seq}">${t.receipt}</a>`);
+	return arrived.map(({ amount, seq }) => html`<p class="done" role="status">${t.paymentArrived(f.money(amount))}
+${receipt(seq)}</p>`);
 }
 
 /** The way on to a provider that wants a form. */
