@@ -7,6 +7,7 @@ import { fieldsOf, isOurs } from './csrf.js';
 import { amountFault, Problem } from './errors.js';
 import { entryPage } from './pages/entry.js';
 import { historyPage } from './pages/history.js';
+import { monthPage } from './pages/month.js';
 import { overviewPage } from './pages/overview.js';
 import { onwardPage } from './pages/pay.js';
 import { receiptPage } from './pages/receipt.js';
@@ -93,6 +94,8 @@ export function billingRoutes({
 			return { ...found, isFirst: before === null };
 		}, historyPage);
 	});
+
+	routes.get('/month', c => look(c, readPortalWithSteps, monthPage));
 
 	const one = async (c, page, isShown) => {
 		const seq = numberOf(c.req.param('seq'));

@@ -587,8 +587,12 @@ test('E4: each request acts for the session\'s member, in one transaction, and f
 		}),
 	});
 	const browser = await Browser.of(appWith({ db: watching }), FLORIST, 'andrii');
-	for (const path of PAGES) await browser.get(path);
-	assert.equal(acted.length, PAGES.length);
+	for (const path of [...PAGES, '/month']) {
+		const before = acted.length;
+		await browser.get(path);
+		// Of a payment that was not begun, the database is not asked.
+		assert.equal(acted.length - before, path.startsWith('/paid') ? 0 : 1, path);
+	}
 	for (const actor of acted) assert.deepEqual(actor, { account: '3', member: 'andrii' });
 	assert.equal((await database.app.query('SELECT kbilling.kb_acting_member() AS member')).rows[0].member, null);
 });
@@ -728,6 +732,36 @@ test('a page weighs less than 30 kB, with its style', async () => {
 		const bytes = Buffer.byteLength(text) + Buffer.byteLength(style);
 		assert.ok(bytes < 30000, `${name}: ${bytes}`);
 	}
+});
+
+test('however long its lists are, an overview weighs less than 30 kB, and the rest is on a page of its own', async () => {
+	const style = (await new Browser(app).get('/portal.css')).text;
+	await sql(`SELECT kbilling.kb_create_tariff('wide', 'USD', 'Wide'), kbilling.kb_set_price('wide', 'base', '19.00')`);
+	await sql(`SELECT kbilling.kb_create_service(s, 'recurring', 'seat', name => 'Service number ' || n),
+		kbilling.kb_set_price('wide', s, '5.00 each')
+		FROM generate_series(1, 60) AS n, format('wide_%s', n) AS s`);
+	await sql("SELECT kbilling.kb_set_price('wide', 'messages', '0.05 each')");
+	for (const [account, language, all] of [[803, 'en', 'All 61 lines'], [804, 'uk', 'Усі рядки: 61']]) {
+		await sql("SELECT kbilling.kb_create_account('olha', 'wide', $1)", [account]);
+		await sql("SELECT kbilling.kb_set_contact($1, 'olha', 'o@example.com', $2)", [account, language]);
+		await sql("SELECT kbilling.kb_apply_topup($1, '3000.00 USD', 'card', 'w')", [account]);
+		await sql("SELECT kbilling.kb_switch_on($1, format('wide_%s', n), 2) FROM generate_series(1, 60) AS n", [account]);
+		await sql(`SELECT kbilling.kb_set_account_limit($1, 'messages', 100000, false)`, [account]);
+		await sql(`SELECT kbilling.kb_hold_usage($1, 'messages', 20, 'h' || n, kbilling.kb_now() + interval '1 hour')
+			FROM generate_series(1, 60) AS n`, [account]);
+		const browser = await Browser.of(app, account, 'olha');
+		const { text } = await browser.get('/');
+		const bytes = Buffer.byteLength(text) + Buffer.byteLength(style);
+		assert.ok(bytes < 30000, `${language}: ${bytes}`);
+		assert.ok(text.includes(`<a href="/month">${all}</a>`), text);
+		const whole = await browser.get('/month');
+		assert.equal(whole.status, 200);
+		assert.equal(whole.text.match(/class="how"/g).length, 61);
+		assert.equal(whole.text.match(/Service number \d+ <small>/g).length, 60);
+		assert.equal(whole.text.match(/<li>[^<]*: 20, /g).length, 60, 'and what is held');
+	}
+	assert.equal((await page(BARBER, 'emma', '/month')).status, 403);
+	assert.doesNotMatch((await page(BAKERY, 'olha')).text, /href="\/month"/);
 });
 
 test('every page says its language, and what its tables, fields and places are', async () => {

@@ -28,24 +28,28 @@ function row(view, line, steps) {
 /**
  * A table of lines.
  * @param {import('./layout.js').View} view
- * @param {{caption: string, lines: object[], total: object, steps?: object[][]}} month
+ * @param {{caption: string, lines: object[], total: object, steps?: object[][], most?: number}} month of more lines than
+ *   `most`, the rest is elsewhere
  */
-export function linesTable(view, { caption, lines, total, steps = [] }) {
+export function linesTable(view, { caption, lines, total, steps = [], most = Infinity }) {
 	const { t, f } = view;
+	const rest = html`<tbody><tr><th scope="row" colspan="3"><a href="/month">${t.allLines(lines.length)}</a></th></tr>
+</tbody>`;
 	return html`<table><caption>${caption}</caption>
 <thead><tr><th scope="col">${t.line}</th><th scope="col">${t.quantity}</th><th scope="col">${t.amount}</th></tr></thead>
-${lines.map((line, n) => row(view, line, steps[n]))}
+${lines.slice(0, most).map((line, n) => row(view, line, steps[n]))}
+${lines.length > most ? rest : ''}
 <tfoot><tr><th scope="row" colspan="2">${t.total}</th><td>${f.money(total)}</td></tr></tfoot>
 </table>`;
 }
 
 /** The running month, as far as it has got. */
-export function runningMonth(view, steps) {
+export function runningMonth(view, steps, most) {
 	const { t, f, portal } = view;
 	const { lines, total } = portal.usage;
 	const caption = t.monthCaption(f.month(portal.today), f.date(portal.today));
 	return html`<section aria-labelledby="month">
 <h2 id="month">${t.month}</h2>
-${lines.length > 0 ? linesTable(view, { caption, lines, total, steps }) : html`<p>${t.nothingUsed}</p>`}
+${lines.length > 0 ? linesTable(view, { caption, lines, total, steps, most }) : html`<p>${t.nothingUsed}</p>`}
 </section>`;
 }

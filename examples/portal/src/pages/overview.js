@@ -10,6 +10,8 @@ import { spending } from './spending.js';
 import { debt, standing } from './standing.js';
 
 const NEWEST = 6;
+// Of lines, limits and holds. All of them are on a page of their own, so that this one stays light.
+const MOST = 10;
 
 /** For owners and admins: the whole of it. */
 function whole(view, { steps, begun, wrong }) {
@@ -18,10 +20,10 @@ function whole(view, { steps, begun, wrong }) {
 	return html`${begun ? returned(view, begun) : ''}
 ${debt(view)}
 ${standing(view)}
-${spending(view)}
+${spending(view, MOST)}
 ${payForm(view, wrong)}
 ${openPayments(view)}
-${runningMonth(view, steps)}
+${runningMonth(view, steps, MOST)}
 ${newest(view, portal.entries.slice(0, NEWEST), rest)}`;
 }
 

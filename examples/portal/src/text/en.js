@@ -128,6 +128,9 @@ export default {
 	total: 'Total',
 	lateUsage: month => `late usage of ${month}`,
 	howItAddsUp: 'How it adds up',
+	allLines: n => `All ${n} ${form(n, { one: 'line', other: 'lines' })}`,
+	allLimits: n => `All ${n} ${form(n, { one: 'limit', other: 'limits' })}`,
+	allHeld: n => `All ${n} that are held`,
 	moreLines: n => `${n} ${form(n, { one: 'line', other: 'lines' })}`,
 
 	// The history

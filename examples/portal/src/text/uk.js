@@ -130,6 +130,9 @@ export default {
 	total: 'Разом',
 	lateUsage: month => `із запізненням, за ${month}`,
 	howItAddsUp: 'Як складається сума',
+	allLines: n => `Усі рядки: ${n}`,
+	allLimits: n => `Усі ліміти: ${n}`,
+	allHeld: n => `Усе зарезервоване: ${n}`,
 	moreLines: n => `${n} ${form(n, { one: 'рядок', few: 'рядки', many: 'рядків', other: 'рядка' })}`,
 
 	// The history

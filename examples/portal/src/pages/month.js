@@ -1,0 +1,13 @@
+/*
+ * The running month with all its lines, and all that is left to spend: what the overview has no room for.
+ */
+import { html } from 'hono/html';
+import { layout } from './layout.js';
+import { runningMonth } from './lines.js';
+import { spending } from './spending.js';
+
+export function monthPage(before, { portal, steps }) {
+	const view = { ...before, portal };
+	return layout(view, { title: view.t.month, here: '/month' }, html`${runningMonth(view, steps)}
+${spending(view)}`);
+}
