@@ -23,7 +23,8 @@ static SavedPlan member_plan = {
 	"       CASE s.state WHEN 'deleted' THEN a.closure_check_on END AS purge_on, c.can_pay,"
 	"       c.can_pay AND s.state = 'closing' AS can_cancel_closure,"
 	"       a.currency, s.balance, s.bonus, d.amount_due, s.debt_since, d.next_stage, d.next_stage_on,"
-	"       d.access = 'full_with_reminder', x.tariff, CASE WHEN a.tariff_from > s.today THEN a.tariff_from END"
+	"       d.access = 'full_with_reminder', d.next_stage IS NOT DISTINCT FROM 'restrict', x.tariff,"
+	"       CASE WHEN a.tariff_from > s.today THEN a.tariff_from END"
 	"  FROM account_now s"
 	"  JOIN account a ON a.account_id = s.account_id"
 	"  JOIN member m ON m.account_id = s.account_id AND m.member = $2"
@@ -42,7 +43,7 @@ enum
 	MEMBER_ACCOUNT_ID = 1, MEMBER_STATE, MEMBER_MEMBER, MEMBER_ROLE, MEMBER_LANGUAGE, MEMBER_TIME_ZONE, MEMBER_TODAY,
 	MEMBER_STAGE, MEMBER_ACCESS, MEMBER_DELETE_ON, MEMBER_PURGE_ON, MEMBER_CAN_PAY, MEMBER_CAN_CANCEL,
 	PAYER_CURRENCY, PAYER_BALANCE, PAYER_BONUS, PAYER_AMOUNT_DUE, PAYER_DEBT_SINCE, PAYER_NEXT_STAGE, PAYER_NEXT_STAGE_ON,
-	PAYER_IS_REMINDED, PAYER_TARIFF, PAYER_PLANNED_FROM
+	PAYER_IS_REMINDED, PAYER_IS_RESTRICTED_NEXT, PAYER_TARIFF, PAYER_PLANNED_FROM
 };
 
 static SavedPlan planned_plan = {
@@ -113,7 +114,7 @@ push_next_tariff(PageJson *page, int64 account_id, OptionalDate from)
 		page_null(page, "next_tariff");
 }
 
-/* Push the reminder of a debt (S3), of the member's row */
+/* Push the reminder of a debt (S3), of the member's row.  Where blocked comes next, no day is one of restrict. */
 static void
 push_reminder(PageJson *page)
 {
@@ -125,7 +126,10 @@ push_reminder(PageJson *page)
 	page_key(page, "reminder");
 	page_open(page, WJB_BEGIN_OBJECT);
 	page_money(page, "amount_due", plan_money(PAYER_AMOUNT_DUE));
-	page_date(page, "restricted_on", plan_date(PAYER_NEXT_STAGE_ON));
+	if (plan_bool(PAYER_IS_RESTRICTED_NEXT))
+		page_date(page, "restricted_on", plan_date(PAYER_NEXT_STAGE_ON));
+	else
+		page_null(page, "restricted_on");
 	page_close(page, WJB_END_OBJECT);
 }
 

@@ -319,5 +319,15 @@ SELECT kb_create_account('own', 'std', 30, 'Asia/Tokyo')
 SET LOCAL kbilling.clock = '2026-11-01 16:00+00';
 SELECT is(kb_portal(30, 'own') ->> 'today', '2026-11-02', 'today is the account''s local date');
 
+-- Where there are no days of restrict, nothing is said of one
+SELECT kb_set_policy('hard', '{"restrict_day": 10, "block_day": 10}'), kb_create_tariff('hard', 'USD', policy => 'hard'),
+	kb_set_price('hard', 'base', '31.00'), kb_create_account('own', 'hard', 31), kb_adjust(31, '-5.00 USD', 'debt', 'a fee')
+\g /dev/null
+SET LOCAL kbilling.clock = '2026-11-05 10:00+00';
+SELECT is((SELECT concat_ws('/', p ->> 'stage', p ->> 'next_stage', p ->> 'next_stage_on', p -> 'reminder')
+	FROM kb_portal(31, 'own') AS p),
+	'remind/blocked/2026-11-10/{"amount_due": {"amount": "5.00", "currency": "USD"}, "restricted_on": null}',
+	'S3: the reminder names no day of restrict, where blocked comes next');
+
 SELECT * FROM finish();
 ROLLBACK;

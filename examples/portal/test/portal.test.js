@@ -113,6 +113,14 @@ test('remind: owners and admins have a reminder to close, on every page', async 
 	}
 });
 
+test('remind: where blocked comes next, the reminder says that it is for everybody', async () => {
+	await sql(`SELECT kbilling.kb_set_policy('hard', '{"restrict_day": 10, "block_day": 10}'),
+		kbilling.kb_create_tariff('hard', 'USD', 'Hard', policy => 'hard'), kbilling.kb_set_price('hard', 'base', '19.00')`);
+	await sql(`BEGIN; SET LOCAL kbilling.clock = '2026-12-01 09:00+00';
+		SELECT kbilling.kb_create_account('olha', 'hard', 801), kbilling.kb_adjust(801, '-10.00 USD', 'hard-1', 'x'); COMMIT`);
+	says(await page(801, 'olha'), ['<dialog open', 'From December 10, 2026 on, nobody can use the account'], ['owners and admins get']);
+});
+
 test('restrict: owners and admins get to this page alone, and it leads nowhere else', async () => {
 	says(await page(CINEMA, 'olha'), ['Only this page is open to owners and admins', 'is due since November 28, 2026',
 		'From December 7, 2026 on, nobody', 'action="/pay"', 'The running month', 'href="/history"'],

@@ -27,7 +27,7 @@ export function reminder({ t, f, portal }) {
 	return html`<dialog open aria-labelledby="reminder">
 <h2 id="reminder">${t.reminder}</h2>
 <p>${t.remind(f.money(due.amount_due), f.date(portal.debt_since))}</p>
-<p>${t.remindNext(f.date(due.restricted_on))}</p>
+<p>${due.restricted_on ? t.remindNext(f.date(due.restricted_on)) : t.remindBlocked(f.date(portal.next_stage_on))}</p>
 <form method="dialog"><a class="button" href="/#pay">${t.pay}</a> <button class="plain">${t.close}</button></form>
 </dialog>`;
 }

@@ -48,6 +48,7 @@ export default {
 	reminder: 'Please top up',
 	remind: (amount, date) => `${amount} is due since ${date}.`,
 	remindNext: date => `From ${date} on, owners and admins get to this page only, until all of it is paid.`,
+	remindBlocked: date => `From ${date} on, nobody can use the account, until all of it is paid.`,
 	restricted: 'Only this page is open to owners and admins',
 	restrict: (amount, date) => `${amount} is due since ${date}. The application opens again as soon as all of it is paid.`,
 	restrictNext: date => `From ${date} on, nobody can use the account until then.`,
