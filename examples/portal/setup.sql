@@ -23,7 +23,8 @@ FROM pg_catalog.unnest('{portal_app,portal_webhook}'::text[]) AS role
 WHERE pg_catalog.to_regrole(role) IS NULL
 \gexec
 
--- The one serves the pages, and moves no money; the other books what the payment provider reports, and can do no more.
+-- The one serves the pages; money it moves by kb_buy alone, which takes from an account what it has to spend, and which
+-- no page calls.  The other books what the payment provider reports, and can do no more.
 SELECT kbilling.kb_grant('portal_app', 'app'), kbilling.kb_grant('portal_webhook', 'payments') \gset
 
 -- A page's statements are short: to compile them would take longer than to run them.  A request that hangs gives its

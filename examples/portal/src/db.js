@@ -99,7 +99,7 @@ export class Database {
 	}
 }
 
-/** As the role of the application: it serves members, and moves no money. */
+/** As the role of the application: it serves members. Money it moves by kb_buy alone, from an account's own balance. */
 export function openApp(env = process.env) {
 	return new Database({ user: env.PORTAL_APP_ROLE || 'portal_app' });
 }

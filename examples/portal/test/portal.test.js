@@ -86,7 +86,9 @@ test('the lines of the running month are those of the database, and their steps 
 	const month = seen.slice(seen.indexOf('<h2 id="month">'), seen.indexOf('<h2 id="history">'));
 	for (const { amount } of lines) assert.ok(month.includes(`<td>$${amount}</td>`), `${amount} in\n${month}`);
 	const cents = text => Math.round(Number(text.replace('$', '').replace(',', '')) * 100);
-	for (const [, amount, rest] of month.matchAll(/<td>(\$[\d.,]+)<\/td><\/tr><tr class="how">([\s\S]*?)<\/tr>/g)) {
+	const explained = [...month.matchAll(/<td>(\$[\d.,]+)<\/td><\/tr><tr class="how">([\s\S]*?)<\/tr>/g)];
+	assert.equal(explained.length, lines.length);
+	for (const [, amount, rest] of explained) {
 		const steps = [...rest.matchAll(/<b>(-?\$[\d.,]+)<\/b>/g)].map(([, step]) => cents(step));
 		assert.equal(steps.reduce((sum, step) => sum + step, 0), cents(amount), rest);
 	}
