@@ -53,6 +53,7 @@ WITH heading (title, parts, says) AS (
 	('Access', '{access,status,standing}', 'Balance, stage and access of an account: now, in the past and ahead.'),
 	('Forecast', '{ahead,forecast}', 'What will be charged, and what to pay for that.'),
 	('Deferral', '{deferral}', 'More time to pay.'),
+	('Contract', '{end}', 'The end of an account''s contract: a last day, after which nothing is charged.'),
 	('Closure', '{reminder,closure,purge}', 'The way of an unused account to its deletion and purge.'),
 	('Notice', '{outbox,notice,template,message}', 'Messages that someone must get, the workers who deliver them, and their texts.'),
 	('Sweep', '{sweep,schedule}', 'The job that does all that is due.'),
@@ -180,7 +181,7 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 | KB006 | the reference or key stands for something else, or an entry has been taken back already |
 | KB007 | the journal is immutable |
 | KB008 | card data is refused |
-| KB009 | the period cannot be charged, or is charged already |
+| KB009 | the period cannot be charged, or is charged already; a day after the end of the contract |
 | KB010 | the account is deleted |
 | KB011 | the account may not be closed: the detail names each condition that is not met |
 | KB012 | unknown service or tariff, or a service without a price |
@@ -189,7 +190,7 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 | 08006 | the source of a move cannot be reached |
 | 22003 | beyond ±(2^53 − 1) minor units; NaN; infinity; a fact of a notice that has more than 64 digits |
 | 22004 | null where a value is needed |
-| 22008 | an infinite date, or one in the future or past where there must be none |
+| 22008 | an infinite date, or one in the future or past where there must be none; usage after the end of the contract |
 | 22012 | an amount is divided by zero |
 | 22023 | a value that makes no sense there |
 | 22P02 | a text that is not a `kb_money`, not a `kb_price`, or not the JSON of a `kb_lines` |
@@ -204,7 +205,7 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 | 42703, 42804 | a column named in a trigger''s arguments, or to `kb_register_purge`, is not there, or of a type that does not fit |
 | 23505 | it exists already |
 | 54000 | a text of a notice is too long, or has too many braces or too much of a number; a forecast would take too long |
-| 55000 | a built-in row cannot be changed; the account is not closing, or not deleted; pg_cron is not there; a step of a move is not next |
+| 55000 | a built-in row cannot be changed; not in the state of an account or contract; pg_cron is not there; a step of a move is not next |
 | 55006 | the other node still reads the replication slot of a move |
 | 55P03 | a step of a move has waited long enough |
 | XX001 | an account is damaged |

@@ -90,13 +90,13 @@ stage_next_change(OptionalDate debt_since, OptionalDate deferred_until,
 }
 
 Access
-access_for(Stage stage, Role role, bool is_deleted)
+access_for(Stage stage, Role role, bool is_deleted, bool is_ended)
 {
 	if (is_deleted || stage == STAGE_BLOCKED)
 		return ACCESS_DENIED;
 	if (role == ROLE_EMPLOYEE)
-		return ACCESS_FULL;
-	if (stage == STAGE_RESTRICT)
+		return is_ended ? ACCESS_DENIED : ACCESS_FULL;
+	if (is_ended || stage == STAGE_RESTRICT)
 		return ACCESS_PAYMENT_ONLY;
 	return stage == STAGE_REMIND ? ACCESS_FULL_WITH_REMINDER : ACCESS_FULL;
 }

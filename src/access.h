@@ -56,8 +56,8 @@ extern OptionalDate stage_next_change(OptionalDate debt_since, OptionalDate defe
 
 extern const char *stage_label(Stage stage);
 
-/* S3: what a member with the role may do; kb_access_for is the same in SQL. */
-extern Access access_for(Stage stage, Role role, bool is_deleted);
+/* S3, X2: what a member with the role may do; kb_access_for is the same in SQL. */
+extern Access access_for(Stage stage, Role role, bool is_deleted, bool is_ended);
 
 /* Values of the SQL enums. */
 extern Datum stage_value(Stage stage);

@@ -92,7 +92,7 @@ counts(const AccountStatus *account, Role role, Activity activity)
 {
 	TariffPolicy policy;
 
-	if (access_for(account->now.stage, role, account->is_deleted) == ACCESS_DENIED)
+	if (access_for(account->now.stage, role, account->is_deleted, account->is_ended) == ACCESS_DENIED)
 		return false;
 	return activity == ACTIVITY_LOGIN || (status_policy(&account->row, &policy) && !policy.counts_logins_alone);
 }

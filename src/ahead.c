@@ -50,7 +50,9 @@ static const char *const state_labels[NUM_STATES] = {"active", "closing", "delet
 typedef struct Walk
 {
 	Money		balance;
+	Money		bonus;			/* the unspent part of it */
 	OptionalDate debt_since;
+	OptionalDate ends_on;
 	State		state;
 	OptionalDate delete_on;
 	OptionalDate check_on;		/* closure_check_on */
@@ -70,7 +72,7 @@ typedef struct Walk
 enum
 {
 	ARG_TODAY, ARG_THROUGH, ARG_BALANCE, ARG_DEBT_SINCE, ARG_STATE, ARG_DELETE_ON, ARG_CHECK_ON, ARG_SCHEDULED_ON,
-	ARG_SCHEDULED_BY_SWEEP, ARG_REMINDED, ARG_POLICIES, ARG_CHARGES
+	ARG_SCHEDULED_BY_SWEEP, ARG_REMINDED, ARG_BONUS, ARG_ENDS_ON, ARG_POLICIES, ARG_CHARGES
 };
 
 /* Its columns */
@@ -142,6 +144,13 @@ next_policy_on(const Walk *walk)
 	return optional_date(walk->spans[walk->span + 1].from);
 }
 
+/* What a charge takes of the bonus: all that it can, and a credit gives none back */
+static Money
+charge_of_bonus(Money total)
+{
+	return money_minor(total) > 0 ? money_neg(total) : money_make(money_currency(total), 0);
+}
+
 /* The charges of the day, oldest first; all but the last have a row of no length.  Returns the last, or NULL */
 static const ChargeAhead *
 post_charges(Walk *walk, DateADT day)
@@ -154,6 +163,7 @@ post_charges(Walk *walk, DateADT day)
 		if (last != NULL)
 			put_row(walk, day, day, last);
 		walk->balance = money_sub(walk->balance, charge->total);
+		walk->bonus = posting_bonus_after(walk->bonus, charge_of_bonus(charge->total), walk->balance);
 		walk->debt_since = posting_debt_since(walk->debt_since, walk->balance, charge->effective_on);
 		walk->ncharged++;
 		last = charge;
@@ -161,10 +171,12 @@ post_charges(Walk *walk, DateADT day)
 	return last;
 }
 
-/* Whether the account is unused (D1) */
+/* Whether the account is unused (D1), or its contract over, and all is settled: its last charge, and what is late (X3) */
 static bool
 may_close(const Walk *walk, DateADT day)
 {
+	if (walk->ends_on.exists && walk->ends_on.date < day && walk->balance == walk->bonus && next_charge(walk) == NULL)
+		return true;
 	return money_minor(walk->balance) <= 0 && walk->spans[walk->span].may_close_on <= day;
 }
 
@@ -352,7 +364,7 @@ read_state(const char *label)
 
 /*
  * kb_walk_ahead(today, through, balance, debt_since, state, delete_on,
- * closure_check_on, scheduled_on, scheduled_by_sweep, reminded, policies, charges)
+ * closure_check_on, scheduled_on, scheduled_by_sweep, reminded, unspent_bonus, ends_on, policies, charges)
  */
 PG_FUNCTION_INFO_V1(kb_walk_ahead);
 Datum
@@ -362,10 +374,12 @@ kb_walk_ahead(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(ARG_TODAY) || PG_ARGISNULL(ARG_THROUGH) || PG_ARGISNULL(ARG_BALANCE) || PG_ARGISNULL(ARG_STATE) ||
-		PG_ARGISNULL(ARG_POLICIES))
+		PG_ARGISNULL(ARG_BONUS) || PG_ARGISNULL(ARG_POLICIES))
 		return (Datum) 0;
 	walk.balance = PG_GETARG_MONEY(ARG_BALANCE);
+	walk.bonus = PG_GETARG_MONEY(ARG_BONUS);
 	walk.debt_since = arg_date(fcinfo, ARG_DEBT_SINCE);
+	walk.ends_on = arg_date(fcinfo, ARG_ENDS_ON);
 	walk.state = read_state(text_to_cstring(PG_GETARG_TEXT_PP(ARG_STATE)));
 	walk.delete_on = arg_date(fcinfo, ARG_DELETE_ON);
 	walk.check_on = walk.state == STATE_ACTIVE ? no_date() : arg_date(fcinfo, ARG_CHECK_ON);

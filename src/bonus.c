@@ -28,7 +28,10 @@ there_are_tiers(void)
 	return IsolationIsSerializable() || !table_is_empty(&tier_table);
 }
 
-/* T5: the part of the amount that is left after the debt earns it; a deleted account, which has nothing ahead, earns none */
+/*
+ * T5: the part of the amount that is left after the debt earns it.  An account that is deleted, or whose contract has ended,
+ * has nothing ahead, and earns none.
+ */
 Money
 bonus_for(LockedAccount *account, Money amount)
 {
@@ -36,7 +39,7 @@ bonus_for(LockedAccount *account, Money amount)
 	Money		left = money_minor(account->balance) < 0 ? money_add(amount, account->balance) : amount;
 	Datum		values[3];
 
-	if (money_minor(left) <= 0 || account->is_deleted || !there_are_tiers())
+	if (money_minor(left) <= 0 || account->is_deleted || account->is_ended || !there_are_tiers())
 		return nothing;
 	values[0] = CStringGetTextDatum(journal_tariff(account));
 	values[1] = MoneyGetDatum(left);

@@ -130,13 +130,16 @@ static void
 check_chargeable(const LockedAccount *account, DateADT period)
 {
 	DateADT		oldest = month_first_day(account->charged_through + 1);
+	DateADT		due_on = posting_charge_due_on(period - 1, account->ends_on);
 
 	if (period < month_first_day(account->created_on))
 		refuse_charge(account, period, psprintf("The account's first day is %s.", date_to_cstring(account->created_on)));
-	if (month_last_day(period) >= account->today)
+	if (account->ends_on.exists && due_on > account->today && period > account->ends_on.date)
+		refuse_charge(account, period, psprintf("The contract ended on %s; what comes late is charged from %s on.",
+												date_to_cstring(account->ends_on.date), date_to_cstring(due_on)));
+	if (due_on > account->today)
 		refuse_charge(account, period, psprintf("It ends on %s; today is %s in the account's time zone.",
-												date_to_cstring(month_last_day(period)),
-												date_to_cstring(account->today)));
+												date_to_cstring(due_on - 1), date_to_cstring(account->today)));
 	if (period > oldest)
 		refuse_charge(account, period, psprintf("Period %s has not been charged yet.", date_to_cstring(oldest)));
 }

@@ -81,14 +81,14 @@ static SavedPlan notify_plan = {
 	"          WHEN 'purged' THEN 'account_purged'"
 	"        END::kb_notice_kind, s.step_no::text,"
 	"        CASE s.step"
-	"          WHEN 'scheduled' THEN f.debt || f.stage || jsonb_build_object("
+	"          WHEN 'scheduled' THEN f.debt || f.stage || f.ended || jsonb_build_object("
 	"            'delete_on', s.delete_on, 'days', s.delete_on - s.taken_on, 'restore_days', p.restore_days)"
-	"          WHEN 'reminded' THEN f.debt || f.stage || jsonb_build_object("
+	"          WHEN 'reminded' THEN f.debt || f.stage || f.ended || jsonb_build_object("
 	"            'delete_on', s.delete_on, 'days', s.delete_on - s.taken_on)"
-	"          WHEN 'cancelled' THEN f.debt || f.stage || jsonb_build_object('why', s.reason, 'delete_on', s.delete_on)"
+	"          WHEN 'cancelled' THEN f.debt || f.stage || f.ended || jsonb_build_object('why', s.reason, 'delete_on', s.delete_on)"
 	"          WHEN 'deleted' THEN f.debt || jsonb_build_object("
 	"            'deleted_on', s.taken_on, 'purge_on', s.purge_on, 'restore_until', s.purge_on - 1, 'days', s.purge_on - s.taken_on)"
-	"          WHEN 'restored' THEN f.debt || f.stage || jsonb_build_object('restored_on', s.taken_on, 'balance', s.balance)"
+	"          WHEN 'restored' THEN f.debt || f.stage || f.ended || jsonb_build_object('restored_on', s.taken_on, 'balance', s.balance)"
 	"          WHEN 'purged' THEN jsonb_build_object('purged_on', s.taken_on)"
 	"        END"
 	"   FROM closure_step s"
@@ -97,7 +97,8 @@ static SavedPlan notify_plan = {
 	"  CROSS JOIN LATERAL ("
 	"    SELECT jsonb_build_object('in_debt', s.balance < 0, 'amount_due', kb_amount_due(s.balance)) AS debt,"
 	"           jsonb_build_object('stage', kb_stage(a.debt_since, a.deferred_until, s.taken_on,"
-	"                                                p.remind_day, p.restrict_day, p.block_day)) AS stage) f"
+	"                                                p.remind_day, p.restrict_day, p.block_day)) AS stage,"
+	"           jsonb_build_object('has_ended', coalesce(a.ends_on < s.taken_on, false)) AS ended) f"
 	"  WHERE s.account_id = ANY ($1) AND s.taken_at = $2"
 	"    AND NOT EXISTS (SELECT FROM notice n WHERE n.account_id = s.account_id AND n.notice_no = s.step_no)",
 	.arg_types = {"bigint[]", "timestamptz"},
@@ -162,7 +163,7 @@ lock_open(int64 account_id, LockedAccount *account)
 
 /* Whether D1 allows a closure, and what it asks */
 static SavedPlan terms_plan = {
-	.sql = "SELECT t.today, t.created_on, t.active_on, t.may_close_on, t.min_age_days, t.inactive_days"
+	.sql = "SELECT t.today, t.created_on, t.active_on, t.may_close_on, t.min_age_days, t.inactive_days, t.has_money"
 	"  FROM kb_closure_terms(ARRAY[$1], $2) t",
 	.arg_types = {"bigint", "timestamptz"},
 	.is_generic = true
@@ -171,7 +172,8 @@ static SavedPlan terms_plan = {
 /* Its columns */
 enum
 {
-	TERMS_TODAY = 1, TERMS_CREATED_ON, TERMS_ACTIVE_ON, TERMS_MAY_CLOSE_ON, TERMS_MIN_AGE_DAYS, TERMS_INACTIVE_DAYS
+	TERMS_TODAY = 1, TERMS_CREATED_ON, TERMS_ACTIVE_ON, TERMS_MAY_CLOSE_ON, TERMS_MIN_AGE_DAYS, TERMS_INACTIVE_DAYS,
+	TERMS_HAS_MONEY
 };
 
 /* Add a sentence to others */
@@ -205,10 +207,11 @@ static void
 require_unused(const LockedAccount *account)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(account->at)};
-	bool		has_money = money_minor(account->balance) > 0;
+	bool		has_money;
 	DateADT		may_close_on;
 
 	plan_execute(&terms_plan, values, NULL, false);
+	has_money = plan_bool(TERMS_HAS_MONEY);
 	may_close_on = plan_date(TERMS_MAY_CLOSE_ON);
 	if (!has_money && may_close_on <= account->today)
 		return;

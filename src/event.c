@@ -31,7 +31,7 @@
 enum
 {
 	ARG_SOURCE, ARG_N, ARG_ACCOUNT_ID, ARG_SERVICE, ARG_KEY, ARG_QUANTITY, ARG_AT, ARG_NOW,
-	ARG_CREATED_AT, ARG_TIME_ZONE, ARG_DELETED, ARG_KIND, ARG_LACKS_VALUE, ARG_REFUSE
+	ARG_CREATED_AT, ARG_TIME_ZONE, ARG_DELETED, ARG_ENDS_ON, ARG_KIND, ARG_LACKS_VALUE, ARG_REFUSE
 };
 
 /* Which event is wrong, as a sentence, or NULL; callers of the SQL function may pass any source */
@@ -206,6 +206,24 @@ check_begun(FunctionCallInfo fcinfo, DateADT day, pg_tz *zone)
 			 errhint("Usage counts from the account's first day on.")));
 }
 
+/* X2: usage is not after the last day of the contract */
+static bool
+check_not_ended(FunctionCallInfo fcinfo, DateADT day)
+{
+	char	   *event;
+
+	if (PG_ARGISNULL(ARG_ENDS_ON) || day <= PG_GETARG_DATEADT(ARG_ENDS_ON))
+		return true;
+	if (!may_refuse(fcinfo))
+		return false;
+	event = event_sentence(fcinfo);
+	ereport(ERROR,
+			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+			 errmsg("the contract of account %lld ends before %s", (long long) PG_GETARG_INT64(ARG_ACCOUNT_ID), date_to_cstring(day)),
+			 errdetail("Its last day is %s.%s%s", date_to_cstring(PG_GETARG_DATEADT(ARG_ENDS_ON)), event ? " " : "", event ? event : ""),
+			 errhint("Give the time at which it was used; usage counts until the last day (X2).")));
+}
+
 /* U2: what counts once must be told apart */
 static bool
 check_value(FunctionCallInfo fcinfo)
@@ -228,7 +246,7 @@ check_value(FunctionCallInfo fcinfo)
 
 /*
  * kb_usage_day(source, n, account_id, service, key, quantity, at, now, created_at,
- * time_zone, deleted, kind, lacks_value, refuse): what is of the account or
+ * time_zone, deleted, ends_on, kind, lacks_value, refuse): what is of the account or
  * service is NULL where there is none such.
  */
 PG_FUNCTION_INFO_V1(kb_usage_day);
@@ -248,7 +266,7 @@ kb_usage_day(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	zone = zone_or_utc(PG_GETARG_TEXT_PP(ARG_TIME_ZONE));
 	day = local_date(PG_GETARG_TIMESTAMPTZ(ARG_AT), zone);
-	if (!check_begun(fcinfo, day, zone))
+	if (!check_begun(fcinfo, day, zone) || !check_not_ended(fcinfo, day))
 		PG_RETURN_NULL();
 	PG_RETURN_DATEADT(day);
 }

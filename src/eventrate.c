@@ -102,12 +102,13 @@ sort_events(RatedEvents *rated)
 /* Columns of accounts */
 enum
 {
-	ACCOUNT_ID, ACCOUNT_STATE, ACCOUNT_CREATED_AT, ACCOUNT_TIME_ZONE, ACCOUNT_TARIFF, ACCOUNT_TARIFF_FROM, ACCOUNT_CURRENCY
+	ACCOUNT_ID, ACCOUNT_STATE, ACCOUNT_CREATED_AT, ACCOUNT_TIME_ZONE, ACCOUNT_TARIFF, ACCOUNT_TARIFF_FROM, ACCOUNT_ENDS_ON,
+	ACCOUNT_CURRENCY
 };
 
 static ReadTable account_table = {
 	.name = "account",
-	.columns = {"account_id", "state", "created_at", "time_zone", "tariff", "tariff_from", "currency"},
+	.columns = {"account_id", "state", "created_at", "time_zone", "tariff", "tariff_from", "ends_on", "currency"},
 	.nkeys = 1
 };
 
@@ -132,6 +133,7 @@ fill_account(RatedAccount *account, const RatedAccount *last, const ReadRow *row
 	account->account_id = DatumGetInt64(row->values[ACCOUNT_ID]);
 	account->created_at = DatumGetTimestampTz(row->values[ACCOUNT_CREATED_AT]);
 	account->tariff_from = DatumGetDateADT(row->values[ACCOUNT_TARIFF_FROM]);
+	account->ends_on = row_optional_date(row, ACCOUNT_ENDS_ON);
 	account->tariff = DatumGetTextPP(row->values[ACCOUNT_TARIFF]);
 	account->time_zone = DatumGetTextPP(row->values[ACCOUNT_TIME_ZONE]);
 	account->currency_code = DatumGetTextPP(row->values[ACCOUNT_CURRENCY]);
@@ -292,7 +294,8 @@ price_events(RatedEvents *rated)
 		const RatedAccount *account = event->account;
 		DateADT		day = local_date(event->event->at, account->zone);
 
-		if (event->event->at < account->created_at || day < account->tariff_from)
+		if (event->event->at < account->created_at || day < account->tariff_from ||
+			(account->ends_on.exists && day > account->ends_on.date))
 			return false;
 		event->period = month_first_day(day);
 		event->price = find_price(rated, account->tariff, event->event->service, day);

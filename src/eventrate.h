@@ -11,6 +11,7 @@
 #include "postgres.h"
 #include "eventset.h"
 #include "nodes/pg_list.h"
+#include "optional_date.h"
 #include "pgtime.h"
 #include "price.h"
 #include "utils/date.h"
@@ -24,6 +25,7 @@ typedef struct RatedAccount
 	pg_tz	   *zone;
 	const text *tariff;
 	DateADT		tariff_from;
+	OptionalDate ends_on;
 	const text *currency_code;
 	uint16		currency;
 } RatedAccount;

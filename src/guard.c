@@ -62,20 +62,21 @@ typedef struct Decision
 	bool		deleted;
 	Money		amount_due;
 	OptionalDate debt_since;
+	OptionalDate ended_on;		/* the last day of its contract, which is over */
 } Decision;
 
 /*
  * These run under the search path of whoever writes or reads, so they name schemas.
  *
- * An account that is alive and has no debt is at stage "ok", where every member has full access (S2, S3): most are, and
- * need no more than their row.
+ * An account that is alive and has no debt is at stage "ok", where every member has full access (S2, S3) unless its contract
+ * has ended: most are, and need no more than their row.
  */
 #define IS_CLEAR \
-	"(a.debt_since IS NULL AND a.state OPERATOR(pg_catalog.=) ANY ('{active,closing}'))"
+	"(a.debt_since IS NULL AND a.ends_on IS NULL AND a.state OPERATOR(pg_catalog.=) ANY ('{active,closing}'))"
 
 /* The access of a role at the stage and in the state of a row of account_now */
 #define ACCESS_AS(role) \
-	"kbilling_internal.kb_access_for(s.stage, " role ", s.state OPERATOR(pg_catalog.=) ANY ('{deleted,purged}'))"
+	"kbilling_internal.kb_access_for(s.stage, " role ", s.state OPERATOR(pg_catalog.=) ANY ('{deleted,purged}'), s.is_ended)"
 #define MAY_WRITE \
 	"x.access OPERATOR(pg_catalog.=) ANY ('{full,full_with_reminder}')"
 
@@ -83,7 +84,8 @@ typedef struct Decision
 static SavedPlan decision_plan = {
 	.sql = "SELECT x.access::pg_catalog.text, " MAY_WRITE ", s.stage::pg_catalog.text,"
 	"       s.state OPERATOR(pg_catalog.=) ANY ('{deleted,purged}'), kbilling_internal.kb_amount_due(s.balance), s.debt_since,"
-	"       m.role IS NOT NULL, COALESCE(m.role OPERATOR(pg_catalog.=) ANY ('{owner,admin}'), false)"
+	"       m.role IS NOT NULL, COALESCE(m.role OPERATOR(pg_catalog.=) ANY ('{owner,admin}'), false),"
+	"       CASE WHEN s.is_ended THEN s.ends_on END"
 	"  FROM kbilling_internal.account_now s"
 	"  LEFT JOIN kbilling.member m ON m.account_id OPERATOR(pg_catalog.=) s.account_id AND m.member OPERATOR(pg_catalog.=) $2"
 	" CROSS JOIN LATERAL (SELECT " ACCESS_AS("COALESCE(m.role, 'employee')") " AS access) x"
@@ -134,7 +136,8 @@ decide(int64 account_id, const char *member)
 		.amount_due = plan_money(5),
 		.debt_since = plan_optional_date(6),
 		.is_member = plan_bool(7),
-		.is_payer = plan_bool(8)
+		.is_payer = plan_bool(8),
+		.ended_on = plan_optional_date(9)
 	};
 }
 
@@ -184,6 +187,12 @@ refuse_access(int64 account_id, const Actor *actor, const Decision *decision, Oi
 				 errmsg("%s account %lld", who, (long long) account_id),
 				 errdetail("The account is deleted (D5)."),
 				 errhint(RESTORE_HINT)));
+	if (decision->ended_on.exists)
+		ereport(ERROR,
+				(errcode(ERRCODE_KB_ACCESS_DENIED),
+				 errmsg("%s account %lld", who, (long long) account_id),
+				 errdetail("Its contract ended on %s; access is \"%s\" (X2).", date_to_cstring(decision->ended_on.date), decision->access),
+				 errhint("Create a new account with kb_create_account.")));
 	if (!may_be_told(decision, writer))
 		ereport(ERROR,
 				(errcode(ERRCODE_KB_ACCESS_DENIED),

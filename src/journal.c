@@ -107,14 +107,14 @@ journal_forget(const char *sql, Oid type, Datum value)
 enum
 {
 	ACCOUNT_ID, ACCOUNT_CREATED_AT, ACCOUNT_LAST_SEQ, ACCOUNT_BALANCE, ACCOUNT_BONUS, ACCOUNT_DEBT_SINCE,
-	ACCOUNT_DEFERRED_UNTIL, ACCOUNT_CHARGED_THROUGH, ACCOUNT_TARIFF_FROM, ACCOUNT_STAGE_CHECK_ON,
+	ACCOUNT_DEFERRED_UNTIL, ACCOUNT_CHARGED_THROUGH, ACCOUNT_TARIFF_FROM, ACCOUNT_ENDS_ON, ACCOUNT_STAGE_CHECK_ON,
 	ACCOUNT_CLOSURE_CHECK_ON, ACCOUNT_LAST_NOTICE_NO, ACCOUNT_STATE, ACCOUNT_LAST_HASH, ACCOUNT_TARIFF, ACCOUNT_TIME_ZONE
 };
 
 static Table account_table = {
 	.name = "account",
 	.columns = {"account_id", "created_at", "last_seq", "balance", "unspent_bonus", "debt_since",
-		"deferred_until", "charged_through", "tariff_from", "stage_check_on",
+		"deferred_until", "charged_through", "tariff_from", "ends_on", "stage_check_on",
 	"closure_check_on", "last_notice_no", "state", "last_hash", "tariff", "time_zone"},
 	.nkeys = 1
 };
@@ -163,6 +163,8 @@ journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 	account->closure_check_on = table_optional_date(row, ACCOUNT_CLOSURE_CHECK_ON);
 	account->created_on = local_date(DatumGetTimestampTz(table_value(row, ACCOUNT_CREATED_AT)), zone);
 	account->charged_through = DatumGetDateADT(table_value(row, ACCOUNT_CHARGED_THROUGH));
+	account->ends_on = table_optional_date(row, ACCOUNT_ENDS_ON);
+	account->is_ended = account->ends_on.exists && account->ends_on.date < account->today;
 	account->is_closing = table_has_label(row, ACCOUNT_STATE, "closing");
 	account->is_purged = table_has_label(row, ACCOUNT_STATE, "purged");
 	account->is_deleted = account->is_purged || table_has_label(row, ACCOUNT_STATE, "deleted");
@@ -182,6 +184,18 @@ journal_require_open(const LockedAccount *account)
 				 errmsg("account %lld is deleted", (long long) account->account_id),
 				 errdetail("It is charged no more, and its members cannot act (D5)."),
 				 errhint(RESTORE_HINT)));
+}
+
+void
+journal_require_contract(const LockedAccount *account)
+{
+	if (account->is_ended)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the contract of account %lld has ended", (long long) account->account_id),
+				 errdetail("Its last day was %s; what is left to do is to settle its balance (X2).",
+						   date_to_cstring(account->ends_on.date)),
+				 errhint("Create a new account with kb_create_account.")));
 }
 
 static SavedPlan tariff_plan = {

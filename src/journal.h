@@ -32,6 +32,8 @@ typedef struct LockedAccount
 	OptionalDate closure_check_on;
 	DateADT		created_on;
 	DateADT		charged_through;
+	OptionalDate ends_on;
+	bool		is_ended;		/* its contract (X2) */
 	bool		is_closing;
 	bool		is_deleted;		/* or purged */
 	bool		is_purged;
@@ -77,6 +79,9 @@ extern void journal_lock(int64 account_id, TimestampTz at, LockedAccount *accoun
 
 /* KB010 for a deleted account. */
 extern void journal_require_open(const LockedAccount *account);
+
+/* 55000 for an account whose contract has ended (X2). */
+extern void journal_require_contract(const LockedAccount *account);
 
 /*
  * Posts an entry for each of n postings, and updates the account; the notice of the

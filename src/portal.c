@@ -21,10 +21,14 @@ static SavedPlan member_plan = {
 	.sql = "SELECT s.account_id, s.state, m.member::text, m.role, coalesce(m.language, q.language)::text AS language,"
 	"       a.time_zone, s.today, d.stage, d.access, s.delete_on,"
 	"       CASE s.state WHEN 'deleted' THEN a.closure_check_on END AS purge_on, c.can_pay,"
-	"       c.can_pay AND s.state = 'closing' AS can_cancel_closure,"
+	"       c.can_pay AND s.state = 'closing' AS can_cancel_closure, s.ends_on,"
+	"       m.role = 'owner' AND c.can_pay AND NOT s.is_ended AS can_end,"
+	"       m.role = 'owner' AND c.can_pay AND coalesce(s.ends_on >= s.today, false) AS can_continue,"
 	"       a.currency, s.balance, s.bonus, d.amount_due, s.debt_since, d.next_stage, d.next_stage_on,"
+	"       CASE WHEN s.is_ended AND a.charged_through >= s.ends_on THEN greatest(s.balance - s.bonus, s.balance - s.balance) END"
+	"         AS refundable,"
 	"       d.access = 'full_with_reminder', d.next_stage IS NOT DISTINCT FROM 'restrict', x.tariff,"
-	"       CASE WHEN a.tariff_from > s.today THEN a.tariff_from END"
+	"       CASE WHEN a.tariff_from > s.today AND (a.tariff_from > s.ends_on) IS NOT TRUE THEN a.tariff_from END"
 	"  FROM account_now s"
 	"  JOIN account a ON a.account_id = s.account_id"
 	"  JOIN member m ON m.account_id = s.account_id AND m.member = $2"
@@ -41,9 +45,10 @@ static SavedPlan member_plan = {
 enum
 {
 	MEMBER_ACCOUNT_ID = 1, MEMBER_STATE, MEMBER_MEMBER, MEMBER_ROLE, MEMBER_LANGUAGE, MEMBER_TIME_ZONE, MEMBER_TODAY,
-	MEMBER_STAGE, MEMBER_ACCESS, MEMBER_DELETE_ON, MEMBER_PURGE_ON, MEMBER_CAN_PAY, MEMBER_CAN_CANCEL,
+	MEMBER_STAGE, MEMBER_ACCESS, MEMBER_DELETE_ON, MEMBER_PURGE_ON, MEMBER_CAN_PAY, MEMBER_CAN_CANCEL, MEMBER_ENDS_ON,
+	MEMBER_CAN_END, MEMBER_CAN_CONTINUE,
 	PAYER_CURRENCY, PAYER_BALANCE, PAYER_BONUS, PAYER_AMOUNT_DUE, PAYER_DEBT_SINCE, PAYER_NEXT_STAGE, PAYER_NEXT_STAGE_ON,
-	PAYER_IS_REMINDED, PAYER_IS_RESTRICTED_NEXT, PAYER_TARIFF, PAYER_PLANNED_FROM
+	PAYER_REFUNDABLE, PAYER_IS_REMINDED, PAYER_IS_RESTRICTED_NEXT, PAYER_TARIFF, PAYER_PLANNED_FROM
 };
 
 static SavedPlan planned_plan = {
@@ -279,7 +284,7 @@ push_account(PageJson *page, int64 account_id)
 	OptionalDate planned_from = plan_optional_date(PAYER_PLANNED_FROM);
 	YearAhead	ahead;
 
-	page_columns(page, 0, PAYER_CURRENCY, PAYER_NEXT_STAGE_ON);
+	page_columns(page, 0, PAYER_CURRENCY, PAYER_REFUNDABLE);
 	push_reminder(page);
 	push_tariff(page, "tariff", tariff, no_date());
 	push_next_tariff(page, account_id, planned_from);
@@ -313,7 +318,7 @@ kb_portal(PG_FUNCTION_ARGS)
 		member_refuse(account_id, arg_cstring(fcinfo, 1));
 	page_begin(&page, plan_cstring(MEMBER_LANGUAGE));
 	page_open(&page, WJB_BEGIN_OBJECT);
-	page_columns(&page, 0, MEMBER_ACCOUNT_ID, MEMBER_CAN_CANCEL);
+	page_columns(&page, 0, MEMBER_ACCOUNT_ID, MEMBER_CAN_CONTINUE);
 	if (plan_bool(MEMBER_CAN_PAY))
 		push_account(&page, account_id);
 	page_close(&page, WJB_END_OBJECT);

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "args.h"
+#include "calendar.h"
 #include "common/cryptohash.h"
 #include "compat.h"
 #include "fmgr.h"
@@ -31,6 +32,20 @@ posting_bonus_share(int64 unspent, int64 part, int64 remaining)
 
 	Assert(unspent >= 0 && part >= 0 && part <= remaining && remaining > 0);
 	return (int64) ((twice + remaining) / (2 * (int128) remaining));
+}
+
+DateADT
+posting_charge_due_on(DateADT charged_through, OptionalDate ends_on)
+{
+	DateADT		last_day;
+
+	if (DATE_NOT_FINITE(charged_through))
+		return charged_through;
+	/* what comes late after the end is billed on the 1sts (U3), but not on the day on which the last period is */
+	if (ends_on.exists && ends_on.date <= charged_through)
+		return Max(charged_through + 1, ends_on.date + 2);
+	last_day = month_last_day(charged_through + 1);
+	return (ends_on.exists ? Min(last_day, ends_on.date) : last_day) + 1;
 }
 
 OptionalDate
@@ -152,6 +167,16 @@ posting_hash(const uint8 *previous, const Entry *e, uint8 hash[PG_SHA256_DIGEST_
 	append_text(&buf, e->lines ? lines_to_cstring(e->lines) : NULL);
 	sha256(&buf, hash);
 	pfree(buf.data);
+}
+
+/* kb_charge_due_on(charged_through, ends_on) */
+PG_FUNCTION_INFO_V1(kb_charge_due_on);
+Datum
+kb_charge_due_on(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	PG_RETURN_DATEADT(posting_charge_due_on(PG_GETARG_DATEADT(0), arg_date(fcinfo, 1)));
 }
 
 PG_FUNCTION_INFO_V1(kb_bonus_after);

@@ -47,6 +47,9 @@ extern Money posting_bonus_after(Money bonus, Money delta, Money balance_after);
 /* T6: what goes of an unspent bonus with a part of the money that is left of its top-up; in minor units, rounded by M4. */
 extern int64 posting_bonus_share(int64 unspent, int64 part, int64 remaining);
 
+/* C1, X2: the day from which the next period can be charged; always later than that of the last one. */
+extern DateADT posting_charge_due_on(DateADT charged_through, OptionalDate ends_on);
+
 /* S1 */
 extern OptionalDate posting_debt_since(OptionalDate before, Money balance_after, DateADT effective_on);
 

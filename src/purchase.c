@@ -78,6 +78,7 @@ static int64
 post_purchase(FunctionCallInfo fcinfo, LockedAccount *account, Posting *posting)
 {
 	journal_require_open(account);
+	journal_require_contract(account);
 	if (posting->member != NULL)
 		member_require_payer(account->account_id, posting->member, "Let an owner or admin buy.");
 	read_purchase(fcinfo, account, posting);

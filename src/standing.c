@@ -7,10 +7,10 @@
 
 #include "account.h"
 #include "args.h"
-#include "calendar.h"
 #include "clock.h"
 #include "fmgr.h"
 #include "plan.h"
+#include "posting.h"
 #include "row.h"
 #include "shard.h"
 #include "standing.h"
@@ -25,7 +25,7 @@ enum
 
 /* The columns that all three have */
 #define SELECT_STANDING(is_deleted) \
-	"SELECT s.stage, kb_access_for(s.stage, $2, " is_deleted "), kb_amount_due(s.balance)," \
+	"SELECT s.stage, kb_access_for(s.stage, $2, " is_deleted ", s.is_ended), kb_amount_due(s.balance)," \
 	"       s.next_stage, s.next_stage_on, s.delete_on, s.balance"
 
 /* $1 the account, $2 the role, or NULL */
@@ -194,20 +194,20 @@ may_have_credit(int64 account_id)
 
 /* The same as may_differ of account_standing, given the day on which the next stage begins */
 static bool
-may_differ(const DebtRow *row, const DebtNow *now, DateADT charged_through, OptionalDate next)
+may_differ(const DebtRow *row, const DebtNow *now, DateADT charge_due_on, OptionalDate next)
 {
-	bool		is_charged_first = !next.exists || next.date > month_last_day(charged_through + 1);
+	bool		is_charged_first = !next.exists || next.date >= charge_due_on;
 
 	return row->tariff_from > now->today || (is_charged_first && may_have_credit(row->account_id));
 }
 
 /* What comes next for a debt */
 static void
-find_next_stage(const DebtRow *row, const DebtNow *now, DateADT charged_through, Datum values[2], bool nulls[2])
+find_next_stage(const DebtRow *row, const DebtNow *now, DateADT charge_due_on, Datum values[2], bool nulls[2])
 {
 	OptionalDate next = stage_next_change(row->debt_since, row->deferred_until, now->today, &now->days);
 
-	if (may_differ(row, now, charged_through, next))
+	if (may_differ(row, now, charge_due_on, next))
 	{
 		plan_connect();
 		read_next_stage(row->account_id, values, nulls);
@@ -237,11 +237,12 @@ standing_decide(FunctionCallInfo fcinfo, const AccountStatus *account, Role role
 
 	row_begin(&row, fcinfo);
 	row_set(&row, STANDING_STAGE, stage_value(account->now.stage));
-	row_set(&row, STANDING_ACCESS, access_value(access_for(account->now.stage, role, account->is_deleted)));
+	row_set(&row, STANDING_ACCESS, access_value(access_for(account->now.stage, role, account->is_deleted,
+																	   account->is_ended)));
 	row_set(&row, STANDING_AMOUNT_DUE, amount_due(account->balance));
 	if (account->row.debt_since.exists)
-		find_next_stage(&account->row, &account->now, account->charged_through, &row.values[STANDING_NEXT_STAGE],
-						&row.nulls[STANDING_NEXT_STAGE]);
+		find_next_stage(&account->row, &account->now, posting_charge_due_on(account->charged_through, account->ends_on),
+						&row.values[STANDING_NEXT_STAGE], &row.nulls[STANDING_NEXT_STAGE]);
 	if (account->delete_on.exists)
 		row_set(&row, STANDING_DELETE_ON, DateADTGetDatum(account->delete_on.date));
 	return row_end(&row);
@@ -260,7 +261,7 @@ kb_access(PG_FUNCTION_ARGS)
 	return standing_decide(fcinfo, &account, role_of_value(PG_GETARG_DATUM(1)));
 }
 
-/* kb_next_now(account_id, debt_since, deferred_until, tariff_from, tariff, time_zone, charged_through) */
+/* kb_next_now(account_id, debt_since, deferred_until, tariff_from, tariff, time_zone, charged_through, ends_on) */
 PG_FUNCTION_INFO_V1(kb_next_now);
 Datum
 kb_next_now(PG_FUNCTION_ARGS)
@@ -272,7 +273,7 @@ kb_next_now(PG_FUNCTION_ARGS)
 	if (!status_debt_args(fcinfo, &row) || PG_ARGISNULL(6) || !row.debt_since.exists || !status_of_debt(&row, &now))
 		PG_RETURN_NULL();
 	row_begin(&next, fcinfo);
-	find_next_stage(&row, &now, PG_GETARG_DATEADT(6), next.values, next.nulls);
+	find_next_stage(&row, &now, posting_charge_due_on(PG_GETARG_DATEADT(6), arg_date(fcinfo, 7)), next.values, next.nulls);
 	return row_end(&next);
 }
 

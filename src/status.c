@@ -20,22 +20,24 @@
 enum
 {
 	ACCOUNT_ID, ACCOUNT_BALANCE, ACCOUNT_DEBT_SINCE, ACCOUNT_DEFERRED_UNTIL, ACCOUNT_CHARGED_THROUGH, ACCOUNT_TARIFF_FROM,
-	ACCOUNT_DELETE_ON, ACCOUNT_STATE, ACCOUNT_TARIFF, ACCOUNT_TIME_ZONE
+	ACCOUNT_DELETE_ON, ACCOUNT_ENDS_ON, ACCOUNT_STATE, ACCOUNT_TARIFF, ACCOUNT_TIME_ZONE
 };
 
 static ReadTable account_table = {
 	.name = "account",
-	.columns = {"account_id", "balance", "debt_since", "deferred_until", "charged_through", "tariff_from", "delete_on", "state",
-		"tariff", "time_zone"},
+	.columns = {"account_id", "balance", "debt_since", "deferred_until", "charged_through", "tariff_from", "delete_on", "ends_on",
+		"state", "tariff", "time_zone"},
 	.nkeys = 1
 };
 
 enum
 {
-	CLEAR_ACCOUNT_ID, CLEAR_DEBT_SINCE, CLEAR_STATE
+	CLEAR_ACCOUNT_ID, CLEAR_DEBT_SINCE, CLEAR_ENDS_ON, CLEAR_STATE
 };
 
-static ReadTable clear_table = {.name = "account", .columns = {"account_id", "debt_since", "state"}, .nkeys = 1};
+static ReadTable clear_table = {
+	.name = "account", .columns = {"account_id", "debt_since", "ends_on", "state"}, .nkeys = 1
+};
 
 static ReadTable balance_table = {.name = "account", .columns = {"account_id", "balance"}, .nkeys = 1};
 
@@ -91,6 +93,13 @@ today_of(const DebtRow *row)
 	return local_date(kb_current_time(), zone_or_utc(DatumGetTextPP(row->time_zone)));
 }
 
+/* X2: whether the last day of the contract is over */
+static bool
+is_ended(const DebtRow *row, OptionalDate ends_on)
+{
+	return ends_on.exists && ends_on.date < today_of(row);
+}
+
 bool
 status_policy(const DebtRow *row, TariffPolicy *policy)
 {
@@ -134,6 +143,8 @@ status_read(int64 account_id, AccountStatus *account)
 	account->is_closing = enum_label_no(&state_type, row.values[ACCOUNT_STATE]) == STATE_CLOSING;
 	account->delete_on = row_optional_date(&row, ACCOUNT_DELETE_ON);
 	account->charged_through = DatumGetDateADT(row.values[ACCOUNT_CHARGED_THROUGH]);
+	account->ends_on = row_optional_date(&row, ACCOUNT_ENDS_ON);
+	account->is_ended = is_ended(&account->row, account->ends_on);
 	return status_of_debt(&account->row, &account->now);
 }
 
@@ -143,7 +154,8 @@ status_is_clear(int64 account_id)
 	Datum		key = Int64GetDatum(account_id);
 	ReadRow		row;
 
-	return row_read(&clear_table, &key, &row) && row.nulls[CLEAR_DEBT_SINCE] && !is_deleted(row.values[CLEAR_STATE]);
+	return row_read(&clear_table, &key, &row) && row.nulls[CLEAR_DEBT_SINCE] && row.nulls[CLEAR_ENDS_ON] &&
+		!is_deleted(row.values[CLEAR_STATE]);
 }
 
 void
@@ -182,10 +194,11 @@ kb_access_stage_now(PG_FUNCTION_ARGS)
 	return stage_value(account.now.stage);
 }
 
-/* Arguments that are columns of an account's row; the role is last */
+/* Arguments that are columns of an account's row, and the role */
 enum
 {
-	ARG_ACCOUNT_ID, ARG_DEBT_SINCE, ARG_DEFERRED_UNTIL, ARG_TARIFF_FROM, ARG_TARIFF, ARG_TIME_ZONE, ARG_STATE, ARG_ROLE
+	ARG_ACCOUNT_ID, ARG_DEBT_SINCE, ARG_DEFERRED_UNTIL, ARG_TARIFF_FROM, ARG_TARIFF, ARG_TIME_ZONE, ARG_STATE, ARG_ROLE,
+	ARG_ENDS_ON
 };
 
 bool
@@ -218,7 +231,7 @@ kb_stage_now(PG_FUNCTION_ARGS)
 	return stage_value(now.stage);
 }
 
-/* kb_access_now(account_id, debt_since, deferred_until, tariff_from, tariff, time_zone, state, role) */
+/* kb_access_now(account_id, debt_since, deferred_until, tariff_from, tariff, time_zone, state, role, ends_on) */
 PG_FUNCTION_INFO_V1(kb_access_now);
 Datum
 kb_access_now(PG_FUNCTION_ARGS)
@@ -229,7 +242,7 @@ kb_access_now(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(ARG_STATE) || PG_ARGISNULL(ARG_ROLE) || !status_debt_args(fcinfo, &row) || !status_of_debt(&row, &now))
 		PG_RETURN_NULL();
 	return access_value(access_for(now.stage, role_of_value(PG_GETARG_DATUM(ARG_ROLE)),
-								   is_deleted(PG_GETARG_DATUM(ARG_STATE))));
+								   is_deleted(PG_GETARG_DATUM(ARG_STATE)), is_ended(&row, arg_date(fcinfo, ARG_ENDS_ON))));
 }
 
 static SavedPlan stage_then_plan = {

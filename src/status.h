@@ -46,15 +46,17 @@ typedef struct AccountStatus
 	DebtNow		now;
 	Money		balance;
 	bool		is_deleted;		/* or purged */
+	bool		is_ended;		/* its contract (X2) */
 	bool		is_closing;
 	OptionalDate delete_on;
 	DateADT		charged_through;
+	OptionalDate ends_on;
 } AccountStatus;
 
 /* As the active snapshot sees it; false if there is no such account. */
 extern bool status_read(int64 account_id, AccountStatus *account);
 
-/* Whether it is there, alive and without a debt, so that its stage is "ok" (S2). */
+/* Whether it is there, alive, without a debt, so that its stage is "ok" (S2), and without an end of its contract. */
 extern bool status_is_clear(int64 account_id);
 
 /* As status_read, or KB001; KB014 for another shard's. */

@@ -214,19 +214,20 @@ static Phase phases[] = {
 			.is_generic = true
 		},
 		/*
-		 * Oldest month first.  A batch is of one month: so the charge takes its
+		 * What is due longest first.  A batch is of one day: so the charge takes its
 		 * accounts to a place ahead of the run, and one with more months to charge
 		 * comes up again.
 		 */
 		.due = {
-			.sql = "SELECT a.account_id, a.charged_through FROM account a"
-			" WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
-			"   AND kb_is_in_share(a.account_id, $6, $7) AND kb_is_owned(a.account_id)"
-			"   AND a.charged_through < least(kb_month_first_day(kb_account_date($4, $1)) - 1,"
-			"         (SELECT kb_month_last_day(1 + min(b.charged_through)) FROM account b"
-			"           WHERE b.time_zone = $1 AND (b.charged_through, b.account_id) > ($2, $3) AND b.state IN ('active', 'closing')"
+			.sql = "SELECT a.account_id, kb_charge_due_on(a.charged_through, a.ends_on) FROM account a"
+			" WHERE a.time_zone = $1 AND (kb_charge_due_on(a.charged_through, a.ends_on), a.account_id) > ($2, $3)"
+			"   AND a.state IN ('active', 'closing') AND kb_is_in_share(a.account_id, $6, $7) AND kb_is_owned(a.account_id)"
+			"   AND kb_charge_due_on(a.charged_through, a.ends_on) <= least(kb_account_date($4, $1),"
+			"         (SELECT min(kb_charge_due_on(b.charged_through, b.ends_on)) FROM account b"
+			"           WHERE b.time_zone = $1 AND (kb_charge_due_on(b.charged_through, b.ends_on), b.account_id) > ($2, $3)"
+			"             AND b.state IN ('active', 'closing')"
 			"             AND kb_is_in_share(b.account_id, $6, $7) AND kb_is_owned(b.account_id)))"
-			" ORDER BY a.charged_through, a.account_id LIMIT $5",
+			" ORDER BY kb_charge_due_on(a.charged_through, a.ends_on), a.account_id LIMIT $5",
 			.arg_types = DUE_TYPES,
 			.is_generic = true
 		},
@@ -278,15 +279,16 @@ static Phase phases[] = {
 		},
 		/* First what leaves out most accounts, and reads nothing of them. */
 		.due = {
-			.sql = "SELECT a.account_id, a.charged_through FROM account a"
-			" WHERE a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
+			.sql = "SELECT a.account_id, kb_charge_due_on(a.charged_through, a.ends_on) FROM account a"
+			" WHERE a.time_zone = $1 AND (kb_charge_due_on(a.charged_through, a.ends_on), a.account_id) > ($2, $3)"
+			"   AND a.state IN ('active', 'closing')"
 			"   AND kb_is_in_share(a.account_id, $6, $7) AND kb_is_owned(a.account_id)"
 			"   AND (a.tariff_from > kb_account_date($4, $1)"
 			"        OR a.tariff = ANY (ARRAY(SELECT l.tariff FROM alert l UNION ALL SELECT t.tariff FROM tariff t"
 			"               JOIN policy p ON p.policy = t.policy AND p.charge_notice_days IS NOT NULL))"
 			"        OR EXISTS (SELECT FROM account_alert l WHERE l.account_id = a.account_id))"
 			"   AND kb_alerts_are_due(a.account_id, a.tariff, a.tariff_from, a.last_seq, kb_account_date($4, $1))"
-			" ORDER BY a.charged_through, a.account_id LIMIT $5",
+			" ORDER BY kb_charge_due_on(a.charged_through, a.ends_on), a.account_id LIMIT $5",
 			.arg_types = DUE_TYPES,
 			.is_generic = true
 		},
@@ -302,12 +304,13 @@ static Phase phases[] = {
 			.is_generic = true
 		},
 		.due = {
-			.sql = "SELECT a.account_id, a.charged_through FROM account a"
+			.sql = "SELECT a.account_id, kb_charge_due_on(a.charged_through, a.ends_on) FROM account a"
 			" WHERE kb_retention_is_due($1, kb_account_date($4, $1), $6, $7)"
 			"   AND kb_is_in_share(a.account_id, $6, $7) AND kb_is_owned(a.account_id)"
-			"   AND a.time_zone = $1 AND (a.charged_through, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
+			"   AND a.time_zone = $1 AND (kb_charge_due_on(a.charged_through, a.ends_on), a.account_id) > ($2, $3)"
+			"   AND a.state IN ('active', 'closing')"
 			"   AND EXISTS (SELECT FROM kb_removable(ARRAY[a.account_id], $4))"
-			" ORDER BY a.charged_through, a.account_id LIMIT $5",
+			" ORDER BY kb_charge_due_on(a.charged_through, a.ends_on), a.account_id LIMIT $5",
 			.arg_types = DUE_TYPES,
 			.is_generic = true
 		},

@@ -29,7 +29,7 @@
 	"   CROSS JOIN LATERAL (SELECT CASE s.aggregation WHEN 'unique'" \
 	"             THEN coalesce(e.value, kb_usage_value(s.unit, e.properties)) END AS value) v" \
 	"   CROSS JOIN LATERAL (SELECT kb_usage_day($1, e.n, e.account_id, e.service, e.key, e.quantity, e.at, $2," \
-	"             a.created_at, a.time_zone, a.state IN ('deleted', 'purged'), s.kind::text," \
+	"             a.created_at, a.time_zone, a.state IN ('deleted', 'purged'), a.ends_on, s.kind::text," \
 	"             s.aggregation = 'unique' AND v.value IS NULL, " refuse ") AS day OFFSET 0) d" \
 	"   CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.day) x" \
 	"    LEFT JOIN price_list p ON p.tariff = x.tariff AND p.service = e.service AND p.from_date <= d.day AND p.to_date > d.day"

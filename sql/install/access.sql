@@ -54,16 +54,16 @@ COMMENT ON FUNCTION kb_stage_changes_on(kb_stage, date, date, date, date, date, 
 'is given, for the debt and the policy of those days; NULL if there is none. It takes it that the stage is the one given up '
 'to "from_day"';
 
-CREATE FUNCTION kbilling_internal.kb_access_for(stage kb_stage, role kb_role, deleted boolean = false)
+CREATE FUNCTION kbilling_internal.kb_access_for(stage kb_stage, role kb_role, deleted boolean = false, ended boolean = false)
 	RETURNS kb_access
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
 	WHEN stage IS NULL OR role IS NULL THEN NULL
 	WHEN deleted OR stage = 'blocked' THEN 'denied'::kb_access
-	WHEN role = 'employee' THEN 'full'
-	WHEN stage = 'restrict' THEN 'payment_only'
+	WHEN role = 'employee' THEN CASE WHEN ended THEN 'denied'::kb_access ELSE 'full' END
+	WHEN ended OR stage = 'restrict' THEN 'payment_only'
 	WHEN stage = 'remind' THEN 'full_with_reminder'
 	ELSE 'full'
 END;
-COMMENT ON FUNCTION kb_access_for(kb_stage, kb_role, boolean) IS
-'What a member with the role may do at the stage (S3)';
+COMMENT ON FUNCTION kb_access_for(kb_stage, kb_role, boolean, boolean) IS
+'What a member with the role may do at the stage (S3), and once the contract has ended (X2)';

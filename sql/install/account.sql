@@ -22,6 +22,7 @@ CREATE TABLE kbilling.account (
 	charged_through date NOT NULL,
 	tariff_from     date NOT NULL,
 	delete_on       date,
+	ends_on         date,
 	stage_check_on  date,
 	closure_check_on date,
 	usage_kept_from date,
@@ -47,10 +48,12 @@ COMMENT ON COLUMN account.unspent_bonus IS 'The part of the balance that is bonu
 COMMENT ON COLUMN account.debt_since IS 'Local date on which the debt took effect (S1); NULL without a debt';
 COMMENT ON COLUMN account.deferred_until IS 'Last day on which support lets the stage be at most grace (S4)';
 COMMENT ON COLUMN account.charged_through IS
-'Last day of the last period that was charged; the next period begins on the day after';
+'Last day of the last period that was charged, which is a month''s last even if the contract ended before it; the next period '
+'begins on the day after';
 COMMENT ON COLUMN account.tariff_from IS
 'First day of the tariff in this row; earlier tariffs are in kbilling.tariff_history';
 COMMENT ON COLUMN account.delete_on IS 'Day of the deletion, if the account is closing or deleted';
+COMMENT ON COLUMN account.ends_on IS 'Last day of the contract (X1); NULL: it has no end';
 COMMENT ON COLUMN account.stage_check_on IS
 'Local date on which the sweep is to look whether the stage has changed, and to write a notice of it; NULL if the '
 'stage cannot change by itself';
@@ -74,7 +77,7 @@ COMMENT ON COLUMN account.time_zone IS 'IANA name; it decides when the account''
 COMMENT ON COLUMN account.metadata IS 'The application''s own notes: kb_set_metadata';
 
 -- What is due, zone by zone, oldest first, in the order in which the sweep goes.
-CREATE INDEX account_due ON account (time_zone, charged_through, account_id)
+CREATE INDEX account_due ON account (time_zone, kb_charge_due_on(charged_through, ends_on), account_id)
 	WHERE state IN ('active', 'closing');
 COMMENT ON INDEX account_due IS 'Finds the accounts that have a month to charge without reading the others (W1)';
 
@@ -259,11 +262,16 @@ BEGIN ATOMIC
 			THEN kb_raise('KB009', format('account %s is charged through %s', a.account_id, to_char(a.charged_through, 'YYYY-MM-DD')),
 						  format('A change from %s on would alter what is charged already.', to_char(from_date, 'YYYY-MM-DD')),
 						  'Give a later day, and correct what was charged with kb_adjust.')
+		WHEN a.ends_on < from_date
+			THEN kb_raise('KB009', format('the contract of account %s ends on %s', a.account_id, to_char(a.ends_on, 'YYYY-MM-DD')),
+						  'Nothing can begin after its last day (X2).',
+						  'Give that day or an earlier one; until it is over, the end can be taken back with kb_continue_account.')
 		END
 	FROM account a WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_require_open(bigint, date) IS
-'Raises KB009 if the day is in a period that has been charged, or before the first day (C4), 22008 if it is infinite';
+'Raises KB009 if the day is in a period that has been charged, before the first day (C4), or after the last one (X2); 22008 if it '
+'is infinite';
 
 CREATE FUNCTION kbilling_internal.kb_today(account_id bigint) RETURNS date
 	LANGUAGE sql STABLE PARALLEL SAFE

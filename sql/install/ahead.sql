@@ -37,14 +37,14 @@ COMMENT ON COLUMN kb_charge_ahead.total IS 'What it will come to; below zero it 
 
 CREATE FUNCTION kbilling_internal.kb_walk_ahead(
 		today date, through date, balance kb_money, debt_since date, state text, delete_on date, closure_check_on date,
-		scheduled_on date, scheduled_by_sweep boolean, reminded integer,
+		scheduled_on date, scheduled_by_sweep boolean, reminded integer, unspent_bonus kb_money, ends_on date,
 		policies kb_policy_ahead[], charges kb_charge_ahead[])
 	RETURNS TABLE (from_day date, to_day date, balance kb_money, debt_since date, state text, delete_on date,
 				   remind_day integer, restrict_day integer, block_day integer,
 				   period date, charge kb_money, effective_on date)
 	LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10
 	AS 'MODULE_PATHNAME', 'kb_walk_ahead';
-COMMENT ON FUNCTION kb_walk_ahead(date, date, kb_money, date, text, date, date, date, boolean, integer,
+COMMENT ON FUNCTION kb_walk_ahead(date, date, kb_money, date, text, date, date, date, boolean, integer, kb_money, date,
 								  kb_policy_ahead[], kb_charge_ahead[]) IS
 'How an account that now stands as the arguments say will stand, up to the day "through", after the sweep of each day: '
 'a row for each stretch of days without a change, from "from_day" to the day before "to_day". Charges are posted while '

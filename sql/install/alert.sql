@@ -227,12 +227,13 @@ CREATE FUNCTION kbilling_internal.kb_passed_alerts(account_ids bigint[], at time
 				   currency text, value numeric)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	WITH watched AS MATERIALIZED (
+	WITH watched AS MATERIALIZED (	-- until their contract is over (X2)
 		SELECT a.account_id, a.balance, a.currency, a.today, w.kind, w.service, w.thresholds,
 			   coalesce((SELECT e.seq FROM entry e WHERE e.account_id = a.account_id AND e.kind = 'topup'
 						 ORDER BY e.seq DESC LIMIT 1), 0) AS topup_seq
 		FROM (SELECT x.*, kb_account_date($2, x.time_zone) AS today FROM account x
-			  WHERE x.account_id = ANY ($1) AND x.state IN ('active', 'closing') OFFSET 0) a
+			  WHERE x.account_id = ANY ($1) AND x.state IN ('active', 'closing')
+				AND (x.ends_on < kb_account_date($2, x.time_zone)) IS NOT TRUE OFFSET 0) a
 		CROSS JOIN LATERAL (
 			SELECT l.kind, l.service, array_agg(l.threshold) AS thresholds
 			FROM kb_alerts_of(a.account_id, a.tariff, a.tariff_from, a.today) l GROUP BY l.kind, l.service) w

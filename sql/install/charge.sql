@@ -45,14 +45,14 @@ COMMENT ON FUNCTION kb_last_prorate(bigint, text, date, text, date, date) IS
 
 -- From usage_from on, only months with late usage count, so that a minimum that was billed is rounded with it (M4).
 CREATE FUNCTION kbilling_internal.kb_minimums(account_id bigint, tariff text, tariff_from date, first_day date, last_day date,
-											  usage_from date)
+											  usage_from date, ends_on date)
 	RETURNS TABLE (period date, service text, price_id integer)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT m.period, p.service, p.price_id
-	FROM (SELECT kb_month_first_day($5) AS period, $4 AS from_date, $5 + 1 AS to_date, NULL::text AS service
+	FROM (SELECT kb_month_first_day($5) AS period, $4 AS from_date, least($5, $7) + 1 AS to_date, NULL::text AS service
 		  UNION ALL
-		  SELECT o.period, o.period, kb_month_last_day(o.period) + 1, o.service FROM usage_total o
+		  SELECT o.period, o.period, least(kb_month_last_day(o.period), $7) + 1, o.service FROM usage_total o
 		  WHERE o.account_id = $1 AND o.period >= $6 AND o.period < kb_month_first_day($5) AND NOT o.settled) m
 	CROSS JOIN LATERAL (
 		SELECT $2 AS tariff, $3 AS from_date, date 'infinity' AS to_date
@@ -64,7 +64,7 @@ BEGIN ATOMIC
 		AND (m.service IS NULL OR p.service = m.service)
 	JOIN service s ON s.service = p.service AND s.kind = 'metered';
 END;
-COMMENT ON FUNCTION kb_minimums(bigint, text, date, date, date, date) IS
+COMMENT ON FUNCTION kb_minimums(bigint, text, date, date, date, date, date) IS
 'The prices of metered services with a minimum that an account has had on days of a month, used or not (C2); a price '
 'may come more than once';
 
@@ -84,12 +84,13 @@ COMMENT ON FUNCTION kb_held(bigint, text, date, date, timestamptz) IS
 
 -- A row for each part in which nothing changes: what the account had, on which tariff, at which price.  Usage has a row
 -- for each month and price of it, from usage_from on, with the days on which the price held in the month; if it held on
--- none, as other terms took its place, usage that has stayed with it is of the whole month.  If paced_on is a day,
--- usage goes on at its pace; if held_at is a moment, what is held then counts as used on the last day.
+-- none, as other terms took its place, usage that has stayed with it is of the whole month.  After ends_on the account has
+-- nothing.  If paced_on is a day, usage goes on at its pace; if held_at is a moment, what is held then counts as used on the
+-- last day.
 -- The arguments are what is needed of the account's row, so that it is not read again (account_tariff reads it, which
 -- takes 7 % longer); as a whole row it would be built anew for each field.
 CREATE FUNCTION kbilling_internal.kb_bill_for(account_id bigint, currency text, tariff text, tariff_from date,
-											  first_day date, last_day date, usage_from date, paced_on date,
+											  first_day date, last_day date, usage_from date, paced_on date, ends_on date,
 											  held_at timestamptz = NULL)
 	RETURNS TABLE (total kb_money, lines kb_lines)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
@@ -107,9 +108,9 @@ BEGIN ATOMIC
 							SELECT u.service, greatest(u.from_date, $5), least(u.to_date, $6 + 1), u.quantity
 							FROM subscription u
 							WHERE u.account_id = $1 AND u.from_date <= $6 AND u.to_date > $5) s
-					  JOIN (SELECT $3 AS tariff, $4 AS from_date, date 'infinity' AS to_date
+					  JOIN (SELECT $3 AS tariff, $4 AS from_date, coalesce($9 + 1, 'infinity') AS to_date
 							UNION ALL
-							SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
+							SELECT h.tariff, h.from_date, least(h.to_date, $9 + 1) FROM tariff_history h
 							WHERE h.account_id = $1 AND h.from_date <= $6 AND h.to_date > $5 AND $4 > $5) t
 						ON t.from_date < s.to_date AND t.to_date > s.from_date) h
 				CROSS JOIN LATERAL (
@@ -126,13 +127,15 @@ BEGIN ATOMIC
 					  SELECT n.* FROM kb_paced_usage($1, $7, kb_month_first_day($6), $8) n WHERE $8 IS NOT NULL
 					  UNION ALL
 					  SELECT kb_month_first_day($6), n.service, n.price_id, n.quantity, n.holds, 0, 0
-					  FROM kb_held($1, $3, $4, $6, $9) n WHERE $9 IS NOT NULL
+					  FROM kb_held($1, $3, $4, $6, $10) n WHERE $10 IS NOT NULL
 					  UNION ALL
-					  SELECT n.period, n.service, n.price_id, 0, 0, 0, 0 FROM kb_minimums($1, $3, $4, $5, $6, $7) n) u
+					  SELECT n.period, n.service, n.price_id, 0, 0, 0, 0 FROM kb_minimums($1, $3, $4, $5, $6, $7, $9) n) u
 				JOIN price p ON p.price_id = u.price_id
 				CROSS JOIN LATERAL (
 					SELECT CASE u.period WHEN kb_month_first_day($6) THEN $5 ELSE u.period END AS from_date,
-						   CASE u.period WHEN kb_month_first_day($6) THEN $6 ELSE kb_month_last_day(u.period) END + 1 AS to_date OFFSET 0) m
+						   CASE u.period WHEN kb_month_first_day($6) THEN $6
+							   ELSE least(kb_month_last_day(u.period), greatest(coalesce($9, 'infinity'), u.period)) END + 1
+							   AS to_date OFFSET 0) m
 				-- as a rule it held all the time
 				CROSS JOIN LATERAL (
 					SELECT CASE WHEN p.tariff = $3 AND $4 <= m.from_date AND p.from_date <= m.from_date AND p.to_date >= m.to_date
@@ -141,12 +144,12 @@ BEGIN ATOMIC
 							ELSE kb_days_held($1, $3, $4, p.tariff, greatest(p.from_date, m.from_date), least(p.to_date, m.to_date),
 											  p.withdrawn_at IS NULL OR u.period < kb_month_first_day($6)) END AS held OFFSET 0) d
 				-- no more than these two looks if there is nothing; the second is one for all accounts
-				WHERE $8 IS NOT NULL OR $9 IS NOT NULL
+				WHERE $8 IS NOT NULL OR $10 IS NOT NULL
 					OR EXISTS (SELECT FROM usage_total o
 							   WHERE o.account_id = $1 AND o.period >= $7 AND o.period <= kb_month_first_day($6) AND NOT o.settled)
 					OR EXISTS (SELECT FROM price_list l WHERE kb_has_minimum(l.price))) x) b;
 END;
-COMMENT ON FUNCTION kb_bill_for(bigint, text, text, date, date, date, date, date, timestamptz) IS
+COMMENT ON FUNCTION kb_bill_for(bigint, text, text, date, date, date, date, date, date, timestamptz) IS
 'What an account owes for days of one month, and the lines of it: the one rating path of charge, preview and '
 'forecast (C2, C3)';
 
@@ -157,7 +160,7 @@ CREATE FUNCTION kbilling_internal.kb_charges(account_ids bigint[], at timestampt
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT a.account_id, a.charged_through, a.terms_version, d.period, d.last_day,
-		   kb_charge_effective_on(d.today, p.debt_counts_from),
+		   kb_charge_effective_on(d.today, p.debt_counts_from, d.due_on),
 		   'kb:charge:' || to_char(d.period, 'YYYY-MM-DD'),
 		   b.total, b.lines, CASE WHEN b.total = 0 THEN 0 ELSE 1 END,
 		   d.today, p.remind_day, p.restrict_day, p.block_day
@@ -166,15 +169,16 @@ BEGIN ATOMIC
 	-- OFFSET 0 keeps these from being computed wherever they are used
 	CROSS JOIN LATERAL (SELECT kb_month_first_day(a.charged_through + 1) AS period,
 							   kb_month_last_day(a.charged_through + 1) AS last_day,
+							   kb_charge_due_on(a.charged_through, a.ends_on) AS due_on,
 							   kb_account_date($2, a.time_zone) AS today OFFSET 0) d
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
-	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, a.charged_through + 1, d.last_day,
-		'-infinity', NULL) b
-	WHERE a.state IN ('active', 'closing') AND d.last_day < d.today;	-- D5, C1
+	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, a.charged_through + 1,
+		greatest(d.due_on - 1, a.charged_through + 1), '-infinity', NULL, a.ends_on) b
+	WHERE a.state IN ('active', 'closing') AND d.due_on <= d.today;	-- D5, C1
 END;
 COMMENT ON FUNCTION kb_charges(bigint[], timestamptz) IS
 'The charge of each account''s oldest period that is not charged, if that has ended by the moment in the account''s '
-'time zone (C1, C4). The column "entries" is 0 if it comes to nothing (C8)';
+'time zone, or the contract has (C1, C4, X2). The column "entries" is 0 if it comes to nothing (C8)';
 
 CREATE TYPE kbilling.kb_charge_result AS (
 	period    date,
@@ -198,27 +202,28 @@ CREATE FUNCTION kbilling.kb_month_charge(account_id bigint, period date = NULL) 
 	AS 'MODULE_PATHNAME', 'kb_month_charge';
 COMMENT ON FUNCTION kb_month_charge(bigint, date) IS
 'Charges a period that has ended: the one that is given, or else the oldest that is due. It is charged once (C4); '
-'for a period that was charged before, the result is that charge. '
+'for a period that was charged before, the result is that charge. If the contract has ended, so has its last period (X2). '
 'Errors: KB001, KB010; KB009 for a period that has not ended, is not the oldest, or is before the account''s first '
 'day; 22023 if the date is not the first of a month';
 
-CREATE FUNCTION kbilling_internal.kb_running_days(charged_through date, time_zone text)
+CREATE FUNCTION kbilling_internal.kb_running_days(charged_through date, time_zone text, ends_on date)
 	RETURNS TABLE (first_day date, last_day date, usage_from date)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	-- late usage belongs to the month that is charged next
-	SELECT greatest(m.period, $1 + 1), d.today, CASE WHEN $1 + 1 < m.period THEN m.period ELSE '-infinity' END
-	FROM (SELECT kb_account_date(kb_now(), $2) AS today OFFSET 0) d
-	CROSS JOIN LATERAL (SELECT kb_month_first_day(d.today) AS period OFFSET 0) m;
+	SELECT greatest(m.period, $1 + 1), d.until, CASE WHEN $1 + 1 < m.period THEN m.period ELSE '-infinity' END
+	FROM (SELECT kb_billed_until(t.today, $1, $3) AS until FROM (SELECT kb_account_date(kb_now(), $2) AS today OFFSET 0) t OFFSET 0) d
+	CROSS JOIN LATERAL (SELECT kb_month_first_day(d.until) AS period OFFSET 0) m;
 END;
-COMMENT ON FUNCTION kb_running_days(date, text) IS
-'Of which days what was used of the running month is billed, and from which month on usage is on that bill (C6)';
+COMMENT ON FUNCTION kb_running_days(date, text, date) IS
+'Of which days what was used of the running month is billed, and from which month on usage is on that bill (C6); see kb_billed_until';
 
 CREATE VIEW kbilling_internal.running_bill WITH (security_invoker) AS
 	SELECT a.account_id, b.total, b.lines
 	FROM account a
-	CROSS JOIN LATERAL kb_running_days(a.charged_through, a.time_zone) r
-	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, r.first_day, r.last_day, r.usage_from, NULL) b
+	CROSS JOIN LATERAL kb_running_days(a.charged_through, a.time_zone, a.ends_on) r
+	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, r.first_day, r.last_day, r.usage_from, NULL,
+		a.ends_on) b
 	WHERE a.state IN ('active', 'closing') AND a.charged_through < r.last_day AND kb_is_owned(a.account_id);
 COMMENT ON VIEW running_bill IS
 'What every account owes for its running month, up to and including today, by the code that charges it (C6)';

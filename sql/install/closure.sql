@@ -76,21 +76,25 @@ COMMENT ON FUNCTION kb_may_close_on(date, date, integer, integer) IS 'The day fr
 
 -- OFFSET 0 has a part planned by itself: all at once, planning would take longer than the work.
 CREATE FUNCTION kbilling_internal.kb_closure_terms(account_ids bigint[], at timestamptz)
-	RETURNS TABLE (account_id bigint, state kb_account_state, balance kb_money, delete_on date, check_on date,
+	RETURNS TABLE (account_id bigint, state kb_account_state, has_money boolean, is_ended boolean, delete_on date, check_on date,
 				   today date, created_on date, active_on date, may_close_on date, look_on date,
 				   next_tariff_on date, is_charged boolean, is_stopped boolean, close_unused boolean,
 				   min_age_days integer, inactive_days integer, notice_days integer, restore_days integer,
 				   reminder integer, deletion_on date, next_on date)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT a.account_id, a.state, a.balance, a.delete_on, a.closure_check_on, a.today, a.created_on, u.active_on, m.may_close_on,
-		   least(greatest(m.may_close_on, a.today + CASE WHEN a.close_unused THEN 1 ELSE 30 END), a.next_tariff_on), a.next_tariff_on,
-		   a.charged_through >= kb_month_first_day(a.today) - 1, NOT a.close_unused AND begun.taken_by = 'sweep',
+	SELECT a.account_id, a.state, a.balance > 0 AND NOT (a.is_ended AND a.is_paid_back), a.is_ended, a.delete_on,
+		   a.closure_check_on, a.today, a.created_on, u.active_on, m.may_close_on,
+		   least(greatest(CASE WHEN NOT a.is_ended THEN m.may_close_on END, a.today + CASE WHEN a.close_unused THEN 1 ELSE 30 END),
+				 a.next_tariff_on), a.next_tariff_on,
+		   a.is_charged, NOT a.close_unused AND begun.taken_by = 'sweep',
 		   a.close_unused, a.min_age_days, a.inactive_days, a.notice_days, a.restore_days,
 		   r.reminder, r.deletion_on, r.next_on
 	FROM (
-		SELECT a.account_id, a.state, a.balance, a.delete_on, a.closure_check_on, a.charged_through, a.created_at, a.time_zone,
+		SELECT a.account_id, a.state, a.balance, a.delete_on, a.closure_check_on, a.created_at, a.time_zone,
 			   d.today, kb_account_date(a.created_at, a.time_zone) AS created_on,
+			   (kb_charge_due_on(a.charged_through, a.ends_on) <= d.today) IS NOT TRUE AS is_charged,
+			   a.ends_on, a.ends_on IS NOT NULL AND a.ends_on < d.today AS is_ended, a.balance = a.unspent_bonus AS is_paid_back,
 			   CASE WHEN a.tariff_from > d.today THEN least(a.tariff_from, (SELECT h.from_date FROM tariff_history h
 				   WHERE h.account_id = a.account_id AND h.from_date > d.today ORDER BY h.from_date LIMIT 1)) END AS next_tariff_on,
 			   p.activity, p.close_unused, p.min_age_days, p.inactive_days, p.notice_days, p.restore_days, p.reminder_days
@@ -102,7 +106,11 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL (
 		SELECT kb_account_date(v.active_at, a.time_zone) AS active_on
 		FROM kb_last_activity(a.account_id, a.created_at, a.activity) v OFFSET 0) u
-	CROSS JOIN LATERAL (SELECT kb_may_close_on(a.created_on, u.active_on, a.min_age_days, a.inactive_days) AS may_close_on) m
+	CROSS JOIN LATERAL (
+		SELECT least(kb_may_close_on(a.created_on, u.active_on, a.min_age_days, a.inactive_days),
+					 CASE WHEN a.is_ended AND a.is_charged AND a.is_paid_back AND NOT kb_has_unbilled(a.account_id)	-- X3
+						 THEN a.ends_on + 1 END)
+			AS may_close_on) m
 	LEFT JOIN LATERAL (SELECT s.step_no, s.taken_on, s.taken_by FROM closure_step s
 					   WHERE s.account_id = a.account_id AND s.step = 'scheduled' AND a.state = 'closing'
 					   ORDER BY s.step_no DESC LIMIT 1) begun ON true
@@ -113,8 +121,10 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_closure_terms(bigint[], timestamptz) IS
 'What the rules of closure (D) say of accounts, on their local dates, beside what their rows say ("check_on" is '
-'closure_check_on): the day from which age and idleness allow a closure ("may_close_on"), the day on which to look at an '
-'active account again ("look_on": that one, or in 30 days at least where the sweep closes none, as the policy may change, '
+'closure_check_on): whether there is money on the balance that keeps it open, the day from which age and idleness allow a closure, '
+'or the end of the contract does ("may_close_on"), the day on which to look at an '
+'active account again ("look_on": that one, the next day if the contract is over, in 30 days at least where the sweep closes none, '
+'as the policy may change, '
 'but not after another tariff begins, on "next_tariff_on"), whether all months that have ended are charged, whether the sweep '
 'has scheduled the closure and the policy does not want that any more ("is_stopped"), and, for a closing account, what '
 'kb_next_reminder returns';
@@ -152,19 +162,19 @@ BEGIN ATOMIC
 			   -- each day, as its policy may have changed
 			   WHEN 'closing' THEN t.today + 1
 			   WHEN 'deleted' THEN t.today + t.restore_days
-			   ELSE CASE WHEN t.balance <= 0
+			   ELSE CASE WHEN NOT t.has_money OR t.is_ended
 				   THEN least(greatest(t.look_on, CASE WHEN $4 THEN t.today + t.inactive_days END), t.next_tariff_on) END
 		   END
 	FROM (
 		SELECT t.*, CASE
 			WHEN $3 IS NOT NULL THEN $3
 			WHEN t.state = 'active' THEN CASE
-				WHEN t.balance <= 0 AND t.may_close_on <= t.today AND t.close_unused THEN 'scheduled'::kb_closure_step END
+				WHEN NOT t.has_money AND t.may_close_on <= t.today AND t.close_unused THEN 'scheduled'::kb_closure_step END
 			WHEN t.state <> 'closing' THEN NULL
 			WHEN t.is_stopped THEN 'cancelled'
 			WHEN t.next_on IS NOT NULL THEN CASE WHEN t.reminder IS NOT NULL THEN 'reminded'::kb_closure_step END
 			WHEN t.deletion_on IS NULL THEN NULL
-			WHEN t.balance > 0 OR t.may_close_on > t.today THEN 'cancelled'
+			WHEN t.has_money OR t.may_close_on > t.today THEN 'cancelled'
 			-- an account with a month still to be charged waits for the next sweep
 			WHEN t.is_charged THEN 'deleted'
 			END AS step

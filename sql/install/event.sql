@@ -4,14 +4,14 @@
 
 CREATE FUNCTION kbilling_internal.kb_usage_day(source text, n bigint, account_id bigint, service text, key text, quantity numeric,
 											   at timestamptz, now timestamptz, created_at timestamptz, time_zone text, deleted boolean,
-											   kind text, lacks_value boolean, refuse boolean)
+											   ends_on date, kind text, lacks_value boolean, refuse boolean)
 	RETURNS date
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 50
 	AS 'MODULE_PATHNAME', 'kb_usage_day';
 COMMENT ON FUNCTION kb_usage_day(text, bigint, bigint, text, text, numeric, timestamptz, timestamptz, timestamptz, text, boolean,
-								 text, boolean, boolean) IS
+								 date, text, boolean, boolean) IS
 'The day of an event in the account''s time zone. If the event may not be recorded, NULL, or with "refuse" an error: '
-'KB001, KB010, KB012, 22003, 22008 or 22023 (U1, U4)';
+'KB001, KB010, KB012, 22003, 22008 or 22023 (U1, U4, X2)';
 
 CREATE FUNCTION kbilling_internal.kb_usage_value(unit text, properties jsonb) RETURNS text
 	LANGUAGE c IMMUTABLE PARALLEL SAFE

@@ -16,10 +16,13 @@ BEGIN ATOMIC
 	WHERE x.account_id = $1 AND x.to_date > $2 AND p.from_date > $2
 	UNION ALL
 	SELECT p.to_date FROM account_tariff x JOIN price_list p ON p.tariff = x.tariff
-	WHERE x.account_id = $1 AND x.to_date > $2 AND p.to_date > $2 AND p.to_date < 'infinity';
+	WHERE x.account_id = $1 AND x.to_date > $2 AND p.to_date > $2 AND p.to_date < 'infinity'
+	UNION ALL
+	SELECT a.ends_on + 1 FROM account a WHERE a.account_id = $1 AND a.ends_on >= $2;
 END;
 COMMENT ON FUNCTION kb_terms_changes(bigint, date) IS
-'The days after today on which the tariff of an account, its services or their prices change, some of them repeatedly';
+'The days after today on which the tariff of an account, its services or their prices change, or its contract is over, some of '
+'them repeatedly';
 
 -- Whole months in which nothing changes cost the same, if they have as many days, or nothing is metered; so one of them is
 -- billed for all.  The months before those have usage of their own, as the next one may have, whose first hour can be recorded.
@@ -28,13 +31,14 @@ CREATE FUNCTION kbilling_internal.kb_bills_ahead(account_id bigint, through date
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	WITH month AS MATERIALIZED (
-		SELECT g.period, g.first_day, g.last_day, greatest(g.last_day + 1, d.today) AS posted_on,
+		SELECT g.period, g.first_day, greatest(g.due_on - 1, g.first_day) AS last_day, g.due_on, greatest(g.due_on, d.today) AS posted_on,
+			   d.ends_on,
 			   CASE g.period WHEN d.oldest THEN '-infinity' ELSE g.period END AS usage_from, CASE WHEN $3 THEN d.today END AS paced_on,
 			   CASE WHEN g.period > d.own AND width_bucket(g.period, d.changes) = width_bucket(g.last_day, d.changes)
 				   THEN min(g.period) OVER (PARTITION BY g.period > d.own, width_bucket(g.period, d.changes),
 											width_bucket(g.last_day, d.changes), CASE WHEN d.is_metered THEN g.last_day - g.period END)
 				   ELSE g.period END AS like_period
-		FROM (SELECT a.charged_through, t.today, kb_month_first_day(a.charged_through + 1) AS oldest,
+		FROM (SELECT a.charged_through, a.ends_on, t.today, kb_month_first_day(a.charged_through + 1) AS oldest,
 					 greatest(kb_month_last_day(t.today), kb_month_last_day(a.charged_through + 1), l.last_used) AS own,
 					 l.last_used >= kb_month_first_day(kb_month_first_day(t.today) - 1) AS is_metered,
 					 (SELECT coalesce(array_agg(c.day ORDER BY c.day), '{}') FROM kb_terms_changes(a.account_id, t.today) c) AS changes
@@ -44,9 +48,12 @@ BEGIN ATOMIC
 			  WHERE a.account_id = $1 AND a.state IN ('active', 'closing')
 			  OFFSET 0) d
 		CROSS JOIN LATERAL (SELECT i::date AS period, greatest(i::date, d.charged_through + 1) AS first_day,
-								   kb_month_last_day(i::date) AS last_day
-							FROM generate_series(d.oldest::timestamp, $2::timestamp, interval '1 month') i) g
-		WHERE g.last_day < $2
+								   kb_month_last_day(i::date) AS last_day,
+								   kb_charge_due_on(greatest(i::date - 1, d.charged_through), d.ends_on) AS due_on
+							-- after the end, nothing but what is late already is to come
+							FROM generate_series(d.oldest::timestamp, least($2, greatest(coalesce(d.ends_on, $2), d.oldest))::timestamp,
+												 interval '1 month') i) g
+		WHERE g.due_on <= $2
 	), bill AS MATERIALIZED (
 		SELECT m.period, b.total, b.lines
 		FROM account a
@@ -54,17 +61,18 @@ BEGIN ATOMIC
 			SELECT x.period, x.first_day, x.last_day, x.usage_from, x.paced_on FROM month x WHERE x.period = x.like_period
 			UNION ALL
 			SELECT NULL, r.first_day, r.last_day, r.usage_from, NULL
-			FROM kb_running_days(a.charged_through, a.time_zone) r
+			FROM kb_running_days(a.charged_through, a.time_zone, a.ends_on) r
 			WHERE $4 AND a.state IN ('active', 'closing') AND a.charged_through < r.last_day) m
 		CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, m.first_day, m.last_day,
-			m.usage_from, m.paced_on) b
+			m.usage_from, m.paced_on, a.ends_on) b
 		WHERE a.account_id = $1
 	)
-	SELECT m.period, m.posted_on, kb_charge_effective_on(m.posted_on, p.debt_counts_from), b.total, NULL::kb_lines
+	SELECT m.period, m.posted_on, kb_charge_effective_on(m.posted_on, p.debt_counts_from, m.due_on), b.total, NULL::kb_lines
 	FROM month m
 	JOIN bill b ON b.period = m.like_period
 	JOIN account a ON a.account_id = $1
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, m.posted_on) p
+	WHERE (m.ends_on < m.first_day) IS NOT TRUE OR kb_has_unbilled($1)
 	UNION ALL
 	SELECT NULL, NULL, NULL, b.total, b.lines FROM bill b WHERE $4 AND b.period IS NULL;
 END;
@@ -98,7 +106,7 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL kb_walk_ahead(d.today, $2, a.balance, a.debt_since, a.state::text, a.delete_on,
 		a.closure_check_on, begun.taken_on, begun.by_sweep,
 		(SELECT min(s.reminder) FROM closure_step s
-		 WHERE s.account_id = a.account_id AND s.step_no > begun.step_no AND s.step = 'reminded'),
+		 WHERE s.account_id = a.account_id AND s.step_no > begun.step_no AND s.step = 'reminded'), a.unspent_bonus, a.ends_on,
 		(SELECT array_agg(p.policy ORDER BY p.from_day) FROM kb_policies_ahead(a.account_id, d.today, $3) p),
 		(SELECT array_agg(ROW(c.period, c.posted_on, c.effective_on, c.total)::kb_charge_ahead ORDER BY c.period)
 		 FROM kb_charges_ahead(a.account_id, $2, $3) c)) w
@@ -146,7 +154,8 @@ BEGIN ATOMIC
 	ORDER BY t.period;
 END;
 COMMENT ON FUNCTION kb_forecast(bigint, integer) IS
-'A row for each month that is still to be charged: those that are due, the running one and those after it; "months" '
+'A row for each month that is still to be charged: those that are due, the running one and those after it, up to the end of the '
+'contract (X2); "months" '
 'counts from the running one on. Each row shows the charge, the day on which it takes effect, and the balance and '
 'stage then, if nothing is paid and usage goes on as in the running month and the one before. '
 'Errors: KB001; 22023 for fewer than 1 month, or more than 1200; 54000 if the account''s services change so often that it '
@@ -157,8 +166,9 @@ CREATE FUNCTION kbilling.kb_amount_for(account_id bigint, months integer) RETURN
 BEGIN ATOMIC
 	SELECT coalesce((SELECT kb_amount_due(f.balance)
 					 FROM kb_forecast($1, $2) f ORDER BY f.period DESC LIMIT 1),
-					-- a deleted account owes nothing more
-					(SELECT a.balance - a.balance FROM account a WHERE a.account_id = $1));
+					-- nothing more is charged; a deleted account is not asked to pay
+					(SELECT CASE WHEN a.state IN ('active', 'closing') THEN kb_amount_due(a.balance) ELSE a.balance - a.balance END
+					 FROM account a WHERE a.account_id = $1));
 END;
 COMMENT ON FUNCTION kb_amount_for(bigint, integer) IS
 'What to pay now so that the balance lasts for so many months, the running one among them, by kb_forecast; zero if '

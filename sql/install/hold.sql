@@ -26,6 +26,7 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
 	CROSS JOIN LATERAL kb_tariff_on(a.account_id, a.tariff, a.tariff_from, d.today) x
 	WHERE a.account_id = $1 AND NOT EXISTS (SELECT FROM kb_price_on(x.tariff, $2, d.today));
+	SELECT kb_require_contract($1);
 	-- who is settling one of them has it locked, and waits for nobody
 	DELETE FROM usage_hold h
 	WHERE h.ctid = ANY (ARRAY(SELECT x.ctid FROM usage_hold x WHERE x.account_id = $1 AND x.expires_at <= kb_now() FOR UPDATE SKIP LOCKED));
@@ -60,7 +61,7 @@ COMMENT ON FUNCTION kb_hold_usage(bigint, text, numeric, text, timestamptz) IS
 'is reached. True if the units are held now; false if the key held the same already. '
 'Errors: KB001, KB010; KB012 for an unknown service, or one without a price; KB013 beyond the credit line or a hard limit; KB006 '
 'if the key holds something else, or its usage is recorded; 22023 for a service that is not metered or does not add up, and a '
-'quantity that is not above zero; 22008 for a moment that has passed';
+'quantity that is not above zero; 22008 for a moment that has passed; 55000 once the contract has ended (X2)';
 
 CREATE FUNCTION kbilling.kb_release_usage(account_id bigint, service text, key text) RETURNS boolean
 	LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp

@@ -178,19 +178,21 @@ BEGIN ATOMIC
 	SELECT (
 		SELECT coalesce(sum(b.total), a.balance - a.balance)
 		-- an array, as the planner takes a series for a thousand months, and would compile the statement
-		FROM unnest(ARRAY(SELECT g FROM generate_series(d.oldest::timestamp, d.until::timestamp, interval '1 month') g)) m (month)
+		FROM unnest(ARRAY(SELECT g FROM generate_series(d.oldest::timestamp, u.until::timestamp, interval '1 month') g)) m (month)
 		CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from,
 			greatest(m.month::date, a.charged_through + 1),
-			greatest(least(kb_month_last_day(m.month::date), d.today), m.month::date, a.charged_through + 1),
-			CASE WHEN m.month::date = d.oldest THEN '-infinity' ELSE m.month::date END, NULL,
-			CASE WHEN m.month::date = kb_month_first_day(d.today) THEN $2 END) b
-		WHERE a.charged_through < d.until)
+			greatest(least(kb_month_last_day(m.month::date), u.billed_until), m.month::date, a.charged_through + 1),
+			CASE WHEN m.month::date = d.oldest THEN '-infinity' ELSE m.month::date END, NULL, a.ends_on,
+			CASE WHEN m.month::date = kb_month_first_day(d.today) AND (a.ends_on < d.today) IS NOT TRUE THEN $2 END) b
+		WHERE a.charged_through < u.until)
 	FROM account a
-	-- usage may be of the next month already, an hour ahead (U4)
+	CROSS JOIN LATERAL (SELECT kb_account_date($2, a.time_zone) AS today,
+							   kb_month_first_day(a.charged_through + 1) AS oldest OFFSET 0) d
 	CROSS JOIN LATERAL (
-		SELECT t.today, kb_month_first_day(a.charged_through + 1) AS oldest,
-			   greatest(t.today, (SELECT max(o.period) FROM usage_total o WHERE o.account_id = a.account_id AND NOT o.settled)) AS until
-		FROM (SELECT kb_account_date($2, a.time_zone) AS today) t OFFSET 0) d
+		-- usage may be of the next month already, an hour ahead (U4)
+		SELECT b.billed_until, greatest(b.billed_until, CASE WHEN (a.ends_on < d.today) IS NOT TRUE THEN
+					(SELECT max(o.period) FROM usage_total o WHERE o.account_id = a.account_id AND NOT o.settled) END) AS until
+		FROM (SELECT kb_billed_until(d.today, a.charged_through, a.ends_on) AS billed_until) b OFFSET 0) u
 	WHERE a.account_id = $1 AND a.state IN ('active', 'closing');
 END;
 COMMENT ON FUNCTION kb_uncharged(bigint, timestamptz) IS

@@ -10,7 +10,8 @@ CREATE FUNCTION kbilling_internal.kb_metrics() RETURNS TABLE (name text, labels 
 	SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	WITH terms AS NOT MATERIALIZED (	-- every account on its local date
-		SELECT a.account_id, a.state, a.balance, a.unspent_bonus, a.debt_since, a.deferred_until, d.today,
+		SELECT a.account_id, a.state IN ('active', 'closing') AND (a.ends_on < d.today) IS NOT TRUE AS is_charged, a.state, a.balance,
+			   a.unspent_bonus, a.debt_since, a.deferred_until, d.today,
 			   coalesce(h.tariff, a.tariff) AS tariff
 		FROM account a
 		CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d
@@ -19,7 +20,7 @@ BEGIN ATOMIC
 			ON a.tariff_from > d.today AND h.account_id = a.account_id AND h.from_date <= d.today AND h.to_date > d.today
 		WHERE kb_is_owned(a.account_id)
 	), standing AS MATERIALIZED (
-		SELECT a.state, a.tariff, t.currency, a.today, s.stage, s.age, count(*) AS accounts,
+		SELECT a.is_charged, a.state, a.tariff, t.currency, a.today, s.stage, s.age, count(*) AS accounts,
 			   sum(greatest(kb_minor(a.balance), 0)) AS prepaid,
 			   sum(greatest(- kb_minor(a.balance), 0)) AS debt,
 			   sum(kb_minor(a.unspent_bonus)) AS bonus
@@ -35,22 +36,22 @@ BEGIN ATOMIC
 					   WHEN a.today - a.debt_since < 30 THEN '10-30'
 					   WHEN a.today - a.debt_since < 90 THEN '31-90'
 					   ELSE '91+' END AS age) s
-		GROUP BY a.state, a.tariff, t.currency, a.today, s.stage, s.age
+		GROUP BY a.is_charged, a.state, a.tariff, t.currency, a.today, s.stage, s.age
 	), recurring AS (
 		SELECT s.tariff, s.today, 'base' AS service, 1::numeric AS quantity, sum(s.accounts) AS accounts
-		FROM standing s WHERE s.state IN ('active', 'closing')
+		FROM standing s WHERE s.is_charged
 		GROUP BY s.tariff, s.today
 		UNION ALL
 		SELECT a.tariff, a.today, u.service, u.quantity, count(*)
 		FROM terms a JOIN subscription u ON u.account_id = a.account_id AND u.from_date <= a.today AND u.to_date > a.today
-		WHERE a.state IN ('active', 'closing')
+		WHERE a.is_charged
 		GROUP BY a.tariff, a.today, u.service, u.quantity
 		UNION ALL	-- what is owed without usage
 		SELECT s.tariff, s.today, p.service, 0, sum(s.accounts)
 		FROM standing s
 		JOIN price_list p ON p.tariff = s.tariff AND p.from_date <= s.today AND p.to_date > s.today AND kb_has_minimum(p.price)
 		JOIN service v ON v.service = p.service AND v.kind = 'metered'
-		WHERE s.state IN ('active', 'closing')
+		WHERE s.is_charged
 		GROUP BY s.tariff, s.today, p.service
 	), currency AS (
 		SELECT DISTINCT t.currency, kb_minor_units(t.currency) AS minor_units FROM tariff t
@@ -134,7 +135,8 @@ CREATE VIEW kbilling.metrics WITH (security_invoker) AS
 COMMENT ON VIEW metrics IS
 'Numbers for monitoring, as Prometheus names them. Debts, debtors and balances count accounts of every state, so '
 'that they agree with the ledger: kbilling_balance - kbilling_debt is what customers have, less what they owe. '
-'kbilling_mrr is what the accounts that are charged (active or closing, even if blocked) would owe for a whole month '
+'kbilling_mrr is what the accounts that are charged (active or closing, even if blocked, until their contract is over) would owe '
+'for a whole month '
 'on the terms of their local date: base fees, recurring services, and minimums of metered ones, by today''s tariff, '
 'prices and quantities, each line rounded, without other usage and before any bonus. There is a series for every '
 'state and stage, and for every currency and tariff of kbilling.tariff, even if it is zero';

@@ -15,6 +15,7 @@ BEGIN ATOMIC
 					 'deferred until ' || to_char(a.deferred_until, 'YYYY-MM-DD')),
 		   jsonb_build_object(
 			   'balance', a.balance, 'amount_due', kb_amount_due(a.balance), 'next_stage_on', n.next_on,
+			   'has_ended', coalesce(a.ends_on < d.today, false),
 			   'next_stage', coalesce(n.next_stage::text, 'none'))
 		   || CASE s.stage
 			   WHEN 'remind' THEN jsonb_build_object('day', d.today - a.debt_since + 1, 'days', coalesce(n.next_on - d.today, 0))
@@ -83,7 +84,9 @@ BEGIN ATOMIC
 	SELECT jsonb_build_object('account_id', ($1).account_id) || coalesce(($1).facts, (
 		SELECT jsonb_build_object(
 				   'balance', l.balance_after, 'in_debt', l.balance_after < 0, 'amount_due', kb_amount_due(l.balance_after),
-				   'stage', ($1).stage)
+				   'stage', ($1).stage, 'has_ended', (
+					   SELECT coalesce(a.ends_on < kb_account_date(($1).written_at, a.time_zone), false) FROM account a
+					   WHERE a.account_id = ($1).account_id))
 			|| CASE ($1).kind
 				WHEN 'topup_received' THEN jsonb_build_object(
 					'amount', e.amount, 'bonus', coalesce(b.amount, z.zero), 'has_bonus', b.seq IS NOT NULL,

@@ -21,6 +21,7 @@ BEGIN ATOMIC
 			  SELECT d.due + b.min_amount, 'tier', NULL, 100
 			  FROM bonus_tier b
 			  WHERE b.tariff = t.tariff AND b.from_date <= d.today AND b.to_date > d.today AND b.percent > 0 AND b.min_amount > 0
+				AND (a.ends_on < d.today) IS NOT TRUE
 				AND kb_minor(d.due) + kb_minor(b.min_amount) < kb_max_minor()
 				AND NOT EXISTS (SELECT FROM bonus_tier l
 								WHERE l.tariff = b.tariff AND l.min_amount = b.min_amount AND l.from_date > b.from_date
@@ -29,7 +30,7 @@ BEGIN ATOMIC
 	LEFT JOIN LATERAL (
 		SELECT b.percent FROM bonus_tier b
 		WHERE b.tariff = t.tariff AND b.from_date <= d.today AND b.to_date > d.today
-			AND o.amount > d.due AND kb_minor(b.min_amount) <= kb_minor(o.amount) - kb_minor(d.due)
+			AND o.amount > d.due AND kb_minor(b.min_amount) <= kb_minor(o.amount) - kb_minor(d.due) AND (a.ends_on < d.today) IS NOT TRUE
 		ORDER BY kb_minor(b.min_amount) DESC, b.from_date DESC LIMIT 1) r ON true
 	WHERE a.account_id = $1 AND a.state IN ('active', 'closing')
 		AND kb_minor(o.amount) + (kb_minor(o.amount) - kb_minor(d.due)) * coalesce(r.percent, 0) / 100 < kb_max_minor();

@@ -6,11 +6,26 @@ CREATE TYPE kbilling.kb_debt_date AS ENUM ('due_date', 'posting_date');
 COMMENT ON TYPE kb_debt_date IS
 'The day on which a charge takes effect (C5): due_date, the 1st of the month in which it is posted; posting_date, the day of posting';
 
-CREATE FUNCTION kbilling_internal.kb_charge_effective_on(posted_on date, debt_counts_from kb_debt_date) RETURNS date
+-- In the index account_due, so the same for good.
+CREATE FUNCTION kbilling_internal.kb_charge_due_on(charged_through date, ends_on date) RETURNS date
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_charge_due_on';
+COMMENT ON FUNCTION kb_charge_due_on(date, date) IS
+'The day from which the next period of an account can be charged: the one after its last day (C1), or after the end of the '
+'contract (X2). Once all is charged up to the end, what comes late is billed on the 1sts (U3)';
+
+CREATE FUNCTION kbilling_internal.kb_billed_until(today date, charged_through date, ends_on date) RETURNS date
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE debt_counts_from WHEN 'due_date' THEN kb_month_first_day(posted_on) ELSE posted_on END;
-COMMENT ON FUNCTION kb_charge_effective_on(date, kb_debt_date) IS
-'The day on which a charge that is posted on a day takes effect (C5)';
+RETURN CASE WHEN ends_on <= charged_through THEN greatest(today, charged_through + 1) ELSE least(today, ends_on) END;
+COMMENT ON FUNCTION kb_billed_until(date, date, date) IS
+'The day up to which an account is shown what it has used so far: today, or the end of its contract; and once all is charged up '
+'to that, the first day of the next bill, which has what comes late alone (U3)';
+
+CREATE FUNCTION kbilling_internal.kb_charge_effective_on(posted_on date, debt_counts_from kb_debt_date, due_on date) RETURNS date
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE debt_counts_from WHEN 'due_date' THEN greatest(kb_month_first_day(posted_on), due_on) ELSE posted_on END;
+COMMENT ON FUNCTION kb_charge_effective_on(date, kb_debt_date, date) IS
+'The day on which a charge that is posted on a day, and can be since another one, takes effect (C5)';
 
 CREATE FUNCTION kbilling_internal.kb_bonus_after(bonus kb_money, delta kb_money, balance_after kb_money)
 	RETURNS kb_money

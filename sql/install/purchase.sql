@@ -42,4 +42,5 @@ COMMENT ON FUNCTION kb_buy(bigint, text, numeric, text, text) IS
 'purchase back. '
 'Errors: KB001, KB010; KB004 if the member is no owner or admin; KB006 if the reference stands for something else; KB012 for an '
 'unknown service, or one without a price; KB013 if too little is left: with a credit line, of what is available, else of the '
-'balance; KB005 if it costs nothing; 22023 for a service of another kind, and a quantity that is not above zero';
+'balance; KB005 if it costs nothing; 22023 for a service of another kind, and a quantity that is not above zero; 55000 once the '
+'contract has ended (X2)';

@@ -201,7 +201,9 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 			   WHEN a.charged_through NOT IN (kb_month_last_day(a.charged_through),
 											  kb_account_date(a.created_at, a.time_zone) - 1)
 				   THEN format('C4: charged through %s, which is not the end of a month', a.charged_through)
-			   WHEN a.charged_through >= kb_month_first_day(d.today)
+			   WHEN NOT isfinite(a.ends_on) OR a.ends_on < kb_account_date(a.created_at, a.time_zone)
+				   THEN format('X1: its contract ends on %s', a.ends_on)
+			   WHEN kb_charge_due_on(kb_month_first_day(a.charged_through) - 1, a.ends_on) > d.today
 					AND a.charged_through >= kb_account_date(a.created_at, a.time_zone)
 				   THEN format('C4: charged through %s, a month that had not ended on %s', a.charged_through, d.today)
 			   WHEN a.usage_kept_from > kb_month_first_day(a.charged_through + 1) OR NOT isfinite(a.usage_kept_from)
@@ -237,6 +239,7 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 				   THEN 'D6: the account is purged, but a sweep would look at it'
 			   -- policies may have changed since the day was set, but not by a year
 			   WHEN a.state = 'active' AND a.closure_check_on > d.today + 366
+					AND a.closure_check_on IS DISTINCT FROM a.ends_on + 1
 					AND a.closure_check_on > (SELECT t.may_close_on FROM kb_closure_terms(ARRAY[a.account_id], kb_now()) t) + 366
 				   THEN format('D1: no sweep looks before %s whether it may be closed', a.closure_check_on)
 			   WHEN a.state IN ('active', 'closing') AND a.debt_since IS NOT NULL

@@ -26,7 +26,8 @@ COMMENT ON COLUMN kb_next_stage.stage IS 'The stage';
 COMMENT ON COLUMN kb_next_stage.begins_on IS 'The local date on which it begins';
 
 CREATE FUNCTION kbilling_internal.kb_standing_ahead(account_id bigint, day date, stage_before kb_stage = NULL)
-	RETURNS TABLE (balance kb_money, stage kb_stage, is_deleted boolean, next_stage kb_stage, next_stage_on date, delete_on date)
+	RETURNS TABLE (balance kb_money, stage kb_stage, is_deleted boolean, next_stage kb_stage, next_stage_on date, delete_on date,
+				   is_ended boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	-- up to the next charge, which may be a credit; those after it have no late usage
@@ -37,7 +38,8 @@ BEGIN ATOMIC
 			   coalesce($3, kb_stage(l.debt_since, l.deferred_until, $2, l.remind_day, l.restrict_day, l.block_day)) AS stage
 		FROM line l WHERE l.from_day <= $2 AND l.to_day > $2
 	)
-	SELECT d.balance, d.stage, d.state IN ('deleted', 'purged'), n.next_stage, n.next_on, d.delete_on
+	SELECT d.balance, d.stage, d.state IN ('deleted', 'purged'), n.next_stage, n.next_on, d.delete_on,
+		   EXISTS (SELECT FROM account a WHERE a.account_id = $1 AND a.ends_on < $2)
 	FROM day d
 	LEFT JOIN LATERAL (
 		SELECT c.next_on, kb_stage(l.debt_since, l.deferred_until, c.next_on, l.remind_day, l.restrict_day, l.block_day) AS next_stage
@@ -69,7 +71,7 @@ COMMENT ON COLUMN account_with_credit.account_id IS 'The account';
 CREATE VIEW kbilling_internal.account_standing WITH (security_invoker) AS
 	SELECT n.account_id, n.state, n.balance, n.bonus, n.stage, n.debt_since, n.next_stage, n.next_stage_on,
 		   n.has_plan OR n.is_charged_first AND u.account_id IS NOT NULL AS may_differ,
-		   n.delete_on, n.last_seq
+		   n.delete_on, n.last_seq, n.ends_on, n.is_ended
 	FROM account_now n
 	LEFT JOIN account_with_credit u ON u.account_id = n.account_id;
 COMMENT ON VIEW account_standing IS 'account_now, and whether something else may come next than that says';
@@ -85,12 +87,17 @@ COMMENT ON COLUMN account_standing.may_differ IS
 'True for a debt if another tariff is to come, or a credit may be, so that kb_next_stage has to tell what comes next';
 COMMENT ON COLUMN account_standing.delete_on IS 'The date of the deletion, if the account is closing or deleted';
 COMMENT ON COLUMN account_standing.last_seq IS 'Number of the last entry';
+COMMENT ON COLUMN account_standing.ends_on IS 'Last day of the contract (X1)';
+COMMENT ON COLUMN account_standing.is_ended IS 'Whether that day is over';
 
 CREATE VIEW kbilling.account_status WITH (security_invoker) AS
 	SELECT s.account_id, s.state, s.balance, s.bonus, s.stage, s.debt_since, kb_amount_due(s.balance) AS amount_due,
 		   CASE WHEN s.may_differ THEN (kb_next_stage(s.account_id)).stage ELSE s.next_stage END AS next_stage,
 		   CASE WHEN s.may_differ THEN (kb_next_stage(s.account_id)).begins_on ELSE s.next_stage_on END AS next_stage_on,
-		   s.delete_on, s.last_seq
+		   s.delete_on, s.last_seq, s.ends_on,
+		   -- once the last period is charged
+		   CASE WHEN s.is_ended AND (SELECT a.charged_through >= s.ends_on FROM account a WHERE a.account_id = s.account_id)
+			   THEN greatest(s.balance - s.bonus, s.balance - s.balance) END AS refundable
 	FROM account_standing s;
 COMMENT ON VIEW account_status IS 'Where every account stands now';
 COMMENT ON COLUMN account_status.account_id IS 'The account';
@@ -104,14 +111,20 @@ COMMENT ON COLUMN account_status.next_stage IS 'The stage that comes next if not
 COMMENT ON COLUMN account_status.next_stage_on IS 'The local date on which it begins';
 COMMENT ON COLUMN account_status.delete_on IS 'The date of the deletion, if the account is closing';
 COMMENT ON COLUMN account_status.last_seq IS 'Number of the last entry';
+COMMENT ON COLUMN account_status.ends_on IS 'Last day of the contract (X1); NULL: it has no end';
+COMMENT ON COLUMN account_status.refundable IS
+'Once the contract is over and charged: the paid money that is left, to be paid back (X2, T6); NULL until then';
 
 CREATE FUNCTION kbilling_internal.kb_standing_then(account_id bigint, at timestamptz)
-	RETURNS TABLE (balance kb_money, stage kb_stage, is_deleted boolean, next_stage kb_stage, next_stage_on date, delete_on date)
+	RETURNS TABLE (balance kb_money, stage kb_stage, is_deleted boolean, next_stage kb_stage, next_stage_on date, delete_on date,
+				   is_ended boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	SELECT coalesce(e.balance_after, a.balance - a.balance), x.stage,
 		   coalesce(c.step IN ('deleted', 'purged'), false), n.next_stage, n.next_on,
-		   CASE WHEN c.step <> 'cancelled' THEN c.delete_on END
+		   CASE WHEN c.step <> 'cancelled' THEN c.delete_on END,
+		   -- an end that is over is never moved
+		   a.ends_on IS NOT NULL AND a.ends_on < d.today
 	FROM account a
 	CROSS JOIN LATERAL (SELECT kb_account_date($2, a.time_zone) AS today) d
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p
@@ -143,11 +156,11 @@ COMMENT ON FUNCTION kb_access(bigint, kb_role) IS
 'What a member with the role may do now, and what comes next (S3). Errors: KB001';
 
 CREATE FUNCTION kbilling_internal.kb_next_now(account_id bigint, debt_since date, deferred_until date, tariff_from date,
-											  tariff text, time_zone text, charged_through date)
+											  tariff text, time_zone text, charged_through date, ends_on date)
 	RETURNS kb_next_stage
 	LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER
 	AS 'MODULE_PATHNAME', 'kb_next_now';
-COMMENT ON FUNCTION kb_next_now(bigint, date, date, date, text, text, date) IS
+COMMENT ON FUNCTION kb_next_now(bigint, date, date, date, text, text, date, date) IS
 'The stage that comes next for an account with these columns in its row, as account_status says it; NULL without a debt. '
 'Part of the view account_access';
 
@@ -156,14 +169,14 @@ CREATE VIEW kbilling.account_access AS
 	SELECT a.account_id,
 		   kb_stage_now(a.account_id, a.debt_since, a.deferred_until, a.tariff_from, a.tariff, a.time_zone) AS stage,
 		   kb_access_now(a.account_id, a.debt_since, a.deferred_until, a.tariff_from, a.tariff, a.time_zone, a.state,
-						 'owner') AS owner_access,
+						 'owner', a.ends_on) AS owner_access,
 		   kb_access_now(a.account_id, a.debt_since, a.deferred_until, a.tariff_from, a.tariff, a.time_zone, a.state,
-						 'employee') AS employee_access,
+						 'employee', a.ends_on) AS employee_access,
 		   kb_amount_due(a.balance) AS amount_due,
 		   (kb_next_now(a.account_id, a.debt_since, a.deferred_until, a.tariff_from, a.tariff, a.time_zone,
-						a.charged_through)).stage AS next_stage,
+						a.charged_through, a.ends_on)).stage AS next_stage,
 		   (kb_next_now(a.account_id, a.debt_since, a.deferred_until, a.tariff_from, a.tariff, a.time_zone,
-						a.charged_through)).begins_on AS next_stage_on,
+						a.charged_through, a.ends_on)).begins_on AS next_stage_on,
 		   a.delete_on
 	FROM account a
 	WHERE kb_is_owned(a.account_id);

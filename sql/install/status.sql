@@ -11,8 +11,8 @@ CREATE VIEW kbilling_internal.account_now WITH (security_invoker) AS
 		   kb_stage(a.debt_since, a.deferred_until, n.next_on, s.remind_day, s.restrict_day, s.block_day) AS next_stage,
 		   n.next_on AS next_stage_on,
 		   a.debt_since IS NOT NULL AND a.tariff_from > d.today AS has_plan,
-		   a.debt_since IS NOT NULL AND (n.next_on <= kb_month_last_day(a.charged_through + 1)) IS NOT TRUE AS is_charged_first,
-		   a.delete_on, a.last_seq
+		   a.debt_since IS NOT NULL AND (n.next_on < kb_charge_due_on(a.charged_through, a.ends_on)) IS NOT TRUE AS is_charged_first,
+		   a.delete_on, a.last_seq, a.ends_on, a.ends_on IS NOT NULL AND a.ends_on < d.today AS is_ended
 	FROM account a
 	JOIN tariff t ON t.tariff = a.tariff
 	JOIN policy p ON p.policy = t.policy
@@ -44,6 +44,8 @@ COMMENT ON COLUMN account_now.is_charged_first IS
 'True for a debt if a month is charged before the next stage begins, or on its day; if that is a credit, it may end the debt';
 COMMENT ON COLUMN account_now.delete_on IS 'The date of the deletion, if the account is closing or deleted';
 COMMENT ON COLUMN account_now.last_seq IS 'Number of the last entry';
+COMMENT ON COLUMN account_now.ends_on IS 'Last day of the contract (X1)';
+COMMENT ON COLUMN account_now.is_ended IS 'Whether that day is over';
 
 CREATE FUNCTION kbilling_internal.kb_stage_at(account_id bigint, seq bigint, at timestamptz) RETURNS kb_stage
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -82,9 +84,9 @@ COMMENT ON FUNCTION kb_stage_now(bigint, date, date, date, text, text) IS
 'The stage now of an account with these columns in its row, as account_now says it (S2, S4); NULL without its tariff';
 
 CREATE FUNCTION kbilling_internal.kb_access_now(account_id bigint, debt_since date, deferred_until date, tariff_from date,
-												tariff text, time_zone text, state kb_account_state, role kb_role)
+												tariff text, time_zone text, state kb_account_state, role kb_role, ends_on date)
 	RETURNS kb_access
 	LANGUAGE c STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_access_now';
-COMMENT ON FUNCTION kb_access_now(bigint, date, date, date, text, text, kb_account_state, kb_role) IS
-'What a member with the role may do now in an account with these columns in its row (S3); NULL without its tariff';
+COMMENT ON FUNCTION kb_access_now(bigint, date, date, date, text, text, kb_account_state, kb_role, date) IS
+'What a member with the role may do now in an account with these columns in its row (S3, X2); NULL without its tariff';

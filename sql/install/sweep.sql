@@ -48,8 +48,7 @@ COMMENT ON COLUMN sweep_run.accounts_failed IS 'Accounts that were passed over; 
 COMMENT ON COLUMN sweep_run.phase IS 'What it is doing: first charges, then closures, then notices, then what is kept no longer';
 COMMENT ON COLUMN sweep_run.at_time_zone IS 'How far it has got: time zones are taken in the order of their names';
 COMMENT ON COLUMN sweep_run.at_date IS
-'How far it has got in the time zone: the oldest are taken first, by the last day that was charged or by the day to '
-'look again';
+'How far it has got in the time zone: the oldest are taken first, by the day on which a charge, or a look, is due';
 COMMENT ON COLUMN sweep_run.at_account_id IS 'How far it has got on the date, by account';
 COMMENT ON COLUMN sweep_run.workers IS 'Into how many shares the accounts are divided, for as many workers';
 COMMENT ON COLUMN sweep_run.share IS 'The share of this run, from 1 to that number: see kb_is_in_share';
@@ -126,14 +125,15 @@ BEGIN ATOMIC
 	UPDATE sweep_run r SET outcome = 'interrupted' WHERE r.outcome = 'running' AND (r.workers <> $1 OR r.share = $2);
 	INSERT INTO sweep_run (started_at, as_of, workers, share, periods_due)
 	SELECT clock_timestamp(), kb_now(), $1, $2,
-		   coalesce(sum((SELECT sum((extract(year FROM z.due_before) - extract(year FROM a.charged_through + 1)) * 12
-									+ extract(month FROM z.due_before) - extract(month FROM a.charged_through + 1))
+		   coalesce(sum((SELECT sum((extract(year FROM z.today) - extract(year FROM a.charged_through + 1)) * 12
+									+ extract(month FROM z.today) - extract(month FROM a.charged_through + 1)
+									-- once a contract is over, a period ends as it begins
+									+ CASE WHEN a.ends_on < z.today - (extract(day FROM z.today) = 1)::integer THEN 1 ELSE 0 END)
 						 FROM account a
-						 WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
+						 WHERE a.time_zone = z.time_zone AND kb_charge_due_on(a.charged_through, a.ends_on) <= z.today
 							AND a.state IN ('active', 'closing') AND kb_is_in_share(a.account_id, $1, $2)
 							AND kb_is_owned(a.account_id))), 0)
-	FROM (SELECT time_zone, kb_month_first_day(kb_account_date(kb_now(), time_zone)) AS due_before
-		  FROM account_zone) z
+	FROM (SELECT time_zone, kb_account_date(kb_now(), time_zone) AS today FROM account_zone) z
 	HAVING NOT EXISTS (SELECT FROM sweep_run r
 					   WHERE r.outcome = 'finished' AND r.workers = $1 AND r.share = $2 AND r.started_at >= $3)
 	RETURNING run_id;
@@ -219,14 +219,12 @@ BEGIN ATOMIC
 						   WHERE x.run_id = ANY (last.run_ids) GROUP BY x.state) f), '{}'),
 		   due.accounts, due.since, coalesce(kb_now() - due.since, interval '0')
 	FROM (SELECT coalesce(sum((SELECT count(*) FROM account a
-							   WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
+							   WHERE a.time_zone = z.time_zone AND kb_charge_due_on(a.charged_through, a.ends_on) <= z.today
 								  AND a.state IN ('active', 'closing') AND kb_is_owned(a.account_id))), 0)::bigint AS accounts,
-				 min(kb_day_begins(1 + kb_month_last_day(1 + (
-							  SELECT min(a.charged_through) FROM account a
-							  WHERE a.time_zone = z.time_zone AND a.charged_through < z.due_before - 1
-								  AND a.state IN ('active', 'closing') AND kb_is_owned(a.account_id))), z.time_zone)) AS since
-		  FROM (SELECT time_zone, kb_month_first_day(kb_account_date(kb_now(), time_zone)) AS due_before
-				FROM account_zone) z) due
+				 min(kb_day_begins((SELECT min(kb_charge_due_on(a.charged_through, a.ends_on)) FROM account a
+									WHERE a.time_zone = z.time_zone AND kb_charge_due_on(a.charged_through, a.ends_on) <= z.today
+										AND a.state IN ('active', 'closing') AND kb_is_owned(a.account_id)), z.time_zone)) AS since
+		  FROM (SELECT time_zone, kb_account_date(kb_now(), time_zone) AS today FROM account_zone) z) due
 	CROSS JOIN (SELECT max(r.run_id) AS run_id, min(r.started_at) AS started_at, max(r.finished_at) AS finished_at,
 					   sum(r.periods_charged)::bigint AS periods_charged, sum(r.accounts_failed)::bigint AS accounts_failed,
 					   array_agg(r.run_id) AS run_ids

@@ -11,32 +11,35 @@ CREATE VIEW kbilling.notice_kind WITH (security_invoker) AS
 	SELECT k.kind::kb_notice_kind AS kind, k.example::jsonb AS example
 	FROM (VALUES
 		('topup_received',
-			'{"account_id": 7, "amount": "50.00 USD", "bonus": "5.00 USD", "balance": "36.00 USD", "amount_due": "0.00 USD",
+			'{"account_id": 7, "has_ended": false,
+			"amount": "50.00 USD", "bonus": "5.00 USD", "balance": "36.00 USD", "amount_due": "0.00 USD",
 			"has_bonus": true, "in_debt": false, "stage_before": "restrict", "stage": "ok",
 			"has_paid": true, "paid": "2062.75 UAH", "has_rate": true, "rate": 41.255}'),
 		('charge_posted',
-			'{"account_id": 7, "month": "2026-11", "amount": "19.00 USD", "is_credit": false, "credit": "0.00 USD",
+			'{"account_id": 7, "has_ended": false, "month": "2026-11", "amount": "19.00 USD", "is_credit": false, "credit": "0.00 USD",
 			"balance": "-4.50 USD", "amount_due": "4.50 USD", "in_debt": true, "stage": "grace"}'),
 		('stage_changed',
-			'{"account_id": 7, "stage_before": "remind", "stage": "restrict", "amount_due": "4.50 USD", "balance": "-4.50 USD",
+			'{"account_id": 7, "has_ended": false,
+			"stage_before": "remind", "stage": "restrict", "amount_due": "4.50 USD", "balance": "-4.50 USD",
 			"next_stage": "blocked", "next_stage_on": "2026-12-10"}'),
 		('payment_reminder',
-			'{"account_id": 7, "amount_due": "4.50 USD", "balance": "-4.50 USD", "day": 5, "next_stage": "restrict",
+			'{"account_id": 7, "has_ended": false, "amount_due": "4.50 USD", "balance": "-4.50 USD", "day": 5, "next_stage": "restrict",
 			"next_stage_on": "2026-12-07", "days": 2}'),
 		('closure_scheduled',
-			'{"account_id": 7, "delete_on": "2026-12-26", "days": 10, "amount_due": "4.50 USD", "in_debt": true,
+			'{"account_id": 7, "has_ended": false, "delete_on": "2026-12-26", "days": 10, "amount_due": "4.50 USD", "in_debt": true,
 			"stage": "blocked", "restore_days": 20}'),
 		('closure_reminder',
-			'{"account_id": 7, "delete_on": "2026-12-26", "days": 3, "amount_due": "4.50 USD", "in_debt": true,
+			'{"account_id": 7, "has_ended": false, "delete_on": "2026-12-26", "days": 3, "amount_due": "4.50 USD", "in_debt": true,
 			"stage": "blocked"}'),
 		('closure_cancelled',
-			'{"account_id": 7, "why": "member", "delete_on": "2026-12-26", "amount_due": "4.50 USD", "in_debt": true,
+			'{"account_id": 7, "has_ended": false, "why": "member", "delete_on": "2026-12-26", "amount_due": "4.50 USD", "in_debt": true,
 			"stage": "blocked"}'),
 		('account_deleted',
 			'{"account_id": 7, "deleted_on": "2026-12-26", "purge_on": "2027-01-15", "restore_until": "2027-01-14", "days": 20,
 			"amount_due": "4.50 USD", "in_debt": true}'),
 		('account_restored',
-			'{"account_id": 7, "restored_on": "2027-01-05", "balance": "-4.50 USD", "amount_due": "4.50 USD", "in_debt": true,
+			'{"account_id": 7, "has_ended": false,
+			"restored_on": "2027-01-05", "balance": "-4.50 USD", "amount_due": "4.50 USD", "in_debt": true,
 			"stage": "blocked"}'),
 		('account_purged', '{"account_id": 7, "purged_on": "2027-01-15"}'),
 		('topup_after_deletion',
@@ -48,7 +51,11 @@ CREATE VIEW kbilling.notice_kind WITH (security_invoker) AS
 			"number": 0, "threshold": 0}'),
 		('charge_upcoming',
 			'{"account_id": 7, "month": "2026-11", "charged_on": "2026-12-01", "amount": "19.00 USD", "balance": "4.50 USD",
-			"missing": "14.50 USD"}')
+			"missing": "14.50 USD"}'),
+		('contract_ending', '{"account_id": 7, "ends_on": "2026-12-31", "balance": "-4.50 USD", "amount_due": "4.50 USD",
+			"in_debt": true}'),
+		('contract_continued', '{"account_id": 7, "ends_on": "2026-12-31", "balance": "-4.50 USD", "amount_due": "4.50 USD",
+			"in_debt": true}')
 	) AS k (kind, example);
 COMMENT ON VIEW notice_kind IS 'The kinds of notices, each with the facts that its texts can use';
 COMMENT ON COLUMN notice_kind.kind IS 'The kind';
@@ -63,14 +70,14 @@ CREATE VIEW kbilling.standard_template WITH (security_invoker) AS
 You paid {paid}{has_rate, select, true {, at a rate of {rate, number, ::.00######}} other {}}.} other {}}{has_bonus, select, true {
 A bonus of {bonus} has been added to it.} other {}}
 The balance is now {balance}.{in_debt, select, true {
-{amount_due} is still to be paid.} other {}}{stage, select,
+{amount_due} is still to be paid.} other {}}{has_ended, select, true {} other {{stage, select,
 restrict {
 Until then, owners and administrators can only pay; employees work on for now.}
 blocked {
 Until then, nobody can get in, but you can pay at any time.}
 other {{stage_before, select, restrict {
 The account can be used in full again.} blocked {
-The account can be used in full again.} other {}}}}
+The account can be used in full again.} other {}}}}}}
 Thank you!'),
 
 		('topup_received', 'uk',
@@ -79,43 +86,51 @@ kb_utf8('Ми отримали ваш платіж {amount}.{has_paid, select, t
 Ви сплатили {paid}{has_rate, select, true { за курсом {rate, number, ::.00######}} other {}}.} other {}}{has_bonus, select, true {
 До нього нараховано бонус {bonus}.} other {}}
 Тепер на балансі {balance}.{in_debt, select, true {
-Залишилося сплатити {amount_due}.} other {}}{stage, select,
+Залишилося сплатити {amount_due}.} other {}}{has_ended, select, true {} other {{stage, select,
 restrict {
 До повної сплати власники й адміністратори можуть лише платити, працівники поки що працюють далі.}
 blocked {
 До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли.}
 other {{stage_before, select, restrict {
 Кабінетом знову можна користуватися без обмежень.} blocked {
-Кабінетом знову можна користуватися без обмежень.} other {}}}}
+Кабінетом знову можна користуватися без обмежень.} other {}}}}}}
 Дякуємо!')),
 
 		('charge_posted', 'en',
 		 'Account {account_id, number, ::group-off}: {is_credit, select, true {credit} other {charge}} for {month}',
 '{is_credit, select, true {For {month}, {credit} has been credited to the account.} other {For {month}, {amount} has been charged.}}
 The balance is now {balance}.
-{in_debt, select, true {Please pay {amount_due}.{stage, select,
+{in_debt, select, true {Please pay {amount_due}.{has_ended, select, true {} other {{stage, select,
 restrict {
 Until it is paid, owners and administrators can only pay; employees work on for now.}
 blocked {
 Until it is paid, nobody can get in, but you can pay at any time.}
 other {
-The account can be used in full for now. Paying in time keeps it so.}}} other {There is nothing to pay now. Thank you!}}'),
+The account can be used in full for now. Paying in time keeps it so.}}}}} other {There is nothing to pay now. Thank you!}}'),
 
 		('charge_posted', 'uk',
 		 kb_utf8('Кабінет №{account_id, number, ::group-off}: {is_credit, select, true {повернення} other {нарахування}} за {month}'),
 kb_utf8('{is_credit, select, true {За {month} на баланс повернуто {credit}.} other {За {month} нараховано до сплати {amount}.}}
 Тепер на балансі {balance}.
-{in_debt, select, true {Будь ласка, сплатіть {amount_due}.{stage, select,
+{in_debt, select, true {Будь ласка, сплатіть {amount_due}.{has_ended, select, true {} other {{stage, select,
 restrict {
 До повної сплати власники й адміністратори можуть лише платити, працівники поки що працюють далі.}
 blocked {
 До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли.}
 other {
-Поки що кабінетом можна користуватися без обмежень. Своєчасна сплата збереже доступ.}}} other {Зараз платити нічого не потрібно. Дякуємо!}}')),
+Поки що кабінетом можна користуватися без обмежень. Своєчасна сплата збереже доступ.}}}}} other {Зараз платити нічого не потрібно. Дякуємо!}}')),
 
 		('stage_changed', 'en',
-		 'Account {account_id, number, ::group-off}: {stage, select, ok {no debt, full access} grace {payment is due} restrict {access is restricted} blocked {access is blocked} other {access has changed}}',
-'{stage, select,
+		 'Account {account_id, number, ::group-off}: {has_ended, select, true {{stage, select, ok {no debt} blocked {access is blocked} other {payment is due}}} other {{stage, select, ok {no debt, full access} grace {payment is due} restrict {access is restricted} blocked {access is blocked} other {access has changed}}}}',
+'{has_ended, select, true {{stage, select,
+ok {The debt of the account is settled.}
+blocked {The account has a debt: nobody can get in now, but you can pay at any time.}
+other {The account has a debt.}}
+The balance is {balance}.{next_stage, select,
+blocked {
+From {next_stage_on} on, nobody will be able to get in.}
+other {}}
+{stage, select, ok {Thank you!} other {Please pay {amount_due}.}}} other {{stage, select,
 ok {The debt of the account is settled, and it can be used in full.}
 grace {The account has a debt, and can be used in full for now.}
 restrict {The account has a debt: owners and administrators can only pay now. Employees work on.}
@@ -136,11 +151,19 @@ Please pay {amount_due}.
 Nothing is deleted because of a debt alone.}
 other {
 Please pay {amount_due}: the account can then be used in full at once.
-Nothing is deleted because of a debt alone.}}'),
+Nothing is deleted because of a debt alone.}}}}'),
 
 		('stage_changed', 'uk',
-		 kb_utf8('Кабінет №{account_id, number, ::group-off}: {stage, select, ok {боргу немає, доступ повний} grace {час сплатити} restrict {доступ обмежено} blocked {доступ закрито} other {доступ змінено}}'),
-kb_utf8('{stage, select,
+		 kb_utf8('Кабінет №{account_id, number, ::group-off}: {has_ended, select, true {{stage, select, ok {боргу немає} blocked {доступ закрито} other {час сплатити}}} other {{stage, select, ok {боргу немає, доступ повний} grace {час сплатити} restrict {доступ обмежено} blocked {доступ закрито} other {доступ змінено}}}}'),
+kb_utf8('{has_ended, select, true {{stage, select,
+ok {Борг кабінету погашено.}
+blocked {У кабінеті є борг: увійти до нього тепер не можна, але сплатити можна будь-коли.}
+other {У кабінеті є борг.}}
+На балансі {balance}.{next_stage, select,
+blocked {
+З {next_stage_on} увійти до кабінету буде не можна.}
+other {}}
+{stage, select, ok {Дякуємо!} other {Будь ласка, сплатіть {amount_due}.}}} other {{stage, select,
 ok {Борг кабінету погашено, ним можна користуватися без обмежень.}
 grace {У кабінеті є борг. Поки що ним можна користуватися без обмежень.}
 restrict {У кабінеті є борг: власники й адміністратори тепер можуть лише платити. Працівники працюють далі.}
@@ -161,15 +184,15 @@ grace {
 Лише через борг нічого не видаляється.}
 other {
 Будь ласка, сплатіть {amount_due}: доступ одразу стане повним.
-Лише через борг нічого не видаляється.}}')),
+Лише через борг нічого не видаляється.}}}}')),
 
 		('payment_reminder', 'en',
 		 'Account {account_id, number, ::group-off}: please pay {amount_due}',
 'This is the {day, selectordinal, one {#st} two {#nd} few {#rd} other {#th}} day on which the account has a debt.
 The balance is {balance}.
 Please pay {amount_due}.{next_stage, select,
-restrict {
-{days, plural, one {In # day} other {In # days}}, on {next_stage_on}, the account will be restricted: from then on owners and administrators will only be able to pay; employees work on.}
+restrict {{has_ended, select, true {} other {
+{days, plural, one {In # day} other {In # days}}, on {next_stage_on}, the account will be restricted: from then on owners and administrators will only be able to pay; employees work on.}}}
 blocked {
 {days, plural, one {In # day} other {In # days}}, on {next_stage_on}, the account will be blocked: from then on nobody will be able to get in.}
 other {}}
@@ -180,8 +203,8 @@ Nothing is deleted because of a debt alone.'),
 kb_utf8('Сьогодні {day}-й день, як у кабінеті є борг.
 На балансі {balance}.
 Будь ласка, сплатіть {amount_due}.{next_stage, select,
-restrict {
-{days, plural, one {Через # день} few {Через # дні} many {Через # днів} other {Через # дня}}, {next_stage_on}, доступ буде обмежено: відтоді власники й адміністратори зможуть лише платити, працівники працюватимуть далі.}
+restrict {{has_ended, select, true {} other {
+{days, plural, one {Через # день} few {Через # дні} many {Через # днів} other {Через # дня}}, {next_stage_on}, доступ буде обмежено: відтоді власники й адміністратори зможуть лише платити, працівники працюватимуть далі.}}}
 blocked {
 {days, plural, one {Через # день} few {Через # дні} many {Через # днів} other {Через # дня}}, {next_stage_on}, доступ буде закрито: відтоді увійти до кабінету буде не можна.}
 other {}}
@@ -189,41 +212,49 @@ other {}}
 
 		('closure_scheduled', 'en',
 		 'Account {account_id, number, ::group-off} will be deleted on {delete_on}',
-'The account is not in use and has no money on it, so it will be deleted {days, plural, =0 {today} one {in # day} other {in # days}}, on {delete_on}.
+'{has_ended, select, true {The contract has ended{in_debt, select, true {, and {amount_due} is still to be paid} other { and all is settled}}. The account will be deleted {days, plural, =0 {today} one {in # day} other {in # days}}, on {delete_on}.
+Until then, its history can be read. To put the deletion off, have an owner or administrator cancel it.} other {The account is not in use and has no money on it, so it will be deleted {days, plural, =0 {today} one {in # day} other {in # days}}, on {delete_on}.
 {stage, select,
 blocked {The account has a debt of {amount_due}: nobody can get in, but you can pay at any time.
 To keep the account, pay so that the balance is above zero, or have an owner or administrator cancel the deletion.}
 other {Until then it works as before{in_debt, select, true {, as far as its debt of {amount_due} allows} other {}}.
-To keep the account, log in, or pay so that the balance is above zero, or have an owner or administrator cancel the deletion.}}
+To keep the account, log in, or pay so that the balance is above zero, or have an owner or administrator cancel the deletion.}}}}
 {restore_days, plural, =0 {A deleted account cannot be restored.} other {After the deletion, support can restore it for {restore_days, plural, one {# day} other {# days}}.}} Then its data is erased for good.'),
 
 		('closure_scheduled', 'uk',
 		 kb_utf8('Кабінет №{account_id, number, ::group-off} буде видалено {delete_on}'),
-kb_utf8('Кабінетом не користуються, і на його балансі немає грошей, тому {days, plural, =0 {сьогодні} one {через # день} few {через # дні} many {через # днів} other {через # дня}}, {delete_on}, його буде видалено.
+kb_utf8('{has_ended, select, true {Договір завершено{in_debt, select, true {, залишилося сплатити {amount_due}} other {, розрахунки закрито}}, тому {days, plural, =0 {сьогодні} one {через # день} few {через # дні} many {через # днів} other {через # дня}}, {delete_on}, кабінет буде видалено.
+До того часу можна переглядати історію. Щоб відкласти видалення, нехай власник чи адміністратор скасує його.} other {Кабінетом не користуються, і на його балансі немає грошей, тому {days, plural, =0 {сьогодні} one {через # день} few {через # дні} many {через # днів} other {через # дня}}, {delete_on}, його буде видалено.
 {stage, select,
 blocked {У кабінеті є борг {amount_due}: увійти до нього не можна, але сплатити можна будь-коли.
 Щоб зберегти кабінет, поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}
 other {До того часу він працює, як і раніше{in_debt, select, true {, наскільки дозволяє борг {amount_due}} other {}}.
-Щоб зберегти кабінет, увійдіть до нього, або поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}}
+Щоб зберегти кабінет, увійдіть до нього, або поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}}}}
 {restore_days, plural, =0 {Відновити видалений кабінет не можна.} other {Після видалення служба підтримки може відновити його протягом {restore_days, plural, one {# дня} few {# днів} many {# днів} other {# дня}}.}} Потім його дані буде стерто назавжди.')),
 
 		('closure_reminder', 'en',
 		 'Reminder: account {account_id, number, ::group-off} will be deleted on {delete_on}',
-'{days, plural, =0 {Today} one {In # day} other {In # days}}, on {delete_on}, the account will be deleted, as it is not in use.
+'{days, plural, =0 {Today} one {In # day} other {In # days}}, on {delete_on}, the account will be deleted, as {has_ended, select, true {its contract has ended.{in_debt, select, true {
+{amount_due} is still to be paid.} other {}}
+Until then, its history can be read.
+To put the deletion off, have an owner or administrator cancel it.} other {it is not in use.
 {stage, select,
 blocked {The account has a debt of {amount_due}: nobody can get in, but you can pay at any time.
 To keep the account, pay so that the balance is above zero, or have an owner or administrator cancel the deletion.}
 other {Until then it works as before{in_debt, select, true {, as far as its debt of {amount_due} allows} other {}}.
-To keep the account, log in, or pay so that the balance is above zero, or have an owner or administrator cancel the deletion.}}'),
+To keep the account, log in, or pay so that the balance is above zero, or have an owner or administrator cancel the deletion.}}}}'),
 
 		('closure_reminder', 'uk',
 		 kb_utf8('Нагадування: кабінет №{account_id, number, ::group-off} буде видалено {delete_on}'),
-kb_utf8('{days, plural, =0 {Сьогодні} one {Через # день} few {Через # дні} many {Через # днів} other {Через # дня}}, {delete_on}, кабінет буде видалено, бо ним не користуються.
+kb_utf8('{days, plural, =0 {Сьогодні} one {Через # день} few {Через # дні} many {Через # днів} other {Через # дня}}, {delete_on}, кабінет буде видалено, бо {has_ended, select, true {договір завершено.{in_debt, select, true {
+Залишилося сплатити {amount_due}.} other {}}
+До того часу можна переглядати історію.
+Щоб відкласти видалення, нехай власник чи адміністратор скасує його.} other {ним не користуються.
 {stage, select,
 blocked {У кабінеті є борг {amount_due}: увійти до нього не можна, але сплатити можна будь-коли.
 Щоб зберегти кабінет, поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}
 other {До того часу він працює, як і раніше{in_debt, select, true {, наскільки дозволяє борг {amount_due}} other {}}.
-Щоб зберегти кабінет, увійдіть до нього, або поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}}')),
+Щоб зберегти кабінет, увійдіть до нього, або поповніть баланс так, щоб він став більшим за нуль, або нехай власник чи адміністратор скасує видалення.}}}}')),
 
 		('closure_cancelled', 'en',
 		 'Account {account_id, number, ::group-off} will not be deleted',
@@ -231,15 +262,15 @@ other {До того часу він працює, як і раніше{in_debt,
 {why, select,
 member {An owner or administrator has cancelled the deletion.}
 topup {A payment has brought the balance above zero.}
-conditions {{in_debt, select, true {It is in use again.} other {It is in use again, or its balance is above zero.}}}
+conditions {{has_ended, select, true {Something is still to be settled.} other {{in_debt, select, true {It is in use again.} other {It is in use again, or its balance is above zero.}}}}}
 other {The deletion has been cancelled.}}
-{in_debt, select, true {Please pay {amount_due}.{stage, select,
+{in_debt, select, true {Please pay {amount_due}.{has_ended, select, true {} other {{stage, select,
 restrict {
 Until it is paid, owners and administrators can only pay; employees work on for now.}
 blocked {
 Until it is paid, nobody can get in, but you can pay at any time.}
 other {
-The account can be used in full for now. Paying in time keeps it so.}}} other {It works as before, and there is nothing that you need to do.}}'),
+The account can be used in full for now. Paying in time keeps it so.}}}}} other {{has_ended, select, true {There is nothing that you need to do now.} other {It works as before, and there is nothing that you need to do.}}}}'),
 
 		('closure_cancelled', 'uk',
 		 kb_utf8('Кабінет №{account_id, number, ::group-off} не буде видалено'),
@@ -247,15 +278,15 @@ kb_utf8('Видалення кабінету, призначене на {delete_
 {why, select,
 member {Його скасував власник або адміністратор.}
 topup {Після платежу баланс став більшим за нуль.}
-conditions {{in_debt, select, true {Кабінетом знову користуються.} other {Кабінетом знову користуються, або його баланс став більшим за нуль.}}}
+conditions {{has_ended, select, true {Розрахунки ще не завершено.} other {{in_debt, select, true {Кабінетом знову користуються.} other {Кабінетом знову користуються, або його баланс став більшим за нуль.}}}}}
 other {Причин для видалення більше немає.}}
-{in_debt, select, true {Будь ласка, сплатіть {amount_due}.{stage, select,
+{in_debt, select, true {Будь ласка, сплатіть {amount_due}.{has_ended, select, true {} other {{stage, select,
 restrict {
 До повної сплати власники й адміністратори можуть лише платити, працівники поки що працюють далі.}
 blocked {
 До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли.}
 other {
-Поки що кабінетом можна користуватися без обмежень. Своєчасна сплата збереже доступ.}}} other {Кабінет працює, як і раніше, від вас нічого не потрібно.}}')),
+Поки що кабінетом можна користуватися без обмежень. Своєчасна сплата збереже доступ.}}}}} other {{has_ended, select, true {Зараз від вас нічого не потрібно.} other {Кабінет працює, як і раніше, від вас нічого не потрібно.}}}}')),
 
 		('account_deleted', 'en',
 		 'Account {account_id, number, ::group-off} has been deleted',
@@ -275,24 +306,24 @@ kb_utf8('Кабінет видалено {deleted_on} Увійти до ньог
 		 'Account {account_id, number, ::group-off} has been restored',
 'The account was restored on {restored_on}, with all of its data as it was.
 The balance is {balance}.
-{in_debt, select, true {{stage, select,
+{in_debt, select, true {{has_ended, select, true {Please pay {amount_due}.} other {{stage, select,
 restrict {Please pay {amount_due}.
 Until it is paid, owners and administrators can only pay; employees work on for now.}
 blocked {Please pay {amount_due}.
 Until it is paid, nobody can get in, but you can pay at any time.}
-other {Please pay {amount_due} to keep the access full.}}} other {There is nothing to pay now.}}
+other {Please pay {amount_due} to keep the access full.}}}}} other {There is nothing to pay now.}}
 Welcome back!'),
 
 		('account_restored', 'uk',
 		 kb_utf8('Кабінет №{account_id, number, ::group-off} відновлено'),
 kb_utf8('{restored_on} кабінет відновлено з усіма даними, як було.
 На балансі {balance}.
-{in_debt, select, true {{stage, select,
+{in_debt, select, true {{has_ended, select, true {Будь ласка, сплатіть {amount_due}.} other {{stage, select,
 restrict {Будь ласка, сплатіть {amount_due}.
 До повної сплати власники й адміністратори можуть лише платити, працівники поки що працюють далі.}
 blocked {Будь ласка, сплатіть {amount_due}.
 До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли.}
-other {Будь ласка, сплатіть {amount_due}, щоб доступ залишався повним.}}} other {Зараз платити нічого не потрібно.}}
+other {Будь ласка, сплатіть {amount_due}, щоб доступ залишався повним.}}}}} other {Зараз платити нічого не потрібно.}}
 З поверненням!')),
 
 		-- For the application: the account has no members left.
@@ -365,7 +396,31 @@ A payment in time keeps the access full.'),
 		 kb_utf8('Кабінет №{account_id, number, ::group-off}: будь ласка, сплатіть {missing} до {charged_on}'),
 kb_utf8('За {month} буде нараховано близько {amount}, і станеться це {charged_on}
 На балансі {balance}, тож бракує {missing}.
-Своєчасна сплата збереже доступ.'))
+Своєчасна сплата збереже доступ.')),
+
+		('contract_ending', 'en',
+		 'Account {account_id, number, ::group-off}: the contract ends on {ends_on}',
+'The contract ends with {ends_on}. Until then the account works as before, and an owner can take the end back.
+The day after, what has been used until then is charged, and nothing any more. The balance is now {balance}{in_debt, select, true {, so {amount_due} is to be paid} other {}}.
+Money that you have paid and not used up is then paid back. Owners and administrators can go on reading the history.'),
+
+		('contract_ending', 'uk',
+		 kb_utf8('Кабінет №{account_id, number, ::group-off}: останній день договору {ends_on}'),
+kb_utf8('Останній день договору: {ends_on} До його кінця кабінет працює, як і раніше, і власник може відкликати завершення.
+Наступного дня буде нараховано плату за використане до того часу, а потім уже нічого. Зараз на балансі {balance}{in_debt, select, true {, отже слід сплатити {amount_due}} other {}}.
+Сплачені й не використані гроші тоді буде повернуто. Власники й адміністратори й надалі бачитимуть історію.')),
+
+		('contract_continued', 'en',
+		 'Account {account_id, number, ::group-off}: the contract goes on',
+'The contract does not end on {ends_on}: the end has been taken back.
+The account works as before, and is charged each month.
+The balance is now {balance}{in_debt, select, true {, so {amount_due} is to be paid} other {}}.'),
+
+		('contract_continued', 'uk',
+		 kb_utf8('Кабінет №{account_id, number, ::group-off}: договір діє далі'),
+kb_utf8('Завершення договору, призначене на {ends_on}, відкликано.
+Кабінет працює, як і раніше, плата нараховується щомісяця.
+Зараз на балансі {balance}{in_debt, select, true {, отже слід сплатити {amount_due}} other {}}.'))
 	) AS t (kind, language, subject, body)
 	-- what the database's encoding cannot hold is left out
 	WHERE t.subject IS NOT NULL AND t.body IS NOT NULL;

@@ -298,6 +298,14 @@ COMMENT ON FUNCTION kb_unbilled_usage(bigint, date, date) IS
 'What an account has used in the months and has not been billed for, by month, service and price, with what it has '
 'been billed for';
 
+-- What a reversal or a restore has skipped is never billed.
+CREATE FUNCTION kbilling_internal.kb_has_unbilled(account_id bigint) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+RETURN EXISTS (SELECT FROM usage_total o
+			   WHERE o.account_id = $1 AND NOT o.settled
+				AND NOT EXISTS (SELECT FROM skipped_month k WHERE k.account_id = $1 AND k.period = o.period));
+COMMENT ON FUNCTION kb_has_unbilled(bigint) IS 'Whether usage of an account waits for its bill';
+
 -- The pace is that of the running month and the one before, together, at the prices of the days ahead.  A highest,
 -- last or distinct quantity stays as it is; if there is none yet, as it was in the month before.
 CREATE FUNCTION kbilling_internal.kb_paced_usage(account_id bigint, from_period date, to_period date, today date)
@@ -320,7 +328,7 @@ BEGIN ATOMIC
 		FROM used u GROUP BY u.service, u.aggregation
 	), ahead AS (
 		SELECT $4 - greatest(m.before, kb_account_date(a.created_at, a.time_zone)) + 1 AS days_past,
-			   greatest($4 + 1, $3) AS from_date, kb_month_last_day($3) + 1 AS to_date, $3 = m.running AS is_running
+			   greatest($4 + 1, $3) AS from_date, least(kb_month_last_day($3), a.ends_on) + 1 AS to_date, $3 = m.running AS is_running
 		FROM month m JOIN account a ON a.account_id = $1
 		WHERE $3 >= m.running
 	), priced AS (
@@ -520,5 +528,6 @@ COMMENT ON FUNCTION kb_record_usage(bigint, text, numeric, text, timestamptz, js
 'Records usage of a metered service, at a moment (NULL: now). True if it counts, false if the account has had the '
 'key for the service before (U1). A quantity below zero takes usage back, from the month of the moment. '
 'Errors: KB001, KB010; KB012 for an unknown service, or one without a price; 22003 for a quantity that is not '
-'finite, or too large; 22008 for a moment more than an hour ahead, or before the account''s first day; 22023 for a '
+'finite, or too large; 22008 for a moment more than an hour ahead, before the account''s first day, or after the end of its '
+'contract; 22023 for a '
 'service that is not metered, or a key that makes no sense';

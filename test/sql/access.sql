@@ -66,6 +66,10 @@ FROM (
 	SELECT stage, role, true, 'denied'
 	FROM unnest(enum_range(NULL::kb_stage)::text[]) AS stage, unnest('{owner,admin,employee}'::text[]) AS role
 ) AS t (stage, role, deleted, access);
+SELECT is(kb_access_for(stage, role, ended => true),
+	CASE WHEN stage = 'blocked' OR role = 'employee' THEN 'denied' ELSE 'payment_only' END::kb_access,
+	format('X2: %s, %s, once the contract has ended', stage, role))
+FROM unnest(enum_range(NULL::kb_stage)) AS stage, unnest(enum_range(NULL::kb_role)) AS role;
 SELECT is(kb_access_for(NULL, 'owner'), NULL, 'S3: no stage, no access');
 SELECT is(kb_access_for('ok', NULL), NULL, 'S3: no role, no access');
 

@@ -6,13 +6,14 @@ SELECT no_plan();
 -- The walk through the days, over values: a text for each change, "from balance debt_since state delete_on"
 
 CREATE FUNCTION pg_temp.walk(balance kb_money, debt_since date, state text, delete_on date, check_on date, scheduled_on date,
-	policies kbilling_internal.kb_policy_ahead[], charges kbilling_internal.kb_charge_ahead[] = '{}') RETURNS text LANGUAGE sql
+	policies kbilling_internal.kb_policy_ahead[], charges kbilling_internal.kb_charge_ahead[] = '{}',
+	bonus kb_money = '0 USD', ends_on date = NULL) RETURNS text LANGUAGE sql
 RETURN (SELECT string_agg(concat_ws(' ', to_char(from_day, 'MM-DD'), stands), ', ' ORDER BY from_day)
 	FROM (SELECT from_day, stands, lag(stands) OVER (ORDER BY from_day, to_day) AS stood
 		FROM (SELECT *, concat_ws(' ', w.balance, to_char(w.debt_since, 'MM-DD'), w.state, to_char(w.delete_on, 'MM-DD')) AS stands
 			FROM kbilling_internal.kb_walk_ahead('2026-06-10', '2026-09-01', balance, debt_since, state, delete_on,
 				check_on, scheduled_on, true,
-				NULL, policies, charges) AS w) AS x) AS y
+				NULL, bonus, ends_on, policies, charges) AS w) AS x) AS y
 	WHERE stands IS DISTINCT FROM stood);
 SELECT is(pg_temp.walk(balance::kb_money, debt_since::date, state, delete_on::date, check_on::date, scheduled_on::date,
 	policies::kbilling_internal.kb_policy_ahead[], charges::kbilling_internal.kb_charge_ahead[]), ways, why)
@@ -43,9 +44,24 @@ FROM (VALUES
 		'06-10 0.00 USD deleted 06-01, 06-21 0.00 USD purged 06-01', 'D5, D6: a deleted account is charged no more, and purged')
 ) AS t (balance, debt_since, state, delete_on, check_on, scheduled_on, policies, charges, ways, why);
 
+-- A contract that ends: closed whatever D1 says, once nothing is to be charged, and all is settled
+SELECT is(pg_temp.walk(balance::kb_money, NULL, 'closing', '2026-06-20', '2026-06-11', '2026-06-10',
+	'{"(2026-01-01,4,7,10,2026-12-01,t,20,{})"}',
+	charges::kbilling_internal.kb_charge_ahead[], bonus::kb_money, ends_on::date), ways, 'X3: ' || why)
+FROM (VALUES
+	('0 USD', '0 USD', '2026-06-09', '{}', '06-10 0.00 USD closing 06-20, 06-20 0.00 USD deleted 06-20, 07-10 0.00 USD purged 06-20',
+		'a settled balance'),
+	('5 USD', '5 USD', '2026-06-19', '{"(2026-06-01,2026-06-20,2026-06-20,3 USD)"}', '06-10 5.00 USD closing 06-20, '
+		'06-20 2.00 USD deleted 06-20, 07-10 2.00 USD purged 06-20', 'a bonus that the last charge leaves'),
+	('5 USD', '4 USD', '2026-06-09', '{}', '06-10 5.00 USD closing 06-20, 06-20 5.00 USD active', 'paid money is left'),
+	('0 USD', '0 USD', '2026-06-20', '{}', '06-10 0.00 USD closing 06-20, 06-20 0.00 USD active', 'the end is not over'),
+	('2 USD', '2 USD', '2026-06-09', '{"(2026-07-01,2026-07-01,2026-07-01,3 USD)"}', '06-10 2.00 USD closing 06-20, '
+		'06-20 2.00 USD active, 07-01 -1.00 USD 07-01 active', 'late usage is to be billed')
+) AS t (balance, bonus, ends_on, charges, ways, why);
+
 -- Values that no account has: whoever may read a standing may call it
 SELECT throws_ok(format($$SELECT FROM kbilling_internal.kb_walk_ahead('2026-06-10', %L, '1 USD', NULL, %L, '2026-06-01', '2026-06-11', NULL,
-	NULL, NULL, %L, '{}')$$, through, state, policies), sqlstate, 'what is to come cannot be foretold from such values', why)
+	NULL, NULL, '0 USD', NULL, %L, '{}')$$, through, state, policies), sqlstate, 'what is to come cannot be foretold from such values', why)
 FROM (VALUES ('2026-09-01', 'gone', '{"(2026-01-01,4,7,10,2026-05-01,t,20,{3})"}', '22023', 'a state that there is not'),
 	('2026-09-01', 'active', '{}', '22023', 'no policy'),
 	('2026-09-01', 'active', '{"(2026-01-01,4,7,10,2026-05-01,t,,{3})"}', '22004', 'a policy without a number'),
@@ -115,7 +131,8 @@ FROM account, LATERAL (SELECT account_id) AS x (id) WHERE pg_temp.r(id, 'used', 
 \g /dev/null
 CREATE TEMP TABLE past AS SELECT account_id AS id, pg_temp.r(account_id, 'paid on', 31) AS topup_day,
 	pg_temp.r(account_id, 'login on', 31) AS login_day,
-	pg_temp.r(account_id, 'deferred on', 40) AS deferral_day, pg_temp.r(account_id, 'adjusted on', 60) AS adjust_day FROM account;
+	pg_temp.r(account_id, 'deferred on', 40) AS deferral_day, pg_temp.r(account_id, 'adjusted on', 60) AS adjust_day,
+	pg_temp.r(account_id, 'ended on', 60) AS end_day FROM account;
 CREATE PROCEDURE pg_temp.live() LANGUAGE plpgsql AS $$
 BEGIN
 	FOR day IN 0..30 LOOP
@@ -133,6 +150,11 @@ BEGIN
 		PERFORM pg_temp.try(format('SELECT kb_defer(%s, kbilling_internal.kb_today(%s) + %s, %L, %L)', id, id,
 			pg_temp.r(id, 'deferred', 90), 'support', 'asked'))
 			FROM past WHERE deferral_day = day;
+		PERFORM pg_temp.try(format('SELECT kb_end_account(%s, %L, kbilling_internal.kb_today(%s) + %s)', id, 'ann', id,
+			pg_temp.one(id, 'ends in', '{0,0,3,15,30,90}'::int[]))) FROM past WHERE end_day = day;
+		-- most are paid back then
+		PERFORM pg_temp.try(format('SELECT kb_adjust(%s, %L, %L, %L)', account_id, - refundable, 'paid back', 'paid back'))
+			FROM account_status WHERE refundable > 0 AND pg_temp.r(account_id, 'paid back', 4) > 0;
 		PERFORM pg_temp.try(format('SELECT kb_schedule_closure(%s, %L)', id, 'support')) FROM past WHERE login_day = 28 - day;
 		PERFORM pg_temp.try(format('SELECT kb_cancel_closure(%s, %L)', id, 'ann')) FROM past WHERE login_day = 37 - day;
 	END LOOP;
@@ -144,6 +166,10 @@ SELECT pg_temp.try(format('SELECT kb_month_charge(%s)', id)) FROM past WHERE pg_
 SELECT pg_temp.try(format('SELECT kb_record_usage(%s, %L, %s, %L, %L)', e.account_id, 'call', - e.quantity, 'back', e.at))
 FROM usage_event AS e JOIN account AS a ON a.account_id = e.account_id WHERE e.period <= a.charged_through
 	AND pg_temp.r(e.account_id, 'back', 4) > 0
+\g /dev/null
+SELECT pg_temp.try(format('SELECT kb_record_usage(%s, %L, %s, %L, %L)', account_id, 'call', 30, 'late',
+	kbilling_internal.kb_day_begins(ends_on, time_zone)))
+FROM account AS a WHERE ends_on < kbilling_internal.kb_today(account_id) AND pg_temp.r(account_id, 'late', 3) > 0
 \g /dev/null
 -- what is planned
 SELECT pg_temp.try(format('SELECT kb_set_tariff(%s, %L, kbilling_internal.kb_today(%s) + %s)', id, pg_temp.one(id,
@@ -161,11 +187,15 @@ SELECT cmp_ok(accounts, '>', 0::bigint, 'there are ' || what) FROM (
 		count(*) FILTER (WHERE charged_through < '2026-05-31'),
 			count(*) FILTER (WHERE tariff_from > kbilling_internal.kb_today(account_id)),
 		count(*) FILTER (WHERE EXISTS (SELECT FROM usage_total AS t WHERE t.account_id = a.account_id AND NOT settled
-			AND quantity < billed_quantity))
-	FROM account AS a) AS x (closing, owing, deferred, overdue, planned, credited),
+			AND quantity < billed_quantity)),
+		count(*) FILTER (WHERE ends_on < kbilling_internal.kb_today(account_id)),
+		count(*) FILTER (WHERE ends_on >= kbilling_internal.kb_today(account_id)),
+		count(*) FILTER (WHERE ends_on < charged_through AND kbilling_internal.kb_has_unbilled(account_id))
+	FROM account AS a) AS x (closing, owing, deferred, overdue, planned, credited, ended, ending, late),
 	LATERAL (VALUES ('closures under way', closing), ('debts', owing), ('deferrals', deferred), ('months overdue',
 		overdue), ('tariffs to come', planned),
-		('credits to come', credited)) AS t (what, accounts);
+		('credits to come', credited), ('contracts that have ended', ended), ('contracts that end', ending),
+		('usage that came late', late)) AS t (what, accounts);
 
 -- Foretold, on 12 June
 

@@ -258,7 +258,7 @@ SELECT is(pg_temp.story(32), '05-12 scheduled for 05-22 by sweep; 05-30 reminded
 	'05-31 deleted for 05-31 by sweep; 06-20 purged for 05-31 by sweep',
 	'D7: all reminders missed: one is given, and the deletion put off by its days');
 SELECT is((SELECT facts FROM notice WHERE account_id = 32 AND kind = 'closure_reminder'),
-	'{"days": 1, "stage": "ok", "in_debt": false, "delete_on": "2027-05-31", "amount_due": "0.00 USD"}',
+	'{"days": 1, "stage": "ok", "in_debt": false, "delete_on": "2027-05-31", "has_ended": false, "amount_due": "0.00 USD"}',
 	'D7: which the reminder says');
 SELECT pg_temp.clock('2027-08-01 00:00+00')
 \g /dev/null

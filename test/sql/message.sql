@@ -265,7 +265,7 @@ FROM unnest('{"{n, number, ::numbering-system/roman}","{n, spellout}","{n, ordin
 SELECT set_eq('SELECT kind, language FROM standard_template',
 	'SELECT k, l FROM unnest(enum_range(NULL::kb_notice_kind)) AS k, unnest(''{en,uk}''::text[]) AS l',
 	'N4: every kind has a text in English and in Ukrainian');
-SELECT is((SELECT count(*) FROM standard_template), 28::bigint, 'N4: and one of each');
+SELECT is((SELECT count(*) FROM standard_template), 32::bigint, 'N4: and one of each');
 SELECT results_eq('SELECT kind FROM notice_kind', 'SELECT unnest(enum_range(NULL::kb_notice_kind))',
 	'N5: every kind has an example of its facts');
 SELECT is_empty('SELECT kind FROM notice_kind WHERE NOT example ? ''account_id''', 'N5: the account is among the facts of each');
@@ -277,7 +277,7 @@ INSERT INTO choice (fact, among) VALUES
 	('stage_before', '["ok", "grace", "remind", "restrict", "blocked"]'),
 	('next_stage', '["none", "remind", "restrict", "blocked"]'),
 	('has_bonus', '[true, false]'), ('has_paid', '[true, false]'), ('has_rate', '[true, false]'),
-	('in_debt', '[true, false]'), ('is_credit', '[true, false]'),
+	('in_debt', '[true, false]'), ('is_credit', '[true, false]'), ('has_ended', '[false, true]'),
 	('why', '["member", "topup", "conditions"]'),
 	('day', '[1, 2, 3, 5, 11, 21]'), ('days', '[0, 1, 2, 5, 11, 21]'), ('restore_days', '[0, 1, 2, 5, 11, 21]');
 CREATE TEMP TABLE variant AS
@@ -341,7 +341,8 @@ FROM (VALUES
 	('account_deleted', 'deleted_on', '{}'), ('account_deleted', 'purge_on', '{}'),
 	('account_deleted', 'restore_until', '{}'), ('account_deleted', 'amount_due', '{}'),
 	('account_restored', 'restored_on', '{}'), ('account_restored', 'balance', '{}'), ('account_restored', 'amount_due', '{}'),
-	('account_purged', 'purged_on', '{}')
+	('account_purged', 'purged_on', '{}'), ('contract_ending', 'ends_on', '{}'), ('contract_ending', 'balance', '{}'),
+	('contract_ending', 'amount_due', '{"in_debt": true}'), ('contract_continued', 'ends_on', '{}'), ('contract_continued', 'balance', '{}')
 ) AS f (kind, fact, also) JOIN notice_kind AS k USING (kind) JOIN standard_template AS t USING (kind);
 
 -- What is said if, and only if, it is so
@@ -402,6 +403,21 @@ INSERT INTO sentence VALUES
 	('{charge_posted,closure_cancelled,account_restored}', '$.stage == "blocked"',
 		'Until it is paid, nobody can get in, but you can pay at any time',
 		'До повної сплати увійти до кабінету не можна, але сплатити можна будь-коли'),
+	('{contract_ending,contract_continued}', '$.in_debt == true', 'so 4\.50 USD is to be paid', 'отже слід сплатити 4\.50 USD'),
+	('{closure_scheduled}', '$.has_ended == true && $.in_debt == false', 'The contract has ended and all is settled\.',
+		'Договір завершено, розрахунки закрито, тому'),
+	('{closure_scheduled,closure_reminder}', '$.has_ended == true', 'To put the deletion off, have an owner or administrator cancel it\.',
+		'Щоб відкласти видалення, нехай власник чи адміністратор скасує його\.'),
+	('{closure_scheduled,closure_reminder}', '$.has_ended == true && $.in_debt == true', '4\.50 USD is still to be paid',
+		'алишилося сплатити 4\.50 USD'),
+	('{closure_cancelled}', '$.has_ended == true && $.why == "conditions"', 'Something is still to be settled',
+		'Розрахунки ще не завершено'),
+	('{charge_posted,closure_cancelled,account_restored}', '$.has_ended == true && $.in_debt == true', 'Please pay 4\.50 USD\.',
+		'Будь ласка, сплатіть 4\.50 USD\.'),
+	('{stage_changed}', '$.has_ended == true && $.stage == "blocked"', 'nobody can get in now', 'увійти до нього тепер не можна'),
+	('{stage_changed,payment_reminder}', '$.has_ended == true && $.next_stage == "blocked"', 'nobody will be able to get in',
+		'увійти до кабінету буде не можна'),
+	('{contract_ending}', '$.account_id == 7', 'an owner can take the end back', 'власник може відкликати завершення'),
 	('{topup_received}', '$.in_debt == true', '4\.50 USD is still to be paid', 'Залишилося сплатити 4\.50 USD'),
 	('{topup_received}', '$.has_paid == true', 'You paid 2,?062\.75 UAH', 'Ви сплатили 2.?062[,.]75 UAH'),
 	('{topup_received}', '$.has_rate == true', ', at a rate of 41\.255\.', ' за курсом 41,255\.');
@@ -409,16 +425,20 @@ SELECT ok(count(*) FILTER (WHERE facts @@ said_if::jsonpath) > 0
 	AND count(*) FILTER (WHERE (body ~ CASE language WHEN 'en' THEN en ELSE uk END) <> (facts @@ said_if::jsonpath)) = 0,
 	format('N4: %s in %s says where %s: %s', kind, language, said_if, CASE language WHEN 'en' THEN en ELSE uk END))
 FROM sentence, unnest(kinds) AS kind JOIN said USING (kind)
+WHERE (facts ->> 'has_ended')::boolean = (said_if LIKE '%has_ended%') IS NOT FALSE
 GROUP BY kind, language, said_if, en, uk ORDER BY kind, language, said_if, en;
+SELECT is_empty($$SELECT body FROM said WHERE (facts -> 'has_ended')::boolean
+	AND body ~ 'in full|employees|log in|as before|без обмежень|працівники|увійдіть|як і раніше|повним'$$,
+	'X2: nobody is promised access whose contract has ended');
 SELECT is_empty($$SELECT body FROM said WHERE kind IN ('stage_changed', 'payment_reminder') AND body ~ 'all of your data|усі ваші дані'$$,
 	'N4: no reminder promises that all data stays: an unused account may be closed the day after');
 
 SELECT is(count(DISTINCT body), 4::bigint, format('N4: stage_changed in %s tells the stages apart', language)) FROM said
-	WHERE kind = 'stage_changed' AND facts ->> 'next_stage' = 'none' GROUP BY language;
+	WHERE kind = 'stage_changed' AND facts ->> 'next_stage' = 'none' AND NOT (facts -> 'has_ended')::boolean GROUP BY language;
 SELECT is(count(DISTINCT subject), 4::bigint, format('N4: and in its subject, in %s', language)) FROM said
-	WHERE kind = 'stage_changed' GROUP BY language;
+	WHERE kind = 'stage_changed' AND NOT (facts -> 'has_ended')::boolean GROUP BY language;
 SELECT is(count(DISTINCT body), 3::bigint, format('N4: closure_cancelled in %s says why', language)) FROM said
-	WHERE kind = 'closure_cancelled' AND NOT (facts -> 'in_debt')::boolean GROUP BY language;
+	WHERE kind = 'closure_cancelled' AND NOT (facts -> 'in_debt')::boolean AND NOT (facts -> 'has_ended')::boolean GROUP BY language;
 SELECT ok(position(uk || ', 7 грудня 2026 р., доступ буде ' IN kb_format_message(t.body, 'uk',
 	k.example || jsonb_build_object('days', n, 'next_stage', next_stage))) > 0,
 	format('N4: payment_reminder in uk before %s: %s', next_stage, uk))

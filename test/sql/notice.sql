@@ -41,12 +41,12 @@ SELECT kb_apply_topup(1, '120.00 USD', 'card', 'a'), kb_apply_topup(1, '120.00 U
 	kb_apply_topup(1, '5.00 USD', 'card', 'b')
 \g /dev/null
 SELECT is((SELECT count(*) FROM notice WHERE account_id = 1), 2::bigint, 'N3: a replay says nothing twice');
-SELECT is(pg_temp.facts(1, 1), '{"account_id": 1, "amount": "120.00 USD", "bonus": "12.00 USD", "has_bonus": true,
+SELECT is(pg_temp.facts(1, 1), '{"has_ended": false, "account_id": 1, "amount": "120.00 USD", "bonus": "12.00 USD", "has_bonus": true,
 	"paid": "120.00 USD", "has_paid": false,
 	"rate": 1, "has_rate": false, '
 	'"balance": "132.00 USD", "in_debt": false, "amount_due": "0.00 USD", "stage": "ok", "stage_before": "ok"}',
 	'N1: topup_received, with the bonus, as things stood after it');
-SELECT is(pg_temp.facts(1, 2) - 'account_id', '{"amount": "5.00 USD", "bonus": "0.00 USD", "has_bonus": false,
+SELECT is(pg_temp.facts(1, 2) - 'account_id', '{"has_ended": false, "amount": "5.00 USD", "bonus": "0.00 USD", "has_bonus": false,
 	"paid": "5.00 USD", "has_paid": false,
 	"rate": 1, "has_rate": false, '
 	'"balance": "137.00 USD", "in_debt": false, "amount_due": "0.00 USD", "stage": "ok", "stage_before": "ok"}', 'N1: and without');
@@ -60,16 +60,17 @@ SELECT is(pg_temp.told(2), NULL, 'N1: nothing is left of one rolled back');
 SELECT kb_apply_topup(2, '10.00 USD', 'card', 'a')
 \g /dev/null
 CALL pg_temp.sweep_at('2026-12-01 12:00+00');
-SELECT is(pg_temp.facts(2, 2), '{"account_id": 2, "month": "2026-11", "amount": "30.00 USD", "is_credit": false, '
+SELECT is(pg_temp.facts(2, 2), '{"has_ended": false, "account_id": 2, "month": "2026-11", "amount": "30.00 USD", "is_credit": false, '
 	'"credit": "0.00 USD", "balance": "-20.00 USD", "in_debt": true, "amount_due": "20.00 USD", "stage": "grace"}', 'N1: charge_posted');
 CALL pg_temp.sweep_at('2026-12-02 12:00+00', '2026-12-03 12:00+00', '2026-12-04 00:00+00', '2026-12-04 01:00+00',
 	'2026-12-05 12:00+00', '2026-12-07 00:00+00', '2026-12-09 23:59+00', '2026-12-10 00:00+00', '2026-12-20 12:00+00');
 SELECT is(pg_temp.told(2, 2), '12-04 payment_reminder 20.00 USD 2026-12-07; '
 	'12-07 stage_changed remind > restrict 20.00 USD 2026-12-10; 12-10 stage_changed restrict > blocked 20.00 USD',
 	'N5, S2: each stage once, on its day');
-SELECT is(pg_temp.facts(2, 3), '{"account_id": 2, "balance": "-20.00 USD", "amount_due": "20.00 USD", "day": 4, "days": 3, '
+SELECT is(pg_temp.facts(2, 3), '{"has_ended": false, "account_id": 2, "balance": "-20.00 USD", "amount_due": "20.00 USD", '
+	'"day": 4, "days": 3, '
 	'"next_stage": "restrict", "next_stage_on": "2026-12-07"}', 'N5: payment_reminder');
-SELECT is(pg_temp.facts(2, 4), '{"account_id": 2, "balance": "-20.00 USD", "amount_due": "20.00 USD", '
+SELECT is(pg_temp.facts(2, 4), '{"has_ended": false, "account_id": 2, "balance": "-20.00 USD", "amount_due": "20.00 USD", '
 	'"stage_before": "remind", "stage": "restrict", "next_stage": "blocked", "next_stage_on": "2026-12-10"}', 'N5: stage_changed');
 SELECT is(pg_temp.facts(2, 5) ->> 'next_stage', 'none', 'N5: and the last one');
 SELECT is(stage_check_on, NULL, 'W1: then it is looked at no more') FROM account WHERE account_id = 2;

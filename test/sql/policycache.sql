@@ -68,10 +68,10 @@ SELECT is(kb_access_stage(3), 'grace', 'S2: a long code');
 UPDATE policy SET remind_day = 2 WHERE policy = 'mine';
 SELECT is(kb_access_stage(3), 'remind', 'S5: whose policy has changed');
 SELECT is_empty('SELECT 1 WHERE kb_stage_now(NULL, NULL, NULL, NULL, NULL, NULL) IS NOT NULL
-	OR kb_access_now(1, NULL, NULL, ''2026-01-01'', ''start'', ''UTC'', NULL, ''owner'') IS NOT NULL
-	OR kb_access_now(1, NULL, NULL, ''2026-01-01'', ''start'', ''UTC'', ''active'', NULL) IS NOT NULL
+	OR kb_access_now(1, NULL, NULL, ''2026-01-01'', ''start'', ''UTC'', NULL, ''owner'', NULL) IS NOT NULL
+	OR kb_access_now(1, NULL, NULL, ''2026-01-01'', ''start'', ''UTC'', ''active'', NULL, NULL) IS NOT NULL
 	OR kb_stage_now(1, ''2026-01-01'', NULL, ''2026-01-01'', ''none'', ''UTC'') IS NOT NULL
-	OR kb_next_now(1, ''2026-01-01'', NULL, ''2026-01-01'', ''start'', ''UTC'', NULL) IS NOT NULL',
+	OR kb_next_now(1, ''2026-01-01'', NULL, ''2026-01-01'', ''start'', ''UTC'', NULL, NULL) IS NOT NULL',
 	'what is NULL gives NULL, and an unknown tariff');
 
 -- The property: random accounts, days, zones, deferrals, tariffs that are planned, closures, credits that are to come; policies
@@ -92,7 +92,7 @@ CREATE FUNCTION pg_temp.compare() RETURNS void LANGUAGE sql BEGIN ATOMIC
 	INSERT INTO compared
 	SELECT kb_now(), a.account_id,
 		(to_jsonb(o), e.access, kb_access_stage(a.account_id), kb_balance(a.account_id), to_jsonb(v)) IS NOT DISTINCT FROM
-			(to_jsonb(s), kb_access_for(n.stage, 'employee', n.state IN ('deleted', 'purged')), n.stage, n.balance,
+			(to_jsonb(s), kb_access_for(n.stage, 'employee', n.state IN ('deleted', 'purged'), n.is_ended), n.stage, n.balance,
 			 to_jsonb(s) - 'access' || jsonb_build_object('account_id', a.account_id, 'owner_access', s.access,
 														  'employee_access', e.access)),
 		o, e, a.tariff_from > n.today
@@ -116,6 +116,8 @@ BEGIN
 		WHEN 4 THEN PERFORM kbilling.kb_defer(id, today + (random() * 6)::integer, 's', 'why');
 		WHEN 5, 6 THEN PERFORM kbilling.kb_set_tariff(id, 't' || 1 + (random() * 2)::integer, today + (random() * 8)::integer);
 		WHEN 7, 8, 9 THEN PERFORM kbilling.kb_record_usage(id, 's', -20, key, kbilling.kb_now() - interval '12 days');
+		WHEN 11 THEN PERFORM kbilling.kb_end_account(id, 'o', today + (id % 4)::integer) WHERE id % 4 = 1;
+		WHEN 12 THEN PERFORM kbilling.kb_continue_account(id, 'o');
 		WHEN 10 THEN PERFORM pg_temp.put_state(id, (enum_range(NULL::kbilling.kb_account_state))[1 + (random() * 2)::integer], today + 3);
 		ELSE NULL;
 	END CASE;
@@ -148,14 +150,17 @@ SELECT cmp_ok((SELECT count(*) FROM compared c WHERE (c.owner).next_stage = 'ok'
 	'credits that are to come');
 SELECT cmp_ok((SELECT count(*) FROM compared c WHERE (c.owner).delete_on IS NOT NULL AND (c.owner).access <> 'denied'), '>', 5::bigint,
 	'accounts that are closing');
+SELECT cmp_ok((SELECT count(*) FROM compared c WHERE (c.employee).access = 'denied' AND (c.owner).access = 'payment_only'), '>', 5::bigint,
+	'contracts that have ended');
 
 -- All roles and states: access_for and kb_access_for are the same (S3)
 SELECT is_empty($$SELECT * FROM unnest(enum_range(NULL::kb_role)) AS role, unnest(enum_range(NULL::kb_account_state)) AS given,
-	generate_series(0, 12) AS day, account AS a
+	generate_series(0, 12) AS day, generate_series(-1, 1) AS ends_in, account AS a
 	WHERE a.account_id = 1
-		AND kb_access_now(1, kb_today(1) - day, NULL, a.tariff_from, a.tariff, a.time_zone, given, role) IS DISTINCT FROM
+		AND kb_access_now(1, kb_today(1) - day, NULL, a.tariff_from, a.tariff, a.time_zone, given, role, kb_today(1) + ends_in)
+			IS DISTINCT FROM
 			kb_access_for(kb_stage_now(1, kb_today(1) - day, NULL, a.tariff_from, a.tariff, a.time_zone),
-						  role, given IN ('deleted', 'purged'))$$, 'S3: kb_access_now is kb_access_for');
+						  role, given IN ('deleted', 'purged'), ends_in < 0)$$, 'S3, X2: kb_access_now is kb_access_for');
 
 -- Many at once, in parallel workers: each reads policies for itself
 SET min_parallel_table_scan_size = 0;
@@ -164,8 +169,8 @@ SET parallel_tuple_cost = 0;
 SELECT set_config(CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'debug_parallel_query'
 	ELSE 'force_parallel_mode' END, 'on', false) \g /dev/null
 SELECT results_eq('SELECT account_id, stage, owner_access, next_stage FROM account_access ORDER BY 1',
-	'SELECT account_id, stage, kb_access_for(stage, ''owner'', state IN (''deleted'', ''purged'')), next_stage
-	 FROM account_status ORDER BY 1',
+	'SELECT account_id, stage, kb_access_for(stage, ''owner'', state IN (''deleted'', ''purged''), is_ended), s.next_stage
+	 FROM account_status s JOIN account_now USING (account_id, stage, state) ORDER BY 1',
 	'S5: parallel workers say the same');
 BEGIN;
 UPDATE policy SET remind_day = 1, restrict_day = 1 WHERE policy <> 'standard';

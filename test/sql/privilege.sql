@@ -50,7 +50,7 @@ SELECT ok(has_schema_privilege('kbilling_privilege_nobody', 'kbilling', 'USAGE')
 -- What is asked at each request pins no path, as its C runs no name that is not written out; below, it is called under traps.
 CREATE TEMP TABLE unpinned AS SELECT oid::regprocedure FROM (VALUES ('kb_access(bigint, kb_role)'), ('kb_access_stage(bigint)'),
 	('kb_balance(bigint)'), ('kb_login(bigint, text)'), ('kb_act_as(bigint, text)'),
-	('kbilling_internal.kb_next_now(bigint, date, date, date, text, text, date)'),
+	('kbilling_internal.kb_next_now(bigint, date, date, date, text, text, date, date)'),
 	('kbilling_internal.kb_may_use()'), ('kbilling_internal.kb_check_access(bigint[], boolean, oid)')) AS t (oid);
 SELECT is_empty($$SELECT oid::regprocedure FROM unpinned NATURAL JOIN own WHERE NOT prosecdef OR proconfig IS NOT NULL
 	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')$$, 'what pins no path is C');
@@ -224,6 +224,8 @@ INSERT INTO call (granted_as, call) VALUES
 	('app', 'kb_render_notice(901, 1)'), ('app', 'kb_fail_notice(901, 1, ''no'')'), ('app', 'kb_ack_notice(901, 1)'),
 	('app', 'kb_create_account(''own'', ''work'', 902, created_at => ''2026-09-01 00:00+00'')'),
 	('support', 'kb_schedule_closure(902, ''sue'')'), ('app', 'kb_cancel_closure(902, ''own'')'), ('operator', 'kb_retry_notice(901, 1)'),
+	('app', 'kb_end_account(902, ''own'')'), ('app', 'kb_continue_account(902, ''own'')'),
+	('support', 'kb_end_account(902, ''sue'', ''2100-01-01'', ''asked'')'), ('support', 'kb_continue_account(902, ''sue'')'),
 	('app', 'kb_remove_member(901, ''emp'')'),
 	('support', 'kb_add_member(901, ''two'', ''admin'')'), ('support', 'kb_set_role(901, ''two'', ''owner'')'),
 	('support', 'kb_remove_member(901, ''two'')'), ('support', 'kb_switch_on(901, ''desk'', 1, ''2026-11-20'')'),

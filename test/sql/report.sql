@@ -190,6 +190,8 @@ FROM (VALUES
 	($$UPDATE entry SET hash = '\x00' WHERE account_id = 1 AND seq = 4$$, '(1,5,"J5: the hash before it is damaged'),
 	($$UPDATE account SET charged_through = '2026-11-15' WHERE account_id = 1$$,
 		'C4: charged through 2026-11-15, which is not the end of a month'),
+	($$UPDATE account SET ends_on = '2026-10-31' WHERE account_id = 1$$, 'X1: its contract ends on 2026-10-31'),
+	($$UPDATE account SET ends_on = 'infinity' WHERE account_id = 1$$, 'X1: its contract ends on infinity'),
 	($$UPDATE account SET time_zone = 'US/Gone' WHERE account_id = 1$$, 'W2: this server does not know the time zone ""US/Gone""'),
 	($$CREATE TABLE parent (amount kb_money NOT NULL); ALTER TABLE entry INHERIT parent$$, 'J1: entry has a parent, parent'),
 	($$ALTER EVENT TRIGGER kbilling_refuse_drop DISABLE$$, 'J7: event trigger kbilling_refuse_drop is not enabled always'),

@@ -86,6 +86,7 @@ INSERT INTO call_of VALUES
 	('kb_chargeback(bigint, text, text, kb_money)', '''r1'', ''x'''),
 	('kb_current_usage(bigint)', NULL),
 	('kb_defer(bigint, date, text, text)', '''2026-11-20'', ''me'', ''why'''),
+	('kb_end_account(bigint, text, date, text)', '''ann'''),
 	('kb_fail_notice(bigint, bigint, text, integer)', '1, ''why'''),
 	('kb_fail_topup(bigint, bigint, text)', '1, ''why'''),
 	('kb_forecast(bigint, integer)', '1'),
@@ -117,6 +118,7 @@ INSERT INTO call_of VALUES
 	('kb_topup_offers(bigint)', NULL),
 	('kb_verify(bigint)', NULL);
 INSERT INTO call_of VALUES
+	('kb_continue_account(bigint, text)', '''ann''', 'kb_end_account(%s, ''ann'')'),
 	('kb_cancel_closure(bigint, text)', '''ann''', 'kb_refund(%1$s, ''50 USD'', ''y'', ''memo''), kb_schedule_closure(%1$s, ''me'')'),
 	('kb_restore_account(bigint, text)', '''me''', 'pg_temp.put_state(%s, ''deleted'')'),
 	('kb_reverse_chargeback(bigint, text, text, text)', '''y'', ''x'', ''memo''', 'kb_chargeback(%s, ''r1'', ''y'')'),

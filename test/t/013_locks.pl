@@ -43,6 +43,8 @@ $node->safe_psql('postgres', q{
 			WHEN 'cancel' THEN PERFORM kb_cancel_closure(id, 'olga');
 			WHEN 'restore' THEN PERFORM kb_restore_account(id, 'support');
 			WHEN 'charge' THEN PERFORM kb_month_charge(id);
+			WHEN 'end' THEN PERFORM kb_end_account(id, 'olga', (kb_now() + interval '400 days')::date + (random() * 9)::integer);
+			WHEN 'continue' THEN PERFORM kb_continue_account(id, 'olga');
 			WHEN 'notices' THEN PERFORM kb_ack_notice(account_id, notice_no) FROM kb_take_notices(3, '1 minute');
 			WHEN 'late' THEN PERFORM kb_record_usage_batch(jsonb_agg(jsonb_build_object('account_id', id, 'service', s, 'quantity', 1,
 				'key', key, 'at', kb_now() - interval '20 days'))) FROM unnest('{mails,calls}'::text[]) AS s;
@@ -64,7 +66,8 @@ $node->safe_psql('postgres', q{
 		FOR id IN SELECT i FROM generate_series(1, 4) AS i WHERE random() < 0.3 ORDER BY i LOOP
 			last_id = id;
 			FOR call IN SELECT c
-				FROM unnest('{login,act,begin,pay,adjust,defer,tariff,switch,member,schedule,cancel,restore,charge}'::text[]) AS c
+				FROM unnest('{login,act,begin,pay,adjust,defer,tariff,switch,member,schedule,cancel,restore,charge,
+					end,continue}'::text[]) AS c
 				ORDER BY random() LIMIT 2 LOOP
 				CALL does(call, id, format('%s-%s-%s', session, n, call));
 			END LOOP;
@@ -98,7 +101,7 @@ for my $psql (@sessions)
 is($node->safe_psql('postgres', q{SELECT what, state, message FROM done WHERE state IN ('40P01', '40001', '55P03', 'XX000')}), '',
 	'nobody waits for ever');
 is($node->safe_psql('postgres', 'SELECT state, message FROM kbilling.sweep_failure'), '', 'nor does the sweep pass anybody over');
-like($node->safe_psql('postgres', q{SELECT count(DISTINCT what) FROM done WHERE state IS NULL}), qr/^1[3-6]$/, 'everything was done');
+like($node->safe_psql('postgres', q{SELECT count(DISTINCT what) FROM done WHERE state IS NULL}), qr/^1[5-8]$/, 'everything was done');
 cmp_ok($node->safe_psql('postgres', 'SELECT count(DISTINCT step) FROM kbilling.closure_step'), '>=', 4, 'D: closures among it');
 is($node->safe_psql('postgres', 'SELECT * FROM kbilling.kb_check()'), '', 'J2: and the books are right');
 

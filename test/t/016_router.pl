@@ -196,6 +196,8 @@ my @story = (
 	[ '2025-08-02 06:00+00', q{
 		SELECT kb_defer(3, '2025-08-20', 'support', 'holiday'), kb_write_off(6, 'gone', 'nobody answers'),
 			kb_set_contact(5, 'ann', 'anna@example.org', 'uk'), kb_set_tariff(9, 'start');
+		SELECT kb_end_account(12, 'owner', '2025-08-11', 'leaves'), kb_end_account(14, 'support', '2025-08-31'),
+			kb_continue_account(14, 'owner');
 		SELECT n, kb_access_stage(n), kb_balance(n) FROM generate_series(1, 24) n ORDER BY n;
 		SELECT period, charge, balance, stage FROM kb_forecast(2, 3);
 		SELECT kb_amount_for(2, 2)}, 'debt' ],
@@ -214,7 +216,7 @@ my @story = (
 my @summary = (
 	'SELECT * FROM trial_balance ORDER BY currency, ledger_account',
 	q{SELECT name, labels, value FROM metrics WHERE name NOT LIKE '%_seconds' AND name <> 'kbilling_shard_up' ORDER BY name, labels::text},
-	q{SELECT account_id, state, balance, stage, debt_since, amount_due, next_stage, next_stage_on, delete_on, last_seq
+	q{SELECT account_id, state, balance, stage, debt_since, amount_due, next_stage, next_stage_on, delete_on, last_seq, ends_on, refundable
 		FROM account_status ORDER BY 1},
 	q{SELECT account_id, seq, kind, amount, balance_after, key, encode(hash, 'hex') FROM entry ORDER BY 1, 2},
 	'SELECT account_id, notice_no, kind, occasion, due_at FROM notice ORDER BY 1, 2',

@@ -81,6 +81,7 @@ sub make_busy
 			kb_record_usage(account_id, 'orders', -1, 'cancelled') FROM account WHERE account_id % 14 = 0;
 		SELECT kb_defer(9, '2025-08-31', 'support', 'holiday'), kb_defer(9, '2025-09-15', 'support', 'longer'),
 			kb_defer(24, '2025-08-20', 'support', 'today');
+		SELECT kb_end_account(21, 'owner', '2099-12-31', 'moves away'), kb_end_account(22, 'owner'), kb_continue_account(22, 'owner');
 		SET kbilling.clock = '2025-09-01 12:00+00';
 		SELECT kb_sweep_begin();
 		SELECT kb_sweep_step(3, 50), kb_sweep_step(3, 50);
