@@ -9,9 +9,9 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE)/kbil
 
 # The install script is these parts of sql/install/, joined in this order.
 PARTS = schema card money price calendar lines access posting provider bill message reminder ahead event shard change policy catalogue \
-	account tariff policycache member outbox template journal bonus notice deferral status usage terms charge limit end hold payment name activity closure agreement \
-	purge topup allocation correction purchase forecast offer standing retention alert session guard batch meter sweep schedule report explain portal \
-	metrics move privilege
+	account tariff policycache member outbox template journal bonus notice deferral status usage terms discount charge limit end hold payment name activity \
+	closure agreement purge topup allocation correction purchase forecast offer standing retention alert session guard batch meter \
+	sweep schedule report explain portal metrics move privilege
 
 # The tests in test/sql/ whose output is the thing; the others there are pgTAP.
 REGRESS = install quickstart

@@ -48,6 +48,7 @@ WITH heading (title, parts, says) AS (
 	('Usage', '{event,eventset,usage,batch,meter}',
 		'What was used of metered services, by calls or by a trigger on a table of the application.'),
 	('Charge', '{bill,charge}', 'What a month costs, when it is charged, and while it runs.'),
+	('Discount', '{discount}', 'Discounts of accounts, codes that grant them, and the least that a month costs on a tariff.'),
 	('Limits', '{limit,hold,purchase,alert}',
 		'What accounts may still spend and use: credit lines, limits of services, holds, what is bought at once, and alerts.'),
 	('Access', '{access,status,standing}', 'Balance, stage and access of an account: now, in the past and ahead.'),

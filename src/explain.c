@@ -40,6 +40,8 @@ typedef struct Line
 	int			days_in_month;	/* 1 if the line has no days */
 	bool		is_usage;
 	bool		is_late;
+	bool		is_discount;	/* C9 */
+	bool		is_minimum;		/* C10 */
 	char	   *month;			/* of its days: "2026-11" */
 } Line;
 
@@ -173,6 +175,13 @@ static Numeric
 times(Numeric number, int days)
 {
 	return numeric_call(numeric_mul, number, int64_to_numeric(days));
+}
+
+/* A number times -1 */
+static Numeric
+negated(Numeric number)
+{
+	return DatumGetNumeric(DirectFunctionCall1(numeric_uminus, NumericGetDatum(number)));
 }
 
 /* What a tier's price is multiplied by */
@@ -393,7 +402,9 @@ read_line(Jsonb *json, Line *line)
 	line->billed_events = line_integer(object, "billed_events");
 	if (line->quantity == NULL)
 		refuse_line("quantity");
-	if (!line->is_usage && find_value(object, "days_in_month") == NULL)
+	line->is_discount = strcmp(line->what, "discount") == 0;
+	line->is_minimum = strcmp(line->what, "minimum") == 0;
+	if (!line->is_usage && !line->is_discount && !line->is_minimum && find_value(object, "days_in_month") == NULL)
 		refuse_line("days_in_month");
 	read_days(object, line);
 	line->month = pnstrdup(line_text(object, "from_date"), strlen("2026-11"));
@@ -562,7 +573,7 @@ put_usage(Steps *steps, const Line *line, PriceBounds bounds)
 	facts = facts_begin();
 	fact_number(&facts, "units", line->billed_quantity);
 	put_exact(steps, "billed", facts_end(&facts),
-			  DatumGetNumeric(DirectFunctionCall1(numeric_uminus, NumericGetDatum(billed_exactly(line, bounds)))));
+			  negated(billed_exactly(line, bounds)));
 }
 
 /* Facts of a phrase that has none */
@@ -574,19 +585,86 @@ no_facts(void)
 	return facts_end(&facts);
 }
 
+/* The number of a line's price: a percentage, or an amount */
+static Numeric
+price_number(const Line *line)
+{
+	return decimal_to_numeric(decimal_normal(line->terms.tiers[0].unit));
+}
+
+/* C9: a percentage of what the service comes to; of an amount, a part, for which the other services have to be known */
+static void
+put_discount(Steps *steps, const Line *line)
+{
+	bool		is_percent = line->terms.kind != PRICE_FLAT;
+	Numeric		percent = price_number(line);
+	Numeric		off = numeric_call(numeric_div, numeric_call(numeric_mul, line->quantity, percent), int64_to_numeric(100));
+	Numeric		zero = int64_to_numeric(0);
+	Facts		facts = facts_begin();
+
+	steps->is_taken_back = money_minor(line->amount) != 0 &&
+		(money_minor(line->amount) > 0) == (numeric_order(line->quantity, zero) > 0) && numeric_order(line->quantity, zero) != 0;
+	if (steps->is_taken_back)
+		put_step(steps, "taken_back", no_facts(), NO_MONEY);
+	if (is_percent)
+	{
+		fact_number(&facts, "percent", percent);
+		fact_text(&facts, "sum", money_to_cstring(money_round_numeric(line->quantity, steps->currency)));
+		put_exact(steps, "discount_percent", facts_end(&facts), negated(off));
+		return;
+	}
+	fact_text(&facts, "price", price_amount(line->terms.tiers[0].unit, steps->currency));
+	steps->shown = steps->is_taken_back ? money_neg(line->amount) : line->amount;
+	put_step(steps, "discount_amount", facts_end(&facts), steps->shown);
+}
+
+/* C10: the minimum of the days, less what the other lines come to; of a month that was charged before, what has changed */
+static void
+put_minimum(Steps *steps, const Line *line)
+{
+	bool		has_days = line->days_in_month > 1;
+	Numeric		least = times(price_number(line), line->days);
+	Numeric		sum = times(line->quantity, line->days_in_month);
+	Money		amount = price_round(numeric_call(numeric_sub, least, sum), line->days_in_month, steps->currency);
+	Facts		facts = days_facts(line, line->days);
+
+	steps->is_taken_back = amount != line->amount && amount == money_neg(line->amount);
+	if (steps->is_taken_back)
+		put_step(steps, "taken_back", no_facts(), NO_MONEY);
+	fact_text(&facts, "price", price_amount(line->terms.tiers[0].unit, steps->currency));
+	fact_text(&facts, "month", line->month);
+	if (amount != line->amount && !steps->is_taken_back)
+	{
+		steps->shown = line->amount;
+		put_step(steps, "minimum_late", facts_end(&facts), line->amount);
+		return;
+	}
+	put_exact(steps, has_days ? "minimum_month" : "minimum_days", facts_end(&facts), least);
+	put_exact(steps, "minimum_sum", no_facts(), negated(sum));
+}
+
 /* The steps of a line, which add up to its amount */
 static void
 put_line(Steps *steps, const Line *line)
 {
-	PriceBounds bounds = bounds_of(line, &steps->is_taken_back);
-	Money		amount = steps->is_taken_back ? money_neg(line->amount) : line->amount;
+	PriceBounds bounds = {line->days, line->days, line->days_in_month};
+	Money		amount;
 
-	if (steps->is_taken_back)
-		put_step(steps, "taken_back", no_facts(), NO_MONEY);
-	if (line->is_usage)
-		put_usage(steps, line, bounds);
+	if (line->is_discount)
+		put_discount(steps, line);
+	else if (line->is_minimum)
+		put_minimum(steps, line);
 	else
-		put_days(steps, line, bounds.max_days);
+	{
+		bounds = bounds_of(line, &steps->is_taken_back);
+		if (steps->is_taken_back)
+			put_step(steps, "taken_back", no_facts(), NO_MONEY);
+		if (line->is_usage)
+			put_usage(steps, line, bounds);
+		else
+			put_days(steps, line, bounds.max_days);
+	}
+	amount = steps->is_taken_back ? money_neg(line->amount) : line->amount;
 	if (amount != steps->shown)
 		put_step(steps, "rounding", no_facts(), money_sub(amount, steps->shown));
 	else if (steps->count == 0)
@@ -619,16 +697,17 @@ kb_line_steps(PG_FUNCTION_ARGS)
 	"    JOIN unnest(ARRAY[lower($1), split_part(lower($1), '-', 1), 'en']) WITH ORDINALITY w (language, n) ON w.language = p.language" \
 	"   ORDER BY p.phrase, w.n)"
 
-/* A flat price is one of the month, or of what is bought once (L5) */
-#define PHRASE_OF(once) \
-	"CASE WHEN " once " AND s.phrase IN ('price_flat', 'flat') THEN s.phrase || '_once' ELSE s.phrase END"
+/* A flat price is one of the month, of what is bought once (L5), or a minimum (C10) */
+#define PHRASE_OF(what) \
+	"CASE WHEN " what " = 'purchase' AND s.phrase IN ('price_flat', 'flat') THEN s.phrase || '_once'" \
+	" WHEN " what " = 'minimum' AND s.phrase = 'price_flat' THEN 'price_min' ELSE s.phrase END"
 
-#define PRICE_IN_WORDS(price, currency, unit, once) \
+#define PRICE_IN_WORDS(price, currency, unit, what) \
 	"SELECT string_agg(kb_format_message(t.pattern, t.language, s.facts), '; ' ORDER BY s.step_no)" \
-	"  FROM kb_price_steps(" price ", " currency ", " unit ") s JOIN text t ON t.phrase = " PHRASE_OF(once)
+	"  FROM kb_price_steps(" price ", " currency ", " unit ") s JOIN text t ON t.phrase = " PHRASE_OF(what)
 
 static SavedPlan price_plan = {
-	.sql = PHRASES PRICE_IN_WORDS("$2", "$3", "$4", "false"),
+	.sql = PHRASES PRICE_IN_WORDS("$2", "$3", "$4", "''"),
 	.arg_types = {"text", "kb_price", "text", "text"},
 	.is_generic = true
 };
@@ -653,15 +732,15 @@ kb_describe_price(PG_FUNCTION_ARGS)
 	return text;
 }
 
-#define IS_ONCE		"$2 ->> 'what' = 'purchase'"
+#define WHAT		"$2 ->> 'what'"
 
 /* The price in words is the first step */
 static SavedPlan line_plan = {
 	.sql = PHRASES
-	"SELECT 1, (" PRICE_IN_WORDS("$3", "$4", "$2 ->> 'unit'", IS_ONCE) "), NULL::kb_money"
+	"SELECT 1, (" PRICE_IN_WORDS("$3", "$4", "$2 ->> 'unit'", WHAT) "), NULL::kb_money"
 	" UNION ALL "
 	"SELECT s.step_no + 1, kb_format_message(t.pattern, t.language, s.facts), s.amount"
-	"  FROM kb_line_steps($2) s JOIN text t ON t.phrase = " PHRASE_OF(IS_ONCE)
+	"  FROM kb_line_steps($2) s JOIN text t ON t.phrase = " PHRASE_OF(WHAT)
 	" ORDER BY 1",
 	.arg_types = {"text", "jsonb", "kb_price", "text"},
 	.is_generic = true

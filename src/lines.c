@@ -60,7 +60,8 @@ static const char *const words[LINE_WORDS] = {
 	[LINE_SERVICE] = "service", [LINE_QUANTITY] = "quantity", [LINE_PRICE] = "price",
 	[LINE_BILLED_EVENTS] = "billed_events", [LINE_DAYS_IN_MONTH] = "days_in_month", [LINE_BILLED_QUANTITY] = "billed_quantity",
 	[LINE_BASE] = "base", [LINE_BASE_FEE] = "base fee", [LINE_RECURRING_SERVICE] = "recurring service",
-	[LINE_USAGE] = "usage", [LINE_LATE_USAGE] = "late usage", [LINE_PURCHASE] = "purchase"
+	[LINE_USAGE] = "usage", [LINE_LATE_USAGE] = "late usage", [LINE_PURCHASE] = "purchase", [LINE_DISCOUNT] = "discount",
+	[LINE_MINIMUM] = "minimum"
 };
 
 /* The stored form being read. */
@@ -100,6 +101,13 @@ lines_begin(StringInfo buf)
 {
 	initStringInfo(buf);
 	appendStringInfoSpaces(buf, VARHDRSZ);
+}
+
+void
+lines_begin_after(StringInfo buf, const Lines *lines)
+{
+	lines_begin(buf);
+	appendBinaryStringInfo(buf, VARDATA_ANY(lines), VARSIZE_ANY_EXHDR(lines) - 1);
 }
 
 Lines *
@@ -872,6 +880,54 @@ lines_push(JsonbParseState **state, const Lines *lines, LineNames (*names) (void
 			push_object(state, inside);
 	}
 	(void) pushJsonbValue(state, WJB_END_ARRAY, NULL);
+}
+
+bool
+lines_have(const Lines *lines, LinesWord what)
+{
+	LinesReader reader = read_begin(lines);
+	LineValues	values;
+	uint8		tag = read_byte(&reader);
+
+	if (tag != TAG_ARRAY)
+		return false;
+	while ((tag = read_byte(&reader)) != TAG_END)
+	{
+		if (tag == TAG_OBJECT && find_values(reader, &values) && *values.at[ROW_WHAT] == TAG_WORDS + what)
+			return true;
+		skip_value(&reader, tag);
+	}
+	return false;
+}
+
+/* The date at a place */
+static DateADT
+date_at(const LinesReader *reader, const uint8 *at)
+{
+	LinesReader there = {.at = at, .end = reader->end};
+
+	if (read_byte(&there) == TAG_DATE)
+		return read_unsigned(&there);
+	return DatumGetDateADT(DirectFunctionCall1(date_in, CStringGetDatum(text_at(reader, at))));
+}
+
+void
+lines_each(const Lines *lines, void (*each) (void *arg, const char *service, DateADT from, Money amount), void *arg)
+{
+	LinesReader reader = read_begin(lines);
+	LineValues	values;
+	uint8		tag = read_byte(&reader);
+
+	Assert(tag == TAG_ARRAY);
+	while ((tag = read_byte(&reader)) != TAG_END)
+	{
+		LinesReader amount;
+
+		(void) find_values(reader, &values);
+		amount = (LinesReader) {.at = values.at[ROW_AMOUNT] + 1, .end = reader.end};
+		each(arg, text_at(&reader, values.at[ROW_SERVICE]), date_at(&reader, values.at[ROW_FROM_DATE]), read_money(&amount));
+		skip_value(&reader, tag);
+	}
 }
 
 /* Read a line */

@@ -28,6 +28,7 @@ typedef enum LinesWord
 	LINE_TO_DATE, LINE_DAYS, LINE_FROM_DATE, LINE_WHAT, LINE_TOPUP, LINE_NAMED, LINE_AMOUNT, LINE_EVENTS, LINE_FORCED, LINE_SERVICE,
 	LINE_QUANTITY, LINE_PRICE, LINE_BILLED_EVENTS, LINE_DAYS_IN_MONTH, LINE_BILLED_QUANTITY,
 	LINE_BASE, LINE_BASE_FEE, LINE_RECURRING_SERVICE, LINE_USAGE, LINE_LATE_USAGE, LINE_PURCHASE,
+	LINE_DISCOUNT, LINE_MINIMUM,
 	LINE_WORDS
 } LinesWord;
 
@@ -46,6 +47,15 @@ extern void lines_put_numeric(StringInfo buf, Numeric n);
 extern void lines_put_date(StringInfo buf, DateADT day);
 extern void lines_put_money(StringInfo buf, Money amount);
 extern Lines *lines_end(StringInfo buf);
+
+/* The same, after lines that are there already: an array. */
+extern void lines_begin_after(StringInfo buf, const Lines *lines);
+
+/* Whether a line of a bill is of that kind. */
+extern bool lines_have(const Lines *lines, LinesWord what);
+
+/* Calls each() for the lines of a bill. */
+extern void lines_each(const Lines *lines, void (*each) (void *arg, const char *service, DateADT from, Money amount), void *arg);
 
 /* From JSON and to it, as jsonb is written; palloc'd. */
 extern Lines *lines_from_cstring(const char *json);

@@ -68,7 +68,7 @@ COMMENT ON COLUMN account.notices_removed IS 'How many notices have been removed
 COMMENT ON COLUMN account.last_notice_no IS
 'Number of the last notice, or of the last step of a closure; 0 before the first';
 COMMENT ON COLUMN account.terms_version IS
-'Counts changes of tariff and services, so that a charge that was computed from earlier terms is not posted';
+'Counts changes of tariff, services and discounts, so that a charge that was computed from earlier terms is not posted';
 COMMENT ON COLUMN account.state IS 'How far it has got on its way to deletion';
 COMMENT ON COLUMN account.last_hash IS 'Hash of the last entry (J5)';
 COMMENT ON COLUMN account.currency IS 'ISO 4217 code of the balance and of the tariff';

@@ -41,7 +41,8 @@ COMMENT ON COLUMN change_log.changed_by IS 'The database role that made the chan
 COMMENT ON COLUMN change_log.member IS 'The acting member, if kb_act_as has named one';
 COMMENT ON COLUMN change_log.subject IS
 'What was changed: "tariff", "service", "price", "bonus_tier", "policy", "template", "payment_method", "credit_line", "limit", '
-'"alert", "name", "account_tariff", "subscription", "end", "billing_details" or "rights"';
+'"alert", "minimum", "discount", "discount_code", "name", "account_tariff", "subscription", "end", "billing_details" '
+'or "rights"';
 COMMENT ON COLUMN change_log.account_id IS 'The account whose terms were changed';
 COMMENT ON COLUMN change_log.tariff IS 'The tariff: of the price or bonus tier, or the one that the account was put on';
 COMMENT ON COLUMN change_log.service IS 'The service';

@@ -96,8 +96,8 @@ CREATE FUNCTION kbilling_internal.kb_bill_for(account_id bigint, currency text, 
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
 	SELECT coalesce((b.bill).total, kb_money(0, $2)), coalesce((b.bill).lines, '[]')
-	FROM (SELECT kb_bill(x.service, x.from_date, x.to_date, x.days, x.quantity, x.events, x.billed_quantity, x.billed_events,
-						 x.price_id, x.price, x.prorate, $2, $5, $6) AS bill
+	FROM (SELECT kb_with_terms(kb_bill(x.service, x.from_date, x.to_date, x.days, x.quantity, x.events, x.billed_quantity, x.billed_events,
+						 x.price_id, x.price, x.prorate, $2, $5, $6), $1, $2, $3, $4, $5, $6) AS bill
 		  FROM (SELECT h.service, greatest(h.from_date, p.from_date) AS from_date, least(h.to_date, p.to_date) AS to_date,
 					   NULL::integer AS days, h.quantity, NULL::bigint AS events, NULL::numeric AS billed_quantity,
 					   NULL::bigint AS billed_events, p.price_id, p.price, p.prorate
@@ -151,7 +151,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_bill_for(bigint, text, text, date, date, date, date, date, date, timestamptz) IS
 'What an account owes for days of one month, and the lines of it: the one rating path of charge, preview and '
-'forecast (C2, C3)';
+'forecast (C2, C3, C9, C10)';
 
 CREATE FUNCTION kbilling_internal.kb_charges(account_ids bigint[], at timestamptz)
 	RETURNS TABLE (account_id bigint, charged_through date, terms_version integer, period date, last_day date,
@@ -162,7 +162,7 @@ BEGIN ATOMIC
 	SELECT a.account_id, a.charged_through, a.terms_version, d.period, d.last_day,
 		   kb_charge_effective_on(d.today, p.debt_counts_from, d.due_on),
 		   'kb:charge:' || to_char(d.period, 'YYYY-MM-DD'),
-		   b.total, b.lines, CASE WHEN b.total = 0 THEN 0 ELSE 1 END,
+		   b.total, b.lines, kb_bill_entries(b.total, b.lines),
 		   d.today, p.remind_day, p.restrict_day, p.block_day
 	FROM unnest($1) i (account_id)
 	JOIN account a ON a.account_id = i.account_id
@@ -244,20 +244,21 @@ COMMENT ON COLUMN current_usage.account_id IS 'The account';
 COMMENT ON COLUMN current_usage.line_no IS 'Runs 1, 2, 3, ... within the account';
 COMMENT ON COLUMN current_usage.service IS 'What is priced; "base" for the base fee';
 COMMENT ON COLUMN current_usage.what IS
-'The kind of line: base fee, recurring service, usage, or late usage of an earlier month (U3)';
+'The kind of line: base fee, recurring service, usage, late usage of an earlier month (U3), discount (C9) or minimum (C10)';
 COMMENT ON COLUMN current_usage.from_date IS 'First day';
 COMMENT ON COLUMN current_usage.to_date IS 'Last day';
 COMMENT ON COLUMN current_usage.days IS
 'Days charged; for usage, the days for which minimum and maximum of the price count; NULL if it has none';
 COMMENT ON COLUMN current_usage.days_in_month IS 'Days that the whole price is for; NULL for usage';
-COMMENT ON COLUMN current_usage.quantity IS 'Units';
+COMMENT ON COLUMN current_usage.quantity IS
+'Units; for a discount, the amount that it is of, and for a minimum, what the other lines come to';
 COMMENT ON COLUMN current_usage.events IS
 'How many events the usage is made of, less corrections; NULL for what is charged by day';
 COMMENT ON COLUMN current_usage.billed_quantity IS
 'For late usage: how many units of its month were billed before. The amount is what all units cost, less what those '
 'cost';
 COMMENT ON COLUMN current_usage.billed_events IS 'For late usage: how many events of its month were billed before';
-COMMENT ON COLUMN current_usage.price IS 'The price, as a kb_price is written';
+COMMENT ON COLUMN current_usage.price IS 'The price, as a kb_price is written; of a discount, its percentage or amount a month';
 COMMENT ON COLUMN current_usage.amount IS 'The amount; those of a service in a month are rounded together (M4)';
 
 CREATE FUNCTION kbilling.kb_current_usage(account_id bigint)

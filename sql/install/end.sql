@@ -14,7 +14,7 @@ BEGIN ATOMIC
 		WHEN $2 = '' THEN kb_raise('22023', 'by must not be empty')
 		WHEN m.role = 'owner' THEN NULL
 		WHEN m.role IS NOT NULL
-			 OR NOT has_function_privilege(kb_calling_role(), 'kbilling.kb_restore_account(bigint, text)', 'EXECUTE')
+			 OR NOT has_function_privilege(kb_calling_role(), 'kbilling.kb_adjust(bigint, kbilling.kb_money, text, text)', 'EXECUTE')
 			THEN kb_raise('KB004', format('"%s" may not decide about the contract of account %s', $2, $1),
 						  'Only an owner of the account can, or support (X1).', 'Ask an owner.')
 		END

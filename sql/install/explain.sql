@@ -106,6 +106,36 @@ BEGIN ATOMIC
 		('taken_back', 'uk',
 		 kb_utf8('Нараховане скасовано')),
 
+		('discount_percent', 'en',
+		 '{percent, number, ::.####}% off {sum}'),
+		('discount_percent', 'uk',
+		 kb_utf8('Знижка {percent, number, ::.#### group-off}% від {sum}')),
+
+		('discount_amount', 'en',
+		 'This service''s part of {price} off a month, by what each service comes to'),
+		('discount_amount', 'uk',
+		 kb_utf8('Частка цієї послуги у знижці {price} на місяць, за вартістю кожної послуги')),
+
+		('minimum_month', 'en',
+		 'Minimum of {price} a month{by_days, select, true {, for {days, number} of {days_in_month, number} days} other {}}'),
+		('minimum_month', 'uk',
+		 kb_utf8('Мінімум {price} на місяць{by_days, select, true {, за {days, plural, one {# день} few {# дні} many {# днів} other {# дня}} із {days_in_month, number}} other {}}')),
+
+		('minimum_days', 'en',
+		 'Minimum of {price} for these days, as it has changed in the month'),
+		('minimum_days', 'uk',
+		 kb_utf8('Мінімум {price} за ці дні, бо протягом місяця він змінився')),
+
+		('minimum_sum', 'en',
+		 'Less what the other lines of the month come to'),
+		('minimum_sum', 'uk',
+		 kb_utf8('Мінус сума інших рядків за місяць')),
+
+		('minimum_late', 'en',
+		 'The minimum of {month} was counted before; what came late changes what is missing to it'),
+		('minimum_late', 'uk',
+		 kb_utf8('Мінімум за {month} враховано раніше; пізніше використане змінює те, чого до нього бракує')),
+
 		('rounding', 'en',
 		 'Rounding, together with the other lines of the month'),
 		('rounding', 'uk',
@@ -152,7 +182,8 @@ CREATE FUNCTION kbilling.kb_explain_line(line jsonb, language text = NULL)
 COMMENT ON FUNCTION kb_explain_line(jsonb, text) IS
 'How a line of a charge, or of the running month, makes up its amount, step by step, in words that a customer reads (C7): '
 'the price; units, packages and fees by its tiers; its minimum or maximum; the days; for late usage, what was billed '
-'before; rounding. The amounts of the steps add up to that of the line; a step that only says something has none. "line" is '
+'before; of what a discount is; what a tariff''s minimum lacks; rounding. The amounts of the steps add up to that of '
+'the line; a step that only says something has none. "line" is '
 'one of kb_portal or kb_history, or a row of kbilling.charge_line or kb_current_usage by to_jsonb. Languages are those of '
 'kb_describe_price. '
 'Errors: 22023 for what is no line of a charge';

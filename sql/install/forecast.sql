@@ -18,11 +18,18 @@ BEGIN ATOMIC
 	SELECT p.to_date FROM account_tariff x JOIN price_list p ON p.tariff = x.tariff
 	WHERE x.account_id = $1 AND x.to_date > $2 AND p.to_date > $2 AND p.to_date < 'infinity'
 	UNION ALL
-	SELECT a.ends_on + 1 FROM account a WHERE a.account_id = $1 AND a.ends_on >= $2;
+	SELECT a.ends_on + 1 FROM account a WHERE a.account_id = $1 AND a.ends_on >= $2
+	UNION ALL
+	SELECT m.from_date FROM account_tariff x JOIN tariff_minimum m ON m.tariff = x.tariff
+	WHERE x.account_id = $1 AND x.to_date > $2 AND m.from_date > $2
+	UNION ALL
+	SELECT d.from_period FROM discount d WHERE d.account_id = $1 AND d.from_period > $2
+	UNION ALL
+	SELECT d.to_period FROM discount d WHERE d.account_id = $1 AND d.to_period > $2 AND d.to_period < 'infinity';
 END;
 COMMENT ON FUNCTION kb_terms_changes(bigint, date) IS
-'The days after today on which the tariff of an account, its services or their prices change, or its contract is over, some of '
-'them repeatedly';
+'The days after today on which the tariff of an account, its minimum, its services, their prices or its discounts change, or its '
+'contract is over, some of them repeatedly';
 
 -- Whole months in which nothing changes cost the same, if they have as many days, or nothing is metered; so one of them is
 -- billed for all.  The months before those have usage of their own, as the next one may have, whose first hour can be recorded.

@@ -53,6 +53,36 @@ BEGIN ATOMIC
 		JOIN service v ON v.service = p.service AND v.kind = 'metered'
 		WHERE s.is_charged
 		GROUP BY s.tariff, s.today, p.service
+	), agreed AS MATERIALIZED (	-- accounts with a minimum or a discount are billed one by one
+		SELECT a.account_id, a.tariff, t.currency, a.today, m.first_day, m.last_day
+		FROM terms a
+		JOIN tariff t ON t.tariff = a.tariff
+		CROSS JOIN LATERAL (SELECT kb_month_first_day(a.today) AS first_day, kb_month_last_day(a.today) AS last_day OFFSET 0) m
+		WHERE a.state IN ('active', 'closing') AND (EXISTS (SELECT FROM tariff_minimum) OR EXISTS (SELECT FROM discount))
+			AND (a.tariff IN (SELECT l.tariff FROM tariff_minimum l WHERE l.amount > 0)
+				-- wherever the accounts are: yesterday's month by UTC
+				OR a.account_id IN (SELECT d.account_id FROM discount d
+									WHERE d.to_period > kb_month_first_day(kb_account_date(kb_now(), 'UTC') - 1)))
+	), difference AS (
+		SELECT g.tariff, kb_amount((b.bill).total) - b.undiscounted AS amount
+		FROM agreed g
+		CROSS JOIN LATERAL (
+			SELECT kb_with_terms(kb_bill(x.service, g.first_day, g.last_day + 1, g.last_day - g.first_day + 1, x.quantity,
+										 x.events, 0, 0, p.price_id, p.price, true, g.currency, g.first_day,
+										 g.last_day),
+								 g.account_id, g.currency, g.tariff, '-infinity', g.first_day, g.last_day) AS bill,
+				   coalesce(sum(kb_amount(kb_rate(p.price, x.quantity, g.currency, (x.quantity > 0)::integer))), 0) AS undiscounted
+			FROM (SELECT 'base' AS service, 1::numeric AS quantity, NULL::bigint AS events
+				  UNION ALL
+				  SELECT u.service, u.quantity, NULL FROM subscription u
+				  WHERE u.account_id = g.account_id AND u.from_date <= g.today AND u.to_date > g.today
+				  UNION ALL
+				  SELECT v.service, 0, 0 FROM service v
+				  WHERE v.kind = 'metered' AND EXISTS (
+					  SELECT FROM price_list l WHERE l.tariff = g.tariff AND l.service = v.service AND kb_has_minimum(l.price)
+						  AND l.from_date <= g.today AND l.to_date > g.today)) x
+			JOIN price_list p ON p.tariff = g.tariff AND p.service = x.service AND p.from_date <= g.today AND p.to_date > g.today) b
+		WHERE b.bill IS NOT NULL
 	), currency AS (
 		SELECT DISTINCT t.currency, kb_minor_units(t.currency) AS minor_units FROM tariff t
 	), sample (name, labels, value) AS (
@@ -82,6 +112,7 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 'kbilling_mrr', jsonb_build_object('currency', t.currency, 'tariff', t.tariff),
 			   coalesce(sum(kb_amount(kb_rate(p.price, r.quantity, t.currency, (r.quantity > 0)::integer)) * r.accounts), 0)
+			   + coalesce((SELECT sum(d.amount) FROM difference d WHERE d.tariff = t.tariff), 0)
 		FROM tariff t
 		LEFT JOIN (recurring r JOIN price_list p
 				   ON p.tariff = r.tariff AND p.service = r.service AND p.from_date <= r.today AND p.to_date > r.today)
@@ -113,7 +144,8 @@ BEGIN ATOMIC
 		('kbilling_balance', 'gauge', 'What customers have prepaid and not used up: paid money, and bonus'),
 		('kbilling_debt', 'gauge', 'What customers owe, by the debt''s age in days'),
 		('kbilling_debtors', 'gauge', 'Accounts in debt, by the debt''s age in days'),
-		('kbilling_mrr', 'gauge', 'Monthly recurring revenue: base fees, recurring services and minimums of today at full-month prices'),
+		('kbilling_mrr', 'gauge',
+		 'Monthly recurring revenue: base fees, recurring services and minimums of today at full-month prices, less discounts'),
 		('kbilling_notice_lag_seconds', 'gauge', 'How long the longest due notice has waited for a worker; 0 if none waits'),
 		('kbilling_notices', 'gauge', 'Notices that are not delivered, by status'),
 		('kbilling_sweep_duration_seconds', 'gauge', 'How long the last sweep that finished took; 0 before the first'),
@@ -138,7 +170,8 @@ COMMENT ON VIEW metrics IS
 'kbilling_mrr is what the accounts that are charged (active or closing, even if blocked, until their contract is over) would owe '
 'for a whole month '
 'on the terms of their local date: base fees, recurring services, and minimums of metered ones, by today''s tariff, '
-'prices and quantities, each line rounded, without other usage and before any bonus. There is a series for every '
+'prices and quantities, each line rounded, less the discounts of the month, and at least its minimum (C9, C10), without other usage '
+'and before any bonus. There is a series for every '
 'state and stage, and for every currency and tariff of kbilling.tariff, even if it is zero';
 COMMENT ON COLUMN metrics.name IS 'Name of the metric; amounts are in the currency''s major unit';
 COMMENT ON COLUMN metrics.labels IS

@@ -40,7 +40,7 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 		VALUES ('app', '{kb_create_account,kb_add_member,kb_set_role,kb_remove_member,kb_login,kb_act_as,
 						kb_set_tariff,kb_switch_on,kb_switch_off,kb_set_metadata,kb_set_billing_details,
 						kb_record_usage,kb_record_usage_batch,kb_record_usage_each,kb_hold_usage,kb_release_usage,kb_buy,
-						kb_set_account_alert,kb_drop_account_alert,
+						kb_set_account_alert,kb_drop_account_alert,kb_redeem_code,
 						kb_begin_topup,kb_topup_offers,
 						kb_balance,kb_access_stage,kb_access,kb_stage_now,kb_access_now,kb_next_now,
 						kb_current_usage,kb_available,kb_forecast,kb_amount_for,kb_portal,kb_history,kb_metadata,
@@ -48,7 +48,8 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 						kb_set_contact,kb_cancel_closure,kb_take_notices,kb_ack_notice,kb_fail_notice,kb_render_notice}'::text[]),
 			   ('payments', '{kb_apply_topup,kb_fail_topup,kb_refund,kb_refund_total,kb_reverse_refund,kb_chargeback,kb_reverse_chargeback,
 						kb_unsettled_payments}'),
-			   ('support', '{kb_set_account_credit_line,kb_set_account_limit,kb_set_account_alert,kb_drop_account_alert,kb_available,
+			   ('support', '{kb_set_account_credit_line,kb_set_account_limit,kb_set_account_alert,kb_drop_account_alert,
+						kb_set_discount,kb_redeem_code,kb_available,
 						kb_add_member,kb_set_role,kb_remove_member,kb_set_tariff,kb_switch_on,kb_switch_off,kb_set_metadata,
 						kb_set_billing_details,kb_apply_topup,kb_fail_topup,kb_unsettled_payments,kb_topup_offers,
 						kb_end_account,kb_continue_account,
@@ -60,6 +61,7 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 						kb_verify,kb_metrics}'),
 			   ('operator', '{kb_create_tariff,kb_create_service,kb_create_payment_method,kb_set_price,kb_set_bonus,kb_set_policy,
 						kb_set_credit_line,kb_set_limit,kb_set_alert,kb_drop_alert,
+						kb_set_minimum,kb_create_discount_code,kb_drop_discount_code,
 						kb_set_template,kb_drop_template,kb_set_name,kb_month_charge,
 						kb_sweep,kb_sweep_begin,kb_sweep_step,kb_sweep_end,kb_schedule,kb_unschedule,kb_retry_notice,
 						kb_sweep_status,kb_metrics,kb_verify,kb_check,kb_catalogue_digest,kb_node}'),
@@ -71,13 +73,13 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 		-- by these kb_revoke knows as what a role has been granted
 		SELECT k, ARRAY['kb_granted_as_' || k] FROM unnest('{app,payments,support,operator,auditor,tables}'::text[]) k
 	), relation (granted_as, privilege, names) AS (
-		VALUES ('app', 'SELECT', '{account_access,tariff,service,price,price_list,bonus_tier,credit_line,usage_limit,
+		VALUES ('app', 'SELECT', '{account_access,tariff,service,price,price_list,bonus_tier,credit_line,usage_limit,tariff_minimum,
 						payment_method,catalogue_name,standard_name}'::text[]),
 			   ('support', 'SELECT', NULL),
-			   ('operator', 'SELECT', '{policy,tariff,service,price,price_list,bonus_tier,credit_line,usage_limit,
+			   ('operator', 'SELECT', '{policy,tariff,service,price,price_list,bonus_tier,credit_line,usage_limit,tariff_minimum,
 						payment_method,catalogue_name,standard_name,
 						change_log,notice_kind,standard_template,notice_template,sweep_run,sweep_failure,sweep_progress,notice_queue,
-						notice,closure_step,purge_table,purge_order,metrics,role_right,shard_bucket}'),
+						notice,closure_step,discount_code,discount_code_use,purge_table,purge_order,metrics,role_right,shard_bucket}'),
 			   ('auditor', 'SELECT', NULL),
 			   ('tables', 'REFERENCES', '{account}')
 	)
@@ -148,7 +150,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_access_for, kb_may_close_on, kb_walk_ahead,
 	kb_next_reminder, kb_charge_due_on, kb_billed_until, kb_charge_effective_on, kb_standard_methods, kb_bonus, kb_bonus_after,
 	kb_debt_since, kb_stage_check_on,
-	kb_closure_check_on, kb_amount_due, kb_exchange_rate, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final,
+	kb_closure_check_on, kb_amount_due, kb_exchange_rate, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final, kb_bill_entries,
 	kb_usage_day, kb_usage_value, kb_usage_is_priced, kb_refuse_unpriced, kb_topup_parts,
 	kb_lines_total, kb_max_tries, kb_shard, kb_raise, kb_require_not_null
 	TO PUBLIC;
@@ -163,7 +165,8 @@ GRANT EXECUTE ON ROUTINE
 	kb_require_notice, kb_today, kb_tariff_on, kb_policy_on, kb_template, kb_stage_changes, kb_stage_at, kb_notice_facts, kb_recipients,
 	kb_last_revision, kb_take_back_price, kb_level_of_events, kb_usage_level, kb_unbilled_usage, kb_has_unbilled,
 	kb_paced_usage, kb_minimums,
-	kb_days_held, kb_last_prorate, kb_held, kb_bill_for,
+	kb_days_held, kb_last_prorate, kb_held, kb_discount_terms, kb_minimum_terms, kb_bill_terms,
+	kb_late_terms, kb_with_terms, kb_bill_for,
 	kb_charges, kb_charges_ahead, kb_last_activity, kb_closure_terms, kb_policies_ahead, kb_terms_changes, kb_require_forecast, kb_timeline,
 	kb_bills_ahead, kb_running_days,
 	kb_planned_stage, kb_next_stage, kb_standing_ahead, kb_standing_then

@@ -17,13 +17,15 @@ COMMENT ON COLUMN charge_line.period IS 'The month of a charge, by its first day
 COMMENT ON COLUMN charge_line.line_no IS 'Runs 1, 2, 3, ... within the charge';
 COMMENT ON COLUMN charge_line.service IS 'What was priced; "base" for the base fee';
 COMMENT ON COLUMN charge_line.what IS
-'The kind of line: base fee, recurring service, usage, or late usage of an earlier month (U3)';
+'The kind of line: base fee, recurring service, usage, late usage of an earlier month (U3), discount (C9), minimum (C10) or '
+'purchase (L5)';
 COMMENT ON COLUMN charge_line.from_date IS 'First day charged';
 COMMENT ON COLUMN charge_line.to_date IS 'Last day charged';
 COMMENT ON COLUMN charge_line.days IS
 'Days charged; for usage, the days for which minimum and maximum of the price count; NULL if it has none';
 COMMENT ON COLUMN charge_line.days_in_month IS 'Days that the whole price is for; NULL for usage';
-COMMENT ON COLUMN charge_line.quantity IS 'Units';
+COMMENT ON COLUMN charge_line.quantity IS
+'Units; for a discount, the amount that it is of, and for a minimum, what the other lines come to';
 COMMENT ON COLUMN charge_line.events IS
 'How many events the usage is made of, less corrections; NULL for what is charged by day';
 COMMENT ON COLUMN charge_line.billed_quantity IS
@@ -589,6 +591,10 @@ BEGIN ATOMIC
 		  UNION ALL
 		  SELECT concat_ws(' ', 'alert', to_jsonb(a)) FROM alert a
 		  UNION ALL
+		  SELECT concat_ws(' ', 'tariff_minimum', to_jsonb(m)) FROM tariff_minimum m
+		  UNION ALL
+		  SELECT concat_ws(' ', 'discount_code', to_jsonb(d)) FROM discount_code d
+		  UNION ALL
 		  SELECT concat_ws(' ', 'payment_method', to_jsonb(m)) FROM payment_method m
 		  UNION ALL
 		  SELECT concat_ws(' ', 'standard_name', to_jsonb(n)) FROM standard_name n
@@ -600,9 +606,9 @@ BEGIN ATOMIC
 		  SELECT concat_ws(' ', 'notice_template', to_jsonb(x)) FROM notice_template x) l (line);
 END;
 COMMENT ON FUNCTION kb_catalogue_digest() IS
-'A digest of the price list: policies, tariffs, services, prices with their numbers, bonus tiers, credit lines, limits, payment '
-'methods, names '
-'and texts of notices, built-in ones too. Nodes whose digests are equal bill alike (B6). When prices were listed is left out';
+'A digest of the price list: policies, tariffs, services, prices with their numbers, bonus tiers, credit lines, limits, minimums, '
+'discount codes, payment methods, names and texts of notices, built-in ones too. Nodes whose digests are equal bill alike '
+'(B6). When prices were listed is left out';
 
 -- Nodes of one version have the same; who has changed something by hand has not.
 CREATE FUNCTION kbilling_internal.kb_schema_digest() RETURNS text

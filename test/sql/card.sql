@@ -402,6 +402,8 @@ SELECT results_eq($$SELECT format('%s.%s', relname, attname) COLLATE "C" FROM wr
 	('change_log.changed_by', 'a role of the database'),
 	('change_log.role', 'a role of the database'),
 	('change_log.subject', 'kbilling''s own words'),
+	('discount.services', 'codes of services, which are kb_text: kb_require_discount'),
+	('discount_code.services', 'codes of services, which are kb_text: kb_require_discount'),
 	('entry.hash', 'a hash'),
 	('entry.lines', 'kbilling''s own lines: names of services, which are kb_text, and numbers'),
 	('entry.method', 'one of payment_method, whose column is kb_text'),

@@ -35,7 +35,7 @@ SELECT is((SELECT string_agg(c.relname || ' ' || p, ', ' ORDER BY c.relname, p) 
 		WHERE c.relnamespace IN ('kbilling'::regnamespace, 'kbilling_internal'::regnamespace) AND c.relkind IN ('r', 'v')
 			AND has_table_privilege('helpdesk_app', c.oid, p)),
 	'account_access SELECT, bonus_tier SELECT, catalogue_name SELECT, credit_line SELECT, payment_method SELECT, price SELECT, '
-	'price_list SELECT, service SELECT, standard_name SELECT, tariff SELECT, usage_limit SELECT',
+	'price_list SELECT, service SELECT, standard_name SELECT, tariff SELECT, tariff_minimum SELECT, usage_limit SELECT',
 	'E: of kbilling''s tables it reads the price list, the methods of paying, and what accounts may do');
 
 -- Two companies: Acme, with an owner, an admin and an employee, pays 20.00 ahead, and Bolt 100.00

@@ -190,6 +190,8 @@ INSERT INTO call (granted_as, call) VALUES
 	('operator', 'kb_create_tariff(''work'', ''USD'')'), ('operator', 'kb_create_service(''desk'', ''recurring'')'),
 	('operator', 'kb_create_service(''calls'', ''metered'')'), ('operator', 'kb_create_service(''pack'', ''one_off'')'),
 	('operator', 'kb_set_price(''work'', ''pack'', ''1.00'')'),
+	('operator', 'kb_set_minimum(''work'', ''1.00 USD'')'), ('operator', 'kb_create_discount_code(''FEST'', 10)'),
+	('operator', 'kb_create_discount_code(''GONE'', 10)'), ('operator', 'kb_drop_discount_code(''GONE'')'),
 	('operator', 'kb_set_price(''work'', ''base'', ''30.00'')'),
 	('operator', 'kb_set_price(''work'', ''desk'', ''4.00 each'')'), ('operator', 'kb_set_price(''work'', ''calls'', ''1.00 each'')'),
 	('operator', 'kb_set_bonus(''work'', ''50 USD'', 10)'), ('operator', 'kb_check()'),
@@ -206,6 +208,7 @@ INSERT INTO call (granted_as, call) VALUES
 	('app', 'kb_hold_usage(901, ''calls'', 1, ''h'', ''2100-01-01'')'), ('app', 'kb_release_usage(901, ''calls'', ''h'')'),
 	('app', 'kb_available(901)'), ('app', 'kb_set_account_alert(901, ''balance'', 5)'),
 	('app', 'kb_drop_account_alert(901, ''balance'', 5)'),
+	('app', 'kb_available(901)'), ('app', 'kb_redeem_code(901, ''FEST'', ''own'')'), ('support', 'kb_set_discount(901, 5)'),
 	('app', 'kb_begin_topup(901, ''own'', ''100 USD'', ''card'')'), ('app', 'kb_begin_topup(901, ''own'', ''10 USD'', ''card'')'),
 	('payments', 'kb_apply_topup(901, ''100 USD'', ''card'', ''p'', payment_id => 1)'),
 	('app', 'kb_buy(901, ''pack'', 1, ''bought'')'),
@@ -315,12 +318,12 @@ SELECT is(left(pg_temp.outcome(format(statement, name), 'kbilling_privilege_app'
 	format('E6: an app is refused: ' || statement, name))
 FROM own_relation, unnest(ARRAY['INSERT INTO %s DEFAULT VALUES', 'DELETE FROM %s', 'TRUNCATE %s', 'LOCK TABLE %s']) AS statement
 WHERE relkind = 'r' AND NOT (statement ~ 'LOCK'
-	AND name = ANY ('{tariff,service,price,bonus_tier,credit_line,usage_limit,payment_method,catalogue_name}'))
+	AND name = ANY ('{tariff,service,price,bonus_tier,credit_line,usage_limit,tariff_minimum,payment_method,catalogue_name}'))
 ORDER BY name, statement;
 SELECT is(left(pg_temp.outcome(format('SELECT FROM %s', name), 'kbilling_privilege_app'), 5), '42501',
 	format('E6: an app does not read %s: it reads an account''s page and history', name))
 FROM own_relation WHERE relkind IN ('r', 'v')
-	AND name <> ALL ('{account_access,tariff,service,price,price_list,bonus_tier,credit_line,usage_limit,payment_method,'
+	AND name <> ALL ('{account_access,tariff,service,price,price_list,bonus_tier,credit_line,usage_limit,tariff_minimum,payment_method,'
 		'catalogue_name,standard_name}')
 ORDER BY name;
 SELECT results_eq('SELECT count(*), sum(balance) FROM account, entry', 'SELECT * FROM before_attack', 'E6: no balance has moved');

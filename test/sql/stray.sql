@@ -11,7 +11,7 @@ SELECT kb_set_policy('patient', '{"keep_usage_months": 1}')
 SELECT kb_create_tariff(tariff, 'USD', policy => 'patient') FROM unnest('{a,b}'::text[]) AS tariff
 \g /dev/null
 SELECT kb_create_service('seat', 'recurring'), kb_create_service('orders', 'metered'), kb_create_service('calls', 'metered'),
-	kb_create_service('pack', 'one_off')
+	kb_create_service('pack', 'one_off'), kb_create_discount_code('FEST', 10)
 \g /dev/null
 SELECT kb_set_price(tariff, 'base', '30.00'), kb_set_price(tariff, 'seat', '10.00 each'), kb_set_price(tariff, 'orders', '0.05 each'),
 	kb_set_price(tariff, 'calls', '0.01 each'), kb_set_price(tariff, 'pack', '5.00')
@@ -97,6 +97,7 @@ INSERT INTO call_of VALUES
 	('kb_month_charge(bigint, date)', NULL),
 	('kb_portal(bigint, text)', '''ann'''),
 	('kb_record_usage(bigint, text, numeric, text, timestamptz, jsonb)', '''orders'', 1, ''x'''),
+	('kb_redeem_code(bigint, text, text)', '''FEST'', ''ann'''),
 	('kb_refund(bigint, kb_money, text, text, text, boolean)', '''5 USD'', ''x'', ''memo'''),
 	('kb_refund_total(bigint, text, kb_money, text, text)', '''r1'', ''5 USD'', ''x'''),
 	('kb_remove_member(bigint, text)', '''bea'''),
@@ -110,6 +111,7 @@ INSERT INTO call_of VALUES
 	('kb_set_account_limit(bigint, text, numeric, boolean)', '''orders'', 100'),
 	('kb_set_billing_details(bigint, jsonb)', '''{}'''),
 	('kb_set_contact(bigint, text, text, text)', '''bea'', ''bea@example.org'', ''uk'''),
+	('kb_set_discount(bigint, numeric, kb_money, text[], integer, date)', '10'),
 	('kb_set_metadata(bigint, jsonb)', '''{}'''),
 	('kb_set_role(bigint, text, kb_role)', '''bea'', ''admin'''),
 	('kb_set_tariff(bigint, text, date)', '''b'''),

@@ -144,8 +144,8 @@ $new->safe_psql('postgres', 'DROP SUBSCRIPTION again');
 $new->stop;
 
 # A price list that is written in one database and read in others, as the page says
-my @list = map { "kbilling.$_" } qw(policy service tariff price bonus_tier credit_line usage_limit alert notice_template
-	payment_method catalogue_name);
+my @list = map { "kbilling.$_" } qw(policy service tariff price bonus_tier credit_line usage_limit alert tariff_minimum
+	discount_code notice_template payment_method catalogue_name);
 $old->safe_psql('postgres', sprintf(
 	'CREATE PUBLICATION price_list FOR TABLE %s, kbilling.change_log WHERE (account_id IS NULL)', join(', ', @list)));
 my %shards;

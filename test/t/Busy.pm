@@ -42,6 +42,9 @@ sub make_busy
 			kb_set_price('lviv', 'seat', '200 per 2 min 250');
 		SELECT kb_set_bonus('start', '100 USD', 10), kb_set_bonus('start', '20 USD', 2.5, to_date => '2025-09-01'),
 			kb_set_bonus('lviv', '1000 UAH', 5);
+		SELECT kb_set_minimum('lviv', '900 UAH'), kb_set_minimum('lviv', '0 UAH', '2025-08-11'), kb_set_minimum('start', '25 USD'),
+			kb_create_discount_code('SUMMER', percent => 12.5, services => '{seat,base}', months => 2, max_uses => 50),
+			kb_create_discount_code('FIVE', amount => '5 USD', valid_until => '2025-12-31');
 		SELECT kb_set_template('charge_posted', 'uk', 'Рахунок за {month}', '{amount}'),
 			kb_set_template('charge_posted', 'en', 'Bill for {month}', '{amount}', 'strict');
 		SELECT kb_create_account('owner', ('{lviv,start,reseller}'::text[])[1 + n % 3], email => 'owner@example.org',
@@ -57,6 +60,8 @@ sub make_busy
 		SELECT kb_apply_topup(3, '2000 UAH', 'bank_transfer', 'pay-1'), kb_apply_topup(1, '100 USD', 'google_pay', 'pay-2'),
 			kb_apply_topup(2, '30 USD', 'cash', 'pay-2', paid => '1237.50 UAH'), kb_begin_topup(4, 'owner', '5 USD', 'cash');
 		SELECT kb_switch_on(account_id, 'seat', 1 + account_id % 3, '2025-06-21') FROM account WHERE account_id % 5 = 0;
+		SELECT kb_redeem_code(account_id, 'SUMMER', 'owner') FROM account WHERE account_id % 6 = 0;
+		SELECT kb_set_discount(account_id, amount => kb_money(3, currency), services => '{orders}') FROM account WHERE account_id % 9 = 0;
 		SELECT kb_record_usage(account_id, 'orders', 1, 'order-' || n, properties => '{"from": "web"}') FROM account,
 			generate_series(1, 8) n WHERE account_id % 7 = 0;
 		SELECT kb_ack_notice(account_id, notice_no) FROM kb_take_notices(1000, '1 hour');

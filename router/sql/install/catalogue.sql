@@ -11,6 +11,7 @@ CREATE VIEW kbilling_router_internal.catalogue_table AS
 		('kbilling_catalogue', 'price', NULL), ('kbilling_catalogue', 'bonus_tier', NULL), ('kbilling_catalogue', 'payment_method', NULL),
 		('kbilling_catalogue', 'credit_line', NULL), ('kbilling_catalogue', 'usage_limit', NULL),
 		('kbilling_catalogue', 'alert', NULL),
+		('kbilling_catalogue', 'tariff_minimum', NULL), ('kbilling_catalogue', 'discount_code', NULL),
 		('kbilling_catalogue', 'notice_template', NULL), ('kbilling_catalogue', 'catalogue_name', NULL),
 		('kbilling_catalogue_log', 'change_log', 'account_id IS NULL')) t (publication, table_name, filter);
 COMMENT ON VIEW catalogue_table IS 'The tables of kbilling that are the price list, and the log of its changes';

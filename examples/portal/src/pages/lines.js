@@ -3,10 +3,14 @@
  */
 import { html } from 'hono/html';
 
+/** Whether a line is no service, but a discount or what is missing to the minimum: its quantity is an amount then. */
+const isTerm = line => line.what === 'discount' || line.what === 'minimum';
+
 /** What a line covers: its days, if they are not the whole month, or the month that it comes late for. */
 function covers({ t, f }, line) {
 	if (line.what === 'late usage') return t.lateUsage(f.month(line.from_date));
-	return f.days(line.from_date, line.to_date);
+	const days = f.days(line.from_date, line.to_date);
+	return isTerm(line) ? [t.term[line.what], days].filter(Boolean).join(', ') : days;
 }
 
 /** How a line adds up, in a box that opens without a script. */
@@ -20,7 +24,7 @@ function explanation({ t, f }, steps) {
 function row(view, line, steps) {
 	const { f } = view;
 	return html`<tbody><tr><th scope="row">${line.name ?? line.service} <small>${covers(view, line)}</small></th>
-<td>${line.quantity === null || line.quantity === undefined ? '' : f.number(line.quantity)}</td>
+<td>${isTerm(line) || line.quantity === null || line.quantity === undefined ? '' : f.number(line.quantity)}</td>
 <td>${f.money(line.amount)}</td></tr>${explanation(view, steps)}</tbody>
 `;
 }

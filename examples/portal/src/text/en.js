@@ -128,6 +128,7 @@ export default {
 	amount: 'Amount',
 	total: 'Total',
 	lateUsage: month => `late usage of ${month}`,
+	term: { discount: 'discount', minimum: 'up to the minimum' },
 	howItAddsUp: 'How it adds up',
 	allLines: n => `All ${n} ${form(n, { one: 'line', other: 'lines' })}`,
 	allLimits: n => `All ${n} ${form(n, { one: 'limit', other: 'limits' })}`,

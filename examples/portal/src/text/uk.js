@@ -130,6 +130,7 @@ export default {
 	amount: 'Сума',
 	total: 'Разом',
 	lateUsage: month => `із запізненням, за ${month}`,
+	term: { discount: 'знижка', minimum: 'до мінімуму' },
 	howItAddsUp: 'Як складається сума',
 	allLines: n => `Усі рядки: ${n}`,
 	allLimits: n => `Усі ліміти: ${n}`,
