@@ -159,7 +159,8 @@ SELECT is(closure_check_on, '2099-01-01', 'D6: its purge is due when it was') FR
 SELECT is(ARRAY(SELECT format('%s: %s to %s', t.account_id, t.facts, t.recipients) FROM kb_take_notices(1000, '1 minute') t
 				WHERE t.kind = 'topup_after_deletion' ORDER BY t.account_id),
 	ARRAY(SELECT format('%s: %s to []', id, format('{"amount": "150.00 USD", "in_debt": false, "has_ended": false,
-		"stage": "ok", "balance": "162.00 USD", "reference": "late", "account_id": %s, "amount_due": "0.00 USD"}', id)::jsonb) FROM unnest('{31,32}'::int[]) AS id),
+		"stage": "ok", "balance": "162.00 USD", "reference": "late", "account_id": %s, "amount_due": "0.00 USD"}', id)::jsonb)
+		FROM unnest('{31,32}'::int[]) AS id),
 	'J8, N5: money that has arrived for a deleted account is told once, to the application');
 SELECT is((kb_render_notice(account_id, notice_no, language)).subject, subject, 'N4: in ' || language)
 FROM notice, (VALUES ('en', 'Account 31 is deleted, but 150.00 USD has been paid'),

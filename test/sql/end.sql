@@ -350,5 +350,6 @@ SELECT results_eq($$SELECT kind::text, occasion FROM notice WHERE account_id = 6
 SELECT is((kb_render_notice(60, 1)).subject, 'Account 60: the contract ends on August 3, 2026', 'N4: in words');
 SELECT is((SELECT (state, ends_on)::text FROM account_status WHERE account_id = 60), '(active,)', 'X1: it goes on');
 SELECT is_empty('SELECT * FROM kb_check()', 'the books are in order');
+SELECT * FROM finish();
 DROP OWNED BY end_app, end_support;
 DROP ROLE end_app, end_support;
