@@ -195,7 +195,7 @@ test('T9: a payment that fails is shown with its reason, and can be made again',
 	await goToPay(visitor);
 	await visitor.follow(visitor.button('Decline the card'));
 	assert.match(await visitor.page.getByRole('status').innerText(), /^It failed\. Nothing was credited/);
-	await visitor.sees(['Payments that have not arrived', 'The provider says: the card was declined', '$68.46 is due since']);
+	await visitor.sees(['Payments that have not arrived', 'The payment provider declined it.', '$68.46 is due since']);
 	await visitor.isAccessible();
 	await pay(visitor);
 	await visitor.sees(['$68.46 is on the balance', 'It failed'], ['is due since']);
