@@ -437,38 +437,6 @@ line_kind(const BillPart *part)
 	return strcmp(part->service, "base") == 0 ? LINE_BASE_FEE : LINE_RECURRING_SERVICE;
 }
 
-/* Add a pair with a date */
-static void
-put_date(StringInfo lines, LinesWord key, DateADT day)
-{
-	lines_put_word(lines, key);
-	lines_put_date(lines, day);
-}
-
-/* Add a pair with a whole number */
-static void
-put_int(StringInfo lines, LinesWord key, int64 n)
-{
-	lines_put_word(lines, key);
-	lines_put_int(lines, n);
-}
-
-/* Add a pair with a number */
-static void
-put_numeric(StringInfo lines, LinesWord key, Numeric n)
-{
-	lines_put_word(lines, key);
-	lines_put_numeric(lines, n);
-}
-
-/* Add a pair with a text */
-static void
-put_text(StringInfo lines, LinesWord key, const char *str)
-{
-	lines_put_word(lines, key);
-	lines_put_text(lines, str, strlen(str));
-}
-
 /* C7: a line says everything that it was made of */
 static void
 put_line(StringInfo lines, const BillPart *part, Money amount)
@@ -477,24 +445,22 @@ put_line(StringInfo lines, const BillPart *part, Money amount)
 
 	lines_open_object(lines);
 	if (by_days)
-		put_int(lines, LINE_DAYS, part->is_usage ? part->days : part->to - part->from + 1);
-	lines_put_word(lines, LINE_WHAT);
-	lines_put_word(lines, line_kind(part));
-	put_text(lines, LINE_PRICE, price_to_cstring(part->price));
-	lines_put_word(lines, LINE_AMOUNT);
-	lines_put_money(lines, amount);
+		lines_pair_int(lines, LINE_DAYS, part->is_usage ? part->days : part->to - part->from + 1);
+	lines_pair_word(lines, LINE_WHAT, line_kind(part));
+	lines_pair_text(lines, LINE_PRICE, price_to_cstring(part->price));
+	lines_pair_money(lines, LINE_AMOUNT, amount);
 	if (part->is_usage)
-		put_int(lines, LINE_EVENTS, part->events);
-	put_text(lines, LINE_SERVICE, part->service);
-	put_date(lines, LINE_TO_DATE, part->to);
-	put_numeric(lines, LINE_QUANTITY, part->quantity);
-	put_date(lines, LINE_FROM_DATE, part->from);
+		lines_pair_int(lines, LINE_EVENTS, part->events);
+	lines_pair_text(lines, LINE_SERVICE, part->service);
+	lines_pair_date(lines, LINE_TO_DATE, part->to);
+	lines_pair_numeric(lines, LINE_QUANTITY, part->quantity);
+	lines_pair_date(lines, LINE_FROM_DATE, part->from);
 	if (part->is_late)
-		put_int(lines, LINE_BILLED_EVENTS, part->billed_events);
+		lines_pair_int(lines, LINE_BILLED_EVENTS, part->billed_events);
 	if (by_days)
-		put_int(lines, LINE_DAYS_IN_MONTH, part->days_in_month);
+		lines_pair_int(lines, LINE_DAYS_IN_MONTH, part->days_in_month);
 	if (part->is_late)
-		put_numeric(lines, LINE_BILLED_QUANTITY, part->billed_quantity);
+		lines_pair_numeric(lines, LINE_BILLED_QUANTITY, part->billed_quantity);
 	lines_close(lines);
 }
 

@@ -360,49 +360,22 @@ add_lines(const BillTerms *terms, List **discounts, List **minimums)
 	}
 }
 
-/* Write a text under a key */
-static void
-put_text(StringInfo buf, LinesWord key, const char *str)
-{
-	lines_put_word(buf, key);
-	lines_put_text(buf, str, strlen(str));
-}
-
-/* Write a number under a key */
-static void
-put_int(StringInfo buf, LinesWord key, int n)
-{
-	lines_put_word(buf, key);
-	lines_put_int(buf, n);
-}
-
-/* Write a date under a key */
-static void
-put_date(StringInfo buf, LinesWord key, DateADT day)
-{
-	lines_put_word(buf, key);
-	lines_put_date(buf, day);
-}
-
 /* C7: a line says everything that it was made of; keys are in the order of jsonb */
 static void
 put_line(StringInfo buf, const TermLine *line)
 {
 	lines_open_object(buf);
 	if (line->days > 0)
-		put_int(buf, LINE_DAYS, line->days);
-	lines_put_word(buf, LINE_WHAT);
-	lines_put_word(buf, line->what);
-	put_text(buf, LINE_PRICE, line->price);
-	lines_put_word(buf, LINE_AMOUNT);
-	lines_put_money(buf, line->amount);
-	put_text(buf, LINE_SERVICE, line->service);
-	put_date(buf, LINE_TO_DATE, line->to);
-	lines_put_word(buf, LINE_QUANTITY);
-	lines_put_numeric(buf, money_to_numeric(line->sum));
-	put_date(buf, LINE_FROM_DATE, line->from);
+		lines_pair_int(buf, LINE_DAYS, line->days);
+	lines_pair_word(buf, LINE_WHAT, line->what);
+	lines_pair_text(buf, LINE_PRICE, line->price);
+	lines_pair_money(buf, LINE_AMOUNT, line->amount);
+	lines_pair_text(buf, LINE_SERVICE, line->service);
+	lines_pair_date(buf, LINE_TO_DATE, line->to);
+	lines_pair_numeric(buf, LINE_QUANTITY, money_to_numeric(line->sum));
+	lines_pair_date(buf, LINE_FROM_DATE, line->from);
 	if (line->days > 0)
-		put_int(buf, LINE_DAYS_IN_MONTH, month_last_day(line->from) - month_first_day(line->from) + 1);
+		lines_pair_int(buf, LINE_DAYS_IN_MONTH, month_last_day(line->from) - month_first_day(line->from) + 1);
 	lines_close(buf);
 }
 

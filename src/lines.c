@@ -288,6 +288,48 @@ lines_put_text(StringInfo buf, const char *str, size_t len)
 		put_bytes(buf, TAG_TEXT, str, len);
 }
 
+void
+lines_pair_word(StringInfo buf, LinesWord key, LinesWord word)
+{
+	lines_put_word(buf, key);
+	lines_put_word(buf, word);
+}
+
+void
+lines_pair_text(StringInfo buf, LinesWord key, const char *str)
+{
+	lines_put_word(buf, key);
+	lines_put_text(buf, str, strlen(str));
+}
+
+void
+lines_pair_int(StringInfo buf, LinesWord key, int64 n)
+{
+	lines_put_word(buf, key);
+	lines_put_int(buf, n);
+}
+
+void
+lines_pair_numeric(StringInfo buf, LinesWord key, Numeric n)
+{
+	lines_put_word(buf, key);
+	lines_put_numeric(buf, n);
+}
+
+void
+lines_pair_date(StringInfo buf, LinesWord key, DateADT day)
+{
+	lines_put_word(buf, key);
+	lines_put_date(buf, day);
+}
+
+void
+lines_pair_money(StringInfo buf, LinesWord key, Money amount)
+{
+	lines_put_word(buf, key);
+	lines_put_money(buf, amount);
+}
+
 /* Write a value that is no array and no object */
 static void
 put_scalar(StringInfo buf, const JsonbValue *v)

@@ -46,6 +46,16 @@ extern void lines_put_int(StringInfo buf, int64 n);
 extern void lines_put_numeric(StringInfo buf, Numeric n);
 extern void lines_put_date(StringInfo buf, DateADT day);
 extern void lines_put_money(StringInfo buf, Money amount);
+
+/* A key and its value. */
+extern void lines_pair_word(StringInfo buf, LinesWord key, LinesWord word);
+extern void lines_pair_text(StringInfo buf, LinesWord key, const char *str);
+extern void lines_pair_int(StringInfo buf, LinesWord key, int64 n);
+extern void lines_pair_numeric(StringInfo buf, LinesWord key, Numeric n);
+extern void lines_pair_date(StringInfo buf, LinesWord key, DateADT day);
+extern void lines_pair_money(StringInfo buf, LinesWord key, Money amount);
+
+/* What was written. */
 extern Lines *lines_end(StringInfo buf);
 
 /* The same, after lines that are there already: an array. */
