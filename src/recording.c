@@ -28,21 +28,26 @@ recording_begin(Recording *recording, EventSet *set, EventSet *other)
 	limits_look(&recording->limits);
 }
 
-int64
-recording_add(EventSet *set)
+/* Record the events of a set, which are prepared, and not none */
+static int64
+record(EventSet *set)
 {
-	TimestampTz recorded_at;
+	TimestampTz recorded_at = GetCurrentTimestamp();	/* of events of one moment the later one counts, so after any wait */
 	int64		counted;
 
-	if (set->n == 0)
-		return 0;
-	usage_require_owned(set);
-	usage_prepare(set);
-	recorded_at = GetCurrentTimestamp();	/* of events of one moment the later one counts, so after any wait */
 	if (!events_load(set, recorded_at, &counted))
 		counted = usage_record(set, recorded_at);
 	holds_settle(set);
 	return counted;
+}
+
+int64
+recording_add(EventSet *set)
+{
+	if (set->n == 0)
+		return 0;
+	usage_prepare(set);
+	return record(set);
 }
 
 void
@@ -60,7 +65,7 @@ events_record(EventSet *set)
 	if (set->n == 0)
 		return 0;
 	recording_begin(&recording, set, NULL);
-	counted = recording_add(set);
+	counted = record(set);
 	recording_end(&recording);
 	return counted;
 }

@@ -13,7 +13,7 @@ extern int64 events_record(EventSet *set);
 
 /*
  * The same in parts, whose limits are judged together: begin, with the sets whose accounts it is about (the other may be
- * NULL), add as many sets of these accounts as there are, and end.
+ * NULL), add as many sets of these accounts as there are, each in turn prepared (usage.h), and end.
  */
 typedef struct Recording
 {
