@@ -117,6 +117,17 @@ close_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 	result->closure_steps += take_closure_steps(account_ids, at);
 }
 
+/* Write the notices that a statement finds for accounts at a moment */
+static void
+write_notices(SavedPlan *plan, ArrayType *account_ids, TimestampTz at, BatchResult *result)
+{
+	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
+
+	lock_accounts(account_ids);
+	plan_execute(plan, values, NULL, false);
+	result->notices_written += plan_int64(1);
+}
+
 static SavedPlan notices_plan = {
 	.sql = "SELECT kb_notify_stages($1, $2)",
 	.arg_types = {"bigint[]", "timestamptz"}
@@ -126,11 +137,7 @@ static SavedPlan notices_plan = {
 static void
 notify_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 {
-	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
-
-	lock_accounts(account_ids);
-	plan_execute(&notices_plan, values, NULL, false);
-	result->notices_written += plan_int64(1);
+	write_notices(&notices_plan, account_ids, at, result);
 }
 
 static SavedPlan alerts_plan = {
@@ -142,11 +149,7 @@ static SavedPlan alerts_plan = {
 static void
 alert_accounts(ArrayType *account_ids, TimestampTz at, BatchResult *result)
 {
-	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
-
-	lock_accounts(account_ids);
-	plan_execute(&alerts_plan, values, NULL, false);
-	result->notices_written += plan_int64(1);
+	write_notices(&alerts_plan, account_ids, at, result);
 }
 
 /* So many rows of a kind are removed in a transaction, however many an account has */
