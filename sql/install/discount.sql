@@ -163,17 +163,23 @@ END;
 COMMENT ON FUNCTION kb_require_discount_currency(bigint, kb_money) IS 'Raises KB002 if the discount is not in the account''s currency';
 
 CREATE FUNCTION kbilling_internal.kb_put_discount(account_id bigint, percent numeric, amount kb_money, services text[], from_period date,
-												  months integer, code text)
+												  months integer, code text, member text)
 	RETURNS integer
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-	INSERT INTO discount (account_id, discount_no, percent, amount, services, from_period, to_period, code)
-	SELECT $1, coalesce(max(d.discount_no), 0) + 1, $2, $3, $4, $5, coalesce(($5 + $6 * interval '1 month')::date, 'infinity'), $7
-	FROM discount d WHERE d.account_id = $1;
-	SELECT max(d.discount_no) FROM discount d WHERE d.account_id = $1;
+	WITH new AS (
+		INSERT INTO discount AS d (account_id, discount_no, percent, amount, services, from_period, to_period, code)
+		SELECT $1, coalesce(max(o.discount_no), 0) + 1, $2, $3, $4, $5, coalesce(($5 + $6 * interval '1 month')::date, 'infinity'), $7
+		FROM discount o WHERE o.account_id = $1
+		RETURNING d.*
+	), logged AS (
+		INSERT INTO change_log (subject, account_id, member, after)
+		SELECT 'discount', $1, $8, to_jsonb(new) - 'account_id' FROM new
+	)
+	SELECT new.discount_no FROM new;
 END;
-COMMENT ON FUNCTION kb_put_discount(bigint, numeric, kb_money, text[], date, integer, text) IS
-'Writes a discount, and returns its number. The account is locked';
+COMMENT ON FUNCTION kb_put_discount(bigint, numeric, kb_money, text[], date, integer, text, text) IS
+'Writes a discount, logs it (J9), and returns its number. The account is locked';
 
 CREATE FUNCTION kbilling_internal.kb_replace_discount(account_id bigint, percent numeric, amount kb_money, services text[],
 													  from_period date, months integer)
@@ -191,14 +197,9 @@ BEGIN ATOMIC
 	)
 	INSERT INTO change_log (subject, account_id, before, after)
 	SELECT 'discount', $1, to_jsonb(old) - 'account_id', to_jsonb(new) - 'account_id' FROM old JOIN new USING (discount_no);
-	SELECT kb_put_discount($1, $2, $3, $4, $5, $6, NULL) WHERE $2 IS NOT NULL OR $3 IS NOT NULL;
 	-- A charge that was computed meanwhile is computed again.
 	UPDATE account a SET terms_version = a.terms_version + 1 WHERE a.account_id = $1;
-	INSERT INTO change_log (subject, account_id, after)
-	SELECT 'discount', $1, to_jsonb(d) - 'account_id' FROM discount d
-	WHERE d.account_id = $1 AND ($2 IS NOT NULL OR $3 IS NOT NULL)
-		AND d.discount_no = (SELECT max(o.discount_no) FROM discount o WHERE o.account_id = $1);
-	SELECT max(d.discount_no) FROM discount d WHERE d.account_id = $1 AND ($2 IS NOT NULL OR $3 IS NOT NULL);
+	SELECT kb_put_discount($1, $2, $3, $4, $5, $6, NULL, NULL) WHERE $2 IS NOT NULL OR $3 IS NOT NULL;
 END;
 COMMENT ON FUNCTION kb_replace_discount(bigint, numeric, kb_money, text[], date, integer) IS
 'Ends the discount that kb_set_discount has set for these services, from a month on, and those to come, puts another one in its place, '
@@ -308,12 +309,9 @@ BEGIN ATOMIC
 						  format('%s accounts can redeem it.', (SELECT c.max_uses FROM discount_code c WHERE c.code = $2)),
 						  'Ask for another code.')
 		END;
-	SELECT kb_put_discount($1, c.percent, c.amount, c.services, kb_month_first_day(kb_today($1)), c.months, c.code)
-	FROM discount_code c WHERE c.code = $2;
 	UPDATE account a SET terms_version = a.terms_version + 1 WHERE a.account_id = $1;
-	INSERT INTO change_log (subject, account_id, member, after)
-	SELECT 'discount', $1, $3, to_jsonb(d) - 'account_id' FROM discount d WHERE d.account_id = $1 AND d.code = $2;
-	SELECT d.discount_no FROM discount d WHERE d.account_id = $1 AND d.code = $2;
+	SELECT kb_put_discount($1, c.percent, c.amount, c.services, kb_month_first_day(kb_today($1)), c.months, c.code, $3)
+	FROM discount_code c WHERE c.code = $2;
 END;
 COMMENT ON FUNCTION kb_use_code(bigint, text, text) IS
 'Counts a use of a code, and grants its discount to an account, which is locked and has not redeemed it yet';
