@@ -188,7 +188,7 @@ page_name(PageJson *page, const char *subject, const char *code)
 static LineNames
 find_line_names(void *arg, const char *service)
 {
-	PageJson	   *page = arg;
+	PageJson   *page = arg;
 	int			known = page->nnames;
 	const PageName *found = find_name(page, "service", service);
 

@@ -52,7 +52,7 @@ enum
 };
 
 static SavedPlan planned_plan = {
-	.sql = "SELECT h.tariff::text, h.from_date FROM account_tariff h WHERE h.account_id = $1 AND h.from_date = $2",
+	.sql = "SELECT h.tariff::text FROM account_tariff h WHERE h.account_id = $1 AND h.from_date = $2",
 	.arg_types = {"bigint", "date"},
 	.is_generic = true
 };
@@ -114,7 +114,7 @@ push_next_tariff(PageJson *page, int64 account_id, OptionalDate from)
 	Datum		values[] = {Int64GetDatum(account_id), DateADTGetDatum(from.date)};
 
 	if (from.exists && plan_execute(&planned_plan, values, NULL, true) > 0)
-		push_tariff(page, "next_tariff", plan_cstring(1), optional_date(plan_date(2)));
+		push_tariff(page, "next_tariff", plan_cstring(1), from);
 	else
 		page_null(page, "next_tariff");
 }
@@ -307,7 +307,7 @@ kb_portal(PG_FUNCTION_ARGS)
 {
 	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
 	int64		account_id = PG_GETARG_INT64(0);
-	PageJson		page;
+	PageJson	page;
 	Datum		result;
 
 	arg_required(fcinfo, 0, "account_id");
@@ -380,7 +380,7 @@ return_entries(FunctionCallInfo fcinfo, const char *language)
 {
 	ReturnSetInfo *rows = (ReturnSetInfo *) fcinfo->resultinfo;
 	uint64		nrows = SPI_processed;
-	PageJson		page;
+	PageJson	page;
 
 	page_begin(&page, language);
 	for (uint64 i = 0; i < nrows; i++)
