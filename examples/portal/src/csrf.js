@@ -3,7 +3,8 @@
  * no token, and its forms carry the name of that site.
  */
 import { Problem } from './errors.js';
-import { mac, same } from './session.js';
+import { same } from '../payments/same.js';
+import { mac } from './session.js';
 
 /** The token that the forms of a session carry. */
 export function csrfToken(secret, session) {

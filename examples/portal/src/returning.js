@@ -2,7 +2,8 @@
  * The address that a customer comes back to from the provider. It is signed for the account, as the portal began the
  * payment: nothing is said of a number that somebody has made up.
  */
-import { mac, same } from './session.js';
+import { same } from '../payments/same.js';
+import { mac } from './session.js';
 
 const signature = (secret, account, { payment, after }) =>
 	mac(secret, 'paid', `${account}.${payment}.${after}`).slice(0, 32);

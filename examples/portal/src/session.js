@@ -5,7 +5,8 @@
  * An application that can tell by itself who sends a request (by its own cookie, or a header that its proxy sets) needs
  * no token: give createApp a `session` whose `who` says so, and leave out the rest.
  */
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
+import { same } from '../payments/same.js';
 
 const LOGIN_SECONDS = 60;
 const SESSION_SECONDS = 8 * 3600;
@@ -13,12 +14,6 @@ const SESSION_SECONDS = 8 * 3600;
 /** A text of 64 hexadecimal digits that only who has the secret can make. */
 export function mac(secret, purpose, text) {
 	return createHmac('sha256', secret).update(`${purpose}.${text}`).digest('hex');
-}
-
-/** Whether two texts are the same, in a time that does not tell where they differ. */
-export function same(a, b) {
-	const [left, right] = [Buffer.from(String(a)), Buffer.from(String(b))];
-	return left.length === right.length && timingSafeEqual(left, right);
 }
 
 function sign(secret, purpose, payload) {
