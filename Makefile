@@ -8,9 +8,9 @@ OUT_OF_TREE := $(if $(filter $(realpath $(SOURCE)),$(realpath .)),,yes)
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE)/kbilling.control)
 
 # The install script is these parts of sql/install/, joined in this order.
-PARTS = schema card money price calendar lines access posting provider bill message reminder ahead event shard change policy catalogue \
-	account tariff policycache member outbox template journal bonus notice deferral status usage terms discount charge limit end hold payment name activity \
-	closure agreement purge topup allocation correction purchase forecast offer standing retention alert session guard batch meter \
+PARTS = schema card money price calendar lines lots access posting provider bill message reminder ahead event shard change policy catalogue \
+	account tariff policycache member outbox template journal bonus notice deferral status usage terms discount rating credit charge limit end hold payment name activity \
+	closure agreement purge topup allocation correction grant purchase forecast offer standing retention alert session guard batch meter \
 	sweep schedule report explain portal metrics move privilege
 
 # The tests in test/sql/ whose output is the thing; the others there are pgTAP.

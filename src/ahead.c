@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "calendar.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -38,6 +39,13 @@ typedef struct ChargeAhead
 	Money		total;
 } ChargeAhead;
 
+/* A day on which credit expires; a row of kb_expiry_ahead */
+typedef struct ExpiryAhead
+{
+	DateADT		expires_on;
+	int64		owed;			/* minor units that are not charged by then, unless charged_through says so */
+} ExpiryAhead;
+
 /* As in the account's row */
 typedef enum State
 {
@@ -50,7 +58,7 @@ static const char *const state_labels[NUM_STATES] = {"active", "closing", "delet
 typedef struct Walk
 {
 	Money		balance;
-	Money		bonus;			/* the unspent part of it */
+	Credit		credit;			/* the unspent part of it that was not paid in */
 	OptionalDate debt_since;
 	OptionalDate ends_on;
 	State		state;
@@ -65,6 +73,9 @@ typedef struct Walk
 	ChargeAhead *charges;
 	int			ncharges;
 	int			ncharged;
+	DateADT		charged_through;	/* by the charges among these */
+	ExpiryAhead *expiries;
+	int			nexpiries;
 	ReturnSetInfo *rows;
 } Walk;
 
@@ -72,7 +83,7 @@ typedef struct Walk
 enum
 {
 	ARG_TODAY, ARG_THROUGH, ARG_BALANCE, ARG_DEBT_SINCE, ARG_STATE, ARG_DELETE_ON, ARG_CHECK_ON, ARG_SCHEDULED_ON,
-	ARG_SCHEDULED_BY_SWEEP, ARG_REMINDED, ARG_BONUS, ARG_ENDS_ON, ARG_POLICIES, ARG_CHARGES
+	ARG_SCHEDULED_BY_SWEEP, ARG_REMINDED, ARG_BONUS, ARG_LOTS, ARG_ENDS_ON, ARG_POLICIES, ARG_CHARGES, ARG_EXPIRIES
 };
 
 /* Its columns */
@@ -144,11 +155,42 @@ next_policy_on(const Walk *walk)
 	return optional_date(walk->spans[walk->span + 1].from);
 }
 
-/* What a charge takes of the bonus: all that it can, and a credit gives none back */
-static Money
-charge_of_bonus(Money total)
+/* What was used before credit expired on a day, and is not charged yet */
+static int64
+owed_before(const Walk *walk, DateADT day)
 {
-	return money_minor(total) > 0 ? money_neg(total) : money_make(money_currency(total), 0);
+	for (int i = 0; i < walk->nexpiries; i++)
+		if (walk->expiries[i].expires_on == day && day - 1 > walk->charged_through)
+			return walk->expiries[i].owed;
+	return 0;
+}
+
+/* G3: what has expired by the day, and was not used before, leaves the balance */
+static void
+expire_credit(Walk *walk, DateADT day)
+{
+	uint16		currency = money_currency(walk->balance);
+	CreditMove	gone = {{0, palloc(sizeof(Lot) * (walk->credit.lots.n + 1))}, 0};
+	int64		sum = 0;
+
+	if (walk->state >= STATE_DELETED)
+		return;
+	for (int i = 0; i < walk->credit.lots.n; i++)
+	{
+		Lot			lot = walk->credit.lots.lots[i];
+		int64		rest;
+
+		if (lot.expires_on > day)
+			continue;
+		rest = credit_rest(&walk->credit, &lot, owed_before(walk, lot.expires_on));
+		if (rest == 0)
+			continue;
+		lot.amount = -rest;
+		gone.lots.lots[gone.lots.n++] = lot;
+		sum += rest;
+	}
+	walk->balance = money_sub(walk->balance, money_make(currency, sum));
+	walk->credit = credit_after(&walk->credit, &gone, DATEVAL_NOBEGIN, walk->balance);
 }
 
 /* The charges of the day, oldest first; all but the last have a row of no length.  Returns the last, or NULL */
@@ -157,13 +199,16 @@ post_charges(Walk *walk, DateADT day)
 {
 	const ChargeAhead *last = NULL;
 	const ChargeAhead *charge;
+	CreditMove	spent;
 
 	while ((charge = next_charge(walk)) != NULL && charge->posted_on <= day)
 	{
 		if (last != NULL)
 			put_row(walk, day, day, last);
 		walk->balance = money_sub(walk->balance, charge->total);
-		walk->bonus = posting_bonus_after(walk->bonus, charge_of_bonus(charge->total), walk->balance);
+		spent = credit_for_debit(money_neg(charge->total));
+		walk->credit = credit_after(&walk->credit, &spent, DATEVAL_NOBEGIN, walk->balance);
+		walk->charged_through = month_last_day(charge->period);
 		walk->debt_since = posting_debt_since(walk->debt_since, walk->balance, charge->effective_on);
 		walk->ncharged++;
 		last = charge;
@@ -175,7 +220,7 @@ post_charges(Walk *walk, DateADT day)
 static bool
 may_close(const Walk *walk, DateADT day)
 {
-	if (walk->ends_on.exists && walk->ends_on.date < day && walk->balance == walk->bonus && next_charge(walk) == NULL)
+	if (walk->ends_on.exists && walk->ends_on.date < day && money_minor(walk->balance) == walk->credit.total && next_charge(walk) == NULL)
 		return true;
 	return money_minor(walk->balance) <= 0 && walk->spans[walk->span].may_close_on <= day;
 }
@@ -235,17 +280,34 @@ look_at_closure(Walk *walk, DateADT day)
 	}
 }
 
+/* The next day on which credit expires: what a charge has left of credit that expired before goes on the day after it */
+static DateADT
+next_expiry(const Walk *walk, DateADT day, bool is_charged)
+{
+	DateADT		next = DATEVAL_NOEND;
+
+	for (int i = 0; i < walk->credit.lots.n && walk->state < STATE_DELETED; i++)
+	{
+		DateADT		expires_on = walk->credit.lots.lots[i].expires_on;
+
+		if (expires_on > day)
+			next = Min(next, expires_on);
+		else if (is_charged)
+			next = Min(next, day + 1);
+	}
+	return next;
+}
+
 /* The next day on which something happens */
 static DateADT
-next_day(const Walk *walk, DateADT day)
+next_day(const Walk *walk, DateADT day, bool is_charged)
 {
 	const ChargeAhead *charge = next_charge(walk);
 	OptionalDate next_policy = next_policy_on(walk);
-	DateADT		next;
+	DateADT		next = next_expiry(walk, day, is_charged);
 
-	DATE_NOEND(next);
 	if (charge != NULL)
-		next = charge->posted_on;
+		next = Min(next, charge->posted_on);
 	if (walk->check_on.exists)
 		next = Min(next, walk->check_on.date);
 	if (next_policy.exists)
@@ -270,9 +332,10 @@ walk_days(Walk *walk, DateADT today, DateADT through)
 		CHECK_FOR_INTERRUPTS();
 		while (walk->span + 1 < walk->nspans && walk->spans[walk->span + 1].from <= day)
 			walk->span++;
+		expire_credit(walk, day);
 		charge = post_charges(walk, day);
 		look_at_closure(walk, day);
-		next = next_day(walk, day);
+		next = next_day(walk, day, charge != NULL);
 		if (next > last)
 			DATE_NOEND(next);
 		put_row(walk, day, next, charge);
@@ -351,6 +414,25 @@ read_charges(Walk *walk, ArrayType *array)
 	}
 }
 
+/* Read the days on which credit expires */
+static void
+read_expiries(Walk *walk, ArrayType *array)
+{
+	Datum	   *rows;
+
+	walk->nexpiries = deconstruct_rows(array, &rows);
+	walk->expiries = palloc(walk->nexpiries * sizeof(ExpiryAhead) + 1);
+	for (int i = 0; i < walk->nexpiries; i++)
+	{
+		HeapTupleHeader row = DatumGetHeapTupleHeader(rows[i]);
+		bool		is_paid;
+		Money		owed = DatumGetMoney(GetAttributeByNum(row, 2, &is_paid));
+
+		walk->expiries[i].expires_on = DatumGetDateADT(required_field(row, 1));
+		walk->expiries[i].owed = is_paid ? 0 : money_minor(owed);
+	}
+}
+
 /* The state by its label */
 static State
 read_state(const char *label)
@@ -364,7 +446,7 @@ read_state(const char *label)
 
 /*
  * kb_walk_ahead(today, through, balance, debt_since, state, delete_on,
- * closure_check_on, scheduled_on, scheduled_by_sweep, reminded, unspent_bonus, ends_on, policies, charges)
+ * closure_check_on, scheduled_on, scheduled_by_sweep, reminded, unspent_bonus, lots, ends_on, policies, charges, expiries)
  */
 PG_FUNCTION_INFO_V1(kb_walk_ahead);
 Datum
@@ -377,7 +459,10 @@ kb_walk_ahead(PG_FUNCTION_ARGS)
 		PG_ARGISNULL(ARG_BONUS) || PG_ARGISNULL(ARG_POLICIES))
 		return (Datum) 0;
 	walk.balance = PG_GETARG_MONEY(ARG_BALANCE);
-	walk.bonus = PG_GETARG_MONEY(ARG_BONUS);
+	walk.charged_through = DATEVAL_NOBEGIN;
+	walk.credit.total = money_minor(PG_GETARG_MONEY(ARG_BONUS));
+	if (!PG_ARGISNULL(ARG_LOTS))
+		walk.credit.lots = lots_from_array(PG_GETARG_ARRAYTYPE_P(ARG_LOTS), money_currency(walk.balance));
 	walk.debt_since = arg_date(fcinfo, ARG_DEBT_SINCE);
 	walk.ends_on = arg_date(fcinfo, ARG_ENDS_ON);
 	walk.state = read_state(text_to_cstring(PG_GETARG_TEXT_PP(ARG_STATE)));
@@ -389,6 +474,8 @@ kb_walk_ahead(PG_FUNCTION_ARGS)
 	read_policies(&walk, PG_GETARG_ARRAYTYPE_P(ARG_POLICIES));
 	if (!PG_ARGISNULL(ARG_CHARGES))
 		read_charges(&walk, PG_GETARG_ARRAYTYPE_P(ARG_CHARGES));
+	if (!PG_ARGISNULL(ARG_EXPIRIES))
+		read_expiries(&walk, PG_GETARG_ARRAYTYPE_P(ARG_EXPIRIES));
 	walk_days(&walk, PG_GETARG_DATEADT(ARG_TODAY), PG_GETARG_DATEADT(ARG_THROUGH));
 	return (Datum) 0;
 }

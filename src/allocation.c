@@ -9,8 +9,9 @@
 #include "plan.h"
 
 static SavedPlan remaining_plan = {
-	.sql = "SELECT t.seq, t.remaining, coalesce(t.bonus_seq, 0), t.unspent_bonus"
-	"  FROM topup_status t"
+	.sql = "SELECT t.seq, t.remaining, coalesce(t.bonus_seq, 0), t.unspent_bonus, coalesce(l.priority, 50),"
+	"       coalesce(l.expires_on, 'infinity')"
+	"  FROM topup_status t LEFT JOIN credit_lot l ON l.account_id = t.account_id AND l.seq = t.bonus_seq"
 	" WHERE t.account_id = $1 AND (t.seq = $2 OR $2 = 0) AND t.remaining > 0"
 	" ORDER BY t.seq DESC",
 	.arg_types = {"bigint", "bigint"}
@@ -19,7 +20,7 @@ static SavedPlan remaining_plan = {
 /* Its columns */
 enum
 {
-	REMAINING_SEQ = 1, REMAINING_AMOUNT, REMAINING_BONUS_SEQ, REMAINING_BONUS
+	REMAINING_SEQ = 1, REMAINING_AMOUNT, REMAINING_BONUS_SEQ, REMAINING_BONUS, REMAINING_PRIORITY, REMAINING_EXPIRES_ON
 };
 
 /* A column of a row that is not NULL */
@@ -44,6 +45,7 @@ allocation_remaining(const LockedAccount *account, int64 topup_seq)
 		parts.parts[i].amount = money_minor(DatumGetMoney(value_of(i, REMAINING_AMOUNT)));
 		parts.parts[i].bonus_seq = DatumGetInt64(value_of(i, REMAINING_BONUS_SEQ));
 		parts.parts[i].bonus = money_minor(DatumGetMoney(value_of(i, REMAINING_BONUS)));
+		parts.parts[i].lot = (Lot) {DatumGetInt32(value_of(i, REMAINING_PRIORITY)), DatumGetDateADT(value_of(i, REMAINING_EXPIRES_ON)), 0};
 	}
 	return parts;
 }
@@ -114,14 +116,15 @@ allocation_lines(const LockedAccount *account, const TopupParts *parts, const ch
 	return lines_from_cstring(buf.data);
 }
 
-/* The posting that moves a bonus with the entry main_seq; its key says which */
+/* The posting that moves a bonus of that lot with the entry main_seq; its key says which */
 static void
-move_bonus(const LockedAccount *account, const char *what, int64 main_seq, int64 bonus_seq, int64 amount, Posting *posting)
+move_bonus(const LockedAccount *account, const char *what, int64 main_seq, int64 bonus_seq, const Lot *lot, int64 amount,
+		   Posting *posting)
 {
 	memset(posting, 0, sizeof(Posting));
 	posting->kind = "bonus";
 	posting->amount = amount_of(account, amount);
-	posting->bonus_delta = amount;
+	posting->credit = credit_to_lot(lot->priority, lot->expires_on, amount);
 	posting->ref_seq = bonus_seq;
 	posting->key = psprintf("kb:%s:%lld:%lld", what, (long long) main_seq, (long long) bonus_seq);
 }
@@ -138,13 +141,14 @@ allocation_take(const LockedAccount *account, const TopupParts *parts, const Pos
 		main_seq += parts->parts[i].bonus > 0;
 	for (int i = 0; i < parts->n; i++)
 		if (parts->parts[i].bonus > 0)
-			move_bonus(account, "unbonus", main_seq, parts->parts[i].bonus_seq, -parts->parts[i].bonus, &postings[(*n)++]);
+			move_bonus(account, "unbonus", main_seq, parts->parts[i].bonus_seq, &parts->parts[i].lot, -parts->parts[i].bonus,
+					   &postings[(*n)++]);
 	postings[(*n)++] = *main;
 	return postings;
 }
 
 static SavedPlan taken_plan = {
-	.sql = "SELECT b.ref_seq, - b.amount FROM entry b"
+	.sql = "SELECT b.ref_seq, - b.amount, coalesce((b.lots[1]).priority, 50), coalesce((b.lots[1]).expires_on, 'infinity') FROM entry b"
 	" WHERE b.account_id = $1 AND b.seq < $2 AND b.kind = 'bonus' AND b.key LIKE 'kb:unbonus:' || $2 || ':%'"
 	" ORDER BY b.seq",
 	.arg_types = {"bigint", "bigint"}
@@ -159,22 +163,12 @@ allocation_bring_back(const LockedAccount *account, int64 seq, const Posting *ma
 
 	postings[0] = *main;
 	for (int i = 0; i < taken; i++)
-		move_bonus(account, "rebonus", account->last_seq + 1, DatumGetInt64(value_of(i, 1)),
+	{
+		Lot			lot = {DatumGetInt32(value_of(i, 3)), DatumGetDateADT(value_of(i, 4)), 0};
+
+		move_bonus(account, "rebonus", account->last_seq + 1, DatumGetInt64(value_of(i, 1)), &lot,
 				   money_minor(DatumGetMoney(value_of(i, 2))), &postings[i + 1]);
+	}
 	*n = taken + 1;
 	return postings;
-}
-
-static SavedPlan bonus_plan = {
-	.sql = "SELECT coalesce(sum(kb_minor(t.bonus)), 0)::bigint FROM topup_status t WHERE t.account_id = $1",
-	.arg_types = {"bigint"}
-};
-
-int64
-allocation_bonus(const LockedAccount *account)
-{
-	Datum		value = Int64GetDatum(account->account_id);
-
-	plan_execute(&bonus_plan, &value, NULL, false);
-	return plan_int64(1);
 }

@@ -15,6 +15,7 @@ typedef struct TopupPart
 	int64		amount;
 	int64		bonus_seq;		/* 0: it earned none */
 	int64		bonus;
+	Lot			lot;			/* what kind of credit that is */
 } TopupPart;
 
 typedef struct TopupParts
@@ -49,8 +50,5 @@ extern Posting *allocation_take(const LockedAccount *account, const TopupParts *
 
 /* The main posting, a reversal of the entry, and those that bring back the bonus that went with the entry. */
 extern Posting *allocation_bring_back(const LockedAccount *account, int64 seq, const Posting *main, int *n);
-
-/* The bonus that there would be if none had been spent: what was earned, less what went with its money. */
-extern int64 allocation_bonus(const LockedAccount *account);
 
 #endif

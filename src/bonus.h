@@ -8,7 +8,7 @@
 #include "postgres.h"
 #include "journal.h"
 
-/* What a top-up of the amount would earn now; zero or more. */
-extern Money bonus_for(LockedAccount *account, Money amount);
+/* What a top-up of the amount would earn now, zero or more; and when that would expire: infinity if never. */
+extern Money bonus_for(LockedAccount *account, Money amount, DateADT *expires_on);
 
 #endif

@@ -11,6 +11,7 @@
 #include "change.h"
 #include "charge.h"
 #include "clock.h"
+#include "credit.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "journal.h"
@@ -24,7 +25,8 @@
  * posting.h name the rules they follow.  A period is charged once, whoever comes first
  * (C4): the update looks at charged_through again.  All is computed from the columns of the row that is
  * updated: if another transaction has changed them meanwhile, it is computed again
- * from the new ones, whereas what kb_charges has read stays as it was.  OFFSET 0 keeps
+ * from the new ones, whereas what kb_charges has read stays as it was; but lots must be those that it has read, as an update
+ * does not return what it has replaced.  OFFSET 0 keeps
  * each value from being computed wherever it is used.
  */
 static SavedPlan post_plan = {
@@ -33,29 +35,32 @@ static SavedPlan post_plan = {
 	"), posted AS ("
 	"  UPDATE account a"
 	"     SET charged_through = c.last_day, last_seq = a.last_seq + c.entries, last_notice_no = a.last_notice_no + c.entries,"
-	"         (balance, unspent_bonus, debt_since, last_hash, stage_check_on, closure_check_on) = ("
-	"             SELECT e.balance, s.bonus, s.debt_since,"
+	"         (balance, unspent_bonus, lots, debt_since, last_hash, stage_check_on, closure_check_on) = ("
+	"             SELECT e.balance, s.bonus, l.lots, s.debt_since,"
 	"                    CASE c.entries WHEN 0 THEN a.last_hash ELSE kb_entry_hash("
 	"                        a.last_hash, a.account_id, a.last_seq + 1, 'charge', e.amount, e.balance, s.bonus, s.debt_since,"
-	"                        c.effective_on, $2, c.key, c.period, NULL, NULL, NULL, NULL, $3, NULL, c.lines) END,"
+	"                        c.effective_on, $2, c.key, c.period, NULL, NULL, NULL, NULL, $3, NULL, c.lines,"
+	"                        CASE WHEN a.lots IS NOT NULL THEN kb_lots_move(a.lots, l.lots, e.amount) END) END,"
 	"                    kb_stage_check_on(a.stage_check_on, a.debt_since, s.debt_since, a.deferred_until,"
 	"                        a.tariff_from, c.today, c.remind_day, c.restrict_day, c.block_day),"
 	"                    kb_closure_check_on(a.closure_check_on, e.balance, c.effective_on)"
 	"               FROM (SELECT - c.total AS amount, c.total - c.total AS zero,"
 	"                            a.balance - c.total AS balance OFFSET 0) e"
 	"              CROSS JOIN LATERAL (SELECT kb_bonus_after(a.unspent_bonus, least(e.amount, e.zero), e.balance) AS bonus,"
-	"                                         kb_debt_since(a.debt_since, e.balance, c.effective_on) AS debt_since OFFSET 0) s)"
+	"                                         kb_debt_since(a.debt_since, e.balance, c.effective_on) AS debt_since OFFSET 0) s"
+	"              CROSS JOIN LATERAL (SELECT kb_lots_after(a.lots, a.unspent_bonus, s.bonus) AS lots OFFSET 0) l)"
 	"    FROM charge c"
 	"   WHERE a.account_id = c.account_id AND a.charged_through = c.charged_through"
-	"     AND a.terms_version = c.terms_version AND a.state IN ('active', 'closing')"
+	"     AND a.terms_version = c.terms_version AND a.state IN ('active', 'closing') AND a.lots IS NOT DISTINCT FROM c.lots"
 	"  RETURNING a.account_id, a.last_seq, a.balance, a.unspent_bonus, a.debt_since, a.last_hash, a.last_notice_no,"
 	"            c.effective_on, c.key, c.period, c.total, c.lines, c.entries,"
+	"            CASE WHEN c.lots IS NOT NULL THEN kb_lots_move(c.lots, a.lots, a.balance) END AS moved,"
 	"            kb_stage(a.debt_since, a.deferred_until, c.today, c.remind_day, c.restrict_day, c.block_day) AS stage"
 	"), written AS ("
 	"  INSERT INTO entry (account_id, seq, kind, amount, balance_after, bonus_after, debt_since,"
-	"                     effective_on, posted_at, key, period, posted_by, lines, hash)"
+	"                     effective_on, posted_at, key, period, posted_by, lines, lots, hash)"
 	"  SELECT account_id, last_seq, 'charge', - total, balance, unspent_bonus, debt_since,"
-	"         effective_on, $2, key, period, $3, lines, last_hash"
+	"         effective_on, $2, key, period, $3, lines, moved, last_hash"
 	/* C8 */
 	"    FROM posted WHERE entries = 1"
 	"), notified AS ("
@@ -92,8 +97,10 @@ uint64
 charge_post(ArrayType *account_ids, TimestampTz at, uint64 *entries)
 {
 	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at), CStringGetTextDatum(calling_role())};
-	uint64		charged = journal_write(&post_plan, values, NULL);
+	uint64		charged;
 
+	(void) credit_expire(account_ids, at, false);
+	charged = journal_write(&post_plan, values, NULL);
 	*entries = 0;
 	for (uint64 i = 0; i < charged; i++)
 	{

@@ -10,6 +10,7 @@
 #include "card.h"
 #include "clock.h"
 #include "correction.h"
+#include "credit.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "journal.h"
@@ -61,8 +62,8 @@ post_or_replay(LockedAccount *account, const Posting *posting)
 {
 	Money		amount;
 
-	return journal_knows(account, posting->key, &amount) ? journal_replayed(account, posting) :
-		correction_post(account, posting, 1, 0);
+	return credit_begin_posting(account, posting->key, &amount) ? correction_post(account, posting, 1, 0) :
+		journal_replayed(account, posting);
 }
 
 /* Refuse an amount (KB005) */
@@ -229,7 +230,7 @@ kb_refund(PG_FUNCTION_ARGS)
 	posting.memo = arg_cstring(fcinfo, REFUND_MEMO);
 	if (!PG_ARGISNULL(REFUND_TOPUP_REFERENCE))
 		posting.ref_seq = find_topup(&account, arg_cstring(fcinfo, REFUND_TOPUP_REFERENCE));
-	is_known = journal_knows(&account, posting.key, &posted);
+	is_known = !credit_begin_posting(&account, posting.key, &posted);
 	amount = read_amount(&account, &posting, PG_GETARG_MONEY(REFUND_AMOUNT), is_known ? &posted : NULL, forced, "a refund");
 	posting.amount = money_neg(amount);
 	if (is_known)
@@ -264,8 +265,7 @@ kb_adjust(PG_FUNCTION_ARGS)
 	if (money_minor(posting.amount) == 0)
 		refuse_amount("an adjustment must not be zero", "It would change nothing.",
 					  "Give an amount above or below zero.");
-	/* a debit spends bonus first, as a charge does */
-	posting.bonus_delta = Min(money_minor(posting.amount), 0);
+	posting.credit = credit_for_debit(posting.amount);
 	seq = post_or_replay(&account, &posting);
 	SPI_finish();
 	PG_RETURN_INT64(seq);
@@ -354,7 +354,7 @@ kb_chargeback(PG_FUNCTION_ARGS)
 	begin_correction(fcinfo, CHARGEBACK_REFERENCE, &account, &posting);
 	posting.kind = "chargeback";
 	posting.ref_seq = find_topup(&account, arg_cstring(fcinfo, CHARGEBACK_TOPUP_REFERENCE));
-	is_known = journal_knows(&account, posting.key, &posted);
+	is_known = !credit_begin_posting(&account, posting.key, &posted);
 	if (has_amount)
 		amount = read_amount(&account, &posting, PG_GETARG_MONEY(CHARGEBACK_AMOUNT), is_known ? &posted : NULL, true,
 							 "a chargeback");
@@ -376,8 +376,7 @@ kb_chargeback(PG_FUNCTION_ARGS)
 /* What a reversal takes from the entry it reverses: all of it, the other way round */
 static SavedPlan reversed_plan = {
 	.sql = "SELECT e.kind::text, - e.amount,"
-	"       coalesce((SELECT p.bonus_after FROM entry p WHERE p.account_id = $1 AND p.seq = $2 - 1),"
-	"                kb_money(0, kb_currency(e.amount))) - e.bonus_after,"
+	"       kb_lots_back($1, $2),"
 	"       (SELECT jsonb_agg(jsonb_set(l.line, '{amount}', to_jsonb(- (l.line->>'amount')::kb_money))"
 	"                         ORDER BY l.ordinality)::kb_lines"
 	"          FROM jsonb_array_elements(e.lines) WITH ORDINALITY l(line)),"
@@ -387,10 +386,10 @@ static SavedPlan reversed_plan = {
 	.arg_types = {"bigint", "bigint"}
 };
 
-/* Its columns; an entry may have no lines, and nothing that was paid. */
+/* Its columns; an entry may have moved no credit, and have no lines, and nothing that was paid. */
 enum
 {
-	REVERSED_KIND = 1, REVERSED_AMOUNT, REVERSED_BONUS, REVERSED_LINES, REVERSED_GOES_ALONG, REVERSED_PAID
+	REVERSED_KIND = 1, REVERSED_AMOUNT, REVERSED_LOTS, REVERSED_LINES, REVERSED_GOES_ALONG, REVERSED_PAID
 };
 
 /* Refuse to reverse an entry (22023) */
@@ -418,6 +417,8 @@ make_reversal(const LockedAccount *account, int64 entry_seq, Posting *posting)
 	kind = plan_cstring(REVERSED_KIND);
 	if (strcmp(kind, "reversal") == 0)
 		refuse_reversal(account, entry_seq, "is a reversal itself", "Put a wrong reversal right with kb_adjust.");
+	if (strcmp(kind, "expiry") == 0)
+		refuse_reversal(account, entry_seq, "has taken credit that expired", "Grant new credit with kb_grant_credit.");
 	if (!plan_is_null(REVERSED_GOES_ALONG) && plan_bool(REVERSED_GOES_ALONG))
 		refuse_reversal(account, entry_seq, "moves a bonus along with another entry",
 						"Reverse the refund or chargeback that it went with: its bonus comes back with it.");
@@ -425,7 +426,8 @@ make_reversal(const LockedAccount *account, int64 entry_seq, Posting *posting)
 	posting->ref_seq = entry_seq;
 	posting->amount = plan_money(REVERSED_AMOUNT);
 	posting->paid = plan_is_null(REVERSED_PAID) ? NO_MONEY : plan_money(REVERSED_PAID);
-	posting->bonus_delta = money_minor(plan_money(REVERSED_BONUS));
+	if (!plan_is_null(REVERSED_LOTS))
+		posting->credit.lots = lots_from_array(DatumGetArrayTypePCopy(plan_required(REVERSED_LOTS)), money_currency(posting->amount));
 	posting->lines = plan_is_null(REVERSED_LINES) ? NULL : (Lines *) PG_DETOAST_DATUM_COPY(plan_required(REVERSED_LINES));
 	return kind;
 }
@@ -474,19 +476,16 @@ skip_month(const LockedAccount *account, int64 entry_seq)
 /*
  * Post the reversal: that of a top-up takes its unspent bonus along, that of a
  * refund or chargeback brings back the bonus that went with it.  What had spent
- * bonus gives it back, but for bonus that has been taken back since.
+ * credit gives it back to the lots that it was of, but for credit that has been taken back since (kb_lots_back, G4).
  */
 static int64
 post_reversal(LockedAccount *account, Posting *posting, bool is_topup)
 {
-	int64		left = allocation_bonus(account) - money_minor(account->bonus);
 	TopupParts	parts;
 	Posting    *postings;
 	int			n;
 
 	check_not_undone(account, posting->ref_seq);
-	if (posting->bonus_delta > 0)
-		posting->bonus_delta = Min(posting->bonus_delta, Max(left, 0));
 	if (!is_topup)
 	{
 		skip_month(account, posting->ref_seq);
@@ -506,6 +505,7 @@ kb_reverse(PG_FUNCTION_ARGS)
 	LockedAccount account;
 	Posting		posting;
 	Money		known;
+	bool		is_new;
 	bool		is_topup;
 	int64		seq;
 
@@ -513,9 +513,9 @@ kb_reverse(PG_FUNCTION_ARGS)
 	arg_required(fcinfo, 3, "memo");
 	begin_correction(fcinfo, 2, &account, &posting);
 	posting.memo = arg_cstring(fcinfo, 3);
+	is_new = credit_begin_posting(&account, posting.key, &known);
 	is_topup = strcmp(make_reversal(&account, PG_GETARG_INT64(1), &posting), "topup") == 0;
-	seq = journal_knows(&account, posting.key, &known) ? journal_replayed(&account, &posting) :
-		post_reversal(&account, &posting, is_topup);
+	seq = is_new ? post_reversal(&account, &posting, is_topup) : journal_replayed(&account, &posting);
 	SPI_finish();
 	PG_RETURN_INT64(seq);
 }

@@ -27,6 +27,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #define MAX_KEY_LENGTH	255
@@ -108,14 +109,15 @@ enum
 {
 	ACCOUNT_ID, ACCOUNT_CREATED_AT, ACCOUNT_LAST_SEQ, ACCOUNT_BALANCE, ACCOUNT_BONUS, ACCOUNT_DEBT_SINCE,
 	ACCOUNT_DEFERRED_UNTIL, ACCOUNT_CHARGED_THROUGH, ACCOUNT_TARIFF_FROM, ACCOUNT_ENDS_ON, ACCOUNT_STAGE_CHECK_ON,
-	ACCOUNT_CLOSURE_CHECK_ON, ACCOUNT_LAST_NOTICE_NO, ACCOUNT_STATE, ACCOUNT_LAST_HASH, ACCOUNT_TARIFF, ACCOUNT_TIME_ZONE
+	ACCOUNT_CLOSURE_CHECK_ON, ACCOUNT_CREDIT_CHECK_ON, ACCOUNT_LAST_NOTICE_NO, ACCOUNT_STATE, ACCOUNT_LAST_HASH, ACCOUNT_LOTS,
+	ACCOUNT_TARIFF, ACCOUNT_TIME_ZONE
 };
 
 static Table account_table = {
 	.name = "account",
 	.columns = {"account_id", "created_at", "last_seq", "balance", "unspent_bonus", "debt_since",
 		"deferred_until", "charged_through", "tariff_from", "ends_on", "stage_check_on",
-	"closure_check_on", "last_notice_no", "state", "last_hash", "tariff", "time_zone"},
+	"closure_check_on", "credit_check_on", "last_notice_no", "state", "last_hash", "lots", "tariff", "time_zone"},
 	.nkeys = 1
 };
 
@@ -155,12 +157,15 @@ journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 	account->today = local_date(at, zone);
 	account->balance = DatumGetMoney(table_value(row, ACCOUNT_BALANCE));
 	account->bonus = DatumGetMoney(table_value(row, ACCOUNT_BONUS));
+	account->lots = lots_from_array(table_is_null(row, ACCOUNT_LOTS) ? NULL : DatumGetArrayTypeP(table_value(row, ACCOUNT_LOTS)),
+									money_currency(account->balance));
 	account->last_seq = DatumGetInt64(table_value(row, ACCOUNT_LAST_SEQ));
 	read_last_hash(account);
 	account->debt_since = table_optional_date(row, ACCOUNT_DEBT_SINCE);
 	account->deferred_until = table_optional_date(row, ACCOUNT_DEFERRED_UNTIL);
 	account->stage_check_on = table_optional_date(row, ACCOUNT_STAGE_CHECK_ON);
 	account->closure_check_on = table_optional_date(row, ACCOUNT_CLOSURE_CHECK_ON);
+	account->credit_check_on = table_optional_date(row, ACCOUNT_CREDIT_CHECK_ON);
 	account->created_on = local_date(DatumGetTimestampTz(table_value(row, ACCOUNT_CREATED_AT)), zone);
 	account->charged_through = DatumGetDateADT(table_value(row, ACCOUNT_CHARGED_THROUGH));
 	account->ends_on = table_optional_date(row, ACCOUNT_ENDS_ON);
@@ -220,12 +225,12 @@ journal_tariff(LockedAccount *account)
 }
 
 static SavedPlan stage_days_plan = {
-	.sql = "SELECT p.remind_day, p.restrict_day, p.block_day"
+	.sql = "SELECT p.remind_day, p.restrict_day, p.block_day, coalesce(p.credit_notice_days, 0)"
 	"  FROM tariff t JOIN policy p USING (policy) WHERE t.tariff = $1",
 	.arg_types = {"text"}
 };
 
-/* The policy's days, which are needed only for an account in debt */
+/* The policy's days, which are needed only for an account in debt, or with credit that expires */
 static const StageDays *
 stage_days(LockedAccount *account)
 {
@@ -239,8 +244,17 @@ stage_days(LockedAccount *account)
 	account->stage_days.remind_day = plan_int32(1);
 	account->stage_days.restrict_day = plan_int32(2);
 	account->stage_days.block_day = plan_int32(3);
+	account->credit_notice_days = plan_int32(4);
 	account->knows_stage_days = true;
 	return &account->stage_days;
+}
+
+/* How many days before credit expires its payers are told of it, by that policy */
+static int32
+credit_notice_days(LockedAccount *account)
+{
+	(void) stage_days(account);
+	return account->credit_notice_days;
 }
 
 /* The stage at the moment of the posting; debt_since is that of its debt, if any */
@@ -291,19 +305,20 @@ journal_key(const text *key, const char *name)
 	return str;
 }
 
-/* The entry that a posting makes of the account as it is */
+/* The entry that a posting makes of the account as it is, and the credit after it */
 static void
-make_entry(const LockedAccount *account, const Posting *posting, Entry *entry)
+make_entry(const LockedAccount *account, const Posting *posting, Entry *entry, Credit *credit)
 {
-	uint16		currency = money_currency(account->balance);
+	Credit		before = {money_minor(account->bonus), account->lots};
 
 	entry->account_id = account->account_id;
 	entry->seq = account->last_seq + 1;
 	entry->kind = posting->kind;
 	entry->amount = posting->amount;
 	entry->balance_after = money_add(account->balance, posting->amount);
-	entry->bonus_after = posting_bonus_after(account->bonus, money_make(currency, posting->bonus_delta),
-											 entry->balance_after);
+	*credit = credit_after(&before, &posting->credit, account->today, entry->balance_after);
+	entry->bonus_after = money_make(money_currency(account->balance), credit->total);
+	entry->lots = lots_move(&before.lots, &credit->lots, &posting->credit.lots);
 	entry->debt_since = posting_debt_since(account->debt_since, entry->balance_after, account->today);
 	entry->effective_on = account->today;
 	entry->posted_at = account->at;
@@ -323,14 +338,14 @@ enum
 {
 	ENTRY_ACCOUNT_ID, ENTRY_KEY, ENTRY_SEQ, ENTRY_POSTED_AT, ENTRY_AMOUNT, ENTRY_BALANCE_AFTER, ENTRY_BONUS_AFTER,
 	ENTRY_PAID, ENTRY_REF_SEQ, ENTRY_EFFECTIVE_ON, ENTRY_DEBT_SINCE, ENTRY_KIND, ENTRY_METHOD, ENTRY_MEMBER,
-	ENTRY_POSTED_BY, ENTRY_MEMO, ENTRY_HASH, ENTRY_LINES
+	ENTRY_POSTED_BY, ENTRY_MEMO, ENTRY_HASH, ENTRY_LINES, ENTRY_LOTS
 };
 
 static Table entry_table = {
 	.name = "entry",
 	.columns = {"account_id", "key", "seq", "posted_at", "amount", "balance_after", "bonus_after",
 		"paid", "ref_seq", "effective_on", "debt_since", "kind", "method", "member",
-	"posted_by", "memo", "hash", "lines"},
+	"posted_by", "memo", "hash", "lines", "lots"},
 	.nkeys = 2
 };
 
@@ -356,6 +371,16 @@ hash_value(const uint8 *hash)
 	SET_VARSIZE(value, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 	memcpy(VARDATA(value), hash, PG_SHA256_DIGEST_LENGTH);
 	return PointerGetDatum(value);
+}
+
+/* Lots as an array of that column, or NULL */
+static void
+set_lots(TableRow *row, int column, const Lots *lots, uint16 currency)
+{
+	if (lots->n > 0)
+		table_set(row, column, PointerGetDatum(lots_to_array(lots, currency, get_element_type(table_type(row, column)))));
+	else
+		table_set_null(row, column);
 }
 
 /* An entry that is to be written, with its hash. */
@@ -393,6 +418,7 @@ insert_entry(TableWrite *write, const NewEntry *new)
 	table_set_text(&row, ENTRY_MEMO, entry->memo);
 	if (entry->lines != NULL)
 		table_set(&row, ENTRY_LINES, PointerGetDatum(entry->lines));
+	set_lots(&row, ENTRY_LOTS, &entry->lots, money_currency(entry->amount));
 	table_set(&row, ENTRY_HASH, hash_value(new->hash));
 	table_insert(write, &row);
 }
@@ -436,6 +462,8 @@ update_account(TableWrite *write, LockedAccount *account)
 	table_set_date(row, ACCOUNT_DEBT_SINCE, account->debt_since);
 	table_set_date(row, ACCOUNT_STAGE_CHECK_ON, account->stage_check_on);
 	table_set_date(row, ACCOUNT_CLOSURE_CHECK_ON, account->closure_check_on);
+	table_set_date(row, ACCOUNT_CREDIT_CHECK_ON, account->credit_check_on);
+	set_lots(row, ACCOUNT_LOTS, &account->lots, money_currency(account->balance));
 	table_set(row, ACCOUNT_LAST_NOTICE_NO, Int64GetDatum(account->last_notice_no));
 	table_update(write, row);
 }
@@ -446,7 +474,7 @@ plan_checks(LockedAccount *account, const PostingStart *start)
 {
 	if (account->is_purged)
 	{
-		account->stage_check_on = account->closure_check_on = no_date();
+		account->stage_check_on = account->closure_check_on = account->credit_check_on = no_date();
 		return;
 	}
 	account->stage_check_on =
@@ -462,11 +490,16 @@ static void
 append_entry(LockedAccount *account, const Posting *posting, NewEntry *new)
 {
 	Entry	   *entry = &new->entry;
+	Credit		credit;
 
-	make_entry(account, posting, entry);
+	make_entry(account, posting, entry, &credit);
 	posting_hash(account->has_hash ? account->last_hash : NULL, entry, new->hash);
 	account->balance = entry->balance_after;
 	account->bonus = entry->bonus_after;
+	account->lots = credit.lots;
+	if (entry->lots.n > 0)
+		account->credit_check_on = posting_credit_check_on(account->credit_check_on, &entry->lots, account->today,
+														   credit_notice_days(account));
 	account->debt_since = entry->debt_since;
 	account->last_seq = entry->seq;
 	account->has_hash = true;

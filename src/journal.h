@@ -11,6 +11,7 @@
 #include "postgres.h"
 #include "access.h"
 #include "compat.h"
+#include "lots.h"
 #include "plan.h"
 #include "posting.h"
 #include "table.h"
@@ -22,7 +23,8 @@ typedef struct LockedAccount
 	TimestampTz at;				/* the moment of the posting */
 	DateADT		today;			/* its local date */
 	Money		balance;
-	Money		bonus;			/* the unspent part of it */
+	Money		bonus;			/* the unspent bonus and credit, a part of it */
+	Lots		lots;			/* of which these expire, or have a priority of their own */
 	int64		last_seq;
 	bool		has_hash;		/* false before the first entry */
 	uint8		last_hash[PG_SHA256_DIGEST_LENGTH];
@@ -30,6 +32,7 @@ typedef struct LockedAccount
 	OptionalDate deferred_until;
 	OptionalDate stage_check_on;	/* see posting.h */
 	OptionalDate closure_check_on;
+	OptionalDate credit_check_on;
 	DateADT		created_on;
 	DateADT		charged_through;
 	OptionalDate ends_on;
@@ -43,6 +46,7 @@ typedef struct LockedAccount
 	bool		tariff_holds;	/* it is the one in force today */
 	bool		knows_stage_days;
 	StageDays	stage_days;		/* of that tariff's policy; see journal_stage */
+	int32		credit_notice_days;
 	TableRow	row;			/* as it is stored */
 } LockedAccount;
 
@@ -51,7 +55,7 @@ typedef struct Posting
 {
 	const char *kind;			/* label of kb_entry_kind */
 	Money		amount;
-	int64		bonus_delta;	/* minor units, before the bounds of T6 */
+	CreditMove	credit;			/* before the bounds of T6 */
 	const char *key;
 	const char *method;
 	Money		paid;

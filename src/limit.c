@@ -13,6 +13,7 @@
 #include "args.h"
 #include "calendar.h"
 #include "catalog/pg_type.h"
+#include "credit.h"
 #include "currency.h"
 #include "decimal.h"
 #include "fmgr.h"
@@ -183,6 +184,8 @@ look_before(Limits *limits)
 {
 	if (IsolationUsesXactSnapshot())
 		plan_require_current(&usage_plan, &limits->account_ids, NULL);
+	/* what is recorded now must not count as used before it expired (G3) */
+	(void) credit_expire(DatumGetArrayTypeP(limits->account_ids), limits->now, false);
 	limits->nspent = read_all_spent(limits, &limits->spent);
 }
 
@@ -361,7 +364,8 @@ limits_check(const Limits *limits)
 
 /* What is left to spend; and whether there is a credit line */
 static SavedPlan available_plan = {
-	.sql = "SELECT a.balance - coalesce(u.total, a.balance - a.balance) + coalesce(l.amount, a.balance - a.balance),"
+	.sql = "SELECT a.balance - coalesce(kb_expired_amount(a.account_id, a.lots, a.unspent_bonus, kb_now(), d.today), a.balance - a.balance)"
+	"       - coalesce(u.total, a.balance - a.balance) + coalesce(l.amount, a.balance - a.balance),"
 	"       l.amount IS NOT NULL"
 	"  FROM account a"
 	" CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d"

@@ -72,8 +72,32 @@ cover(YearAhead *ahead, int months, Money balance)
 	}
 }
 
+/* Where credit expires, the sums of the charges do not tell what covers them */
+static SavedPlan amounts_plan = {
+	.sql = "SELECT m.months, kb_amount_for($1, m.months) FROM unnest($2) m (months)",
+	.arg_types = {"bigint", "integer[]"},
+	.is_generic = true
+};
+
+/* What is to be paid for the same months by an account with credit that expires */
+static void
+cover_beyond_expiry(YearAhead *ahead, int64 account_id)
+{
+	Datum		covered[OFFERED_MONTHS];
+	Datum		values[2] = {Int64GetDatum(account_id)};
+	uint64		rows;
+	bool		isnull;
+
+	for (int i = 0; i < ahead->ncovered; i++)
+		covered[i] = Int32GetDatum(ahead->covered[i]);
+	values[1] = PointerGetDatum(construct_array(covered, ahead->ncovered, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+	rows = plan_execute(&amounts_plan, values, NULL, true);
+	for (uint64 i = 0; i < rows; i++)
+		ahead->costs[i] = DatumGetMoney(plan_row_column(i, 2, &isnull));
+}
+
 void
-offer_look_ahead(int64 account_id, Money balance, DateADT today, YearAhead *ahead)
+offer_look_ahead(int64 account_id, Money balance, bool expires, DateADT today, YearAhead *ahead)
 {
 	Datum		values[] = {Int64GetDatum(account_id), DateADTGetDatum(today)};
 	uint64		rows;
@@ -112,10 +136,12 @@ offer_look_ahead(int64 account_id, Money balance, DateADT today, YearAhead *ahea
 		if (period >= month_first_day(today))
 			cover(ahead, ++months, balance);
 	}
+	if (expires)
+		cover_beyond_expiry(ahead, account_id);
 }
 
 static SavedPlan offers_plan = {
-	.sql = "SELECT o.amount, o.bonus, o.reason, o.months FROM kb_offers($1, $2, $3) o ORDER BY kb_minor(o.amount)",
+	.sql = "SELECT o.amount, o.bonus, o.bonus_expires_on, o.reason, o.months FROM kb_offers($1, $2, $3) o ORDER BY kb_minor(o.amount)",
 	.arg_types = {"bigint", "integer[]", "kb_money[]"},
 	.is_generic = true
 };
@@ -138,7 +164,7 @@ offer_find(int64 account_id, const YearAhead *ahead)
 }
 
 static SavedPlan account_plan = {
-	.sql = "SELECT a.balance, kb_account_date(kb_now(), a.time_zone) FROM account a WHERE a.account_id = $1",
+	.sql = "SELECT a.balance, kb_account_date(kb_now(), a.time_zone), a.lots IS NOT NULL FROM account a WHERE a.account_id = $1",
 	.arg_types = {"bigint"},
 	.is_generic = true
 };
@@ -157,7 +183,7 @@ kb_topup_offers(PG_FUNCTION_ARGS)
 	plan_connect();
 	if (plan_execute(&account_plan, &account_id, NULL, true) == 0)
 		ereport(ERROR, NO_SUCH_ACCOUNT(DatumGetInt64(account_id)));
-	offer_look_ahead(DatumGetInt64(account_id), plan_money(1), plan_date(2), &ahead);
+	offer_look_ahead(DatumGetInt64(account_id), plan_money(1), plan_bool(3), plan_date(2), &ahead);
 	offer_find(DatumGetInt64(account_id), &ahead);
 	plan_return_rows(fcinfo);
 	SPI_finish();

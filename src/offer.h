@@ -28,8 +28,10 @@ typedef struct YearAhead
 	Money		costs[OFFERED_MONTHS];	/* what is to be paid to be covered for so many */
 } YearAhead;
 
-/* The year ahead of an account, from its balance and today; the caller has connected to SPI. */
-extern void offer_look_ahead(int64 account_id, Money balance, DateADT today, YearAhead *ahead);
+/*
+ * The year ahead of an account, from its balance, whether credit on it may expire, and today; the caller has connected to SPI.
+ */
+extern void offer_look_ahead(int64 account_id, Money balance, bool expires, DateADT today, YearAhead *ahead);
 
 /* Finds the offers, which are then in SPI_tuptable. */
 extern void offer_find(int64 account_id, const YearAhead *ahead);

@@ -99,7 +99,8 @@ static SavedPlan begin_plan = {
 static void
 begin_payment(LockedAccount *account, const Posting *posting, Row *row)
 {
-	Money		bonus = bonus_for(account, posting->amount);
+	DateADT		expires_on;
+	Money		bonus = bonus_for(account, posting->amount, &expires_on);
 	const char *tariff = journal_tariff(account);
 	char		nulls[] = "       ";
 	Datum		values[] = {Int64GetDatum(account->account_id), MoneyGetDatum(posting->amount), MoneyGetDatum(bonus),

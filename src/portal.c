@@ -27,7 +27,7 @@ static SavedPlan member_plan = {
 	"       a.currency, s.balance, s.bonus, d.amount_due, s.debt_since, d.next_stage, d.next_stage_on,"
 	"       CASE WHEN s.is_ended AND a.charged_through >= s.ends_on THEN greatest(s.balance - s.bonus, s.balance - s.balance) END"
 	"         AS refundable,"
-	"       d.access = 'full_with_reminder', d.next_stage IS NOT DISTINCT FROM 'restrict', x.tariff,"
+	"       d.access = 'full_with_reminder', d.next_stage IS NOT DISTINCT FROM 'restrict', a.lots IS NOT NULL, x.tariff,"
 	"       CASE WHEN a.tariff_from > s.today AND (a.tariff_from > s.ends_on) IS NOT TRUE THEN a.tariff_from END"
 	"  FROM account_now s"
 	"  JOIN account a ON a.account_id = s.account_id"
@@ -48,7 +48,7 @@ enum
 	MEMBER_STAGE, MEMBER_ACCESS, MEMBER_DELETE_ON, MEMBER_PURGE_ON, MEMBER_CAN_PAY, MEMBER_CAN_CANCEL, MEMBER_ENDS_ON,
 	MEMBER_CAN_END, MEMBER_CAN_CONTINUE,
 	PAYER_CURRENCY, PAYER_BALANCE, PAYER_BONUS, PAYER_AMOUNT_DUE, PAYER_DEBT_SINCE, PAYER_NEXT_STAGE, PAYER_NEXT_STAGE_ON,
-	PAYER_REFUNDABLE, PAYER_IS_REMINDED, PAYER_IS_RESTRICTED_NEXT, PAYER_TARIFF, PAYER_PLANNED_FROM
+	PAYER_REFUNDABLE, PAYER_IS_REMINDED, PAYER_IS_RESTRICTED_NEXT, PAYER_HAS_LOTS, PAYER_TARIFF, PAYER_PLANNED_FROM
 };
 
 static SavedPlan planned_plan = {
@@ -273,6 +273,32 @@ push_spending(PageJson *page, int64 account_id)
 	page_close(page, WJB_END_OBJECT);
 }
 
+/* What of the balance expires, and when: the earliest first */
+static SavedPlan credit_plan = {
+	.sql = "SELECT sum(o.amount) AS amount, o.expires_on"
+	"  FROM account a CROSS JOIN LATERAL unnest(a.lots) o"
+	" WHERE a.account_id = $1 AND o.expires_on < 'infinity' AND o.expires_on > kb_account_date(kb_now(), a.time_zone)"
+	" GROUP BY o.expires_on ORDER BY o.expires_on",
+	.arg_types = {"bigint"},
+	.is_generic = true
+};
+
+/* Push the credit that will expire (G3) */
+static void
+push_credit(PageJson *page, int64 account_id, bool has_lots)
+{
+	Datum		id = Int64GetDatum(account_id);
+
+	page_key(page, "expiring_credit");
+	if (has_lots && plan_execute(&credit_plan, &id, NULL, true) > 0)
+		page_rows(page);
+	else
+	{
+		page_open(page, WJB_BEGIN_ARRAY);
+		page_close(page, WJB_END_ARRAY);
+	}
+}
+
 /* Push what only a payer sees; the member's row is that of the last statement */
 static void
 push_account(PageJson *page, int64 account_id)
@@ -280,6 +306,7 @@ push_account(PageJson *page, int64 account_id)
 	Datum		id = Int64GetDatum(account_id);
 	Money		balance = plan_money(PAYER_BALANCE);
 	DateADT		today = plan_date(MEMBER_TODAY);
+	bool		has_lots = plan_bool(PAYER_HAS_LOTS);
 	char	   *tariff = plan_cstring(PAYER_TARIFF);
 	OptionalDate planned_from = plan_optional_date(PAYER_PLANNED_FROM);
 	YearAhead	ahead;
@@ -288,7 +315,8 @@ push_account(PageJson *page, int64 account_id)
 	push_reminder(page);
 	push_tariff(page, "tariff", tariff, no_date());
 	push_next_tariff(page, account_id, planned_from);
-	offer_look_ahead(account_id, balance, today, &ahead);
+	push_credit(page, account_id, has_lots);
+	offer_look_ahead(account_id, balance, has_lots, today, &ahead);
 	push_usage(page, &ahead, money_currency(balance));
 	push_next_charge(page, &ahead);
 	offer_find(account_id, &ahead);

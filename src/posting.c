@@ -83,6 +83,23 @@ posting_closure_check_on(OptionalDate check_on, Money balance_after, DateADT eff
 	return optional_date(effective_on);
 }
 
+OptionalDate
+posting_credit_check_on(OptionalDate check_on, const Lots *move, DateADT today, int32 notice_days)
+{
+	for (int i = 0; i < move->n; i++)
+	{
+		const Lot  *lot = &move->lots[i];
+		DateADT		look_on;
+
+		if (lot->amount <= 0 || DATE_IS_NOEND(lot->expires_on))
+			continue;
+		look_on = Max(lot->expires_on - notice_days, today);
+		if (!check_on.exists || look_on < check_on.date)
+			check_on = optional_date(look_on);
+	}
+	return check_on;
+}
+
 /* A missing field */
 static void
 append_null(StringInfo buf)
@@ -165,6 +182,7 @@ posting_hash(const uint8 *previous, const Entry *e, uint8 hash[PG_SHA256_DIGEST_
 	append_text(&buf, e->posted_by);
 	append_text(&buf, e->memo);
 	append_text(&buf, e->lines ? lines_to_cstring(e->lines) : NULL);
+	append_text(&buf, lots_to_cstring(&e->lots, money_currency(e->amount)));
 	sha256(&buf, hash);
 	pfree(buf.data);
 }
@@ -225,7 +243,7 @@ enum
 {
 	HASH_PREVIOUS, HASH_ACCOUNT_ID, HASH_SEQ, HASH_KIND, HASH_AMOUNT, HASH_BALANCE_AFTER, HASH_BONUS_AFTER,
 	HASH_DEBT_SINCE, HASH_EFFECTIVE_ON, HASH_POSTED_AT, HASH_KEY, HASH_PERIOD, HASH_METHOD, HASH_PAID, HASH_REF_SEQ,
-	HASH_MEMBER, HASH_POSTED_BY, HASH_MEMO, HASH_LINES
+	HASH_MEMBER, HASH_POSTED_BY, HASH_MEMO, HASH_LINES, HASH_LOTS
 };
 
 /* The columns of kbilling.entry, in the order of Entry; false if one is missing that every entry has */
@@ -255,6 +273,7 @@ entry_args(FunctionCallInfo fcinfo, Entry *entry)
 	entry->posted_by = arg_cstring(fcinfo, HASH_POSTED_BY);
 	entry->memo = arg_cstring(fcinfo, HASH_MEMO);
 	entry->lines = PG_ARGISNULL(HASH_LINES) ? NULL : PG_GETARG_LINES(HASH_LINES);
+	entry->lots = lots_from_array(PG_ARGISNULL(HASH_LOTS) ? NULL : PG_GETARG_ARRAYTYPE_P(HASH_LOTS), money_currency(entry->amount));
 	return true;
 }
 

@@ -13,6 +13,7 @@
 #include "common/sha2.h"
 #include "datatype/timestamp.h"
 #include "lines.h"
+#include "lots.h"
 #include "money.h"
 
 /* Keys that begin with it are kbilling's own. */
@@ -39,10 +40,17 @@ typedef struct Entry
 	const char *posted_by;
 	const char *memo;
 	Lines	   *lines;
+	Lots		lots;			/* how it moved credit; none for SQL NULL */
 } Entry;
 
-/* T6: bonus + delta, kept between nothing and what is on the balance */
+/* T6: bonus + delta, kept between nothing and what is on the balance; of which lots it is, is credit_after's to say. */
 extern Money posting_bonus_after(Money bonus, Money delta, Money balance_after);
+
+/*
+ * N5, G3: the day of the sweep's next look at the account's credit, for its row, after a posting that moved lots: what is added
+ * is looked at so many days before it expires, or today if that is sooner.
+ */
+extern OptionalDate posting_credit_check_on(OptionalDate check_on, const Lots *move, DateADT today, int32 notice_days);
 
 /* T6: what goes of an unspent bonus with a part of the money that is left of its top-up; in minor units, rounded by M4. */
 extern int64 posting_bonus_share(int64 unspent, int64 part, int64 remaining);
@@ -69,7 +77,7 @@ extern OptionalDate posting_closure_check_on(OptionalDate check_on, Money balanc
  * J5: SHA-256 over the hash before (none for the first entry) and the fields in
  * the order of the struct.  A number is 8 bytes in network order; a date counts
  * days and a moment microseconds from 2000-01-01 (UTC); any other field is its
- * text in UTF-8, money as "19.00 USD".  Each is led by its length in 4 bytes; a
+ * text in UTF-8, money as "19.00 USD", lots as lots_to_cstring has them.  Each is led by its length in 4 bytes; a
  * field that is NULL is the length 0xFFFFFFFF alone.
  */
 extern void posting_hash(const uint8 *previous, const Entry *entry,

@@ -8,6 +8,7 @@
 #include "card.h"
 #include "clock.h"
 #include "correction.h"
+#include "credit.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "journal.h"
@@ -45,7 +46,7 @@ read_purchase(FunctionCallInfo fcinfo, const LockedAccount *account, Posting *po
 				 errdetail("It comes to %s.", money_to_cstring(cost)),
 				 errhint("What is free needs no purchase.")));
 	posting->amount = money_neg(cost);
-	posting->bonus_delta = money_minor(posting->amount);	/* it spends bonus first, as a charge does */
+	posting->credit = credit_for_debit(posting->amount);
 	posting->lines = (Lines *) PG_DETOAST_DATUM_COPY(plan_required(2));
 }
 
@@ -106,8 +107,8 @@ kb_buy(PG_FUNCTION_ARGS)
 		card_check(posting.member);
 	plan_connect();
 	journal_lock(PG_GETARG_INT64(ARG_ACCOUNT_ID), kb_current_time(), &account);
-	seq = journal_knows(&account, posting.key, &known) ? find_known(fcinfo, &account, &posting) :
-		post_purchase(fcinfo, &account, &posting);
+	seq = credit_begin_posting(&account, posting.key, &known) ? post_purchase(fcinfo, &account, &posting) :
+		find_known(fcinfo, &account, &posting);
 	SPI_finish();
 	PG_RETURN_INT64(seq);
 }

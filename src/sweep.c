@@ -13,6 +13,7 @@
 #include "args.h"
 #include "charge.h"
 #include "closure.h"
+#include "credit.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -128,6 +129,34 @@ write_notices(SavedPlan *plan, ArrayType *account_ids, TimestampTz at, BatchResu
 	result->notices_written += plan_int64(1);
 }
 
+static SavedPlan credit_plan = {
+	.sql = "SELECT kb_notify_credit($1, $2)",
+	.arg_types = {"bigint[]", "timestamptz"}
+};
+
+/* G3: what has expired leaves the balances; who has credit that soon will, is told */
+static void
+look_at_credit(ArrayType *account_ids, TimestampTz at, BatchResult *result)
+{
+	write_notices(&credit_plan, account_ids, at, result);
+	result->entries_posted += credit_expire(account_ids, at, true);
+}
+
+/* kb_sweep_credit(account_ids, at) */
+PG_FUNCTION_INFO_V1(kb_sweep_credit);
+Datum
+kb_sweep_credit(PG_FUNCTION_ARGS)
+{
+	BatchResult result = {0};
+
+	arg_required(fcinfo, 0, "account_ids");
+	arg_required(fcinfo, 1, "at");
+	plan_connect();
+	look_at_credit(PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_TIMESTAMPTZ(1), &result);
+	SPI_finish();
+	PG_RETURN_INT64(result.entries_posted);
+}
+
 static SavedPlan notices_plan = {
 	.sql = "SELECT kb_notify_stages($1, $2)",
 	.arg_types = {"bigint[]", "timestamptz"}
@@ -235,6 +264,24 @@ static Phase phases[] = {
 			.is_generic = true
 		},
 		.work = charge_accounts
+	},
+	{
+		.name = "credit",
+		.next_zone = {
+			.sql = "SELECT min(a.time_zone) FROM account a"
+			" WHERE a.time_zone > $1 AND a.credit_check_on IS NOT NULL AND a.state IN ('active', 'closing')",
+			.arg_types = {"text"},
+			.is_generic = true
+		},
+		.due = {
+			.sql = "SELECT a.account_id, a.credit_check_on FROM account a"
+			" WHERE a.time_zone = $1 AND (a.credit_check_on, a.account_id) > ($2, $3) AND a.state IN ('active', 'closing')"
+			"   AND a.credit_check_on <= kb_account_date($4, $1) AND kb_is_in_share(a.account_id, $6, $7) AND kb_is_owned(a.account_id)"
+			" ORDER BY a.credit_check_on, a.account_id LIMIT $5",
+			.arg_types = DUE_TYPES,
+			.is_generic = true
+		},
+		.work = look_at_credit
 	},
 	{
 		.name = "closures",

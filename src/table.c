@@ -618,6 +618,12 @@ table_is_null(const TableRow *row, int column)
 	return row->nulls[att_of(row, column)];
 }
 
+Oid
+table_type(const TableRow *row, int column)
+{
+	return row->table->shape->types[column];
+}
+
 Datum
 table_value(const TableRow *row, int column)
 {

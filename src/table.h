@@ -82,6 +82,9 @@ extern Datum table_value(const TableRow *row, int column);
 extern OptionalDate table_optional_date(const TableRow *row, int column);
 extern bool table_is_null(const TableRow *row, int column);
 
+/* The type of a column. */
+extern Oid	table_type(const TableRow *row, int column);
+
 /* Whether the value of an enum has that label. */
 extern bool table_has_label(const TableRow *row, int column, const char *label);
 

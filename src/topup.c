@@ -9,6 +9,7 @@
 #include "card.h"
 #include "clock.h"
 #include "closure.h"
+#include "credit.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "journal.h"
@@ -33,12 +34,12 @@ enum
 
 /* The posting of a bonus for the top-up that is the account's next entry */
 static void
-make_bonus(const LockedAccount *account, Money bonus, Posting *posting)
+make_bonus(const LockedAccount *account, Money bonus, DateADT expires_on, Posting *posting)
 {
 	memset(posting, 0, sizeof(Posting));
 	posting->kind = "bonus";
 	posting->amount = bonus;
-	posting->bonus_delta = money_minor(bonus);
+	posting->credit = credit_to_lot(LOT_PRIORITY, expires_on, money_minor(bonus));
 	posting->ref_seq = account->last_seq + 1;
 	posting->key = psprintf("kb:bonus:%lld", (long long) posting->ref_seq);
 }
@@ -90,14 +91,21 @@ post_topup(LockedAccount *account, const Posting *topup, Row *row)
 {
 	Posting		postings[2] = {*topup};
 	Stage		stage_before = journal_stage(account);
-	Money		bonus = bonus_for(account, topup->amount);
-	bool		has_bonus = money_minor(bonus) > 0;
+	DateADT		expires_on;
+	Money		bonus;
+	bool		has_bonus;
+	Money		known;
 	int64		seq;
 
+	/* who has no credit that expires looks for the key but once */
+	if (account->lots.n > 0 && !credit_begin_posting(account, topup->key, &known))
+		return 0;
+	bonus = bonus_for(account, topup->amount, &expires_on);
+	has_bonus = money_minor(bonus) > 0;
 	if (account->is_deleted)
 		postings[0].notice = "topup_after_deletion";
 	if (has_bonus)
-		make_bonus(account, bonus, &postings[1]);
+		make_bonus(account, bonus, expires_on, &postings[1]);
 	if (!journal_post(account, postings, has_bonus ? 2 : 1))
 		return 0;
 

@@ -25,6 +25,7 @@ CREATE TABLE kbilling.account (
 	ends_on         date,
 	stage_check_on  date,
 	closure_check_on date,
+	credit_check_on date,
 	usage_kept_from date,
 	notices_kept_from timestamptz,
 	notices_removed integer,
@@ -32,6 +33,7 @@ CREATE TABLE kbilling.account (
 	terms_version   integer NOT NULL DEFAULT 1,
 	state           kb_account_state NOT NULL DEFAULT 'active',
 	last_hash       bytea,
+	lots            kb_lot[],
 	currency        text NOT NULL,
 	tariff          kb_text NOT NULL REFERENCES tariff,
 	time_zone       text NOT NULL,
@@ -44,7 +46,8 @@ COMMENT ON COLUMN account.account_id IS 'A number of the application''s own, or 
 COMMENT ON COLUMN account.created_at IS 'When it was created; the local date of that is the first day that is charged';
 COMMENT ON COLUMN account.last_seq IS 'Number of the last entry; 0 if there is none';
 COMMENT ON COLUMN account.balance IS 'Sum of the entries; below zero it is a debt';
-COMMENT ON COLUMN account.unspent_bonus IS 'The part of the balance that is bonus: spent first, never refunded (T6)';
+COMMENT ON COLUMN account.unspent_bonus IS
+'The part of the balance that was not paid in, bonus and granted credit: spent first, never refunded (T6, G1)';
 COMMENT ON COLUMN account.debt_since IS 'Local date on which the debt took effect (S1); NULL without a debt';
 COMMENT ON COLUMN account.deferred_until IS 'Last day on which support lets the stage be at most grace (S4)';
 COMMENT ON COLUMN account.charged_through IS
@@ -60,6 +63,9 @@ COMMENT ON COLUMN account.stage_check_on IS
 COMMENT ON COLUMN account.closure_check_on IS
 'Local date on which the sweep is to look at the account again: whether it may be closed (D1), or a step of its '
 'closure or its purge is due. NULL while the balance is above zero, and once the account is purged';
+COMMENT ON COLUMN account.credit_check_on IS
+'Local date on which the sweep is to look at the credit: whether it is to tell of some that will expire, or some has expired '
+'(G3). NULL if there is none that expires';
 COMMENT ON COLUMN account.usage_kept_from IS
 'First day whose usage events are kept: older ones have been removed, and none is accepted any more (U6). NULL: all are kept';
 COMMENT ON COLUMN account.notices_kept_from IS
@@ -71,6 +77,8 @@ COMMENT ON COLUMN account.terms_version IS
 'Counts changes of tariff, services and discounts, so that a charge that was computed from earlier terms is not posted';
 COMMENT ON COLUMN account.state IS 'How far it has got on its way to deletion';
 COMMENT ON COLUMN account.last_hash IS 'Hash of the last entry (J5)';
+COMMENT ON COLUMN account.lots IS
+'What of the unspent credit expires, or has a priority of its own, by these (G2); NULL if there is none';
 COMMENT ON COLUMN account.currency IS 'ISO 4217 code of the balance and of the tariff';
 COMMENT ON COLUMN account.tariff IS 'The tariff from "tariff_from" on';
 COMMENT ON COLUMN account.time_zone IS 'IANA name; it decides when the account''s days and months begin';
@@ -90,6 +98,10 @@ CREATE INDEX account_closure_check ON account (time_zone, closure_check_on, acco
 	WHERE closure_check_on IS NOT NULL;
 COMMENT ON INDEX account_closure_check IS
 'Finds the accounts that may be closed, and those that have a step of their closure due (D1 to D6)';
+
+CREATE INDEX account_credit_check ON account (time_zone, credit_check_on, account_id)
+	WHERE credit_check_on IS NOT NULL AND state IN ('active', 'closing');
+COMMENT ON INDEX account_credit_check IS 'Finds the accounts whose credit expires, or soon will (G3)';
 
 CREATE SEQUENCE kbilling.account_id_seq;
 SELECT pg_catalog.pg_extension_config_dump('kbilling.account_id_seq', '');

@@ -51,34 +51,24 @@ COMMENT ON FUNCTION kb_paid_share(bigint, bigint, kb_money) IS
 'The part of a top-up that goes back with a part of what the customer was charged (T8); NULL if that was in another '
 'currency';
 
--- Bonus is spent oldest first, so what is unspent is that of the newest.  Sums are within one currency, even where an
--- entry has another one by mistake: kb_check reads this.
+-- Sums are within one currency, even where an entry has another one by mistake: kb_check reads this.
 CREATE VIEW kbilling.topup_status WITH (security_invoker) AS
-	SELECT s.account_id, s.seq, s.reference, s.amount, s.taken_back, s.amount - s.taken_back AS remaining,
-		   s.bonus_seq, s.bonus_earned, s.bonus, greatest(least(s.bonus, s.unspent_bonus - s.later_bonus), s.zero) AS unspent_bonus
-	FROM (SELECT x.*, sum(x.bonus) OVER (PARTITION BY x.account_id, x.currency ORDER BY x.seq DESC) - x.bonus AS later_bonus
-		  FROM (SELECT t.account_id, t.seq, t.key AS reference, t.amount, c.currency, c.zero, a.unspent_bonus,
-					   coalesce(k.amount, c.zero) AS taken_back, b.seq AS bonus_seq, coalesce(b.amount, c.zero) AS bonus_earned,
-					   coalesce(b.amount, c.zero) + CASE WHEN b.seq IS NOT NULL THEN coalesce(m.amount, c.zero) ELSE c.zero END AS bonus
-				FROM entry t
-				CROSS JOIN LATERAL (SELECT kb_currency(t.amount) AS currency, t.amount - t.amount AS zero) c
-				JOIN account a ON a.account_id = t.account_id AND kb_currency(a.unspent_bonus) = c.currency
-				LEFT JOIN entry b
-					ON b.account_id = t.account_id AND b.kind = 'bonus' AND b.ref_seq = t.seq AND kb_currency(b.amount) = c.currency
-				LEFT JOIN (SELECT e.account_id, e.ref_seq, kb_currency(e.amount) AS currency, sum(e.amount) AS amount
-						   FROM entry e WHERE e.kind IN ('bonus', 'reversal')
-						   GROUP BY e.account_id, e.ref_seq, kb_currency(e.amount)) m
-					ON m.account_id = t.account_id AND m.ref_seq = b.seq AND m.currency = c.currency
-				LEFT JOIN (SELECT p.account_id, p.topup_seq, p.currency, sum(p.amount) AS amount
-						   FROM (SELECT e.account_id, l.topup_seq, kb_currency(e.amount) AS currency, l.amount
-								 FROM entry e CROSS JOIN LATERAL kb_topup_parts(e.lines, kb_currency(e.amount)) l
-								 WHERE e.kind IN ('refund', 'chargeback', 'reversal') AND e.lines IS NOT NULL
-								 UNION ALL
-								 SELECT r.account_id, r.ref_seq, kb_currency(r.amount), - r.amount FROM entry r
-								 WHERE r.kind = 'reversal' AND r.lines IS NULL) p
-						   GROUP BY p.account_id, p.topup_seq, p.currency) k
-					ON k.account_id = t.account_id AND k.topup_seq = t.seq AND k.currency = c.currency
-				WHERE t.kind = 'topup' AND kb_is_owned(t.account_id)) x) s;
+	SELECT t.account_id, t.seq, t.key AS reference, t.amount, coalesce(k.amount, c.zero) AS taken_back,
+		   t.amount - coalesce(k.amount, c.zero) AS remaining, b.seq AS bonus_seq, coalesce(b.amount, c.zero) AS bonus_earned,
+		   coalesce(b.kept, c.zero) AS bonus, coalesce(b.unspent, c.zero) AS unspent_bonus
+	FROM entry t
+	CROSS JOIN LATERAL (SELECT kb_currency(t.amount) AS currency, t.amount - t.amount AS zero) c
+	LEFT JOIN credit_lot b ON b.account_id = t.account_id AND b.topup_seq = t.seq AND kb_currency(b.amount) = c.currency
+	LEFT JOIN (SELECT p.account_id, p.topup_seq, p.currency, sum(p.amount) AS amount
+			   FROM (SELECT e.account_id, l.topup_seq, kb_currency(e.amount) AS currency, l.amount
+					 FROM entry e CROSS JOIN LATERAL kb_topup_parts(e.lines, kb_currency(e.amount)) l
+					 WHERE e.kind IN ('refund', 'chargeback', 'reversal') AND e.lines IS NOT NULL
+					 UNION ALL
+					 SELECT r.account_id, r.ref_seq, kb_currency(r.amount), - r.amount FROM entry r
+					 WHERE r.kind = 'reversal' AND r.lines IS NULL) p
+			   GROUP BY p.account_id, p.topup_seq, p.currency) k
+		ON k.account_id = t.account_id AND k.topup_seq = t.seq AND k.currency = c.currency
+	WHERE t.kind = 'topup' AND kb_is_owned(t.account_id);
 COMMENT ON VIEW topup_status IS
 'Every top-up, with what was refunded, charged back or reversed of it, and what of its bonus is unspent (T6, T7)';
 COMMENT ON COLUMN topup_status.account_id IS 'The account';
@@ -91,3 +81,29 @@ COMMENT ON COLUMN topup_status.bonus_seq IS 'The bonus''s entry; NULL if it earn
 COMMENT ON COLUMN topup_status.bonus_earned IS 'The bonus that it earned';
 COMMENT ON COLUMN topup_status.bonus IS 'That bonus, less what has gone with money that was given back';
 COMMENT ON COLUMN topup_status.unspent_bonus IS 'The part of it that is unspent: the oldest bonus is spent first';
+
+-- Of what has been taken back since, nothing comes back, and nothing more than the lots have lost.
+CREATE FUNCTION kbilling_internal.kb_lots_back(account_id bigint, seq bigint) RETURNS kb_lot[]
+	LANGUAGE sql STABLE
+RETURN (
+	SELECT array_agg(ROW(b.priority, b.expires_on, b.amount)::kb_lot ORDER BY b.priority, b.expires_on)
+	FROM (SELECT m.priority, m.expires_on,
+				 CASE WHEN m.amount < 0 THEN
+					 least(- m.amount, (SELECT sum(l.kept - l.unspent) FROM credit_lot l
+										WHERE l.account_id = $1 AND l.priority = m.priority
+											AND coalesce(l.expires_on, 'infinity') = m.expires_on))
+				 ELSE - m.amount END AS amount
+		  FROM entry e
+		  CROSS JOIN LATERAL (
+			SELECT o.priority, o.expires_on, o.amount FROM unnest(e.lots) o
+			UNION ALL
+			SELECT 50, 'infinity',
+				   e.bonus_after - coalesce((SELECT p.bonus_after FROM entry p WHERE p.account_id = e.account_id AND p.seq = e.seq - 1),
+											e.amount - e.amount)
+				   - coalesce((SELECT sum(o.amount) FROM unnest(e.lots) o), e.amount - e.amount)) m
+		  WHERE e.account_id = $1 AND e.seq = $2 AND m.amount <> 0 OFFSET 0) b
+	WHERE b.amount <> 0
+);
+COMMENT ON FUNCTION kb_lots_back(bigint, bigint) IS
+'What a reversal of an entry does to the credit: what that spent comes back to the lots that it was of, with their expiry, but for '
+'what has been taken back since; what it gave goes (J1, G4). NULL if it moved none';

@@ -3,7 +3,7 @@
  */
 
 CREATE TYPE kbilling.kb_entry_kind AS ENUM
-	('topup', 'bonus', 'charge', 'refund', 'chargeback', 'adjustment', 'writeoff', 'reversal', 'purchase');
+	('topup', 'bonus', 'charge', 'refund', 'chargeback', 'adjustment', 'writeoff', 'reversal', 'purchase', 'credit', 'expiry');
 COMMENT ON TYPE kb_entry_kind IS 'What an entry is: why it moved the balance (J6)';
 
 -- No foreign key to account: an account is never deleted (see account_ledger
@@ -29,6 +29,7 @@ CREATE TABLE kbilling.entry (
 	memo          kb_text,
 	hash          bytea NOT NULL,
 	lines         kb_lines,
+	lots          kb_lot[],
 	PRIMARY KEY (account_id, seq),
 	UNIQUE (account_id, key)
 );
@@ -39,7 +40,7 @@ COMMENT ON COLUMN entry.seq IS 'Runs 1, 2, 3, ... within the account (J2)';
 COMMENT ON COLUMN entry.posted_at IS 'When it was written';
 COMMENT ON COLUMN entry.amount IS 'By how much it moved the balance';
 COMMENT ON COLUMN entry.balance_after IS 'The balance after it';
-COMMENT ON COLUMN entry.bonus_after IS 'Unspent bonus after it';
+COMMENT ON COLUMN entry.bonus_after IS 'Unspent bonus and credit after it';
 COMMENT ON COLUMN entry.paid IS
 'What the customer of a top-up was charged, perhaps in another currency (T8); of a refund or chargeback, what went back of '
 'that, below zero; NULL if that is the amount';
@@ -63,6 +64,14 @@ COMMENT ON COLUMN entry.lines IS
 'takes back ("topup", "amount"). A refund may be "forced"; the amount of a chargeback may have been "named". A '
 'reversal has the same lines with opposite amounts';
 
+COMMENT ON COLUMN entry.lots IS
+'How it moved credit that expires, or has a priority of its own: what it gave, spent or took (G2); NULL if it moved none';
+
+CREATE FUNCTION kbilling_internal.kb_shown_reference(key text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN key NOT LIKE 'kb:%' THEN key END;
+COMMENT ON FUNCTION kb_shown_reference(text) IS 'The key of an entry, if it is a caller''s reference; NULL for kbilling''s own (J3)';
+
 -- J1, J2: statement-level, so that they cost nothing for each row; and row-level too, where no posting pays for that,
 -- because a statement on a parent table fires only these.  ALWAYS, so that session_replication_role does not lift them.
 CREATE FUNCTION kbilling_internal.kb_refuse_rewrite() RETURNS trigger
@@ -84,7 +93,7 @@ CREATE TRIGGER entry_insert BEFORE INSERT ON entry
 ALTER TABLE entry ENABLE ALWAYS TRIGGER entry_insert;
 
 CREATE TRIGGER account_ledger
-	BEFORE UPDATE OF account_id, created_at, balance, unspent_bonus, last_seq, last_hash, debt_since, charged_through
+	BEFORE UPDATE OF account_id, created_at, balance, unspent_bonus, lots, last_seq, last_hash, debt_since, charged_through
 	OR DELETE OR TRUNCATE ON account
 	FOR EACH STATEMENT EXECUTE FUNCTION kb_refuse_rewrite();
 ALTER TABLE account ENABLE ALWAYS TRIGGER account_ledger;

@@ -8,7 +8,7 @@
 CREATE TYPE kbilling.kb_notice_kind AS ENUM (
 	'topup_received', 'charge_posted', 'stage_changed', 'payment_reminder', 'closure_scheduled', 'closure_reminder',
 	'closure_cancelled', 'account_deleted', 'account_restored', 'account_purged', 'topup_after_deletion', 'limit_reached',
-	'alert', 'charge_upcoming', 'contract_ending', 'contract_continued'
+	'alert', 'charge_upcoming', 'contract_ending', 'contract_continued', 'credit_expiring'
 );
 COMMENT ON TYPE kb_notice_kind IS 'What a notice is about (N5)';
 

@@ -33,6 +33,7 @@ CREATE TABLE kbilling.policy (
 	keep_usage_months   integer CHECK (keep_usage_months BETWEEN 1 AND 1200),
 	keep_notices_months integer CHECK (keep_notices_months BETWEEN 1 AND 1200),
 	charge_notice_days integer CHECK (charge_notice_days BETWEEN 1 AND 28),
+	credit_notice_days integer DEFAULT 7 CHECK (credit_notice_days BETWEEN 1 AND 366),
 	CHECK (1 <= remind_day AND remind_day <= restrict_day AND restrict_day <= block_day)
 );
 SELECT pg_catalog.pg_extension_config_dump('kbilling.policy', $$WHERE policy <> 'standard'$$);
@@ -55,6 +56,8 @@ COMMENT ON COLUMN policy.keep_notices_months IS
 'Notices are removed when they were delivered so many months ago; NULL: never (U6)';
 COMMENT ON COLUMN policy.charge_notice_days IS
 'So many days before the end of the month, payers are told of a charge that the balance will not cover; NULL: never (L6)';
+COMMENT ON COLUMN policy.credit_notice_days IS
+'So many days before credit expires, payers are told of it; NULL: never (G3)';
 COMMENT ON COLUMN policy.debt_counts_from IS
 'When a charge takes effect (C5): "due_date", on the 1st of the month in which it is posted; "posting_date", on the '
 'day of posting';

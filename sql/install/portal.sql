@@ -13,6 +13,7 @@ COMMENT ON FUNCTION kb_portal(bigint, text) IS
 'is not deleted also: tariff (tariff, name), '
 'next_tariff (null, or tariff, name, from_date), currency, balance, bonus, amount_due, debt_since, next_stage, next_stage_on, '
 'refundable (once the contract is over and charged, the paid money that is left), '
+'expiring_credit (amount and expires_on of what expires of the bonus, the day from which on it is spent no more), '
 'reminder (null, or amount_due, restricted_on: null if the next stage is blocked), usage (total, and lines, those of '
 'kb_current_usage), next_charge (null, or period, charged_on and amount, by kb_forecast), '
 'offers (those of kb_topup_offers), payments (those that are pending, failed or '

@@ -76,10 +76,10 @@ CREATE FUNCTION kbilling_internal.kb_entry_hash(
 		previous bytea, account_id bigint, seq bigint, kind text,
 		amount kb_money, balance_after kb_money, bonus_after kb_money,
 		debt_since date, effective_on date, posted_at timestamptz, key text, period date, method text,
-		paid kb_money, ref_seq bigint, member text, posted_by text, memo text, lines kb_lines)
+		paid kb_money, ref_seq bigint, member text, posted_by text, memo text, lines kb_lines, lots kb_lot[])
 	RETURNS bytea
 	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 50
 	AS 'MODULE_PATHNAME', 'kb_entry_hash';
 COMMENT ON FUNCTION kb_entry_hash(bytea, bigint, bigint, text, kb_money, kb_money, kb_money, date, date, timestamptz, text, date, text,
-								  kb_money, bigint, text, text, text, kb_lines) IS
+								  kb_money, bigint, text, text, text, kb_lines, kb_lot[]) IS
 'SHA-256 of an entry and the hash before it (J5); docs/reference.md says over which bytes';

@@ -35,11 +35,6 @@ COMMENT ON COLUMN charge_line.billed_events IS 'For late usage: how many events 
 COMMENT ON COLUMN charge_line.price IS 'The price at that time, as a kb_price is written';
 COMMENT ON COLUMN charge_line.amount IS 'The amount; those of a service in a month are rounded together (M4)';
 
-CREATE FUNCTION kbilling_internal.kb_shown_reference(key text) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN key NOT LIKE 'kb:%' THEN key END;
-COMMENT ON FUNCTION kb_shown_reference(text) IS 'The key of an entry, if it is a caller''s reference; NULL for kbilling''s own (J3)';
-
 CREATE VIEW kbilling.payment_history WITH (security_invoker) AS
 	SELECT e.account_id, e.seq, e.posted_at, e.effective_on, e.kind, e.amount, e.balance_after, e.bonus_after,
 		   e.method, e.paid, kb_exchange_rate(e.paid, e.amount) AS rate, e.period,
@@ -79,6 +74,8 @@ CREATE VIEW kbilling.general_ledger WITH (security_invoker) AS
 				   WHEN 'topup' THEN 'cash'
 				   WHEN 'chargeback' THEN 'cash'
 				   WHEN 'bonus' THEN 'promotions'
+				   WHEN 'credit' THEN 'promotions'
+				   WHEN 'expiry' THEN 'promotions: expired'
 				   WHEN 'refund' THEN 'refunds'
 				   WHEN 'adjustment' THEN 'adjustments'
 				   WHEN 'writeoff' THEN 'bad debt'
@@ -106,7 +103,7 @@ COMMENT ON COLUMN general_ledger.posted_at IS 'When it was posted';
 COMMENT ON COLUMN general_ledger.effective_on IS 'Local date on which it takes effect';
 COMMENT ON COLUMN general_ledger.kind IS 'What the entry is';
 COMMENT ON COLUMN general_ledger.ledger_account IS
-'"customers", "cash", "promotions", "refunds", "adjustments", "bad debt", or revenue by service';
+'"customers", "cash", "promotions", "promotions: expired", "refunds", "adjustments", "bad debt", or revenue by service';
 COMMENT ON COLUMN general_ledger.currency IS 'ISO 4217 code';
 COMMENT ON COLUMN general_ledger.debit IS 'The amount, if it is a debit';
 COMMENT ON COLUMN general_ledger.credit IS 'The amount, if it is a credit';
@@ -163,7 +160,7 @@ CREATE VIEW kbilling_internal.entry_check WITH (security_invoker) AS
 				   THEN 'J5: the hash before it is damaged'
 			   WHEN e.hash <> kb_entry_hash(e.previous_hash, e.account_id, e.seq, e.kind::text, e.amount, e.balance_after,
 					   e.bonus_after, e.debt_since, e.effective_on, e.posted_at, e.key, e.period, e.method,
-					   e.paid, e.ref_seq, e.member, e.posted_by, e.memo, e.lines)
+					   e.paid, e.ref_seq, e.member, e.posted_by, e.memo, e.lines, e.lots)
 				   THEN 'J5: the hash does not fit the entry and the hash before it'
 		   END AS problem
 	FROM (SELECT x.*, x.amount - x.amount AS zero,
@@ -191,6 +188,15 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 			   WHEN a.unspent_bonus <> coalesce(l.bonus_after, a.balance - a.balance)
 				   THEN format('T6: unspent bonus is %s, after the last entry %s', a.unspent_bonus,
 							   coalesce(l.bonus_after::text, 'nothing'))
+			   WHEN a.lots IS DISTINCT FROM g.lots
+				   THEN format('G2: its credit by priority and expiry is %s, after its entries %s', coalesce(a.lots::text, 'nothing'),
+							   coalesce(g.lots::text, 'nothing'))
+			   WHEN g.least <= 0 OR g.total > kb_minor(a.unspent_bonus)
+				   THEN format('G1: its credit by priority and expiry is %s, of %s', a.lots, a.unspent_bonus)
+			   WHEN a.state IN ('active', 'closing') AND coalesce(a.credit_check_on, 'infinity') > g.expires_on
+					AND coalesce(a.credit_check_on, 'infinity') >
+						greatest(d.today + 1, kb_charge_due_on(a.charged_through, a.ends_on))
+				   THEN format('G3: no sweep looks at its credit before %s', coalesce(a.credit_check_on, 'infinity'))
 			   WHEN a.debt_since IS DISTINCT FROM l.debt_since
 				   THEN format('S1: debt counts since %s, after the last entry since %s', coalesce(a.debt_since::text, 'never'),
 							   coalesce(l.debt_since::text, 'never'))
@@ -237,7 +243,8 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 			   WHEN a.last_notice_no > coalesce(n.notices, 0) + coalesce(a.notices_removed, 0)	-- U6
 				   THEN format('N1: the account counts %s notices, there are %s', a.last_notice_no - coalesce(a.notices_removed, 0),
 							   coalesce(n.notices, 0))
-			   WHEN a.state = 'purged' AND (a.closure_check_on IS NOT NULL OR a.stage_check_on IS NOT NULL)
+			   WHEN a.state = 'purged' AND (a.closure_check_on IS NOT NULL OR a.stage_check_on IS NOT NULL
+												OR a.credit_check_on IS NOT NULL)
 				   THEN 'D6: the account is purged, but a sweep would look at it'
 			   -- policies may have changed since the day was set, but not by a year
 			   WHEN a.state = 'active' AND a.closure_check_on > d.today + 366
@@ -255,6 +262,12 @@ CREATE VIEW kbilling_internal.account_check WITH (security_invoker) AS
 	LEFT JOIN (SELECT x.account_id, count(*) AS entries, sum(kb_minor(x.amount)) AS total, max(x.period) AS last_period
 			   FROM entry x GROUP BY x.account_id) e ON e.account_id = a.account_id
 	LEFT JOIN entry l ON l.account_id = a.account_id AND l.seq = a.last_seq
+	LEFT JOIN (SELECT o.account_id, array_agg(ROW(o.priority, o.expires_on, o.amount)::kb_lot ORDER BY o.priority, o.expires_on) AS lots,
+					  sum(kb_minor(o.amount)) AS total, min(kb_minor(o.amount)) AS least, min(o.expires_on) AS expires_on
+			   FROM (SELECT x.account_id, m.priority, m.expires_on, sum(m.amount) AS amount
+					 FROM entry x CROSS JOIN LATERAL unnest(x.lots) m
+					 WHERE x.lots IS NOT NULL GROUP BY x.account_id, m.priority, m.expires_on, kb_currency(m.amount)) o
+			   WHERE o.amount <> 0 GROUP BY o.account_id) g ON g.account_id = a.account_id
 	LEFT JOIN (SELECT x.account_id, count(*) AS members, count(*) FILTER (WHERE x.role = 'owner') AS owners
 			   FROM member x GROUP BY x.account_id) m ON m.account_id = a.account_id
 	LEFT JOIN (SELECT DISTINCT ON (x.account_id) x.account_id, x.step, x.delete_on, x.purge_on FROM closure_step x
@@ -390,7 +403,7 @@ CREATE VIEW kbilling_internal.guard_trigger WITH (security_invoker) AS
 				  CASE g.does WHEN 'kb_tell_policy_change()' THEN 'AFTER' ELSE 'BEFORE' END, g.event, g.table_name,
 				  g.level, g.does) AS definition
 	FROM (VALUES
-		('account', 'account_ledger', 'A', 'DELETE OR UPDATE OF account_id, created_at, balance, unspent_bonus, last_seq, last_hash, '
+		('account', 'account_ledger', 'A', 'DELETE OR UPDATE OF account_id, created_at, balance, unspent_bonus, lots, last_seq, last_hash, '
 			'debt_since, charged_through OR TRUNCATE', 'STATEMENT', 'kb_refuse_rewrite()'),
 		('account', 'account_ledger_row', 'A', 'DELETE', 'ROW', 'kb_refuse_rewrite()'),
 		('change_log', 'change_log_immutable', 'A', 'DELETE OR UPDATE OR TRUNCATE', 'STATEMENT', 'kb_refuse_rewrite()'),

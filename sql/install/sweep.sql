@@ -5,7 +5,7 @@
 CREATE TYPE kbilling.kb_sweep_outcome AS ENUM ('running', 'finished', 'interrupted');
 COMMENT ON TYPE kb_sweep_outcome IS 'What became of a run of the sweep; one that was interrupted, the next run goes on with';
 
-CREATE TYPE kbilling.kb_sweep_phase AS ENUM ('charges', 'closures', 'notices', 'alerts', 'retention');
+CREATE TYPE kbilling.kb_sweep_phase AS ENUM ('charges', 'credit', 'closures', 'notices', 'alerts', 'retention');
 COMMENT ON TYPE kb_sweep_phase IS 'What a run of the sweep is at, in this order';
 
 CREATE TABLE kbilling.sweep_run (
@@ -141,6 +141,13 @@ END;
 COMMENT ON FUNCTION kb_sweep_begin(integer, integer, timestamptz) IS
 'Starts a run of the sweep for a share of the accounts, and counts what is due; NULL if another worker has begun, and '
 'finished, one since the moment. Part of kb_sweep';
+
+CREATE FUNCTION kbilling_internal.kb_sweep_credit(account_ids bigint[], at timestamptz) RETURNS bigint
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_sweep_credit';
+COMMENT ON FUNCTION kb_sweep_credit(bigint[], timestamptz) IS
+'What the sweep does about the credit of accounts, of those that are due: tells of what will expire, and takes what has expired '
+'from their balances, in as many entries as it returns (G3)';
 
 CREATE FUNCTION kbilling_internal.kb_sweep_closures(account_ids bigint[], at timestamptz) RETURNS bigint
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp

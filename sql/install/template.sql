@@ -55,7 +55,9 @@ CREATE VIEW kbilling.notice_kind WITH (security_invoker) AS
 		('contract_ending', '{"account_id": 7, "ends_on": "2026-12-31", "balance": "-4.50 USD", "amount_due": "4.50 USD",
 			"in_debt": true}'),
 		('contract_continued', '{"account_id": 7, "ends_on": "2026-12-31", "balance": "-4.50 USD", "amount_due": "4.50 USD",
-			"in_debt": true}')
+			"in_debt": true}'),
+		('credit_expiring',
+			'{"account_id": 7, "amount": "5.00 USD", "expires_on": "2026-12-31", "last_day": "2026-12-30", "balance": "12.00 USD"}')
 	) AS k (kind, example);
 COMMENT ON VIEW notice_kind IS 'The kinds of notices, each with the facts that its texts can use';
 COMMENT ON COLUMN notice_kind.kind IS 'The kind';
@@ -397,6 +399,16 @@ A payment in time keeps the access full.'),
 kb_utf8('За {month} буде нараховано близько {amount}, і станеться це {charged_on}
 На балансі {balance}, тож бракує {missing}.
 Своєчасна сплата збереже доступ.')),
+
+		('credit_expiring', 'en',
+		 'Account {account_id, number, ::group-off}: {amount} of your credit expire after {last_day}',
+'{amount} of the credit on your balance can be used until {last_day}, that day included, and then expire.
+The balance is now {balance}. What you use until then is paid with this credit first.'),
+
+		('credit_expiring', 'uk',
+		 kb_utf8('Кабінет №{account_id, number, ::group-off}: {amount} бонусів згорять після {last_day}'),
+kb_utf8('На балансі є {amount} бонусів, які можна використати до {last_day} включно; потім вони згорять.
+Зараз на балансі {balance}. Використане до того часу буде сплачено передусім цими бонусами.')),
 
 		('contract_ending', 'en',
 		 'Account {account_id, number, ::group-off}: the contract ends on {ends_on}',

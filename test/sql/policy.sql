@@ -5,8 +5,8 @@ SELECT no_plan();
 
 -- Policy
 
-SELECT is(p, ROW('standard', 4, 7, 10, 40, 30, 10, '{3,1}', 20, 'en', 'due_date', '{}', 24, 'any', true, NULL, NULL, NULL)::policy,
-	'S2, D1, D2, D5, C5, U6, L6: the policy "standard" has the values of the rules')
+SELECT is(p, ROW('standard', 4, 7, 10, 40, 30, 10, '{3,1}', 20, 'en', 'due_date', '{}', 24, 'any', true, NULL, NULL, NULL, 7)::policy,
+	'S2, D1, D2, D5, C5, U6, L6, G3: the policy "standard" has the values of the rules')
 FROM policy p WHERE policy = 'standard';
 
 SELECT is(ARRAY(SELECT kbilling_internal.kb_standard_day(s) FROM unnest(enum_range(NULL::kb_stage)) s), '{NULL,1,4,7,10}',

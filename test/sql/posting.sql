@@ -7,25 +7,33 @@ SET kbilling.clock = '2027-01-05 12:00+00';
 SELECT setseed(0.4)
 \g /dev/null
 SELECT kb_create_tariff('paid', 'USD'), kb_create_tariff('free', 'USD'), kb_set_price('paid', 'base', '19.00'),
-	kb_set_bonus('paid', '30 USD', 80), kb_set_bonus('free', '30 USD', 80)
+	kb_set_bonus('paid', '30 USD', 80), kb_set_bonus('free', '30 USD', 80),
+	kb_set_bonus('paid', '50 USD', 60, valid_days => 400), kb_set_bonus('free', '50 USD', 60, valid_days => 400)
 \g /dev/null
 SELECT kb_create_account('ann', t, i + copy, (ARRAY['UTC', 'Europe/Kyiv', 'America/New_York'])[1 + i % 3])
 FROM generate_series(101, 200) AS i, (VALUES ('paid', 0), ('free', 1000)) AS c (t, copy)
 \g /dev/null
 INSERT INTO activity SELECT account_id, '2099-01-01' FROM account ON CONFLICT (account_id) DO UPDATE SET active_at = excluded.active_at;
 
--- Random top-ups and deferrals of both copies, on some day of the month
+-- Random top-ups, credits and deferrals of both copies, on some day of the month
 CREATE PROCEDURE pg_temp.live(at timestamptz) LANGUAGE plpgsql AS $$
 DECLARE
 	amount kb_money;
 	days int;
+	priority int;
 BEGIN
 	FOR id IN 101..200 LOOP
 		PERFORM set_config('kbilling.clock', (at + floor(random() * 25) * interval '1 day')::text, false);
 		amount = kb_money((1 + floor(random() * 6000) / 100)::numeric, 'USD');
 		days = 1 + floor(random() * 40);
+		priority = (ARRAY[10, 50, 90])[1 + floor(random() * 3)];
 		IF random() < 0.5 THEN
 			PERFORM kb_apply_topup(i, amount, 'card', 'paid ' || at) FROM unnest(ARRAY[id, id + 1000]) AS i;
+		ELSIF random() < 0.4 THEN
+			-- good until the play is over: of what expires, one has used more than the other
+			PERFORM kb_grant_credit(i, amount, 'credit ' || at, 'a gift',
+					CASE WHEN days % 4 > 0 THEN date '2028-01-01' + days % 4 END, priority)
+				FROM unnest(ARRAY[id, id + 1000]) AS i;
 		ELSIF random() < 0.4 THEN
 			PERFORM kb_defer(i, kb_now()::date + days, 'support', 'asked')
 				FROM unnest(ARRAY[id, id + 1000]) AS i;
@@ -52,6 +60,8 @@ SELECT cmp_ok((SELECT count(*) FROM entry WHERE kind = 'charge' AND debt_since I
 	'J2: charges by the statement for many have made and kept debts');
 SELECT cmp_ok((SELECT count(*) FROM entry WHERE kind = 'charge' AND bonus_after > 0 AND account_id > 100), '>', 20::bigint,
 	'J2: and spent bonus');
+SELECT cmp_ok((SELECT count(*) FROM entry WHERE kind = 'charge' AND lots IS NOT NULL AND account_id > 100), '>', 20::bigint,
+	'G2: and credit that expires, or has a priority');
 CREATE TEMP VIEW double AS
 	SELECT account_id % 1000 AS id, account_id > 1000 AS doubled,
 		to_jsonb(e) - '{account_id,kind,key,period,memo,lines,hash}'::text[] AS stored

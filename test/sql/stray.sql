@@ -85,6 +85,7 @@ INSERT INTO call_of VALUES
 	('kb_buy(bigint, text, numeric, text, text)', '''pack'', 1, ''x'''),
 	('kb_chargeback(bigint, text, text, kb_money)', '''r1'', ''x'''),
 	('kb_current_usage(bigint)', NULL),
+	('kb_grant_credit(bigint, kb_money, text, text, date, integer)', '''1 USD'', ''gift'', ''why'''),
 	('kb_defer(bigint, date, text, text)', '''2026-11-20'', ''me'', ''why'''),
 	('kb_end_account(bigint, text, date, text)', '''ann'''),
 	('kb_fail_notice(bigint, bigint, text, integer)', '1, ''why'''),

@@ -1,0 +1,43 @@
+/*
+ * Credit by priority and expiry (rules G), over values.
+ */
+
+CREATE TYPE kbilling.kb_lot AS (
+	priority   integer,
+	expires_on date,
+	amount     kb_money
+);
+COMMENT ON TYPE kb_lot IS
+'Credit of one priority and expiry (G2). Credit that never expires, and has the priority 50, is not listed: it is what the '
+'unspent credit has beyond what is listed';
+COMMENT ON COLUMN kb_lot.priority IS 'Lower numbers are spent first';
+COMMENT ON COLUMN kb_lot.expires_on IS 'The local date from which on it is spent no more (G3); infinity: it never expires';
+COMMENT ON COLUMN kb_lot.amount IS 'How much of it there is; in an entry, by how much that moved it';
+
+-- Strict, so that accounts without such credit pay nothing for them.
+CREATE FUNCTION kbilling_internal.kb_lots_after(lots kb_lot[], total kb_money, total_after kb_money) RETURNS kb_lot[]
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_lots_after';
+COMMENT ON FUNCTION kb_lots_after(kb_lot[], kb_money, kb_money) IS
+'The lots of an account whose unspent credit was, and is then, as the arguments say, as some was spent in the order of G2; '
+'NULL if none is left';
+
+CREATE FUNCTION kbilling_internal.kb_lots_less(lots kb_lot[], total kb_money, gone kb_lot[]) RETURNS kb_lot[]
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_lots_less';
+COMMENT ON FUNCTION kb_lots_less(kb_lot[], kb_money, kb_lot[]) IS
+'The lots of an account when some of them, by amounts below zero, have gone; NULL if none is left';
+
+CREATE FUNCTION kbilling_internal.kb_lots_move(before kb_lot[], after kb_lot[], total kb_money) RETURNS kb_lot[]
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_lots_move';
+COMMENT ON FUNCTION kb_lots_move(kb_lot[], kb_lot[], kb_money) IS
+'By how much lots have moved from one to the other, in the currency of "total"; NULL if they are the same';
+
+CREATE FUNCTION kbilling_internal.kb_lot_rest(lots kb_lot[], total kb_money, priority integer, expires_on date, spent kb_money)
+	RETURNS kb_money
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_lot_rest';
+COMMENT ON FUNCTION kb_lot_rest(kb_lot[], kb_money, integer, date, kb_money) IS
+'What is left of the credit of one priority and expiry when so much of an account''s unspent credit, "total", is spent first, '
+'in the order of G2 (G3)';
