@@ -216,8 +216,9 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 
 SHA-256 over the 32 bytes of the hash before (nothing for the first entry) and these fields of the entry, in this order: account_id, seq,
 kind, amount, balance_after, bonus_after, debt_since, effective_on, posted_at, key, period, method, paid, ref_seq, member, posted_by,
-memo, lines.
+memo, lines, lots.
 Each is led by its length in 4 bytes; NULL is the length 0xFFFFFFFF alone.
 A number is 8 bytes in network order. A date is the number of days since 2000-01-01, and a moment that of microseconds (UTC).
-Any other field is its text in UTF-8.'
+Any other field is its text in UTF-8; that of lots is a priority, an expiry and an amount for each, as in
+`10 infinity -2.00 USD, 50 2026-12-01 -3.00 USD`.'
 FROM section WHERE body IS NOT NULL

@@ -55,7 +55,7 @@ CREATE VIEW kbilling.role_right WITH (security_invoker) AS
 						kb_end_account,kb_continue_account,
 						kb_set_contact,kb_schedule_closure,kb_restore_account,kb_retry_notice,kb_render_notice,
 						kb_defer,kb_refund,kb_refund_total,kb_reverse_refund,kb_chargeback,kb_reverse_chargeback,
-						kb_adjust,kb_write_off,kb_reverse,
+						kb_adjust,kb_write_off,kb_reverse,kb_grant_credit,
 						kb_balance,kb_access_stage,kb_access,kb_stage_now,kb_access_now,kb_next_now,
 						kb_current_usage,kb_forecast,kb_amount_for,kb_portal,kb_history,kb_metadata,
 						kb_verify,kb_metrics}'),
@@ -149,7 +149,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_standard_day, kb_stage, kb_next_stage_on, kb_stage_changes_on,
 	kb_access_for, kb_may_close_on, kb_walk_ahead,
 	kb_next_reminder, kb_charge_due_on, kb_billed_until, kb_charge_effective_on, kb_standard_methods, kb_bonus, kb_bonus_after,
-	kb_debt_since, kb_stage_check_on,
+	kb_debt_since, kb_stage_check_on, kb_lots_after, kb_lots_less, kb_lots_move, kb_lot_rest, kb_credit_check_on,
 	kb_closure_check_on, kb_amount_due, kb_exchange_rate, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final, kb_bill_entries,
 	kb_usage_day, kb_usage_value, kb_usage_is_priced, kb_refuse_unpriced, kb_topup_parts,
 	kb_lines_total, kb_max_tries, kb_shard, kb_raise, kb_require_not_null
@@ -168,7 +168,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_days_held, kb_last_prorate, kb_held, kb_discount_terms, kb_minimum_terms, kb_bill_terms,
 	kb_late_terms, kb_with_terms, kb_bill_for,
 	kb_charges, kb_charges_ahead, kb_last_activity, kb_closure_terms, kb_policies_ahead, kb_terms_changes, kb_require_forecast, kb_timeline,
-	kb_bills_ahead, kb_running_days,
+	kb_bills_ahead, kb_running_days, kb_owed_through, kb_expired, kb_expired_amount, kb_expiries_ahead, kb_lots_back,
 	kb_planned_stage, kb_next_stage, kb_standing_ahead, kb_standing_then
 	TO PUBLIC;
 

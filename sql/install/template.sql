@@ -403,12 +403,14 @@ kb_utf8('За {month} буде нараховано близько {amount}, і 
 		('credit_expiring', 'en',
 		 'Account {account_id, number, ::group-off}: {amount} of your credit expire after {last_day}',
 '{amount} of the credit on your balance can be used until {last_day}, that day included, and then expire.
-The balance is now {balance}. What you use until then is paid with this credit first.'),
+What you use until then is paid with this credit first.
+The balance is now {balance}.'),
 
 		('credit_expiring', 'uk',
 		 kb_utf8('Кабінет №{account_id, number, ::group-off}: {amount} бонусів згорять після {last_day}'),
 kb_utf8('На балансі є {amount} бонусів, які можна використати до {last_day} включно; потім вони згорять.
-Зараз на балансі {balance}. Використане до того часу буде сплачено передусім цими бонусами.')),
+Використане до того часу буде сплачено передусім цими бонусами.
+Зараз на балансі {balance}.')),
 
 		('contract_ending', 'en',
 		 'Account {account_id, number, ::group-off}: the contract ends on {ends_on}',

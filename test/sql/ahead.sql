@@ -176,7 +176,7 @@ BEGIN
 		PERFORM pg_temp.try(format('SELECT kb_end_account(%s, %L, kbilling_internal.kb_today(%s) + %s)', id, 'ann', id,
 			pg_temp.one(id, 'ends in', '{0,0,3,15,30,90}'::int[]))) FROM past WHERE end_day = day;
 		-- most are paid back then
-		PERFORM pg_temp.try(format('SELECT kb_adjust(%s, %L, %L, %L)', account_id, - refundable, 'paid back', 'paid back'))
+		PERFORM pg_temp.try(format('SELECT kb_adjust(%s, %L, %L, %L)', account_id, - refundable, 'paid back ' || day, 'paid back'))
 			FROM account_status WHERE refundable > 0 AND pg_temp.r(account_id, 'paid back', 4) > 0;
 		PERFORM pg_temp.try(format('SELECT kb_schedule_closure(%s, %L)', id, 'support')) FROM past WHERE login_day = 28 - day;
 		PERFORM pg_temp.try(format('SELECT kb_cancel_closure(%s, %L)', id, 'ann')) FROM past WHERE login_day = 37 - day;

@@ -41,9 +41,9 @@ SELECT results_eq('SELECT pg_temp.logged(4)', $$VALUES
 SELECT kb_set_bonus('std', '50 USD', 10) \g /dev/null
 SELECT kb_set_bonus('std', '50 USD', 12.5, to_date => '2027-01-01') \g /dev/null
 SELECT results_eq('SELECT pg_temp.logged(2)', $$VALUES
-	('bonus_tier std: none > percent 10, to_date infinity, from_date -infinity, min_amount 50.00 USD'),
-	('bonus_tier std: percent 10, to_date infinity, from_date -infinity, min_amount 50.00 USD > '
-		'percent 12.5, to_date 2027-01-01, from_date -infinity, min_amount 50.00 USD')$$, 'J9: bonus tiers');
+	('bonus_tier std: none > percent 10, to_date infinity, from_date -infinity, min_amount 50.00 USD, valid_days '),
+	('bonus_tier std: percent 10, to_date infinity, from_date -infinity, min_amount 50.00 USD, valid_days  > '
+		'percent 12.5, to_date 2027-01-01, from_date -infinity, min_amount 50.00 USD, valid_days ')$$, 'J9: bonus tiers');
 
 -- Policies
 

@@ -272,7 +272,7 @@ SELECT is(kb_portal(:acme_account_id, 'olena') - '{usage,entries,offers,next_cha
 		'tariff', '{"tariff": "helpdesk", "name": "Help desk"}'::jsonb, 'next_tariff', NULL, 'currency', 'USD',
 		'balance', '{"amount": "-10.00", "currency": "USD"}'::jsonb, 'bonus', '{"amount": "0.00", "currency": "USD"}'::jsonb,
 		'amount_due', '{"amount": "10.00", "currency": "USD"}'::jsonb, 'debt_since', '2026-12-01', 'reminder', NULL,
-		'payments', '[]'::jsonb, 'more_before_seq', NULL, 'spending', NULL,
+		'payments', '[]'::jsonb, 'more_before_seq', NULL, 'spending', NULL, 'expiring_credit', '[]'::jsonb,
 		'payer', '{"member": "olena", "email": "olena@acme.example", "details": null}'::jsonb),
 			'T1: the payment page, of an account that is blocked');
 EXECUTE pay (:acme_account_id, 'olena', '110.00 USD', 'google_pay') \gset

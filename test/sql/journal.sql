@@ -32,7 +32,7 @@ FROM (VALUES
 -- J6
 
 SELECT enum_has_labels('kbilling', 'kb_entry_kind',
-	'{topup,bonus,charge,refund,chargeback,adjustment,writeoff,reversal,purchase}', 'J6: the kinds of entries');
+	'{topup,bonus,charge,refund,chargeback,adjustment,writeoff,reversal,purchase,credit,expiry}', 'J6: the kinds of entries');
 
 -- The rules of a posting, as pure functions
 
@@ -310,6 +310,9 @@ SELECT is((SELECT t.replayed FROM kb_apply_topup(7, '1000 USD', 'card', 'by the 
 RESET ROLE;
 SELECT is((SELECT posted_by FROM entry WHERE account_id = 7 AND seq = 1), 'kbilling_journal_clerk', 'J2: a replay leaves that as it was');
 
+SELECT kb_grant_credit(7, '2 USD', 'gift', 'of two kinds', kbilling_internal.kb_today(7) + 40),
+	kb_grant_credit(7, '3 USD', 'other gift', 'of two kinds', priority => 10), kb_adjust(7, '-1 USD', 'spent', 'some of it');
+
 -- J5: the chain, recomputed from nothing but the entries by the format in src/posting.h
 
 CREATE FUNCTION pg_temp.field(value bytea) RETURNS bytea LANGUAGE sql AS $$
@@ -327,7 +330,9 @@ CREATE TEMP VIEW chain AS
 			   || pg_temp.field((extract(epoch FROM posted_at - '2000-01-01 00:00+00'::timestamptz) * 1000000)::bigint)
 			   || pg_temp.field(key::text) || pg_temp.field(period) || pg_temp.field(method) || pg_temp.field(paid::text)
 			   || pg_temp.field(ref_seq) || pg_temp.field(member::text) || pg_temp.field(posted_by)
-			   || pg_temp.field(memo::text) || pg_temp.field(lines::text) AS bytes
+			   || pg_temp.field(memo::text) || pg_temp.field(lines::text)
+			   || pg_temp.field((SELECT string_agg(concat_ws(' ', o.priority, o.expires_on, o.amount), ', ' ORDER BY o.priority, o.expires_on)
+								 FROM unnest(lots) o)) AS bytes
 		FROM entry
 	), link AS (
 		SELECT account_id, seq, sha256(bytes) AS computed, hash FROM content WHERE seq = 1
@@ -403,11 +408,11 @@ FROM (VALUES
 	-- a hash made to fit a changed entry: then the next one does not
 	('UPDATE entry e SET memo = ''x'', hash = kb_entry_hash(p.hash, e.account_id, e.seq, e.kind::text, e.amount,
 		e.balance_after, e.bonus_after, e.debt_since, e.effective_on, e.posted_at, e.key, e.period, e.method, e.paid,
-		e.ref_seq, e.member, e.posted_by, ''x'', e.lines)
+		e.ref_seq, e.member, e.posted_by, ''x'', e.lines, e.lots)
 	  FROM entry p WHERE e.account_id = 1 AND p.account_id = 1 AND e.seq = 5 AND p.seq = 4', 6),
 	('UPDATE entry e SET memo = ''x'', hash = kb_entry_hash(p.hash, e.account_id, e.seq, e.kind::text, e.amount,
 		e.balance_after, e.bonus_after, e.debt_since, e.effective_on, e.posted_at, e.key, e.period, e.method, e.paid,
-		e.ref_seq, e.member, e.posted_by, ''x'', e.lines)
+		e.ref_seq, e.member, e.posted_by, ''x'', e.lines, e.lots)
 	  FROM entry p WHERE e.account_id = 1 AND p.account_id = 1 AND e.seq = 16 AND p.seq = 15', 16),
 	-- the account's row
 	('ALTER TABLE account DISABLE TRIGGER USER; UPDATE account SET balance = ''110.01 USD'' WHERE account_id = 1', 16),

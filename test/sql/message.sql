@@ -265,7 +265,7 @@ FROM unnest('{"{n, number, ::numbering-system/roman}","{n, spellout}","{n, ordin
 SELECT set_eq('SELECT kind, language FROM standard_template',
 	'SELECT k, l FROM unnest(enum_range(NULL::kb_notice_kind)) AS k, unnest(''{en,uk}''::text[]) AS l',
 	'N4: every kind has a text in English and in Ukrainian');
-SELECT is((SELECT count(*) FROM standard_template), 32::bigint, 'N4: and one of each');
+SELECT is((SELECT count(*) FROM standard_template), 34::bigint, 'N4: and one of each');
 SELECT results_eq('SELECT kind FROM notice_kind', 'SELECT unnest(enum_range(NULL::kb_notice_kind))',
 	'N5: every kind has an example of its facts');
 SELECT is_empty('SELECT kind FROM notice_kind WHERE NOT example ? ''account_id''', 'N5: the account is among the facts of each');

@@ -48,7 +48,7 @@ SELECT is(pg_temp.keys(kb_portal(5, 'own') #> path), keys, format('the keys of %
 	('{usage,lines,0}', 'amount billed_events billed_quantity days days_in_month events from_date line_no name price quantity service '
 		'to_date unit what'),
 	('{usage,lines,0,amount}', 'amount currency'), ('{next_charge}', 'amount charged_on period'),
-	('{offers,0}', 'amount bonus months reason'),
+	('{offers,0}', 'amount bonus bonus_expires_on months reason'),
 	('{payments,0}', 'amount begun_at bonus expires_at failure member method payment_id status'), ('{payments,0,method}', 'method name'),
 	('{entries,0}', 'amount balance_after bonus_after effective_on kind lines member memo method paid period posted_at rate ref_seq '
 		'reference seq'), ('{payer}', 'details email member')

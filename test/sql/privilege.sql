@@ -687,7 +687,7 @@ SELECT is(:'login_of_3'::text || :'access_of_3' || :'view_of_3', repeat('(grace,
 SELECT is(:'begun'::text || :'second', '(1,"10.00 USD","2026-11-02 12:00:00+00")(2,"0.00 USD","2026-11-02 12:00:00+00")',
 	'E, T1: her payments');
 SELECT is(:'settled'::text, '(1,2,"100.00 USD","10.00 USD","110.00 USD",ok,ok,f)', 'E, T3: settled as what it is');
-SELECT is(:'offers'::text, '("50.00 USD","5.00 USD",tier,)', 'E, T5: what she is offered');
+SELECT is(:'offers'::text, '("50.00 USD","5.00 USD",,tier,)', 'E, T5: what she is offered');
 SELECT is((SELECT concat_ws(' ', c ->> 'member', c ->> 'role', c #>> '{balance,amount}', c ->> 'access',
 	jsonb_array_length(c -> 'entries'), jsonb_array_length(c -> 'payments')) FROM (VALUES (:'cabinet'::jsonb)) AS x (c)),
 	'eve admin 110.00 full 2 1', 'E: her billing page');

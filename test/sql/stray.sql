@@ -197,7 +197,8 @@ BEGIN
 		'WHERE v.account_id IN (1, 2)', name) INTO result;
 	RETURN result;
 END $$;
-SELECT kb_own_buckets(ARRAY(SELECT generate_series(0, 1023))), kb_month_charge(1)
+SELECT kb_own_buckets(ARRAY(SELECT generate_series(0, 1023))), kb_month_charge(1), kb_grant_credit(1, '1 USD', 'g1', 'a gift'),
+	kb_grant_credit(2, '1 USD', 'g1', 'a gift')
 \g /dev/null
 SELECT kb_own_buckets(ARRAY(SELECT b FROM generate_series(0, 1023) b WHERE b <> 838)), kb_month_charge(2)
 \g /dev/null
