@@ -36,19 +36,19 @@ static SavedPlan post_plan = {
 	"  UPDATE account a"
 	"     SET charged_through = c.last_day, last_seq = a.last_seq + c.entries, last_notice_no = a.last_notice_no + c.entries,"
 	"         (balance, unspent_bonus, lots, debt_since, last_hash, stage_check_on, closure_check_on) = ("
-	"             SELECT e.balance, s.bonus, l.lots, s.debt_since,"
+	"             SELECT e.balance, s.bonus, kb_lots_after(a.lots, a.unspent_bonus, s.bonus), s.debt_since,"
 	"                    CASE c.entries WHEN 0 THEN a.last_hash ELSE kb_entry_hash("
 	"                        a.last_hash, a.account_id, a.last_seq + 1, 'charge', e.amount, e.balance, s.bonus, s.debt_since,"
 	"                        c.effective_on, $2, c.key, c.period, NULL, NULL, NULL, NULL, $3, NULL, c.lines,"
-	"                        CASE WHEN a.lots IS NOT NULL THEN kb_lots_move(a.lots, l.lots, e.amount) END) END,"
+	"                        CASE WHEN a.lots IS NOT NULL"
+	"                            THEN kb_lots_move(a.lots, kb_lots_after(a.lots, a.unspent_bonus, s.bonus), e.amount) END) END,"
 	"                    kb_stage_check_on(a.stage_check_on, a.debt_since, s.debt_since, a.deferred_until,"
 	"                        a.tariff_from, c.today, c.remind_day, c.restrict_day, c.block_day),"
 	"                    kb_closure_check_on(a.closure_check_on, e.balance, c.effective_on)"
 	"               FROM (SELECT - c.total AS amount, c.total - c.total AS zero,"
 	"                            a.balance - c.total AS balance OFFSET 0) e"
 	"              CROSS JOIN LATERAL (SELECT kb_bonus_after(a.unspent_bonus, least(e.amount, e.zero), e.balance) AS bonus,"
-	"                                         kb_debt_since(a.debt_since, e.balance, c.effective_on) AS debt_since OFFSET 0) s"
-	"              CROSS JOIN LATERAL (SELECT kb_lots_after(a.lots, a.unspent_bonus, s.bonus) AS lots OFFSET 0) l)"
+	"                                         kb_debt_since(a.debt_since, e.balance, c.effective_on) AS debt_since OFFSET 0) s)"
 	"    FROM charge c"
 	"   WHERE a.account_id = c.account_id AND a.charged_through = c.charged_through"
 	"     AND a.terms_version = c.terms_version AND a.state IN ('active', 'closing') AND a.lots IS NOT DISTINCT FROM c.lots"
@@ -93,15 +93,13 @@ enum
 	POSTED_SEQ = 1, POSTED_TOTAL, POSTED_BALANCE, POSTED_DEBT_SINCE
 };
 
-uint64
-charge_post(ArrayType *account_ids, TimestampTz at, uint64 *entries)
+/* Charge those that are due, but for accounts of which credit has expired that is still on the balance */
+static uint64
+post_due(ArrayType *account_ids, TimestampTz at, uint64 *entries)
 {
 	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at), CStringGetTextDatum(calling_role())};
-	uint64		charged;
+	uint64		charged = journal_write(&post_plan, values, NULL);
 
-	(void) credit_expire(account_ids, at, false);
-	charged = journal_write(&post_plan, values, NULL);
-	*entries = 0;
 	for (uint64 i = 0; i < charged; i++)
 	{
 		bool		nothing_due;
@@ -109,6 +107,19 @@ charge_post(ArrayType *account_ids, TimestampTz at, uint64 *entries)
 		(void) plan_row_column(i, POSTED_SEQ, &nothing_due);
 		*entries += !nothing_due;
 	}
+	return charged;
+}
+
+uint64
+charge_post(ArrayType *account_ids, TimestampTz at, uint64 *entries)
+{
+	uint64		charged;
+
+	*entries = 0;
+	charged = post_due(account_ids, at, entries);
+	if (charged < (uint64) ArrayGetNItems(ARR_NDIM(account_ids), ARR_DIMS(account_ids)) &&
+		credit_expire(account_ids, at, false) > 0)
+		charged += post_due(account_ids, at, entries);
 	if (charged > 0)
 		kb_wake_workers();
 	return charged;
