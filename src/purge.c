@@ -40,7 +40,8 @@ purge_is_emptying(int64 account_id)
 static SavedPlan mark_plan = {
 	.sql = "WITH step AS ("
 	"  UPDATE account a"
-	"     SET state = 'purged', closure_check_on = NULL, stage_check_on = NULL, credit_check_on = NULL, metadata = NULL, last_notice_no = a.last_notice_no + 1"
+	"     SET state = 'purged', closure_check_on = NULL, stage_check_on = NULL, credit_check_on = NULL, metadata = NULL,"
+	"         last_notice_no = a.last_notice_no + 1"
 	"   WHERE a.account_id OPERATOR(pg_catalog.=) ANY ($1) AND a.state = 'deleted'"
 	"     AND coalesce(a.closure_check_on, 'infinity') <= kb_account_date($2, a.time_zone)"
 	"  RETURNING a.account_id, a.last_notice_no, a.balance, a.delete_on, kb_account_date($2, a.time_zone) AS today"

@@ -51,7 +51,7 @@ RETURN (
 	FROM account a
 	CROSS JOIN LATERAL (SELECT a.charged_through + 1 AS first_day, kb_month_first_day(a.charged_through + 1) AS oldest,
 							   kb_month_first_day(kb_account_date($3, a.time_zone)) AS running OFFSET 0) d
-	CROSS JOIN LATERAL unnest(ARRAY(SELECT g::date FROM generate_series(d.oldest::timestamp, $2::timestamp, interval '1 month') g)) m (month)
+	CROSS JOIN LATERAL unnest(ARRAY(SELECT g::date FROM generate_series(d.oldest::timestamp, $2::timestamp, '1 month') g)) m (month)
 	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, greatest(m.month, d.first_day),
 		least(kb_month_last_day(m.month), $2), CASE WHEN m.month = d.oldest THEN '-infinity' ELSE m.month END, NULL, a.ends_on,
 		CASE WHEN m.month = d.running THEN $3 END) b

@@ -118,7 +118,8 @@ BEGIN ATOMIC
 	JOIN member m ON m.account_id = a.account_id
 	WHERE a.account_id = $1 AND m.email IS NOT NULL AND $2 <> 'topup_after_deletion'
 		AND (m.role = 'owner'
-			 OR m.role = 'admin' AND $2 IN ('stage_changed', 'payment_reminder', 'limit_reached', 'alert', 'charge_upcoming', 'credit_expiring'));
+			 OR m.role = 'admin' AND $2 IN ('stage_changed', 'payment_reminder', 'limit_reached', 'alert', 'charge_upcoming',
+																  'credit_expiring'));
 END;
 COMMENT ON FUNCTION kb_recipients(bigint, kb_notice_kind) IS
 'Who gets a notice, as an array of member, email and language: owners with an email, and also admins if it asks to '

@@ -15,7 +15,7 @@ use FindBin;
 use Test::More;
 
 my $page = 'docs/rules.md';
-my @subjects = qw(M J T C U P S D N W E L X B);
+my @subjects = qw(M J T C U P S D N W E L G X B);
 
 my $letter = '[' . join('', @subjects) . ']';
 my $number = '[1-9][0-9]?';

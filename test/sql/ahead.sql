@@ -79,7 +79,8 @@ FROM (VALUES
 
 -- Values that no account has: whoever may read a standing may call it
 SELECT throws_ok(format($$SELECT FROM kbilling_internal.kb_walk_ahead('2026-06-10', %L, '1 USD', NULL, %L, '2026-06-01', '2026-06-11', NULL,
-	NULL, NULL, '0 USD', NULL, NULL, %L, '{}', '{}')$$, through, state, policies), sqlstate, 'what is to come cannot be foretold from such values', why)
+	NULL, NULL, '0 USD', NULL, NULL, %L, '{}', '{}')$$, through, state, policies), sqlstate,
+	'what is to come cannot be foretold from such values', why)
 FROM (VALUES ('2026-09-01', 'gone', '{"(2026-01-01,4,7,10,2026-05-01,t,20,{3})"}', '22023', 'a state that there is not'),
 	('2026-09-01', 'active', '{}', '22023', 'no policy'),
 	('2026-09-01', 'active', '{"(2026-01-01,4,7,10,2026-05-01,t,,{3})"}', '22004', 'a policy without a number'),

@@ -7,8 +7,8 @@ SELECT no_plan();
 
 CREATE FUNCTION pg_temp.credit(account_id bigint) RETURNS text LANGUAGE sql
 RETURN (SELECT format('%s, %s of credit', a.balance, a.unspent_bonus)
-			|| coalesce(': ' || (SELECT string_agg(concat_ws(' ', o.amount, nullif(o.priority, 50), 'to ' || nullif(o.expires_on, 'infinity')), ', '
-				ORDER BY o.priority, o.expires_on) FROM unnest(a.lots) o), '')
+			|| coalesce(': ' || (SELECT string_agg(concat_ws(' ', o.amount, nullif(o.priority, 50),
+				'to ' || nullif(o.expires_on, 'infinity')), ', ' ORDER BY o.priority, o.expires_on) FROM unnest(a.lots) o), '')
 		FROM account a WHERE a.account_id = $1);
 CREATE FUNCTION pg_temp.books() RETURNS text LANGUAGE sql
 RETURN (SELECT string_agg(c::text, ', ') FROM kb_check() c);
@@ -25,7 +25,8 @@ SELECT kb_create_account('ann', 'std', i, created_at => '2026-11-01 12:00+00') F
 SELECT is(kb_grant_credit(1, '5 USD', 'gift-1', 'welcome'), 1::bigint, 'G1: a credit is an entry');
 SELECT is(kb_grant_credit(1, '5 USD', 'gift-1', 'welcome'), 1::bigint, 'J3: granted once');
 SELECT is(pg_temp.credit(1), '5.00 USD, 5.00 USD of credit', 'G1: it is on the balance, and unspent');
-SELECT is((SELECT format('%s %s %s %s %s', kind, amount, memo, key, lots) FROM entry WHERE account_id = 1), 'credit 5.00 USD welcome gift-1 ',
+SELECT is((SELECT format('%s %s %s %s %s', kind, amount, memo, key, lots) FROM entry WHERE account_id = 1),
+	'credit 5.00 USD welcome gift-1 ',
 	'J6: of its own kind, with its reason');
 SELECT kb_grant_credit(1, '3 USD', 'gift-2', 'sorry', '2026-12-01') \g /dev/null
 SELECT kb_grant_credit(1, '2 USD', 'gift-3', 'first', priority => 10) \g /dev/null
@@ -57,24 +58,30 @@ FROM (VALUES
 	($$SELECT kb_grant_credit(1, '-1 USD', 'x', 'y')$$,
 		'KB005 a credit must be above zero | The amount is -1.00 USD. | Use kb_adjust to take money from a balance.', 'KB005: less'),
 	($$SELECT kb_grant_credit(1, '1 EUR', 'x', 'y')$$,
-		'KB002 account 1 is in USD, but the amount is in EUR | An account has one currency, that of its tariff. | Give the amount in the account''s currency.',
+		'KB002 account 1 is in USD, but the amount is in EUR | An account has one currency, that of its tariff. | '
+		'Give the amount in the account''s currency.',
 		'KB002: another currency'),
 	($$SELECT kb_grant_credit(1, '1 USD', 'x', 'y', '2026-11-05')$$,
-		'22008 credit cannot have expired already | It would be spent no more from 2026-11-05 on; today is 2026-11-05 in the account''s time zone (G3). | Give the day after the last one on which it is good.',
+		'22008 credit cannot have expired already | '
+		'It would be spent no more from 2026-11-05 on; today is 2026-11-05 in the account''s time zone (G3). | '
+		'Give the day after the last one on which it is good.',
 		'22008: an expiry that has come'),
 	($$SELECT kb_grant_credit(1, '1 USD', 'x', 'y', 'infinity')$$,
 		'22008 expires_on must be finite | Leave it out for credit that never expires.', '22008: infinite'),
 	($$SELECT kb_grant_credit(1, '1 USD', 'x', 'y', NULL, 1001)$$,
 		'22023 priority must be from 0 to 1000 | It is 1001. | Lower numbers are spent first; 50 is that of a bonus.', '22023: a priority'),
 	($$SELECT kb_grant_credit(1, '5 USD', 'gift-1', 'welcome', '2027-01-01')$$,
-		'KB006 reference "gift-1" of account 1 is in use | Entry 1 was posted under it, with other content. | A reference stands for one posting; repeat it only to repeat the same call.',
+		'KB006 reference "gift-1" of account 1 is in use | Entry 1 was posted under it, with other content. | '
+		'A reference stands for one posting; repeat it only to repeat the same call.',
 		'J3: another expiry is other content'),
 	($$SELECT kb_grant_credit(1, '5 USD', 'gift-1', 'welcome', NULL, 40)$$,
-		'KB006 reference "gift-1" of account 1 is in use | Entry 1 was posted under it, with other content. | A reference stands for one posting; repeat it only to repeat the same call.',
+		'KB006 reference "gift-1" of account 1 is in use | Entry 1 was posted under it, with other content. | '
+		'A reference stands for one posting; repeat it only to repeat the same call.',
 		'J3: another priority, too'),
 	($$SELECT kb_grant_credit(1, '1 USD', 'x', NULL)$$, '22004 memo must not be null', 'a reason is needed'),
 	($$SELECT kb_set_bonus('std', '10 USD', 10, valid_days => 0)$$,
-		'22023 a bonus cannot be good for 0 days | valid_days is from 1 to 36500, or NULL for a bonus that never expires.', 'G1: a day at least')
+		'22023 a bonus cannot be good for 0 days | '
+		'valid_days is from 1 to 36500, or NULL for a bonus that never expires.', 'G1: a day at least')
 ) AS t (statement, error, why);
 
 -- G3: expiry, by the local midnight; what was used before is paid with it
@@ -83,7 +90,8 @@ SELECT kb_grant_credit(2, '5 USD', 'g', 'good until the 9th', '2026-11-10'), kb_
 	kb_apply_topup(3, '7 USD', 'card', 'p') \g /dev/null
 SELECT kb_record_usage(3, 'call', 20, 'u', '2026-11-05 11:00+00') \g /dev/null
 SELECT pg_temp.clock('2026-11-09 23:59:59+00') \g /dev/null
-SELECT is(kbilling_internal.kb_expired_amount(2, a.lots, a.unspent_bonus, kb_now(), '2026-11-09'), '0 USD', 'G3: on its last day it is good')
+SELECT is(kbilling_internal.kb_expired_amount(2, a.lots, a.unspent_bonus, kb_now(), '2026-11-09'), '0 USD',
+	'G3: on its last day it is good')
 FROM account a WHERE account_id = 2;
 SELECT pg_temp.clock('2026-11-10 00:00:00+00') \g /dev/null
 SELECT kb_set_account_credit_line(2, '0 USD'), kb_set_account_credit_line(3, '0 USD') \g /dev/null
@@ -97,7 +105,8 @@ SELECT kb_create_tariff('use', 'USD'), kb_set_price('use', 'call', '0.10 each'),
 SELECT kb_create_account('ann', 'use', i, created_at => '2026-11-01 12:00+00') FROM generate_series(101, 140) AS i \g /dev/null
 SELECT kb_grant_credit(i, '5 USD', 'g', 'good until the 14th', '2026-11-15') FROM generate_series(101, 110) AS i \g /dev/null
 SELECT kb_apply_topup(i, '7 USD', 'card', 'p') FROM generate_series(101, 110) AS i WHERE i <> 103 \g /dev/null
-SELECT kb_record_usage(102, 'call', 20, 'u', '2026-11-09 11:00+00'), kb_record_usage(104, 'call', 80, 'u', '2026-11-09 11:00+00') \g /dev/null
+SELECT kb_record_usage(102, 'call', 20, 'u', '2026-11-09 11:00+00'), kb_record_usage(104, 'call', 80, 'u',
+	'2026-11-09 11:00+00') \g /dev/null
 SELECT pg_temp.clock('2026-11-15 00:00:00+00') \g /dev/null
 SELECT is(kb_adjust(101, '-1 USD', 'a', 'a posting'), 4::bigint, 'G3: the next posting books what has expired first');
 SELECT is(pg_temp.credit(101), '6.00 USD, 0.00 USD of credit', 'G3: it was spent no more');
@@ -113,10 +122,12 @@ SELECT is((SELECT last_seq FROM account WHERE account_id = 101), 4::bigint, 'J3:
 SELECT kb_set_account_credit_line(103, '0 USD') \g /dev/null
 SELECT is(kb_available(103), '0.00 USD', 'G3, L1: what has expired is not to be spent, though no job has run');
 SELECT is(pg_temp.error_of($$SELECT kb_record_usage(103, 'call', 1, 'v')$$),
-	'KB013 account 103 has too little left for this usage | Left to spend: 0.00 USD; this usage costs 0.10 USD. | Top up at least 0.10 USD, or set another credit line with kb_set_account_credit_line (L2).',
+	'KB013 account 103 has too little left for this usage | Left to spend: 0.00 USD; this usage costs 0.10 USD. | '
+	'Top up at least 0.10 USD, or set another credit line with kb_set_account_credit_line (L2).',
 	'G3, L2: nor used');
 SELECT is(pg_temp.error_of($$SELECT kb_buy(103, 'pack', 1, 'b')$$),
-	'KB013 account 103 has too little left for this purchase | Left to spend: 0.00 USD; it costs 4.00 USD. | Top up at least 4.00 USD (L5).',
+	'KB013 account 103 has too little left for this purchase | Left to spend: 0.00 USD; it costs 4.00 USD. | '
+	'Top up at least 4.00 USD (L5).',
 	'G3, L5: nor does it buy anything');
 SELECT is(kbilling_internal.kb_sweep_credit(array(SELECT generate_series(101, 110)), kb_now()), 7::bigint,
 	'G3: the sweep books what no posting has');
@@ -155,7 +166,9 @@ SELECT is((SELECT format('%s %s', bonus, bonus_expires_on) FROM kb_topup_offers(
 	'G1: as it was offered');
 SELECT is((SELECT unspent_bonus::text FROM topup_status WHERE account_id = 120), '5.00 USD', 'T6: topup_status knows');
 SELECT is(pg_temp.error_of($$SELECT kb_refund(120, '11 USD', 'r')$$),
-	'KB005 the refund exceeds the paid money that is left | Account 120 has a balance of 15.00 USD, of which 5.00 USD is bonus; the refund is 11.00 USD (T6). | Refund less, as bonus is not paid out; or book with "forced" what the provider has refunded already.',
+	'KB005 the refund exceeds the paid money that is left | '
+	'Account 120 has a balance of 15.00 USD, of which 5.00 USD is bonus; the refund is 11.00 USD (T6). | '
+	'Refund less, as bonus is not paid out; or book with "forced" what the provider has refunded already.',
 	'G4: credit is never paid out');
 SELECT kb_refund(120, '4 USD', 'r1') \g /dev/null
 SELECT is(pg_temp.credit(120), '9.00 USD, 3.00 USD of credit: 3.00 USD to 2027-01-31', 'G4: it goes with its payment');
@@ -168,7 +181,8 @@ SELECT is(pg_temp.credit(120), '15.00 USD, 5.00 USD of credit: 5.00 USD to 2027-
 SELECT kb_buy(120, 'pack', 1, 'b3') \g /dev/null
 SELECT pg_temp.clock('2027-01-31 00:00:00+00') \g /dev/null
 SELECT kb_reverse(120, (SELECT seq FROM entry WHERE account_id = 120 AND key = 'b3'), 'b4', 'wrong') \g /dev/null
-SELECT is(pg_temp.credit(120), '14.00 USD, 4.00 USD of credit: 4.00 USD to 2027-01-31', 'G4: what has expired meanwhile comes back as expired');
+SELECT is(pg_temp.credit(120), '14.00 USD, 4.00 USD of credit: 4.00 USD to 2027-01-31',
+	'G4: what has expired meanwhile comes back as expired');
 SELECT is((SELECT kind::text FROM entry WHERE account_id = 120 AND amount = -1), 'expiry', 'G3: after what had expired');
 SELECT kb_apply_topup(120, '1 USD', 'card', 'p2') \g /dev/null
 SELECT is(pg_temp.credit(120), '11.00 USD, 0.00 USD of credit', 'G3: so the next posting takes it');
@@ -198,10 +212,12 @@ SELECT is(pg_temp.books(), NULL, 'J2, G2: the books are right');
 SELECT pg_temp.clock('2027-02-10 12:00+00') \g /dev/null
 SELECT kb_grant_credit(130, '5 USD', 'a', 'x', '2027-02-20'), kb_grant_credit(130, '2 USD', 'b', 'x', '2027-02-20', 10),
 	kb_grant_credit(130, '1 USD', 'c', 'x', '2027-02-12'), kb_grant_credit(130, '1 USD', 'd', 'x') \g /dev/null
-SELECT is((SELECT credit_check_on FROM account WHERE account_id = 130), '2027-02-10'::date, 'G3: it is to be told at once of what expires soon');
+SELECT is((SELECT credit_check_on FROM account WHERE account_id = 130), '2027-02-10'::date,
+	'G3: it is to be told at once of what expires soon');
 SELECT kbilling_internal.kb_sweep_credit('{130}', kb_now()) \g /dev/null
 SELECT is((SELECT facts::text FROM notice WHERE account_id = 130 AND kind = 'credit_expiring'),
-	'{"amount": "1.00 USD", "balance": "9.00 USD", "last_day": "2027-02-11", "expires_on": "2027-02-12"}', 'G3: a notice of what will expire');
+	'{"amount": "1.00 USD", "balance": "9.00 USD", "last_day": "2027-02-11", "expires_on": "2027-02-12"}',
+		'G3: a notice of what will expire');
 SELECT is((SELECT credit_check_on FROM account WHERE account_id = 130), '2027-02-12'::date, 'G3: the next look is when that expires');
 SELECT pg_temp.clock('2027-02-12 12:00+00') \g /dev/null
 SELECT is(kbilling_internal.kb_sweep_credit('{130}', kb_now()), 1::bigint, 'G3: it does');
@@ -210,7 +226,8 @@ SELECT pg_temp.clock('2027-02-14 12:00+00') \g /dev/null
 SELECT kbilling_internal.kb_sweep_credit('{130}', kb_now()), kbilling_internal.kb_sweep_credit('{130}', kb_now()) \g /dev/null
 SELECT is((SELECT string_agg(facts->>'amount', ', ' ORDER BY notice_no) FROM notice WHERE account_id = 130 AND kind = 'credit_expiring'),
 	'1.00 USD, 7.00 USD', 'N3: of all credit that expires on a day, once');
-SELECT is((SELECT array_agg(x->'amount'->>'amount' || ' ' || (x->>'expires_on')) FROM jsonb_array_elements(kb_portal(130, 'ann')->'expiring_credit') x),
+SELECT is((SELECT array_agg(x->'amount'->>'amount' || ' ' || (x->>'expires_on')) FROM jsonb_array_elements(kb_portal(130,
+	'ann')->'expiring_credit') x),
 	'{7.00 2027-02-20}', 'G3: the page shows what expires');
 
 -- Rights and states

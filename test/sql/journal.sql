@@ -331,7 +331,8 @@ CREATE TEMP VIEW chain AS
 			   || pg_temp.field(key::text) || pg_temp.field(period) || pg_temp.field(method) || pg_temp.field(paid::text)
 			   || pg_temp.field(ref_seq) || pg_temp.field(member::text) || pg_temp.field(posted_by)
 			   || pg_temp.field(memo::text) || pg_temp.field(lines::text)
-			   || pg_temp.field((SELECT string_agg(concat_ws(' ', o.priority, o.expires_on, o.amount), ', ' ORDER BY o.priority, o.expires_on)
+			   || pg_temp.field((SELECT string_agg(concat_ws(' ', o.priority, o.expires_on, o.amount), ', '
+												   ORDER BY o.priority, o.expires_on)
 								 FROM unnest(lots) o)) AS bytes
 		FROM entry
 	), link AS (

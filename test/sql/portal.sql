@@ -35,7 +35,8 @@ SELECT is(pg_temp.keys(kb_portal(account_id, member)), CASE WHEN member = 'emp' 
 	THEN 'access account_id can_cancel_closure can_continue can_end can_pay delete_on ends_on language member purge_on role stage state '
 		'time_zone today'
 	ELSE 'access account_id amount_due balance bonus can_cancel_closure can_continue can_end can_pay currency debt_since delete_on ends_on '
-		'entries expiring_credit language member more_before_seq next_charge next_stage next_stage_on next_tariff offers payer payments purge_on '
+		'entries expiring_credit language member more_before_seq next_charge next_stage next_stage_on next_tariff offers payer '
+		'payments purge_on '
 		'refundable reminder role spending stage state tariff time_zone today usage' END,
 	format('S3: the keys of %s''s page, account %s', member, stage)) FROM stage_account, unnest('{own,adm,emp}'::text[]) AS member;
 SELECT unalike(kb_portal(account_id, 'emp')::text, '%USD%', 'S3: an employee sees no money: ' || stage) FROM stage_account;

@@ -151,7 +151,8 @@ SET plan_cache_mode = force_generic_plan;
 \set source `cat src/sweep.c`
 CREATE TEMP TABLE statement AS
 	SELECT n, regexp_replace(m[1], '"\s*"', '', 'g') AS query, m[2] AS types,
-		(ARRAY['account_due', 'account_credit_check', 'account_closure_check', 'account_stage_check', 'account_due', 'account_due'])[(n + 1) / 2] AS index
+		(ARRAY['account_due', 'account_credit_check', 'account_closure_check', 'account_stage_check', 'account_due',
+			'account_due'])[(n + 1) / 2] AS index
 	FROM regexp_matches(:'source', '\.sql = "((?:[^"]|"\s*")*)",\s*\.arg_types = (DUE_TYPES|\{"text"\})', 'g') WITH ORDINALITY AS t (m, n);
 SELECT is((SELECT array_agg(types ORDER BY n) FROM statement), ARRAY['{"text"}', 'DUE_TYPES', '{"text"}', 'DUE_TYPES',
 	'{"text"}', 'DUE_TYPES', '{"text"}', 'DUE_TYPES', '{"text"}', 'DUE_TYPES', '{"text"}', 'DUE_TYPES'],
