@@ -17,7 +17,7 @@ PARTS = schema card money price calendar lines lots access posting provider bill
 REGRESS = install quickstart
 
 # What make check, make demo and the like need on top of make: they set it up.
-SELF_CONTAINED = check demo demo-shards portal bench bench-quick bench-profile reference deb
+SELF_CONTAINED = check matrix demo demo-shards portal bench bench-quick bench-profile reference deb
 
 ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
 $(if $(OUT_OF_TREE),$(error make $(MAKECMDGOALS) builds in the folder of the sources: run it there))
@@ -60,6 +60,10 @@ bench-profile:
 reference:
 	@$(PREPARE) >&2 && test/server psql -XAtq -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION kbilling' -f docs/reference.sql > docs/reference.md
 
+# Every suite on each server version of Debian's releases, in chroots that are made once.
+matrix:
+	@exec test/matrix
+
 # Packages for Debian, built and tried in clean chroots.
 deb:
 	@exec test/deb
@@ -75,7 +79,8 @@ else
 sources = $(sort $(patsubst $(SOURCE)/%,%,$(wildcard $(SOURCE)/$(1))))
 
 OBJS = $(sort $(patsubst %.c,%.o,$(call sources,src/*.c)) $(patsubst %.cpp,%.o,$(call sources,src/*.cpp)))
-DATA = $(call sources,sql/upgrade/kbilling--*--*.sql)
+# Scripts of versions before this one stay: a dump of such a version is restored into it, and updated.
+DATA = $(call sources,sql/upgrade/kbilling--*--*.sql) $(filter-out %/kbilling--$(EXTVERSION).sql,$(call sources,sql/released/kbilling--*.sql))
 DATA_built = sql/kbilling--$(EXTVERSION).sql
 DEPENDENCIES = $(OBJS:.o=.d) $(OBJS:.o=.bc.d)
 EXTRA_CLEAN = .built-for .linked-from $(DEPENDENCIES)
@@ -110,7 +115,7 @@ PG_CFLAGS = -std=gnu11 $(WARNINGS) $(MAPPED) -MMD -MP
 # C++ is for ICU alone: nothing throws, and its symbols stay in the library.
 CXX_ONLY = -std=c++17 -fno-exceptions -fvisibility=hidden -fvisibility-inlines-hidden $(WARNINGS) $(COPT)
 PG_CXXFLAGS = $(CXX_ONLY) $(MAPPED) -MMD -MP
-PG_CPPFLAGS = $(shell pkg-config --cflags-only-I icu-i18n icu-uc 2>/dev/null)
+PG_CPPFLAGS = -DKBILLING_VERSION='"$(EXTVERSION)"' $(shell pkg-config --cflags-only-I icu-i18n icu-uc 2>/dev/null)
 SHLIB_LINK = $(or $(shell pkg-config --libs icu-i18n icu-uc 2>/dev/null),-licui18n -licuuc) -lstdc++
 
 PG_CONFIG ?= pg_config
@@ -177,6 +182,13 @@ sql/kbilling--$(EXTVERSION).sql: $(part_files) $(SOURCE)/Makefile $(SOURCE)/kbil
 	mkdir -p $(@D)
 	printf '%s\n' '\echo Use "CREATE EXTENSION kbilling" to load this file. \quit' \
 		'SET LOCAL search_path TO pg_catalog, pg_temp;' | cat - $(part_files) | $(AS_ASCII) > $@
+
+# What this version installs, kept for good: see "How to release a version" in CONTRIBUTING.md.
+released: sql/kbilling--$(EXTVERSION).sql
+	mkdir -p sql/released
+	cp sql/kbilling--$(EXTVERSION).sql sql/released/
+
+.PHONY: released
 
 expected:
 	ln -s $(realpath $(SOURCE))/expected $@

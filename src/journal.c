@@ -631,7 +631,8 @@ static SavedPlan vouch_plan = {
 	"                    WHERE e.account_id OPERATOR(pg_catalog.=) $1 AND e.seq OPERATOR(pg_catalog.=) $2)"
 	" UNION ALL "
 	"SELECT FROM (SELECT WHERE NOT EXISTS (SELECT FROM kbilling.account)) nothing",
-	.arg_types = {"bigint", "bigint"}
+	.arg_types = {"bigint", "bigint"},
+	.of_any_version = true			/* a restore of an older version goes before its update */
 };
 
 /*
@@ -722,7 +723,7 @@ kb_refuse_rewrite(PG_FUNCTION_ARGS)
 			 hint ? errhint("%s", hint) : 0));
 }
 
-static SavedPlan has_entries_plan = {.sql = "SELECT FROM entry LIMIT 1"};
+static SavedPlan has_entries_plan = {.sql = "SELECT FROM entry LIMIT 1", .of_any_version = true};
 
 /* Whether anything has been posted */
 static bool

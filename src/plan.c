@@ -12,6 +12,7 @@
 #include "utils/queryenvironment.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "version.h"
 
 /* Everything prepared so far, and the extension's schema that it was prepared for. */
 static SavedPlan *prepared = NULL;
@@ -103,6 +104,8 @@ uint64
 plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 {
 	forget_plans_of_another_extension();
+	if (!plan->of_any_version)
+		version_require();
 	if (plan->plan == NULL)
 		prepare(plan);
 	run_prepared(plan, values, nulls, read_only);
@@ -190,6 +193,7 @@ plan_require_nonatomic(FunctionCallInfo fcinfo, const char *name, const char *de
 void
 plan_connect_nonatomic(void)
 {
+	version_require();
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 }

@@ -20,6 +20,7 @@ typedef struct SavedPlan
 	const char *sql;
 	const char *arg_types[PLAN_MAX_ARGS];	/* SQL names, up to the first NULL */
 	bool		is_generic;		/* planned once, whatever the parameters are */
+	bool		of_any_version; /* runs on the tables of other versions of kbilling, too: see version.h */
 	int			nargs;
 	SPIPlanPtr	plan;
 	struct SavedPlan *next;			/* of those prepared */

@@ -6,10 +6,12 @@
 
 #include "args.h"
 #include "card.h"
+#include "commands/extension.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "plan.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 
 /* Arguments of kb_grant and kb_revoke */
 enum
@@ -74,6 +76,14 @@ static SavedPlan log_plan = {
 	.arg_types = {"oid", "jsonb"}
 };
 
+/* Run a GRANT or REVOKE */
+static void
+run_utility(const char *statement)
+{
+	if (SPI_execute(statement, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not execute: %s", statement);
+}
+
 /* For each privilege, GRANT all, or REVOKE what is not kept */
 static void
 change_rights(FunctionCallInfo fcinfo, bool grant)
@@ -96,14 +106,8 @@ change_rights(FunctionCallInfo fcinfo, bool grant)
 	n = plan_execute(&rights_plan, values, grant ? " n" : NULL, false);
 	objects = SPI_tuptable;
 	for (uint64 i = 0; i < n; i++)
-	{
-		char	   *statement = psprintf("%s %s %s %s", grant ? "GRANT" : "REVOKE",
-										 SPI_getvalue(objects->vals[i], objects->tupdesc, 1),
-										 grant ? "TO" : "FROM", quote_identifier(role));
-
-		if (SPI_execute(statement, false, 0) != SPI_OK_UTILITY)
-			elog(ERROR, "could not execute: %s", statement);
-	}
+		run_utility(psprintf("%s %s %s %s", grant ? "GRANT" : "REVOKE", SPI_getvalue(objects->vals[i], objects->tupdesc, 1),
+							 grant ? "TO" : "FROM", quote_identifier(role)));
 	plan_execute(&log_plan, logged, NULL, false);
 	SPI_finish();
 }
@@ -114,6 +118,60 @@ Datum
 kb_grant(PG_FUNCTION_ARGS)
 {
 	change_rights(fcinfo, true);
+	PG_RETURN_VOID();
+}
+
+/* What roles may do with a routine, and so with another; 0 is PUBLIC */
+static SavedPlan carried_plan = {
+	.sql = "SELECT 'GRANT EXECUTE ON ROUTINE ' || $2 || ' TO '"
+	"       || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END"
+	"       || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
+	"  FROM pg_catalog.pg_proc p"
+	"  CROSS JOIN pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a"
+	" WHERE p.oid = $1 AND a.grantee <> p.proowner",
+	.arg_types = {"regprocedure", "regprocedure"}
+};
+
+/*
+ * Run grants as if no script of the extension did: what a script grants counts as rights that the extension has given, which
+ * pg_dump leaves out.
+ */
+static void
+grant_as_user(const SPITupleTable *grants, uint64 n)
+{
+	bool		was_creating = creating_extension;
+
+	creating_extension = false;
+	PG_TRY();
+	{
+		for (uint64 i = 0; i < n; i++)
+			run_utility(SPI_getvalue(grants->vals[i], grants->tupdesc, 1));
+	}
+	PG_FINALLY();
+	{
+		creating_extension = was_creating;
+	}
+	PG_END_TRY();
+}
+
+/* kb_carry_rights(old_routine, new_routine) */
+PG_FUNCTION_INFO_V1(kb_carry_rights);
+Datum
+kb_carry_rights(PG_FUNCTION_ARGS)
+{
+	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	SPITupleTable *grants;
+	uint64		n;
+
+	arg_required(fcinfo, 0, "old_routine");
+	arg_required(fcinfo, 1, "new_routine");
+	plan_connect();
+	n = plan_execute(&carried_plan, values, NULL, false);
+	grants = SPI_tuptable;
+	run_utility(psprintf("REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC",
+						 DatumGetCString(DirectFunctionCall1(regprocedureout, values[1]))));
+	grant_as_user(grants, n);
+	SPI_finish();
 	PG_RETURN_VOID();
 }
 

@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "version.h"
 
 /* A column of a table as it is stored. */
 typedef struct ReadColumn
@@ -140,8 +141,10 @@ static Relation
 open_table(ReadTable *table)
 {
 	ReadShape  *shape = shape_of(table);
-	Relation	rel = shape->is_valid ? try_table_open(shape->relid, AccessShareLock) : NULL;
+	Relation	rel;
 
+	version_require();
+	rel = shape->is_valid ? try_table_open(shape->relid, AccessShareLock) : NULL;
 	if (rel != NULL && shape->is_valid)
 		return rel;
 	if (rel != NULL)

@@ -35,6 +35,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
+#include "version.h"
 
 #define MAX_LABELS	24
 
@@ -235,6 +236,7 @@ open_table(Table *table, LOCKMODE mode)
 {
 	Relation	rel = NULL;
 
+	version_require();
 	if (table->shape != NULL && table->shape->is_valid)
 		rel = try_table_open(table->shape->relid, mode);
 	if (rel != NULL && table->shape->is_valid)

@@ -256,13 +256,17 @@ CREATE FUNCTION kbilling_internal.kb_uncovered_charges(account_ids bigint[], at 
 	RETURNS TABLE (account_id bigint, period date, charged_on date, total kb_money, balance kb_money)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT a.account_id, c.period, c.effective_on, c.total, a.balance
+	SELECT a.account_id, c.period, c.effective_on, c.total, b.balance
 	FROM (SELECT x.*, kb_account_date($2, x.time_zone) AS today FROM account x
 		  WHERE x.account_id = ANY ($1) AND x.state IN ('active', 'closing') OFFSET 0) a
 	CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, a.today) p
 	JOIN policy q ON q.policy = p.policy AND a.today > kb_month_last_day(a.today) - q.charge_notice_days
 	CROSS JOIN LATERAL kb_charges_ahead(a.account_id, kb_month_last_day(a.today) + 1, true) c
-	WHERE c.period = kb_month_first_day(a.today) AND kb_minor(c.total) > greatest(kb_minor(a.balance), 0)
+	-- less the credit that will have expired by then (G3)
+	CROSS JOIN LATERAL (SELECT CASE WHEN a.lots IS NULL THEN a.balance
+									ELSE (SELECT t.balance + t.charge FROM kb_timeline(a.account_id, kb_month_last_day(a.today) + 1, true) t
+										  WHERE t.period = c.period) END AS balance OFFSET 0) b
+	WHERE c.period = kb_month_first_day(a.today) AND kb_minor(c.total) > greatest(kb_minor(b.balance), 0)
 		AND NOT EXISTS (SELECT FROM notice n WHERE n.account_id = a.account_id AND n.kind = 'charge_upcoming'
 						AND n.occasion = to_char(c.period, 'YYYY-MM'));
 END;

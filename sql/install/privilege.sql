@@ -124,6 +124,13 @@ COMMENT ON FUNCTION kbilling.kb_revoke(regrole, text) IS
 'the owner of the extension. '
 'Errors: 22023 for any other rights';
 
+CREATE FUNCTION kbilling_internal.kb_carry_rights(old_routine regprocedure, new_routine regprocedure) RETURNS void
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'kb_carry_rights';
+COMMENT ON FUNCTION kbilling_internal.kb_carry_rights(regprocedure, regprocedure) IS
+'For scripts that update the extension: gives the rights that roles have on a routine, whoever granted them, on the one that takes its '
+'place, and no others. Errors: 22004';
+
 -- A function is closed until it is listed here, or in role_right: one that is added to the script needs nothing to be safe.
 REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA kbilling, kbilling_internal FROM PUBLIC;
 

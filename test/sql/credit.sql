@@ -250,6 +250,15 @@ SELECT results_eq('SELECT period, charge::text, balance::text FROM kb_forecast(3
 	$$VALUES (date '2027-03-01', '10.00 USD', '37.00 USD'), ('2027-04-01', '10.00 USD', '27.00 USD'),
 		('2027-05-01', '10.00 USD', '2.00 USD'), ('2027-06-01', '10.00 USD', '-8.00 USD')$$,
 	'G3: what is not, is foretold to go');
+SELECT kb_set_policy('early', '{"charge_notice_days": 3}'), kb_create_tariff('early', 'USD', policy => 'early'),
+	kb_set_price('early', 'base', '10.00') \g /dev/null
+SELECT kb_create_account('ann', 'early', i, created_at => '2027-03-01 12:00+00') FROM generate_series(305, 306) AS i \g /dev/null
+SELECT kb_grant_credit(305, '25 USD', 'g', 'x', '2027-03-30'), kb_grant_credit(306, '25 USD', 'g', 'x', '2027-04-01') \g /dev/null
+SELECT pg_temp.clock('2027-03-29 12:00+00') \g /dev/null
+SELECT kbilling_internal.kb_notify_alerts('{305,306}', kb_now()) \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', account_id, facts->>'missing'), ', ') FROM notice WHERE kind = 'charge_upcoming'),
+	'305 0.65 USD', 'L6, G3: what is missing of the charge, as the rest of the credit will have expired');
+SELECT pg_temp.clock('2027-03-02 12:00+00') \g /dev/null
 SELECT is(kb_amount_for(302, 4), '8.00 USD', 'G3: and what is to be paid in its place');
 SELECT is((SELECT amount FROM kb_topup_offers(302) WHERE months = 6), kb_amount_for(302, 6), 'G3: offers say the same');
 

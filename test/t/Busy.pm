@@ -32,16 +32,22 @@ sub make_busy
 		INSERT INTO shard_cut (move, catalogue) VALUES ('gone', kb_catalogue_digest());
 		SELECT kb_create_tariff('start', 'USD', 'Start'), kb_create_tariff('reseller', 'USD', policy => 'strict'),
 			kb_create_tariff('lviv', 'UAH', 'Старт');
-		SELECT kb_create_service('seat', 'recurring', 'seat'), kb_create_service('orders', 'metered', 'order', 'count');
+		SELECT kb_create_service('seat', 'recurring', 'seat'), kb_create_service('orders', 'metered', 'order', 'count'),
+			kb_create_service('setup', 'one_off'), kb_create_service('calls', 'metered'),
+			kb_create_service('visitors', 'metered', aggregation => 'unique');
 		SELECT kb_set_price('start', 'base', '19.00'), kb_set_price('start', 'base', '20.00', '2025-08-16'),
 			kb_set_price('start', 'base', '21.00', '2025-08-16'),
 			kb_set_price('start', 'orders', 'graduated 0.10 to 5, 0.05'), kb_set_price('reseller', 'orders', '2.5% + 0.30'),
-			kb_set_price('lviv', 'orders', '1 each'),
+			kb_set_price('lviv', 'orders', '1 each'), kb_set_price('start', 'setup', '7.50 each'),
+			kb_set_price('start', 'calls', '0.01 each'),
+			kb_set_price('start', 'visitors', '0.02 each'),
 			kb_set_price('start', 'seat', '5.00 each free 1'), kb_set_price('reseller', 'base', '99', prorate => false),
 			kb_set_price('reseller', 'seat', '4'), kb_set_price('lviv', 'base', '800.00'),
 			kb_set_price('lviv', 'seat', '200 per 2 min 250');
 		SELECT kb_set_bonus('start', '100 USD', 10), kb_set_bonus('start', '20 USD', 2.5, to_date => '2025-09-01'),
-			kb_set_bonus('lviv', '1000 UAH', 5);
+			kb_set_bonus('lviv', '1000 UAH', 5, valid_days => 40);
+		SELECT kb_set_credit_line('reseller', '1000000 USD'), kb_set_limit('start', 'calls', 1000),
+			kb_set_alert('start', 'balance', 5.00);
 		SELECT kb_set_minimum('lviv', '900 UAH'), kb_set_minimum('lviv', '0 UAH', '2025-08-11'), kb_set_minimum('start', '25 USD'),
 			kb_create_discount_code('SUMMER', percent => 12.5, services => '{seat,base}', months => 2, max_uses => 50),
 			kb_create_discount_code('FIVE', amount => '5 USD', valid_until => '2025-12-31');
@@ -62,6 +68,15 @@ sub make_busy
 		SELECT kb_switch_on(account_id, 'seat', 1 + account_id % 3, '2025-06-21') FROM account WHERE account_id % 5 = 0;
 		SELECT kb_redeem_code(account_id, 'SUMMER', 'owner') FROM account WHERE account_id % 6 = 0;
 		SELECT kb_set_discount(account_id, amount => kb_money(3, currency), services => '{orders}') FROM account WHERE account_id % 9 = 0;
+		SELECT kb_set_account_credit_line(3, '50000 UAH'), kb_set_account_limit(4, 'calls', 50, false),
+			kb_set_account_alert(4, 'balance', 2.00),
+			kb_record_usage(4, 'calls', 60, 'call-1'),
+			kb_record_usage(4, 'visitors', 1, 'visit-1', properties => '{"value": "anna"}'), kb_login(4, 'anna'),
+			kb_hold_usage(4, 'calls', 5, 'call-2', '2025-12-31 00:00+00'),
+			kb_buy(4, 'setup', 1, 'setup-1', 'owner');
+		SELECT kb_grant_credit(account_id, kb_money(5 + account_id, currency), 'credit-1', 'a gift', '2025-07-20'),
+			kb_grant_credit(account_id, kb_money(7, currency), 'credit-2', 'another', '2025-09-03', 60)
+			FROM account WHERE account_id % 11 = 0;
 		SELECT kb_record_usage(account_id, 'orders', 1, 'order-' || n, properties => '{"from": "web"}') FROM account,
 			generate_series(1, 8) n WHERE account_id % 7 = 0;
 		SELECT kb_ack_notice(account_id, notice_no) FROM kb_take_notices(1000, '1 hour');
