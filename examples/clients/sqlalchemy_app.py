@@ -53,7 +53,8 @@ class TextType(UserDefinedType):
 ischema_names['xid8'] = ischema_names['regrole'] = TextType
 for schema in '', 'kbilling.':
     ischema_names[f'{schema}kb_money'] = MoneyType
-    ischema_names[f'{schema}kb_price'] = ischema_names[f'{schema}kb_lines'] = TextType
+    for name in ('kb_price', 'kb_lines', 'kb_lot'):
+        ischema_names[schema + name] = TextType
 
 
 @event.listens_for(Session, 'after_begin')
