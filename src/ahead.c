@@ -39,13 +39,6 @@ typedef struct ChargeAhead
 	Money		total;
 } ChargeAhead;
 
-/* A day on which credit expires; a row of kb_expiry_ahead */
-typedef struct ExpiryAhead
-{
-	DateADT		expires_on;
-	int64		owed;			/* minor units that are not charged by then, unless charged_through says so */
-} ExpiryAhead;
-
 /* As in the account's row */
 typedef enum State
 {
@@ -73,9 +66,9 @@ typedef struct Walk
 	ChargeAhead *charges;
 	int			ncharges;
 	int			ncharged;
-	DateADT		charged_through;	/* by the charges among these */
-	ExpiryAhead *expiries;
-	int			nexpiries;
+	CreditBooked booked;
+	OwedBefore *owed;			/* before the days on which credit expires: rows of kb_expiry_ahead */
+	int			nowed;
 	ReturnSetInfo *rows;
 } Walk;
 
@@ -83,7 +76,7 @@ typedef struct Walk
 enum
 {
 	ARG_TODAY, ARG_THROUGH, ARG_BALANCE, ARG_DEBT_SINCE, ARG_STATE, ARG_DELETE_ON, ARG_CHECK_ON, ARG_SCHEDULED_ON,
-	ARG_SCHEDULED_BY_SWEEP, ARG_REMINDED, ARG_BONUS, ARG_LOTS, ARG_ENDS_ON, ARG_POLICIES, ARG_CHARGES, ARG_EXPIRIES
+	ARG_SCHEDULED_BY_SWEEP, ARG_REMINDED, ARG_BONUS, ARG_LOTS, ARG_EXPIRED_THROUGH, ARG_CHARGED_THROUGH, ARG_ENDS_ON, ARG_POLICIES, ARG_CHARGES, ARG_EXPIRIES
 };
 
 /* Its columns */
@@ -155,42 +148,21 @@ next_policy_on(const Walk *walk)
 	return optional_date(walk->spans[walk->span + 1].from);
 }
 
-/* What was used before credit expired on a day, and is not charged yet */
-static int64
-owed_before(const Walk *walk, DateADT day)
-{
-	for (int i = 0; i < walk->nexpiries; i++)
-		if (walk->expiries[i].expires_on == day && day - 1 > walk->charged_through)
-			return walk->expiries[i].owed;
-	return 0;
-}
-
-/* G3: what has expired by the day, and was not used before, leaves the balance */
+/* G3: what has expired by the day leaves the balance, but for what is kept for the charge */
 static void
 expire_credit(Walk *walk, DateADT day)
 {
-	uint16		currency = money_currency(walk->balance);
-	CreditMove	gone = {{0, palloc(sizeof(Lot) * (walk->credit.lots.n + 1))}, 0};
+	CreditMove	gone;
 	int64		sum = 0;
 
-	if (walk->state >= STATE_DELETED)
+	if (walk->state >= STATE_DELETED || walk->credit.lots.n == 0)
 		return;
-	for (int i = 0; i < walk->credit.lots.n; i++)
-	{
-		Lot			lot = walk->credit.lots.lots[i];
-		int64		rest;
-
-		if (lot.expires_on > day)
-			continue;
-		rest = credit_rest(&walk->credit, &lot, owed_before(walk, lot.expires_on));
-		if (rest == 0)
-			continue;
-		lot.amount = -rest;
-		gone.lots.lots[gone.lots.n++] = lot;
-		sum += rest;
-	}
-	walk->balance = money_sub(walk->balance, money_make(currency, sum));
-	walk->credit = credit_after(&walk->credit, &gone, DATEVAL_NOBEGIN, walk->balance);
+	gone = credit_expired(&walk->credit, walk->booked, day, walk->owed, walk->nowed);
+	for (int i = 0; i < gone.lots.n; i++)
+		sum += gone.lots.lots[i].amount;
+	walk->balance = money_add(walk->balance, money_make(money_currency(walk->balance), sum));
+	walk->credit = credit_after(&walk->credit, &gone, (Spender) {day, false}, walk->balance);
+	walk->booked.expired_through = day;
 }
 
 /* The charges of the day, oldest first; all but the last have a row of no length.  Returns the last, or NULL */
@@ -207,8 +179,8 @@ post_charges(Walk *walk, DateADT day)
 			put_row(walk, day, day, last);
 		walk->balance = money_sub(walk->balance, charge->total);
 		spent = credit_for_debit(money_neg(charge->total));
-		walk->credit = credit_after(&walk->credit, &spent, DATEVAL_NOBEGIN, walk->balance);
-		walk->charged_through = month_last_day(charge->period);
+		walk->credit = credit_after(&walk->credit, &spent, (Spender) {day, true}, walk->balance);
+		walk->booked.charged_through = month_last_day(charge->period);
 		walk->debt_since = posting_debt_since(walk->debt_since, walk->balance, charge->effective_on);
 		walk->ncharged++;
 		last = charge;
@@ -216,11 +188,28 @@ post_charges(Walk *walk, DateADT day)
 	return last;
 }
 
+/*
+ * What the day's last charge has left of credit that was kept for it goes, too: then that has a row of no length.  The charge that
+ * the day's row is to show; NULL if none
+ */
+static const ChargeAhead *
+expire_what_is_left(Walk *walk, DateADT day, const ChargeAhead *charge)
+{
+	Walk		before = *walk;
+
+	expire_credit(walk, day);
+	if (charge == NULL || walk->balance == before.balance)
+		return charge;
+	put_row(&before, day, day, charge);
+	return NULL;
+}
+
 /* Whether the account is unused (D1), or its contract over, and all is settled: its last charge, and what is late (X3) */
 static bool
 may_close(const Walk *walk, DateADT day)
 {
-	if (walk->ends_on.exists && walk->ends_on.date < day && money_minor(walk->balance) == walk->credit.total && next_charge(walk) == NULL)
+	if (walk->ends_on.exists && walk->ends_on.date < day && money_minor(walk->balance) == walk->credit.total &&
+		next_charge(walk) == NULL)
 		return true;
 	return money_minor(walk->balance) <= 0 && walk->spans[walk->span].may_close_on <= day;
 }
@@ -280,31 +269,25 @@ look_at_closure(Walk *walk, DateADT day)
 	}
 }
 
-/* The next day on which credit expires: what a charge has left of credit that expired before goes on the day after it */
+/* The next day on which credit expires */
 static DateADT
-next_expiry(const Walk *walk, DateADT day, bool is_charged)
+next_expiry(const Walk *walk, DateADT day)
 {
 	DateADT		next = DATEVAL_NOEND;
 
 	for (int i = 0; i < walk->credit.lots.n && walk->state < STATE_DELETED; i++)
-	{
-		DateADT		expires_on = walk->credit.lots.lots[i].expires_on;
-
-		if (expires_on > day)
-			next = Min(next, expires_on);
-		else if (is_charged)
-			next = Min(next, day + 1);
-	}
+		if (walk->credit.lots.lots[i].expires_on > day)
+			next = Min(next, walk->credit.lots.lots[i].expires_on);
 	return next;
 }
 
 /* The next day on which something happens */
 static DateADT
-next_day(const Walk *walk, DateADT day, bool is_charged)
+next_day(const Walk *walk, DateADT day)
 {
 	const ChargeAhead *charge = next_charge(walk);
 	OptionalDate next_policy = next_policy_on(walk);
-	DateADT		next = next_expiry(walk, day, is_charged);
+	DateADT		next = next_expiry(walk, day);
 
 	if (charge != NULL)
 		next = Min(next, charge->posted_on);
@@ -334,8 +317,9 @@ walk_days(Walk *walk, DateADT today, DateADT through)
 			walk->span++;
 		expire_credit(walk, day);
 		charge = post_charges(walk, day);
+		charge = expire_what_is_left(walk, day, charge);
 		look_at_closure(walk, day);
-		next = next_day(walk, day, charge != NULL);
+		next = next_day(walk, day);
 		if (next > last)
 			DATE_NOEND(next);
 		put_row(walk, day, next, charge);
@@ -414,22 +398,21 @@ read_charges(Walk *walk, ArrayType *array)
 	}
 }
 
-/* Read the days on which credit expires */
+/* Read what is owed before the days on which credit expires; NULL is nothing */
 static void
 read_expiries(Walk *walk, ArrayType *array)
 {
 	Datum	   *rows;
 
-	walk->nexpiries = deconstruct_rows(array, &rows);
-	walk->expiries = palloc(walk->nexpiries * sizeof(ExpiryAhead) + 1);
-	for (int i = 0; i < walk->nexpiries; i++)
+	walk->nowed = deconstruct_rows(array, &rows);
+	walk->owed = palloc(walk->nowed * sizeof(OwedBefore) + 1);
+	for (int i = 0; i < walk->nowed; i++)
 	{
 		HeapTupleHeader row = DatumGetHeapTupleHeader(rows[i]);
-		bool		is_paid;
-		Money		owed = DatumGetMoney(GetAttributeByNum(row, 2, &is_paid));
+		bool		isnull;
+		Money		owed = DatumGetMoney(GetAttributeByNum(row, 2, &isnull));
 
-		walk->expiries[i].expires_on = DatumGetDateADT(required_field(row, 1));
-		walk->expiries[i].owed = is_paid ? 0 : money_minor(owed);
+		walk->owed[i] = (OwedBefore) {DatumGetDateADT(required_field(row, 1)), isnull ? 0 : money_minor(owed)};
 	}
 }
 
@@ -446,7 +429,8 @@ read_state(const char *label)
 
 /*
  * kb_walk_ahead(today, through, balance, debt_since, state, delete_on,
- * closure_check_on, scheduled_on, scheduled_by_sweep, reminded, unspent_bonus, lots, ends_on, policies, charges, expiries)
+ * closure_check_on, scheduled_on, scheduled_by_sweep, reminded, unspent_bonus, lots, expired_through,
+ * charged_through, ends_on, policies, charges, expiries)
  */
 PG_FUNCTION_INFO_V1(kb_walk_ahead);
 Datum
@@ -459,7 +443,8 @@ kb_walk_ahead(PG_FUNCTION_ARGS)
 		PG_ARGISNULL(ARG_BONUS) || PG_ARGISNULL(ARG_POLICIES))
 		return (Datum) 0;
 	walk.balance = PG_GETARG_MONEY(ARG_BALANCE);
-	walk.charged_through = DATEVAL_NOBEGIN;
+	walk.booked.expired_through = PG_ARGISNULL(ARG_EXPIRED_THROUGH) ? DATEVAL_NOBEGIN : PG_GETARG_DATEADT(ARG_EXPIRED_THROUGH);
+	walk.booked.charged_through = PG_ARGISNULL(ARG_CHARGED_THROUGH) ? DATEVAL_NOBEGIN : PG_GETARG_DATEADT(ARG_CHARGED_THROUGH);
 	walk.credit.total = money_minor(PG_GETARG_MONEY(ARG_BONUS));
 	if (!PG_ARGISNULL(ARG_LOTS))
 		walk.credit.lots = lots_from_array(PG_GETARG_ARRAYTYPE_P(ARG_LOTS), money_currency(walk.balance));

@@ -15,7 +15,7 @@ typedef struct TopupPart
 	int64		amount;
 	int64		bonus_seq;		/* 0: it earned none */
 	int64		bonus;
-	Lot			lot;			/* what kind of credit that is */
+	DateADT		bonus_expires_on;	/* infinity: never */
 } TopupPart;
 
 typedef struct TopupParts
@@ -50,5 +50,8 @@ extern Posting *allocation_take(const LockedAccount *account, const TopupParts *
 
 /* The main posting, a reversal of the entry, and those that bring back the bonus that went with the entry. */
 extern Posting *allocation_bring_back(const LockedAccount *account, int64 seq, const Posting *main, int *n);
+
+/* What the reversal of an entry does to the credit: what it gives back to lots, or takes from those that the entry gave (G4). */
+extern CreditMove allocation_credit_back(const LockedAccount *account, int64 seq);
 
 #endif

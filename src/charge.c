@@ -36,12 +36,12 @@ static SavedPlan post_plan = {
 	"  UPDATE account a"
 	"     SET charged_through = c.last_day, last_seq = a.last_seq + c.entries, last_notice_no = a.last_notice_no + c.entries,"
 	"         (balance, unspent_bonus, lots, debt_since, last_hash, stage_check_on, closure_check_on) = ("
-	"             SELECT e.balance, s.bonus, kb_lots_after(a.lots, a.unspent_bonus, s.bonus), s.debt_since,"
+	"             SELECT e.balance, s.bonus, kb_lots_after(a.lots, a.unspent_bonus, s.bonus, c.today), s.debt_since,"
 	"                    CASE c.entries WHEN 0 THEN a.last_hash ELSE kb_entry_hash("
 	"                        a.last_hash, a.account_id, a.last_seq + 1, 'charge', e.amount, e.balance, s.bonus, s.debt_since,"
 	"                        c.effective_on, $2, c.key, c.period, NULL, NULL, NULL, NULL, $3, NULL, c.lines,"
 	"                        CASE WHEN a.lots IS NOT NULL"
-	"                            THEN kb_lots_move(a.lots, kb_lots_after(a.lots, a.unspent_bonus, s.bonus), e.amount) END) END,"
+	"                            THEN kb_lots_move(a.lots, kb_lots_after(a.lots, a.unspent_bonus, s.bonus, c.today), e.amount) END) END,"
 	"                    kb_stage_check_on(a.stage_check_on, a.debt_since, s.debt_since, a.deferred_until,"
 	"                        a.tariff_from, c.today, c.remind_day, c.restrict_day, c.block_day),"
 	"                    kb_closure_check_on(a.closure_check_on, e.balance, c.effective_on)"
@@ -93,7 +93,7 @@ enum
 	POSTED_SEQ = 1, POSTED_TOTAL, POSTED_BALANCE, POSTED_DEBT_SINCE
 };
 
-/* Charge those that are due, but for accounts of which credit has expired that is still on the balance */
+/* Charge those that are due, but for accounts of which credit has expired that is not booked */
 static uint64
 post_due(ArrayType *account_ids, TimestampTz at, uint64 *entries)
 {
@@ -117,9 +117,11 @@ charge_post(ArrayType *account_ids, TimestampTz at, uint64 *entries)
 
 	*entries = 0;
 	charged = post_due(account_ids, at, entries);
-	if (charged < (uint64) ArrayGetNItems(ARR_NDIM(account_ids), ARR_DIMS(account_ids)) &&
-		credit_expire(account_ids, at, false) > 0)
+	if (charged < (uint64) ArrayGetNItems(ARR_NDIM(account_ids), ARR_DIMS(account_ids)))
+	{
+		(void) credit_expire(account_ids, at, false);
 		charged += post_due(account_ids, at, entries);
+	}
 	if (charged > 0)
 		kb_wake_workers();
 	return charged;

@@ -376,7 +376,6 @@ kb_chargeback(PG_FUNCTION_ARGS)
 /* What a reversal takes from the entry it reverses: all of it, the other way round */
 static SavedPlan reversed_plan = {
 	.sql = "SELECT e.kind::text, - e.amount,"
-	"       kb_lots_back($1, $2),"
 	"       (SELECT jsonb_agg(jsonb_set(l.line, '{amount}', to_jsonb(- (l.line->>'amount')::kb_money))"
 	"                         ORDER BY l.ordinality)::kb_lines"
 	"          FROM jsonb_array_elements(e.lines) WITH ORDINALITY l(line)),"
@@ -386,10 +385,10 @@ static SavedPlan reversed_plan = {
 	.arg_types = {"bigint", "bigint"}
 };
 
-/* Its columns; an entry may have moved no credit, and have no lines, and nothing that was paid. */
+/* Its columns; an entry may have no lines, and nothing that was paid. */
 enum
 {
-	REVERSED_KIND = 1, REVERSED_AMOUNT, REVERSED_LOTS, REVERSED_LINES, REVERSED_GOES_ALONG, REVERSED_PAID
+	REVERSED_KIND = 1, REVERSED_AMOUNT, REVERSED_LINES, REVERSED_GOES_ALONG, REVERSED_PAID
 };
 
 /* Refuse to reverse an entry (22023) */
@@ -426,13 +425,11 @@ make_reversal(const LockedAccount *account, int64 entry_seq, Posting *posting)
 	posting->ref_seq = entry_seq;
 	posting->amount = plan_money(REVERSED_AMOUNT);
 	posting->paid = plan_is_null(REVERSED_PAID) ? NO_MONEY : plan_money(REVERSED_PAID);
-	if (!plan_is_null(REVERSED_LOTS))
-		posting->credit.lots = lots_from_array(DatumGetArrayTypePCopy(plan_required(REVERSED_LOTS)), money_currency(posting->amount));
 	posting->lines = plan_is_null(REVERSED_LINES) ? NULL : (Lines *) PG_DETOAST_DATUM_COPY(plan_required(REVERSED_LINES));
 	return kind;
 }
 
-/* Whether an entry has been reversed, or is a top-up or a bonus of which a part has been taken back */
+/* Whether an entry has been reversed, is a top-up or a bonus of which a part has been taken back, or credit that has expired */
 static SavedPlan undone_plan = {
 	.sql = "SELECT format('Entry %s reversed it.', r.seq) FROM entry r"
 	" WHERE r.account_id = $1 AND r.kind = 'reversal' AND r.ref_seq = $2"
@@ -442,7 +439,9 @@ static SavedPlan undone_plan = {
 	" UNION ALL "
 	"SELECT format('%s of %s has gone with what was given back of its top-up (T6).', t.bonus_earned - t.bonus, t.bonus_earned)"
 	"  FROM topup_status t"
-	" WHERE t.account_id = $1 AND t.bonus_seq = $2 AND t.bonus <> t.bonus_earned",
+	" WHERE t.account_id = $1 AND t.bonus_seq = $2 AND t.bonus <> t.bonus_earned"
+	" UNION ALL "
+	"SELECT 'What was left of it has expired, or may have: some of what was good for as long did (G3).' WHERE kb_has_expired($1, $2)",
 	.arg_types = {"bigint", "bigint"}
 };
 
@@ -476,7 +475,7 @@ skip_month(const LockedAccount *account, int64 entry_seq)
 /*
  * Post the reversal: that of a top-up takes its unspent bonus along, that of a
  * refund or chargeback brings back the bonus that went with it.  What had spent
- * credit gives it back to the lots that it was of, but for credit that has been taken back since (kb_lots_back, G4).
+ * credit gives it back to the lots that it was of, but for credit that has been taken back since (G4).
  */
 static int64
 post_reversal(LockedAccount *account, Posting *posting, bool is_topup)
@@ -486,6 +485,7 @@ post_reversal(LockedAccount *account, Posting *posting, bool is_topup)
 	int			n;
 
 	check_not_undone(account, posting->ref_seq);
+	posting->credit = allocation_credit_back(account, posting->ref_seq);
 	if (!is_topup)
 	{
 		skip_month(account, posting->ref_seq);

@@ -12,25 +12,27 @@
 
 /*
  * One entry for all that has expired of an account, as the charge's statement writes one (see charge.c).  The rows are
- * locked, so they are as they were read.
+ * locked, so they are as they were read; one that is not, and was changed meanwhile, is left for the next look.
  */
 static SavedPlan expire_plan = {
 	.sql = "WITH due AS MATERIALIZED ("
 	"  SELECT a.account_id, a.last_seq, d.today, x.gone, (x.gone IS NOT NULL)::integer AS entries, q.credit_notice_days,"
 	"         kb_charge_due_on(a.charged_through, a.ends_on) AS charged_on,"
-	"         a.balance - coalesce(g.amount, a.balance - a.balance) AS balance,"
-	"         a.unspent_bonus - coalesce(g.amount, a.balance - a.balance) AS unspent_bonus,"
+	"         a.balance + coalesce(g.amount, a.balance - a.balance) AS balance,"
+	"         a.unspent_bonus + coalesce(g.amount, a.balance - a.balance) AS unspent_bonus,"
 	"         CASE WHEN x.gone IS NULL THEN a.lots ELSE kb_lots_less(a.lots, a.unspent_bonus, x.gone) END AS lots"
 	"    FROM account a"
 	"   CROSS JOIN LATERAL (SELECT kb_account_date($2, a.time_zone) AS today OFFSET 0) d"
 	"   CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, d.today) p"
 	"    JOIN policy q ON q.policy = p.policy"
-	"   CROSS JOIN LATERAL (SELECT kb_expired(a.account_id, a.lots, a.unspent_bonus, $2, d.today) AS gone OFFSET 0) x"
-	"   CROSS JOIN LATERAL (SELECT - sum(o.amount) AS amount FROM unnest(x.gone) o) g"
+	"   CROSS JOIN LATERAL kb_owed_before(a.account_id, a.lots, a.expired_through, a.charged_through, d.today, $2) b"
+	"   CROSS JOIN LATERAL (SELECT kb_expired_lots(a.lots, a.unspent_bonus, a.expired_through, a.charged_through, d.today,"
+	"                                              b.days, b.owed) AS gone OFFSET 0) x"
+	"   CROSS JOIN LATERAL (SELECT sum(o.amount) AS amount FROM unnest(x.gone) o) g"
 	"   WHERE a.account_id = ANY ($1) AND a.credit_check_on <= d.today"
 	"), posted AS ("
 	"  UPDATE account a"
-	"     SET last_seq = a.last_seq + c.entries,"
+	"     SET last_seq = a.last_seq + c.entries, expired_through = c.today,"
 	"         (balance, unspent_bonus, lots, last_hash, closure_check_on, credit_check_on) = ("
 	"             SELECT c.balance, c.unspent_bonus, c.lots,"
 	"                    CASE c.entries WHEN 0 THEN a.last_hash ELSE kb_entry_hash("
@@ -67,13 +69,19 @@ credit_expire(ArrayType *account_ids, TimestampTz at, bool is_told)
 	return plan_int64(1);
 }
 
-/* Whether some of the credit may have expired without an entry */
+/* Whether some of the credit has expired, and that is to be booked: when it has, or when the charge for which it was kept is there */
 static bool
 may_have_expired(const LockedAccount *account)
 {
 	for (int i = 0; i < account->lots.n; i++)
-		if (account->lots.lots[i].expires_on <= account->today)
+	{
+		DateADT		expires_on = account->lots.lots[i].expires_on;
+
+		if (expires_on <= account->today &&
+			(expires_on - 1 <= account->charged_through || !account->expired_through.exists ||
+			 expires_on > account->expired_through.date))
 			return true;
+	}
 	return false;
 }
 

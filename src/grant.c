@@ -23,15 +23,10 @@ enum
 	ARG_ACCOUNT_ID, ARG_AMOUNT, ARG_REFERENCE, ARG_MEMO, ARG_EXPIRES_ON, ARG_PRIORITY
 };
 
-/* Refuse an expiry that is none (22008) */
+/* Refuse an expiry that has come (22008) */
 static void
 check_expiry(const LockedAccount *account, DateADT expires_on)
 {
-	if (DATE_NOT_FINITE(expires_on))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("expires_on must be finite"),
-				 errhint("Leave it out for credit that never expires.")));
 	if (expires_on <= account->today)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
@@ -66,6 +61,11 @@ read_grant(FunctionCallInfo fcinfo, Posting *posting)
 				 errmsg("priority must be from 0 to %d", MAX_PRIORITY),
 				 errdetail("It is %d.", PG_GETARG_INT32(ARG_PRIORITY)),
 				 errhint("Lower numbers are spent first; %d is that of a bonus.", LOT_PRIORITY)));
+	if (!PG_ARGISNULL(ARG_EXPIRES_ON) && DATE_NOT_FINITE(PG_GETARG_DATEADT(ARG_EXPIRES_ON)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("expires_on must be finite"),
+				 errhint("Leave it out for credit that never expires.")));
 	posting->credit = credit_to_lot(PG_GETARG_INT32(ARG_PRIORITY),
 									PG_ARGISNULL(ARG_EXPIRES_ON) ? DATEVAL_NOEND : PG_GETARG_DATEADT(ARG_EXPIRES_ON),
 									money_minor(posting->amount));

@@ -109,15 +109,16 @@ enum
 {
 	ACCOUNT_ID, ACCOUNT_CREATED_AT, ACCOUNT_LAST_SEQ, ACCOUNT_BALANCE, ACCOUNT_BONUS, ACCOUNT_DEBT_SINCE,
 	ACCOUNT_DEFERRED_UNTIL, ACCOUNT_CHARGED_THROUGH, ACCOUNT_TARIFF_FROM, ACCOUNT_ENDS_ON, ACCOUNT_STAGE_CHECK_ON,
-	ACCOUNT_CLOSURE_CHECK_ON, ACCOUNT_CREDIT_CHECK_ON, ACCOUNT_LAST_NOTICE_NO, ACCOUNT_STATE, ACCOUNT_LAST_HASH, ACCOUNT_LOTS,
-	ACCOUNT_TARIFF, ACCOUNT_TIME_ZONE
+	ACCOUNT_CLOSURE_CHECK_ON, ACCOUNT_CREDIT_CHECK_ON, ACCOUNT_EXPIRED_THROUGH, ACCOUNT_LAST_NOTICE_NO, ACCOUNT_STATE,
+	ACCOUNT_LAST_HASH, ACCOUNT_LOTS, ACCOUNT_TARIFF, ACCOUNT_TIME_ZONE
 };
 
 static Table account_table = {
 	.name = "account",
 	.columns = {"account_id", "created_at", "last_seq", "balance", "unspent_bonus", "debt_since",
 		"deferred_until", "charged_through", "tariff_from", "ends_on", "stage_check_on",
-	"closure_check_on", "credit_check_on", "last_notice_no", "state", "last_hash", "lots", "tariff", "time_zone"},
+	"closure_check_on", "credit_check_on", "expired_through", "last_notice_no", "state",
+	"last_hash", "lots", "tariff", "time_zone"},
 	.nkeys = 1
 };
 
@@ -166,6 +167,7 @@ journal_lock(int64 account_id, TimestampTz at, LockedAccount *account)
 	account->stage_check_on = table_optional_date(row, ACCOUNT_STAGE_CHECK_ON);
 	account->closure_check_on = table_optional_date(row, ACCOUNT_CLOSURE_CHECK_ON);
 	account->credit_check_on = table_optional_date(row, ACCOUNT_CREDIT_CHECK_ON);
+	account->expired_through = table_optional_date(row, ACCOUNT_EXPIRED_THROUGH);
 	account->created_on = local_date(DatumGetTimestampTz(table_value(row, ACCOUNT_CREATED_AT)), zone);
 	account->charged_through = DatumGetDateADT(table_value(row, ACCOUNT_CHARGED_THROUGH));
 	account->ends_on = table_optional_date(row, ACCOUNT_ENDS_ON);
@@ -316,7 +318,7 @@ make_entry(const LockedAccount *account, const Posting *posting, Entry *entry, C
 	entry->kind = posting->kind;
 	entry->amount = posting->amount;
 	entry->balance_after = money_add(account->balance, posting->amount);
-	*credit = credit_after(&before, &posting->credit, account->today, entry->balance_after);
+	*credit = credit_after(&before, &posting->credit, (Spender) {account->today, false}, entry->balance_after);
 	entry->bonus_after = money_make(money_currency(account->balance), credit->total);
 	entry->lots = lots_move(&before.lots, &credit->lots, &posting->credit.lots);
 	entry->debt_since = posting_debt_since(account->debt_since, entry->balance_after, account->today);
@@ -463,6 +465,7 @@ update_account(TableWrite *write, LockedAccount *account)
 	table_set_date(row, ACCOUNT_STAGE_CHECK_ON, account->stage_check_on);
 	table_set_date(row, ACCOUNT_CLOSURE_CHECK_ON, account->closure_check_on);
 	table_set_date(row, ACCOUNT_CREDIT_CHECK_ON, account->credit_check_on);
+	table_set_date(row, ACCOUNT_EXPIRED_THROUGH, account->expired_through);
 	set_lots(row, ACCOUNT_LOTS, &account->lots, money_currency(account->balance));
 	table_set(row, ACCOUNT_LAST_NOTICE_NO, Int64GetDatum(account->last_notice_no));
 	table_update(write, row);
@@ -485,6 +488,20 @@ plan_checks(LockedAccount *account, const PostingStart *start)
 		posting_closure_check_on(account->closure_check_on, account->balance, account->today);
 }
 
+/* What comes back of credit that has expired is to be looked at again (G4), and what is new, when it is to be told of (G3) */
+static void
+plan_credit_checks(LockedAccount *account, const Lots *move)
+{
+	for (int i = 0; i < move->n; i++)
+	{
+		const Lot  *lot = &move->lots[i];
+
+		if (lot->amount > 0 && account->expired_through.exists && lot->expires_on <= account->expired_through.date)
+			account->expired_through.date = lot->expires_on - 1;
+	}
+	account->credit_check_on = posting_credit_check_on(account->credit_check_on, move, account->today, credit_notice_days(account));
+}
+
 /* Make the account's next entry, after which the account is as that leaves it */
 static void
 append_entry(LockedAccount *account, const Posting *posting, NewEntry *new)
@@ -498,8 +515,7 @@ append_entry(LockedAccount *account, const Posting *posting, NewEntry *new)
 	account->bonus = entry->bonus_after;
 	account->lots = credit.lots;
 	if (entry->lots.n > 0)
-		account->credit_check_on = posting_credit_check_on(account->credit_check_on, &entry->lots, account->today,
-														   credit_notice_days(account));
+		plan_credit_checks(account, &entry->lots);
 	account->debt_since = entry->debt_since;
 	account->last_seq = entry->seq;
 	account->has_hash = true;

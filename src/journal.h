@@ -33,6 +33,7 @@ typedef struct LockedAccount
 	OptionalDate stage_check_on;	/* see posting.h */
 	OptionalDate closure_check_on;
 	OptionalDate credit_check_on;
+	OptionalDate expired_through;	/* see credit.h */
 	DateADT		created_on;
 	DateADT		charged_through;
 	OptionalDate ends_on;

@@ -362,14 +362,18 @@ limits_check(const Limits *limits)
 		check_one(limits, &spent[i]);
 }
 
-/* What is left to spend; and whether there is a credit line */
+/* What is left to spend; whether there is a credit line; and what a purchase may take where there is none */
 static SavedPlan available_plan = {
-	.sql = "SELECT a.balance - coalesce(kb_expired_amount(a.account_id, a.lots, a.unspent_bonus, kb_now(), d.today), a.balance - a.balance)"
-	"       - coalesce(u.total, a.balance - a.balance) + coalesce(l.amount, a.balance - a.balance),"
-	"       l.amount IS NOT NULL"
+	.sql = "SELECT a.balance - k.expired - greatest(coalesce(u.total, z.zero), k.kept) + coalesce(l.amount, z.zero),"
+	"       l.amount IS NOT NULL, a.balance - k.expired - k.kept"
 	"  FROM account a"
-	" CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today) d"
-	" CROSS JOIN LATERAL kb_credit_line_of(a.account_id, a.tariff, a.tariff_from, d.today) l"
+	" CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today, a.balance - a.balance AS zero OFFSET 0) z"
+	" CROSS JOIN LATERAL kb_credit_line_of(a.account_id, a.tariff, a.tariff_from, z.today) l"
+	" CROSS JOIN LATERAL kb_owed_before(a.account_id, a.lots, a.expired_through, a.charged_through, z.today, kb_now()) b"
+	" CROSS JOIN LATERAL (SELECT coalesce(- sum(o.amount), z.zero) AS amount"
+	"                       FROM unnest(kb_expired_lots(a.lots, a.unspent_bonus, a.expired_through, a.charged_through, z.today,"
+	"                                                   b.days, b.owed)) o) g"
+	" CROSS JOIN LATERAL (SELECT g.amount AS expired, kb_kept(a.lots, z.today, z.zero) - g.amount AS kept OFFSET 0) k"
 	"  LEFT JOIN LATERAL kb_uncharged(a.account_id, kb_now()) u ON true"
 	" WHERE a.account_id = $1",
 	.arg_types = {"bigint"},
@@ -377,18 +381,17 @@ static SavedPlan available_plan = {
 };
 
 void
-limits_require_covered(int64 account_id, Money balance, Money amount)
+limits_require_covered(int64 account_id, Money amount)
 {
 	Datum		id = Int64GetDatum(account_id);
 	Datum		ids = number_array(&id, 1);
-	Money		left = balance;
+	Money		left;
 	Money		missing;
 
 	if (IsolationUsesXactSnapshot())
 		plan_require_current(&usage_plan, &ids, NULL);
 	plan_execute(&available_plan, &id, NULL, false);
-	if (plan_bool(2))
-		left = plan_money(1);
+	left = plan_money(plan_bool(2) ? 1 : 3);
 	missing = money_sub(amount, left);
 	if (money_minor(missing) <= 0)
 		return;

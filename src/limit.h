@@ -42,8 +42,8 @@ extern void limits_check(const Limits *limits);
 
 /*
  * L5: KB013 unless an account, which is locked, can pay an amount at once: with a credit line, from what is available; without
- * one, from its balance.
+ * one, from its balance, but for what is kept for a charge (G3).
  */
-extern void limits_require_covered(int64 account_id, Money balance, Money amount);
+extern void limits_require_covered(int64 account_id, Money amount);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "args.h"
 #include "calendar.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -55,14 +56,17 @@ static void
 add_to_lot(Lots *lots, const Lot *lot)
 {
 	Lot		   *found = find_lot(lots, lot);
+	int			i = lots->n;
 
 	if (found != NULL)
 	{
 		found->amount += lot->amount;
 		return;
 	}
-	lots->lots[lots->n++] = *lot;
-	qsort(lots->lots, lots->n, sizeof(Lot), compare_lots);
+	for (; i > 0 && compare_lots(&lots->lots[i - 1], lot) > 0; i--)
+		lots->lots[i] = lots->lots[i - 1];
+	lots->lots[i] = *lot;
+	lots->n++;
 }
 
 /* The sum of all */
@@ -90,20 +94,30 @@ copy_all(const Credit *credit, int more)
 	return all;
 }
 
-/* Take so much from lots that are good on a day, in their order; what they do not have is left */
-static void
-spend(Lots *lots, int64 amount, DateADT good_on)
+/* Take so much from lots that have expired by a day, or from those that have not, in their order; what is still to be taken */
+static int64
+spend_from(Lots *lots, int64 amount, DateADT today, bool expired)
 {
 	for (int i = 0; i < lots->n && amount > 0; i++)
 	{
 		Lot		   *lot = &lots->lots[i];
 		int64		taken = Min(amount, lot->amount);
 
-		if (lot->expires_on <= good_on || taken <= 0)
+		if ((lot->expires_on <= today) != expired || taken <= 0)
 			continue;
 		lot->amount -= taken;
 		amount -= taken;
 	}
+	return amount;
+}
+
+/* G2, G3 */
+static void
+spend(Lots *lots, int64 amount, Spender spender)
+{
+	if (spender.is_charge)
+		amount = spend_from(lots, amount, spender.today, true);
+	(void) spend_from(lots, amount, spender.today, false);
 }
 
 /* What lots have too little is spent */
@@ -134,7 +148,7 @@ drop_empty(Lots *lots)
 }
 
 Credit
-credit_after(const Credit *before, const CreditMove *move, DateADT good_on, Money balance_after)
+credit_after(const Credit *before, const CreditMove *move, Spender spender, Money balance_after)
 {
 	int64		most = Max(money_minor(balance_after), 0);
 	Lots		all = copy_all(before, move->lots.n);
@@ -142,26 +156,81 @@ credit_after(const Credit *before, const CreditMove *move, DateADT good_on, Mone
 
 	for (int i = 0; i < move->lots.n; i++)
 		add_to_lot(&all, &move->lots.lots[i]);
-	spend(&all, take_shortfalls(&all) + move->spends, good_on);
+	spend(&all, take_shortfalls(&all) + move->spends, spender);
 	total = sum_of(&all);
 	if (total > most)
 	{
-		spend(&all, total - most, DATEVAL_NOBEGIN);
+		int64		over = spend_from(&all, total - most, spender.today, false);
+
+		(void) spend_from(&all, over, spender.today, true);
 		total = most;
 	}
 	drop_empty(&all);
 	return (Credit) {total, all};
 }
 
-int64
-credit_rest(const Credit *credit, const Lot *lot, int64 spent)
+/* What an account owes for the days before one */
+static int64
+owed_before(const OwedBefore *owed, int nowed, DateADT day)
+{
+	for (int i = 0; i < nowed; i++)
+		if (owed[i].day == day)
+			return owed[i].owed;
+	return 0;
+}
+
+/* What a charge of so much would leave of a lot, of all that is there: what has expired before it comes first */
+static int64
+rest_of(const Lots *all, const Lot *lot, int64 owed)
+{
+	Lots		left = {all->n, palloc(sizeof(Lot) * (all->n + 1))};
+	int64		rest;
+
+	memcpy(left.lots, all->lots, sizeof(Lot) * all->n);
+	spend(&left, owed, (Spender) {lot->expires_on - 1, true});
+	rest = find_lot(&left, lot)->amount;
+	pfree(left.lots);
+	return rest;
+}
+
+/* The lot with the earliest expiry after a day and a lot on it, up to another day; NULL if none is left */
+static Lot *
+next_to_expire(const Lots *lots, const Lot *last, DateADT today)
+{
+	Lot		   *next = NULL;
+
+	for (int i = 0; i < lots->n; i++)
+	{
+		Lot		   *lot = &lots->lots[i];
+
+		if (lot->expires_on > today ||
+			(last != NULL && (lot->expires_on < last->expires_on || (lot->expires_on == last->expires_on && lot <= last))))
+			continue;
+		if (next == NULL || lot->expires_on < next->expires_on)
+			next = lot;
+	}
+	return next;
+}
+
+CreditMove
+credit_expired(const Credit *credit, CreditBooked booked, DateADT today, const OwedBefore *owed, int nowed)
 {
 	Lots		all = copy_all(credit, 0);
-	const Lot  *found;
+	CreditMove	gone = {{0, palloc(sizeof(Lot) * (all.n + 1))}, 0};
 
-	spend(&all, spent, DATEVAL_NOBEGIN);
-	found = find_lot(&all, lot);
-	return found != NULL ? found->amount : 0;
+	/* the earliest first, each by what those before it have left */
+	for (Lot *lot = next_to_expire(&all, NULL, today); lot != NULL; lot = next_to_expire(&all, lot, today))
+	{
+		int64		rest = lot->amount;
+
+		if (lot->expires_on - 1 > booked.charged_through)
+			rest = lot->expires_on <= booked.expired_through ? 0 : rest_of(&all, lot, owed_before(owed, nowed, lot->expires_on));
+		if (rest <= 0)
+			continue;
+		lot->amount -= rest;
+		add_to_lot(&gone.lots, &(Lot) {lot->priority, lot->expires_on, -rest});
+	}
+	return gone;
 }
 
 Lots
@@ -281,7 +350,7 @@ return_lots(FunctionCallInfo fcinfo, const Lots *lots, uint16 currency)
 	PG_RETURN_ARRAYTYPE_P(lots_to_array(lots, currency, get_element_type(get_fn_expr_rettype(fcinfo->flinfo))));
 }
 
-/* kb_lots_after(lots, total, total_after): so much is spent */
+/* kb_lots_after(lots, total, total_after, today): a charge has spent so much */
 PG_FUNCTION_INFO_V1(kb_lots_after);
 Datum
 kb_lots_after(PG_FUNCTION_ARGS)
@@ -291,7 +360,7 @@ kb_lots_after(PG_FUNCTION_ARGS)
 	uint16		currency = money_currency(total);
 	Credit		before = {money_minor(total), lots_arg(fcinfo, 0, currency)};
 	CreditMove	move = {{0}, money_minor(total) - money_minor(total_after)};
-	Credit		after = credit_after(&before, &move, DATEVAL_NOBEGIN, total);
+	Credit		after = credit_after(&before, &move, (Spender) {PG_GETARG_DATEADT(3), true}, total);
 
 	PG_RETURN_DATUM(return_lots(fcinfo, &after.lots, currency));
 }
@@ -315,7 +384,7 @@ kb_lots_move(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(return_lots(fcinfo, &move, currency));
 }
 
-/* kb_lots_less(lots, total, gone): what is left when so much of them has gone, which has amounts below zero */
+/* kb_lots_less(lots, total, expired): without what has expired, which has amounts below zero */
 PG_FUNCTION_INFO_V1(kb_lots_less);
 Datum
 kb_lots_less(PG_FUNCTION_ARGS)
@@ -324,20 +393,59 @@ kb_lots_less(PG_FUNCTION_ARGS)
 	uint16		currency = money_currency(total);
 	Credit		before = {money_minor(total), lots_arg(fcinfo, 0, currency)};
 	CreditMove	move = {lots_arg(fcinfo, 2, currency), 0};
-	Credit		after = credit_after(&before, &move, DATEVAL_NOBEGIN, total);
+	Credit		after = credit_after(&before, &move, (Spender) {DATEVAL_NOBEGIN, false}, total);
 
 	PG_RETURN_DATUM(return_lots(fcinfo, &after.lots, currency));
 }
 
-/* kb_lot_rest(lots, total, priority, expires_on, spent) */
-PG_FUNCTION_INFO_V1(kb_lot_rest);
-Datum
-kb_lot_rest(PG_FUNCTION_ARGS)
+/* Arguments of kb_expired_lots */
+enum
 {
-	Money		total = PG_GETARG_MONEY(1);
-	uint16		currency = money_currency(total);
-	Credit		credit = {money_minor(total), lots_arg(fcinfo, 0, currency)};
-	Lot			lot = {PG_GETARG_INT32(2), PG_GETARG_DATEADT(3), 0};
+	ARG_LOTS, ARG_TOTAL, ARG_EXPIRED_THROUGH, ARG_CHARGED_THROUGH, ARG_TODAY, ARG_DAYS, ARG_OWED
+};
 
-	PG_RETURN_MONEY(money_make(currency, credit_rest(&credit, &lot, money_minor(PG_GETARG_MONEY(4)))));
+/* What is owed before each of the days, NULL for nothing; how many there are */
+static int
+owed_args(FunctionCallInfo fcinfo, OwedBefore **owed)
+{
+	Datum	   *days;
+	Datum	   *sums;
+	bool	   *nulls;
+	int			n;
+	int			nsums;
+
+	*owed = NULL;
+	if (PG_ARGISNULL(ARG_DAYS) || PG_ARGISNULL(ARG_OWED))
+		return 0;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(ARG_DAYS), DATEOID, sizeof(DateADT), true, TYPALIGN_INT, &days, NULL, &n);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(ARG_OWED), ARR_ELEMTYPE(PG_GETARG_ARRAYTYPE_P(ARG_OWED)), sizeof(Money), true,
+					  TYPALIGN_DOUBLE, &sums, &nulls, &nsums);
+	n = Min(n, nsums);
+	*owed = palloc(sizeof(OwedBefore) * (n + 1));
+	for (int i = 0; i < n; i++)
+		(*owed)[i] = (OwedBefore) {DatumGetDateADT(days[i]), nulls[i] ? 0 : money_minor(DatumGetMoney(sums[i]))};
+	return n;
+}
+
+/* kb_expired_lots(lots, total, expired_through, charged_through, today, days, owed) */
+PG_FUNCTION_INFO_V1(kb_expired_lots);
+Datum
+kb_expired_lots(PG_FUNCTION_ARGS)
+{
+	Money		total;
+	Credit		credit;
+	CreditBooked booked;
+	OwedBefore *owed;
+	int			nowed;
+	CreditMove	gone;
+
+	if (PG_ARGISNULL(ARG_LOTS) || PG_ARGISNULL(ARG_TOTAL) || PG_ARGISNULL(ARG_CHARGED_THROUGH) || PG_ARGISNULL(ARG_TODAY))
+		PG_RETURN_NULL();
+	total = PG_GETARG_MONEY(ARG_TOTAL);
+	credit = (Credit) {money_minor(total), lots_arg(fcinfo, ARG_LOTS, money_currency(total))};
+	booked.expired_through = PG_ARGISNULL(ARG_EXPIRED_THROUGH) ? DATEVAL_NOBEGIN : PG_GETARG_DATEADT(ARG_EXPIRED_THROUGH);
+	booked.charged_through = PG_GETARG_DATEADT(ARG_CHARGED_THROUGH);
+	nowed = owed_args(fcinfo, &owed);
+	gone = credit_expired(&credit, booked, PG_GETARG_DATEADT(ARG_TODAY), owed, nowed);
+	PG_RETURN_DATUM(return_lots(fcinfo, &gone.lots, money_currency(total)));
 }

@@ -59,14 +59,38 @@ extern CreditMove credit_to_lot(int32 priority, DateADT expires_on, int64 amount
 /* The move of a debit, which spends credit first (T6); of a credit, none. */
 extern CreditMove credit_for_debit(Money amount);
 
-/*
- * The credit after a posting (G2, T6): what is taken from a lot that has less is spent, by what is spent besides, from
- * those that are good on a day, and what is left is at most what is on the balance, as credit is spent first.
- */
-extern Credit credit_after(const Credit *before, const CreditMove *move, DateADT good_on, Money balance_after);
+/* Who spends: what has expired by a day, and is on the balance, is kept for charges, which spend it first (G3). */
+typedef struct Spender
+{
+	DateADT		today;
+	bool		is_charge;
+} Spender;
 
-/* What of a lot is left if so much is spent first, in the order of G2, by whatever is there (G3); in minor units. */
-extern int64 credit_rest(const Credit *credit, const Lot *lot, int64 spent);
+/*
+ * The credit after a posting (G2, T6): what is taken from a lot that has less is spent, as what is spent besides is, and
+ * what is left is at most what is on the balance, as credit is spent first.
+ */
+extern Credit credit_after(const Credit *before, const CreditMove *move, Spender spender, Money balance_after);
+
+/* What an account owes for the days before one on which credit expires, and is not charged yet; in minor units. */
+typedef struct OwedBefore
+{
+	DateADT		day;
+	int64		owed;
+} OwedBefore;
+
+/* Which expiries have been booked, and which months charged. */
+typedef struct CreditBooked
+{
+	DateADT		expired_through;	/* what has expired by then has been looked at: what is left of it is kept (G3) */
+	DateADT		charged_through;
+} CreditBooked;
+
+/*
+ * The move that takes from the balance what has expired by today, with amounts below zero (G3): of what has not been looked at yet,
+ * what the account would leave of it if it paid now what it owed before; of what was kept, all that the charge has left.
+ */
+extern CreditMove credit_expired(const Credit *credit, CreditBooked booked, DateADT today, const OwedBefore *owed, int nowed);
 
 /*
  * The move that leads from one to the other, but for plain credit; with a lot that the posting names, though it may not

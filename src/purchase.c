@@ -83,7 +83,7 @@ post_purchase(FunctionCallInfo fcinfo, LockedAccount *account, Posting *posting)
 	if (posting->member != NULL)
 		member_require_payer(account->account_id, posting->member, "Let an owner or admin buy.");
 	read_purchase(fcinfo, account, posting);
-	limits_require_covered(account->account_id, account->balance, money_neg(posting->amount));
+	limits_require_covered(account->account_id, money_neg(posting->amount));
 	return correction_post(account, posting, 1, 0);
 }
 

@@ -26,6 +26,7 @@ CREATE TABLE kbilling.account (
 	stage_check_on  date,
 	closure_check_on date,
 	credit_check_on date,
+	expired_through date,
 	usage_kept_from date,
 	notices_kept_from timestamptz,
 	notices_removed integer,
@@ -66,6 +67,8 @@ COMMENT ON COLUMN account.closure_check_on IS
 COMMENT ON COLUMN account.credit_check_on IS
 'Local date on which the sweep is to look at the credit: whether it is to tell of some that will expire, or some has expired '
 '(G3). NULL if there is none that expires';
+COMMENT ON COLUMN account.expired_through IS
+'Credit that has expired by this day is booked: what is left of it is kept for the months up to then that are not charged (G3)';
 COMMENT ON COLUMN account.usage_kept_from IS
 'First day whose usage events are kept: older ones have been removed, and none is accepted any more (U6). NULL: all are kept';
 COMMENT ON COLUMN account.notices_kept_from IS

@@ -23,6 +23,14 @@ BEGIN ATOMIC
 	FROM kb_closure_terms($3, kb_now()) t
 	WHERE a.account_id = t.account_id AND a.state = 'active' AND a.balance <= 0
 		AND a.closure_check_on IS DISTINCT FROM least(greatest(t.may_close_on, t.today), t.next_tariff_on);
+	-- It looks anew when credit that will expire is to be told of.
+	UPDATE account a
+	SET credit_check_on = least(a.credit_check_on, kb_account_date(kb_now(), a.time_zone))
+	FROM (SELECT x.account_id FROM account x
+		  CROSS JOIN LATERAL kb_policy_on(x.account_id, x.tariff, x.tariff_from, kb_account_date(kb_now(), x.time_zone)) p
+		  WHERE x.credit_check_on IS NOT NULL AND x.state IN ('active', 'closing') AND p.policy = $1 AND $2 ? 'credit_notice_days'
+		  ORDER BY x.account_id FOR NO KEY UPDATE OF x) c
+	WHERE a.account_id = c.account_id;
 END;
 COMMENT ON FUNCTION kb_change_policy(text, jsonb, bigint[], kb_stage[]) IS
 'Writes what kb_set_policy has checked, and then, for the accounts, the notices of stages that are now others than '

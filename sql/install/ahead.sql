@@ -46,14 +46,15 @@ COMMENT ON COLUMN kb_expiry_ahead.owed IS
 
 CREATE FUNCTION kbilling_internal.kb_walk_ahead(
 		today date, through date, balance kb_money, debt_since date, state text, delete_on date, closure_check_on date,
-		scheduled_on date, scheduled_by_sweep boolean, reminded integer, unspent_bonus kb_money, lots kb_lot[], ends_on date,
+		scheduled_on date, scheduled_by_sweep boolean, reminded integer, unspent_bonus kb_money, lots kb_lot[],
+		expired_through date, charged_through date, ends_on date,
 		policies kb_policy_ahead[], charges kb_charge_ahead[], expiries kb_expiry_ahead[])
 	RETURNS TABLE (from_day date, to_day date, balance kb_money, debt_since date, state text, delete_on date,
 				   remind_day integer, restrict_day integer, block_day integer,
 				   period date, charge kb_money, effective_on date)
 	LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10
 	AS 'MODULE_PATHNAME', 'kb_walk_ahead';
-COMMENT ON FUNCTION kb_walk_ahead(date, date, kb_money, date, text, date, date, date, boolean, integer, kb_money, kb_lot[], date,
+COMMENT ON FUNCTION kb_walk_ahead(date, date, kb_money, date, text, date, date, date, boolean, integer, kb_money, kb_lot[], date, date, date,
 								  kb_policy_ahead[], kb_charge_ahead[], kb_expiry_ahead[]) IS
 'How an account that now stands as the arguments say will stand, up to the day "through", after the sweep of each day: '
 'a row for each stretch of days without a change, from "from_day" to the day before "to_day". Charges are posted while '

@@ -55,7 +55,7 @@ COMMENT ON FUNCTION kb_paid_share(bigint, bigint, kb_money) IS
 CREATE VIEW kbilling.topup_status WITH (security_invoker) AS
 	SELECT t.account_id, t.seq, t.key AS reference, t.amount, coalesce(k.amount, c.zero) AS taken_back,
 		   t.amount - coalesce(k.amount, c.zero) AS remaining, b.seq AS bonus_seq, coalesce(b.amount, c.zero) AS bonus_earned,
-		   coalesce(b.kept, c.zero) AS bonus, coalesce(b.unspent, c.zero) AS unspent_bonus
+		   coalesce(b.kept, c.zero) AS bonus, coalesce(b.unspent, c.zero) AS unspent_bonus, b.expires_on AS bonus_expires_on
 	FROM entry t
 	CROSS JOIN LATERAL (SELECT kb_currency(t.amount) AS currency, t.amount - t.amount AS zero) c
 	LEFT JOIN credit_lot b ON b.account_id = t.account_id AND b.topup_seq = t.seq AND kb_currency(b.amount) = c.currency
@@ -80,30 +80,53 @@ COMMENT ON COLUMN topup_status.remaining IS 'What can still be refunded or charg
 COMMENT ON COLUMN topup_status.bonus_seq IS 'The bonus''s entry; NULL if it earned none';
 COMMENT ON COLUMN topup_status.bonus_earned IS 'The bonus that it earned';
 COMMENT ON COLUMN topup_status.bonus IS 'That bonus, less what has gone with money that was given back';
-COMMENT ON COLUMN topup_status.unspent_bonus IS 'The part of it that is unspent: the oldest bonus is spent first';
+COMMENT ON COLUMN topup_status.unspent_bonus IS 'The part of it that is unspent (G2)';
+COMMENT ON COLUMN topup_status.bonus_expires_on IS
+'The local date from which on the bonus is spent no more (G3); NULL if it never expires, or there is none';
 
--- Of what has been taken back since, nothing comes back, and nothing more than the lots have lost.
-CREATE FUNCTION kbilling_internal.kb_lots_back(account_id bigint, seq bigint) RETURNS kb_lot[]
+-- A debt that the entry made may have been paid by credit that was granted after it, older debts first.
+CREATE FUNCTION kbilling_internal.kb_lots_back(account_id bigint, seq bigint)
+	RETURNS TABLE (priority integer, expires_on date, back kb_money, spent kb_money, on_debt kb_money)
 	LANGUAGE sql STABLE
-RETURN (
-	SELECT array_agg(ROW(b.priority, b.expires_on, b.amount)::kb_lot ORDER BY b.priority, b.expires_on)
-	FROM (SELECT m.priority, m.expires_on,
-				 CASE WHEN m.amount < 0 THEN
-					 least(- m.amount, (SELECT sum(l.kept - l.unspent) FROM credit_lot l
-										WHERE l.account_id = $1 AND l.priority = m.priority
-											AND coalesce(l.expires_on, 'infinity') = m.expires_on))
-				 ELSE - m.amount END AS amount
-		  FROM entry e
-		  CROSS JOIN LATERAL (
-			SELECT o.priority, o.expires_on, o.amount FROM unnest(e.lots) o
-			UNION ALL
-			SELECT 50, 'infinity',
-				   e.bonus_after - coalesce((SELECT p.bonus_after FROM entry p WHERE p.account_id = e.account_id AND p.seq = e.seq - 1),
-											e.amount - e.amount)
-				   - coalesce((SELECT sum(o.amount) FROM unnest(e.lots) o), e.amount - e.amount)) m
-		  WHERE e.account_id = $1 AND e.seq = $2 AND m.amount <> 0 OFFSET 0) b
-	WHERE b.amount <> 0
-);
+BEGIN ATOMIC
+	WITH reversed AS (
+		SELECT e.*, e.amount - e.amount AS zero,
+			   coalesce((SELECT p.bonus_after FROM entry p WHERE p.account_id = e.account_id AND p.seq = e.seq - 1), e.amount - e.amount)
+				   AS bonus_before
+		FROM entry e WHERE e.account_id = $1 AND e.seq = $2
+	), moved AS (
+		SELECT o.priority, o.expires_on, o.amount FROM reversed r CROSS JOIN LATERAL unnest(r.lots) o
+		UNION ALL
+		SELECT 50, 'infinity', r.bonus_after - r.bonus_before - coalesce((SELECT sum(o.amount) FROM unnest(r.lots) o), r.zero) FROM reversed r
+	), lot AS (
+		SELECT l.priority, coalesce(l.expires_on, 'infinity') AS expires_on, sum(l.kept - l.unspent) AS spent
+		FROM credit_lot l WHERE l.account_id = $1 GROUP BY 1, 2
+	), debt AS (
+		SELECT least(greatest(- r.balance_after, r.zero) - d.before,
+					 greatest((SELECT coalesce(sum(l.amount - (g.bonus_after - p.bonus_after)), r.zero)
+							   FROM credit_lot l
+							   JOIN entry g ON g.account_id = l.account_id AND g.seq = l.seq
+							   JOIN entry p ON p.account_id = l.account_id AND p.seq = l.seq - 1
+							   WHERE l.account_id = $1 AND l.seq > $2) - d.before, r.zero)) AS paid
+		FROM reversed r CROSS JOIN LATERAL (SELECT greatest(r.amount - r.balance_after, r.zero) AS before OFFSET 0) d
+		WHERE r.amount < 0
+	)
+	SELECT coalesce(l.priority, m.priority), coalesce(l.expires_on, m.expires_on), coalesce(- m.amount, r.zero), coalesce(l.spent, r.zero),
+		   greatest(coalesce((SELECT d.paid FROM debt d), r.zero), r.zero)
+	FROM reversed r
+	CROSS JOIN (lot l FULL JOIN moved m ON m.priority = l.priority AND m.expires_on = l.expires_on)
+	ORDER BY 1, 2;
+END;
 COMMENT ON FUNCTION kb_lots_back(bigint, bigint) IS
-'What a reversal of an entry does to the credit: what that spent comes back to the lots that it was of, with their expiry, but for '
-'what has been taken back since; what it gave goes (J1, G4). NULL if it moved none';
+'What a reversal of an entry has to do with credit, by priority and expiry: what the entry took, or below zero gave; how much has been '
+'spent of such lots by now; and, in each row, how much credit has paid of the debt that the entry made (G4)';
+
+CREATE FUNCTION kbilling_internal.kb_has_expired(account_id bigint, seq bigint) RETURNS boolean
+	LANGUAGE sql STABLE
+RETURN EXISTS (
+	SELECT FROM credit_lot l
+	JOIN entry x ON x.account_id = l.account_id AND x.kind = 'expiry' AND x.seq > l.seq
+	CROSS JOIN LATERAL unnest(x.lots) o
+	WHERE l.account_id = $1 AND l.seq = $2 AND o.priority = l.priority AND o.expires_on = l.expires_on
+);
+COMMENT ON FUNCTION kb_has_expired(bigint, bigint) IS 'Whether the entry gave credit of which an expiry has taken some, or of lots like it';

@@ -66,8 +66,9 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_set_bonus(text, kb_money, numeric, date, date, integer) IS
 'Sets the bonus tier that begins at "min_amount" (T5). It holds from "from_date" to the day before "to_date"; its '
-'bonus is good for "valid_days", the day on which it is earned among them (G1), or for ever. '
-'Errors: KB012 for an unknown tariff, KB002 for another currency';
+'bonus is good for "valid_days", the day on which it is earned among them (G1); without them, for ever, though the tier had some '
+'before. '
+'Errors: KB012 for an unknown tariff, KB002 for another currency, 22023 for numbers out of range, 22008 if it ends before it begins';
 
 CREATE FUNCTION kbilling_internal.kb_bonus(amount kb_money, percent numeric) RETURNS kb_money
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -24,11 +24,13 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, a.charged_through + 1,
 		greatest(d.due_on - 1, a.charged_through + 1), '-infinity', NULL, a.ends_on) b
 	WHERE a.state IN ('active', 'closing') AND d.due_on <= d.today	-- D5, C1
-		AND ((a.credit_check_on <= d.today) IS NOT TRUE OR kb_expired(a.account_id, a.lots, a.unspent_bonus, $2, d.today) IS NULL);	-- G3
+		AND ((a.credit_check_on <= d.today) IS NOT TRUE	-- G3
+			 OR NOT EXISTS (SELECT FROM unnest(a.lots) o
+							WHERE o.expires_on <= d.today AND (a.expired_through >= o.expires_on) IS NOT TRUE));
 END;
 COMMENT ON FUNCTION kb_charges(bigint[], timestamptz) IS
 'The charge of each account''s oldest period that is not charged, if that has ended by the moment in the account''s '
-'time zone, or the contract has (C1, C4, X2), and no credit is on its balance that has expired (G3). The column '
+'time zone, or the contract has (C1, C4, X2), and no credit of it has expired that is not booked (G3). The column '
 '"entries" is 0 if it comes to nothing (C8)';
 
 CREATE TYPE kbilling.kb_charge_result AS (

@@ -82,7 +82,8 @@ CREATE FUNCTION kbilling.kb_reverse(account_id bigint, entry_seq bigint, referen
 COMMENT ON FUNCTION kb_reverse(bigint, bigint, text, text) IS
 'Reverses one whole entry (J1), and returns the number of the reversal. The reversal of a charge gives back the '
 'bonus that the charge spent. Its month stays charged, and its usage is never billed or given back any more, whenever '
-'it is recorded or taken back (U3): what is still owed of it is posted with kb_adjust. The reversal of a top-up takes its '
+'it is recorded or taken back (U3): what is still owed of it is posted with kb_adjust. Credit that has expired meanwhile '
+'comes back as expired (G4): grant it anew with kb_grant_credit. The reversal of a top-up takes its '
 'unspent bonus along; that of a refund or a chargeback brings back the bonus that went with it (T6, T7). '
 'Errors: KB001; KB006 if the entry, or a part of it, has been taken back already, or the reference stands for '
 'something else; 22023 if there is no such entry, or it is a reversal, or has moved a bonus with another entry';

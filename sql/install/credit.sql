@@ -44,46 +44,45 @@ COMMENT ON COLUMN credit_lot.expires_on IS 'The local date from which on it is s
 COMMENT ON COLUMN credit_lot.posted_at IS 'When it was given';
 
 -- The month of the day is billed up to the day, those before it whole, as the charge will bill them; a hold is of the running month.
-CREATE FUNCTION kbilling_internal.kb_owed_through(account_id bigint, day date, at timestamptz) RETURNS kb_money
-	LANGUAGE sql STABLE PARALLEL SAFE
-RETURN (
-	SELECT sum(b.total)
+CREATE FUNCTION kbilling_internal.kb_owed_through(account_id bigint, day date, at timestamptz) RETURNS TABLE (owed kb_money)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT (
+		SELECT sum(b.total)
+		FROM unnest(ARRAY(SELECT g::date FROM generate_series(d.oldest::timestamp, $2::timestamp, interval '1 month') g)) m (month)
+		CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, greatest(m.month, a.charged_through + 1),
+			least(kb_month_last_day(m.month), $2), CASE WHEN m.month = d.oldest THEN '-infinity' ELSE m.month END, NULL, a.ends_on,
+			CASE WHEN m.month = d.running THEN $3 END) b
+		WHERE a.charged_through < $2)
 	FROM account a
-	CROSS JOIN LATERAL (SELECT a.charged_through + 1 AS first_day, kb_month_first_day(a.charged_through + 1) AS oldest,
+	CROSS JOIN LATERAL (SELECT kb_month_first_day(a.charged_through + 1) AS oldest,
 							   kb_month_first_day(kb_account_date($3, a.time_zone)) AS running OFFSET 0) d
-	CROSS JOIN LATERAL unnest(ARRAY(SELECT g::date FROM generate_series(d.oldest::timestamp, $2::timestamp, '1 month') g)) m (month)
-	CROSS JOIN LATERAL kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, greatest(m.month, d.first_day),
-		least(kb_month_last_day(m.month), $2), CASE WHEN m.month = d.oldest THEN '-infinity' ELSE m.month END, NULL, a.ends_on,
-		CASE WHEN m.month = d.running THEN $3 END) b
-	WHERE a.account_id = $1 AND a.charged_through < $2
-);
+	WHERE a.account_id = $1;
+END;
 COMMENT ON FUNCTION kb_owed_through(bigint, date, timestamptz) IS
 'What an account owes for its months up to a day that are not charged yet, with what it holds at the moment; NULL if all are charged';
 
--- G3: what was used before the credit expired is paid with it, though it is charged later.
-CREATE FUNCTION kbilling_internal.kb_expired(account_id bigint, lots kb_lot[], total kb_money, at timestamptz, today date)
-	RETURNS kb_lot[]
-	LANGUAGE sql STABLE PARALLEL SAFE
-RETURN (
-	SELECT array_agg(ROW(r.priority, r.expires_on, - r.rest)::kb_lot ORDER BY r.priority, r.expires_on)
-	FROM (SELECT o.priority, o.expires_on,
-				 kb_lot_rest($2, $3, o.priority, o.expires_on, coalesce(kb_owed_through($1, o.expires_on - 1, $4), $3 - $3)) AS rest
-		  FROM unnest($2) o
-		  WHERE o.expires_on <= $5 OFFSET 0) r
-	WHERE r.rest > 0
-);
-COMMENT ON FUNCTION kb_expired(bigint, kb_lot[], kb_money, timestamptz, date) IS
-'What has to leave the balance of an account today, as it has expired and was not used before (G3), as amounts below zero; NULL '
-'if nothing. The arguments from the second on are columns of its row, the moment, and its local date then';
+CREATE FUNCTION kbilling_internal.kb_owed_before(account_id bigint, lots kb_lot[], expired_through date, charged_through date,
+												 today date, at timestamptz)
+	RETURNS TABLE (days date[], owed kb_money[])
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT array_agg(x.expires_on), array_agg(o.owed)
+	FROM (SELECT DISTINCT o.expires_on FROM unnest($2) o
+		  WHERE o.expires_on <= $5 AND o.expires_on > coalesce($3, '-infinity') AND o.expires_on - 1 > $4) x
+	CROSS JOIN LATERAL kb_owed_through($1, x.expires_on - 1, $6) o;
+END;
+COMMENT ON FUNCTION kb_owed_before(bigint, kb_lot[], date, date, date, timestamptz) IS
+'The days on which credit of an account has expired that was not looked at yet, and what the account owes for the days before each: '
+'what kb_expired_lots has to know. The arguments are columns of its row, its local date, and the moment';
 
-CREATE FUNCTION kbilling_internal.kb_expired_amount(account_id bigint, lots kb_lot[], total kb_money, at timestamptz, today date)
-	RETURNS kb_money
-	LANGUAGE sql STABLE PARALLEL SAFE
-RETURN coalesce((SELECT - sum(o.amount) FROM unnest(kb_expired($1, $2, $3, $4, $5)) o), $3 - $3);
-COMMENT ON FUNCTION kb_expired_amount(bigint, kb_lot[], kb_money, timestamptz, date) IS
-'The sum of what kb_expired says: what is on the balance, but is spent no more, until an entry takes it from there';
+CREATE FUNCTION kbilling_internal.kb_kept(lots kb_lot[], today date, zero kb_money) RETURNS kb_money
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce((SELECT sum(o.amount) FROM unnest($1) o WHERE o.expires_on <= $2), $3);
+COMMENT ON FUNCTION kb_kept(kb_lot[], date, kb_money) IS
+'How much credit that has expired is on the balance: kept for the charge, once its expiry is booked (G3)';
 
--- A day that has come is one to look again at when the next charge is posted: what was used before is kept for it.
+-- Credit that is kept is to be looked at when the next charge has been posted.
 CREATE FUNCTION kbilling_internal.kb_credit_check_on(lots kb_lot[], today date, notice_days integer, charged_on date) RETURNS date
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (
@@ -97,6 +96,7 @@ COMMENT ON FUNCTION kb_credit_check_on(kb_lot[], date, integer, date) IS
 'The day on which the sweep has to look at credit again after a look today: when it is to tell that some will expire, when some '
 'expires, or when the next charge has been posted; NULL if none expires';
 
+-- Of what will have to leave the balance if nothing more is used; again, if it has become more.
 CREATE FUNCTION kbilling_internal.kb_notify_credit(account_ids bigint[], at timestamptz) RETURNS bigint
 	LANGUAGE sql VOLATILE
 BEGIN ATOMIC
@@ -106,11 +106,17 @@ BEGIN ATOMIC
 			  WHERE o.account_id = ANY ($1) AND o.lots IS NOT NULL AND o.state IN ('active', 'closing') OFFSET 0) a
 		CROSS JOIN LATERAL kb_policy_on(a.account_id, a.tariff, a.tariff_from, a.today) p
 		JOIN policy q ON q.policy = p.policy
-		CROSS JOIN LATERAL (SELECT o.expires_on, sum(o.amount) AS amount FROM unnest(a.lots) o
-							WHERE o.expires_on > a.today AND o.expires_on - q.credit_notice_days <= a.today
-							GROUP BY o.expires_on) x
+		CROSS JOIN LATERAL kb_owed_through(a.account_id, a.today, $2) u
+		CROSS JOIN LATERAL (SELECT array_agg(DISTINCT o.expires_on) AS days FROM unnest(a.lots) o
+							WHERE o.expires_on > a.today AND o.expires_on - q.credit_notice_days <= a.today) d
+		CROSS JOIN LATERAL (
+			SELECT l.expires_on, - sum(l.amount) AS amount
+			FROM unnest(kb_expired_lots(a.lots, a.unspent_bonus, a.today, a.charged_through, (SELECT max(e) FROM unnest(d.days) e), d.days,
+										array_fill(u.owed, ARRAY[coalesce(cardinality(d.days), 0)]))) l
+			WHERE l.expires_on > a.today GROUP BY l.expires_on) x
 		WHERE NOT EXISTS (SELECT FROM notice n WHERE n.account_id = a.account_id AND n.kind = 'credit_expiring'
-							AND n.occasion = to_char(x.expires_on, 'YYYY-MM-DD'))
+							AND n.facts->>'expires_on' = to_char(x.expires_on, 'YYYY-MM-DD')
+							AND (n.facts->>'amount')::kb_money >= x.amount)
 	), numbered AS (
 		UPDATE account a SET last_notice_no = a.last_notice_no + c.notices
 		FROM (SELECT x.account_id, count(*) AS notices FROM news x GROUP BY x.account_id) c
@@ -118,7 +124,7 @@ BEGIN ATOMIC
 		RETURNING a.account_id, a.last_notice_no - c.notices AS before
 	), written AS (
 		INSERT INTO notice (account_id, notice_no, written_at, due_at, kind, occasion, facts)
-		SELECT x.account_id, b.before + x.n, $2, $2, 'credit_expiring', to_char(x.expires_on, 'YYYY-MM-DD'),
+		SELECT x.account_id, b.before + x.n, $2, $2, 'credit_expiring', to_char(x.expires_on, 'YYYY-MM-DD') || ' ' || x.amount,
 			   jsonb_build_object('amount', x.amount, 'expires_on', x.expires_on, 'last_day', x.expires_on - 1, 'balance', x.balance)
 		FROM news x JOIN numbered b ON b.account_id = x.account_id
 		RETURNING notice_no
@@ -126,5 +132,5 @@ BEGIN ATOMIC
 	SELECT kb_wake(count(*)) FROM written;
 END;
 COMMENT ON FUNCTION kb_notify_credit(bigint[], timestamptz) IS
-'Writes the notices of credit that will expire in the days that the policy names, which accounts have not got yet, and returns '
-'how many (G3). They are locked';
+'Writes the notices of credit that will expire in the days that the policy names, if nothing more is used, which accounts have not '
+'got yet, and returns how many (G3). They are locked';

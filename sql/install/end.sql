@@ -52,7 +52,8 @@ BEGIN ATOMIC
 	), moved AS (
 		UPDATE account a
 		SET ends_on = $2, terms_version = a.terms_version + 1, last_notice_no = a.last_notice_no + 1,
-			closure_check_on = least(a.closure_check_on, $2 + 1)
+			closure_check_on = least(a.closure_check_on, $2 + 1),
+			credit_check_on = CASE WHEN a.credit_check_on IS NOT NULL THEN least(a.credit_check_on, $2 + 1) END
 		FROM old
 		WHERE a.account_id = $1 AND a.ends_on IS DISTINCT FROM $2
 		RETURNING a.account_id, a.last_notice_no, a.terms_version, a.balance, old.ends_on AS ended_on

@@ -97,29 +97,40 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_charges_ahead(bigint, date, boolean) IS 'The months that kb_bills_ahead gives';
 
--- What the sweep of that day will find: kb_owed_through, as the months before the one of the day will be charged by then.
+-- What the sweep of that day will find: kb_owed_through, as the months before the one of the day will be charged by then.  Usage
+-- that goes on adds to it day by day what it adds to the month.
 CREATE FUNCTION kbilling_internal.kb_expiries_ahead(account_id bigint, through date, paced boolean)
 	RETURNS TABLE (expires_on date, owed kb_money)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT x.expires_on,
-		   CASE WHEN x.expires_on <= d.today THEN kb_owed_through(a.account_id, x.expires_on - 1, kb_now())
-			   ELSE (SELECT b.total
-					 FROM kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from,
-						greatest(m.month, a.charged_through + 1), x.expires_on - 1,
-						CASE WHEN m.month <= kb_month_first_day(a.charged_through + 1) THEN '-infinity' ELSE m.month END,
-						CASE WHEN $3 THEN d.today END, a.ends_on,
-						CASE WHEN m.month = kb_month_first_day(d.today) AND NOT $3 THEN kb_day_begins(x.expires_on, a.time_zone) END) b
-					 WHERE x.expires_on > a.charged_through + 1) END
+		   CASE WHEN x.expires_on <= d.today THEN (SELECT o.owed FROM kb_owed_through(a.account_id, x.expires_on - 1, kb_now()) o)
+			   WHEN x.expires_on - 1 <= a.charged_through THEN NULL
+			   WHEN $3 THEN (
+				SELECT b.total + (p.total - w.total) * ((x.expires_on - 1 - m.used_through)::numeric / greatest(m.last_day - m.used_through, 1))
+				FROM kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, m.first_day, x.expires_on - 1, m.usage_from, NULL,
+								 a.ends_on) b,
+					 kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, m.first_day, m.last_day, m.usage_from, d.today,
+								 a.ends_on) p,
+					 kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, m.first_day, m.last_day, m.usage_from, NULL,
+								 a.ends_on) w)
+			   ELSE (
+				SELECT b.total
+				FROM kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, m.first_day, x.expires_on - 1, m.usage_from, NULL, a.ends_on,
+					CASE WHEN m.month = kb_month_first_day(d.today) THEN kb_day_begins(x.expires_on, a.time_zone) END) b) END
 	FROM account a
 	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today OFFSET 0) d
 	CROSS JOIN LATERAL (SELECT DISTINCT o.expires_on FROM unnest(a.lots) o WHERE o.expires_on <= $2) x
-	CROSS JOIN LATERAL (SELECT kb_month_first_day(x.expires_on - 1) AS month OFFSET 0) m
+	CROSS JOIN LATERAL (SELECT kb_month_first_day(x.expires_on - 1) AS month, kb_month_last_day(x.expires_on - 1) AS last_day OFFSET 0) c
+	CROSS JOIN LATERAL (SELECT c.month, c.last_day, greatest(c.month, a.charged_through + 1) AS first_day,
+							   greatest(c.month - 1, d.today) AS used_through,
+							   CASE WHEN c.month <= kb_month_first_day(a.charged_through + 1) THEN '-infinity' ELSE c.month END AS usage_from
+						OFFSET 0) m
 	WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_expiries_ahead(bigint, date, boolean) IS
 'The days up to one on which credit of an account expires or has expired, and what it will owe then for the month that is not '
-'charged yet (G3). Usage does not go on, or, with "paced", at its pace';
+'charged yet (G3); NULL if all is charged. Usage does not go on, or, with "paced", at its pace';
 
 CREATE FUNCTION kbilling_internal.kb_timeline(account_id bigint, through date, in_use boolean)
 	RETURNS TABLE (today date, deferred_until date, from_day date, to_day date, balance kb_money, debt_since date, state text,
@@ -137,7 +148,8 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL kb_walk_ahead(d.today, $2, a.balance, a.debt_since, a.state::text, a.delete_on,
 		a.closure_check_on, begun.taken_on, begun.by_sweep,
 		(SELECT min(s.reminder) FROM closure_step s
-		 WHERE s.account_id = a.account_id AND s.step_no > begun.step_no AND s.step = 'reminded'), a.unspent_bonus, a.lots, a.ends_on,
+		 WHERE s.account_id = a.account_id AND s.step_no > begun.step_no AND s.step = 'reminded'), a.unspent_bonus, a.lots,
+		a.expired_through, a.charged_through, a.ends_on,
 		(SELECT array_agg(p.policy ORDER BY p.from_day) FROM kb_policies_ahead(a.account_id, d.today, $3) p),
 		(SELECT array_agg(ROW(c.period, c.posted_on, c.effective_on, c.total)::kb_charge_ahead ORDER BY c.period)
 		 FROM kb_charges_ahead(a.account_id, $2, $3) c),

@@ -229,8 +229,8 @@ BEGIN ATOMIC
 		SELECT a.*, kb_account_date($2, a.time_zone) AS today FROM account a WHERE a.account_id = ANY ($1)
 	)
 	SELECT a.account_id, NULL, NULL::date, true, kb_minor(l.amount)::numeric,
-		   kb_minor(u.total)::numeric - kb_minor(a.balance)
-		   + kb_minor(kb_expired_amount(a.account_id, a.lots, a.unspent_bonus, $2, a.today))
+		   -- what is kept for the charge pays for nothing else (G3)
+		   greatest(kb_minor(u.total), kb_minor(kb_kept(a.lots, a.today, a.balance - a.balance)))::numeric - kb_minor(a.balance)
 	FROM account_today a
 	CROSS JOIN LATERAL kb_credit_line_of(a.account_id, a.tariff, a.tariff_from, a.today) l
 	CROSS JOIN LATERAL kb_uncharged(a.account_id, $2) u

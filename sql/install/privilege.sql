@@ -156,7 +156,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_standard_day, kb_stage, kb_next_stage_on, kb_stage_changes_on,
 	kb_access_for, kb_may_close_on, kb_walk_ahead,
 	kb_next_reminder, kb_charge_due_on, kb_billed_until, kb_charge_effective_on, kb_standard_methods, kb_bonus, kb_bonus_after,
-	kb_debt_since, kb_stage_check_on, kb_lots_after, kb_lots_less, kb_lots_move, kb_lot_rest, kb_credit_check_on,
+	kb_debt_since, kb_stage_check_on, kb_lots_after, kb_lots_less, kb_lots_move, kb_expired_lots, kb_kept, kb_credit_check_on,
 	kb_closure_check_on, kb_amount_due, kb_exchange_rate, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final, kb_bill_entries,
 	kb_usage_day, kb_usage_value, kb_usage_is_priced, kb_refuse_unpriced, kb_topup_parts,
 	kb_lines_total, kb_max_tries, kb_shard, kb_raise, kb_require_not_null
@@ -175,7 +175,7 @@ GRANT EXECUTE ON ROUTINE
 	kb_days_held, kb_last_prorate, kb_held, kb_discount_terms, kb_minimum_terms, kb_bill_terms,
 	kb_late_terms, kb_with_terms, kb_bill_for,
 	kb_charges, kb_charges_ahead, kb_last_activity, kb_closure_terms, kb_policies_ahead, kb_terms_changes, kb_require_forecast, kb_timeline,
-	kb_bills_ahead, kb_running_days, kb_owed_through, kb_expired, kb_expired_amount, kb_expiries_ahead, kb_lots_back,
+	kb_bills_ahead, kb_running_days, kb_owed_through, kb_owed_before, kb_expiries_ahead, kb_lots_back, kb_has_expired,
 	kb_planned_stage, kb_next_stage, kb_standing_ahead, kb_standing_then
 	TO PUBLIC;
 

@@ -401,15 +401,15 @@ kb_utf8('За {month} буде нараховано близько {amount}, і 
 Своєчасна сплата збереже доступ.')),
 
 		('credit_expiring', 'en',
-		 'Account {account_id, number, ::group-off}: {amount} of your credit expire after {last_day}',
-'{amount} of the credit on your balance can be used until {last_day}, that day included, and then expire.
-What you use until then is paid with this credit first.
+		 'Account {account_id, number, ::group-off}: {amount} of your credit expires after {last_day}',
+'{amount} of the credit on your balance can be used until {last_day}, that day included, and then expires.
+What you use until then is paid with your credit before your money.
 The balance is now {balance}.'),
 
 		('credit_expiring', 'uk',
 		 kb_utf8('Кабінет №{account_id, number, ::group-off}: {amount} бонусів згорять після {last_day}'),
 kb_utf8('На балансі є {amount} бонусів, які можна використати до {last_day} включно; потім вони згорять.
-Використане до того часу буде сплачено передусім цими бонусами.
+Використане до того часу буде сплачено передусім бонусами.
 Зараз на балансі {balance}.')),
 
 		('contract_ending', 'en',

@@ -112,7 +112,8 @@ BEGIN ATOMIC
 	-- the sweep looks whether its policy allows a closure (D1)
 	UPDATE account a
 	SET tariff = kb_put_tariff.tariff, tariff_from = kb_put_tariff.from_date, terms_version = a.terms_version + 1,
-		closure_check_on = CASE WHEN a.closure_check_on IS NOT NULL THEN least(a.closure_check_on, kb_put_tariff.from_date) END
+		closure_check_on = CASE WHEN a.closure_check_on IS NOT NULL THEN least(a.closure_check_on, kb_put_tariff.from_date) END,
+		credit_check_on = CASE WHEN a.credit_check_on IS NOT NULL THEN least(a.credit_check_on, kb_put_tariff.from_date) END
 	WHERE a.account_id = kb_put_tariff.account_id;
 	-- a day's margin, as the transaction may end on another day than it began
 	SELECT kb_reprice_account(a.account_id, kb_put_tariff.from_date) FROM account a

@@ -14,7 +14,7 @@ RETURN (SELECT string_agg(concat_ws(' ', to_char(from_day, 'MM-DD'), stands), ',
 		FROM (SELECT *, concat_ws(' ', w.balance, to_char(w.debt_since, 'MM-DD'), w.state, to_char(w.delete_on, 'MM-DD')) AS stands
 			FROM kbilling_internal.kb_walk_ahead('2026-06-10', '2026-09-01', balance, debt_since, state, delete_on,
 				check_on, scheduled_on, true,
-				NULL, bonus, lots, ends_on, policies, charges, expiries) AS w) AS x) AS y
+				NULL, bonus, lots, NULL, '2026-05-31', ends_on, policies, charges, expiries) AS w) AS x) AS y
 	WHERE stands IS DISTINCT FROM stood);
 SELECT is(pg_temp.walk(balance::kb_money, debt_since::date, state, delete_on::date, check_on::date, scheduled_on::date,
 	policies::kbilling_internal.kb_policy_ahead[], charges::kbilling_internal.kb_charge_ahead[]), ways, why)
@@ -70,7 +70,7 @@ FROM (VALUES
 	('9 USD', '5 USD', '{"(50,2026-06-10,5 USD)"}', '{"(2026-06-10,)"}', '06-10 4.00 USD active, '
 		'07-01 1.00 USD active, 08-01 -2.00 USD 08-01 active', 'what has expired goes today'),
 	('9 USD', '5 USD', '{"(50,2026-06-20,5 USD)"}', '{"(2026-06-20,4.50 USD)"}', '06-10 9.00 USD active, 06-20 8.50 USD active, '
-		'07-01 5.50 USD active, 07-02 4.00 USD active, 08-01 1.00 USD active', 'what the charge leaves of it goes on the day after'),
+		'07-01 5.50 USD active, 07-01 4.00 USD active, 08-01 1.00 USD active', 'what the charge leaves of it goes then'),
 	('9 USD', '5 USD', '{"(50,2026-07-01,5 USD)"}', '{"(2026-07-01,3 USD)"}', '06-10 9.00 USD active, 07-01 4.00 USD active, '
 		'08-01 1.00 USD active', 'on the day of a charge'),
 	('9 USD', '8 USD', '{"(10,2026-08-15,2 USD)","(50,2026-07-20,5 USD)","(90,infinity,1 USD)"}', '{"(2026-07-20,0 USD)","(2026-08-15,)"}',
@@ -79,7 +79,7 @@ FROM (VALUES
 
 -- Values that no account has: whoever may read a standing may call it
 SELECT throws_ok(format($$SELECT FROM kbilling_internal.kb_walk_ahead('2026-06-10', %L, '1 USD', NULL, %L, '2026-06-01', '2026-06-11', NULL,
-	NULL, NULL, '0 USD', NULL, NULL, %L, '{}', '{}')$$, through, state, policies), sqlstate,
+	NULL, NULL, '0 USD', NULL, NULL, NULL, NULL, %L, '{}', '{}')$$, through, state, policies), sqlstate,
 	'what is to come cannot be foretold from such values', why)
 FROM (VALUES ('2026-09-01', 'gone', '{"(2026-01-01,4,7,10,2026-05-01,t,20,{3})"}', '22023', 'a state that there is not'),
 	('2026-09-01', 'active', '{}', '22023', 'no policy'),
