@@ -1,7 +1,8 @@
 /*
  * Calendar days, as texts: "2026-11-30"; and the last day of a contract that an owner has chosen or typed.
  */
-const MOST_REASON = 200;
+// A day has ten; a reason may have more.
+const MOST_LETTERS = 200;
 
 const textOf = moment => new Date(moment).toISOString().slice(0, 10);
 
@@ -19,7 +20,10 @@ export function isDay(text) {
 export const isOver = ({ ends_on: last, today }) => last !== null && last < today;
 
 /** What people have typed, on one line. */
-const lineOf = text => (typeof text === 'string' ? [...text.replace(/\p{Cc}+/gu, ' ').trim()].slice(0, MOST_REASON).join('') : '');
+function lineOf(text) {
+	if (typeof text !== 'string') return '';
+	return [...text.replace(/\p{Cc}+/gu, ' ').trim()].slice(0, MOST_LETTERS).join('');
+}
 
 /**
  * The last day and the reason of a form, and the day's fault, as the texts name it. A day that is typed counts if it is

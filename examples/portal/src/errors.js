@@ -40,7 +40,7 @@ export function amountFault(error) {
 	return { KB005: 'amountRange', '22003': 'amountRange', '22P02': 'amountNumber' }[error.code];
 }
 
-/** What is wrong with the last day of a contract, or the reason, as the form says it; undefined if that is not what is wrong. */
+/** What is wrong with the last day of a contract, or the reason for it, likewise. */
 export function leavingFault(error) {
 	if (!(error instanceof pg.DatabaseError)) return undefined;
 	return { '22008': 'dayPast', KB009: 'dayCharged', KB008: 'reasonCard' }[error.code];

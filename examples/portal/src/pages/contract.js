@@ -17,7 +17,8 @@ function ending(view) {
 	const back = html`<form method="post" action="/leave/cancel">${token(view)}
 <p class="actions"><button class="plain">${t.goOn}</button> <a class="button plain" href="/leave">${t.anotherDay}</a></p>
 </form>`;
-	return note(t.ends(f.date(portal.ends_on)), html`<p>${t.endsBefore} ${t.leaveCharge} ${t.leaveMoney}</p>
+	const lapses = isPositive(portal.bonus) ? t.leaveBonus : '';
+	return note(t.ends(f.date(portal.ends_on)), html`<p>${t.endsBefore} ${t.leaveCharge} ${t.leaveMoney} ${lapses}</p>
 ${portal.can_continue ? back : html`<p>${t.endsAsk}</p>`}`);
 }
 

@@ -1,5 +1,6 @@
 /*
- * The running month with all its lines, all that is left to spend, and all credit that expires: what the overview has no room for.
+ * The running month with all its lines, all that is left to spend, and all credit that expires: what the overview has no
+ * room for.
  */
 import { html } from 'hono/html';
 import { expiringCredit } from './credit.js';

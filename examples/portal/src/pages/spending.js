@@ -20,7 +20,7 @@ function list(all, most, one, { name, every }) {
 ${all.length > most ? rest : ''}`;
 }
 
-/** Nothing, for an account that has no credit line, limit or hold, or whose contract is over: nothing is bought any more. */
+/** Nothing, for an account that has no credit line, limit or hold, or whose contract is over (X2). */
 export function spending(view, most = Infinity) {
 	const { t, f, portal } = view;
 	const left = portal.spending;

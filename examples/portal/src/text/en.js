@@ -82,7 +82,7 @@ export default {
 	leaveMeans: 'What it means',
 	leaveBefore: 'Until the end of the last day, everything works as before, and you can change your mind.',
 	leaveCharge: 'The day after, what was used until then is charged, and nothing from then on.',
-	leaveMoney: 'Paid money that is left then is paid back.',
+	leaveMoney: 'What is left then of the money that you paid is paid back to you.',
 	leaveBonus: 'Bonus and credit are not paid out: what is left of them lapses.',
 	leaveDebt: 'A debt stays to be paid.',
 	leaveAccess: 'Owners and admins can go on reading the history here, until the account is deleted. Employees have no access any more.',
@@ -116,7 +116,7 @@ export default {
 	endedSettled: 'All is settled: nothing is left to pay, or to pay back.',
 	endedBonus: amount => `${amount} of the balance is bonus, which is not paid out.`,
 	endedReading: 'Nothing is charged any more. The history can still be read here.',
-	endedEmployee: 'The account can be used no more. Owners and admins of the account know more.',
+	endedEmployee: 'The account cannot be used any more. Owners and admins of the account know more.',
 
 	// Paying
 	pay: 'Top up',
