@@ -1,6 +1,7 @@
 /*
  * Calendar days, as texts: "2026-11-30"; and the last day of a contract that an owner has chosen or typed.
  */
+
 // A day has ten; a reason may have more.
 const MOST_LETTERS = 200;
 
