@@ -1,4 +1,4 @@
--- Customers of the demo, one in every stage, as it is on 5 December 2026.  The tests use them, too.
+-- Customers of the demo, one in every stage and at each end, as it is on 5 December 2026.  The tests use them, too.
 --
 --   psql -X -f examples/portal/demo.sql
 --
@@ -29,7 +29,10 @@ INSERT INTO demo.customer VALUES
 	(6, 'team', 'en', '2026-09-15', 'Barber', 'has not paid since September: blocked'),
 	(7, 'free', 'en', '2026-09-01', 'Choir', 'was not used for a month: it will be deleted'),
 	(8, 'free', 'en', '2026-09-01', 'Chess club', 'was not used for longer: deleted, and can be restored'),
-	(9, 'team', 'en', '2024-01-01', 'Newspaper', 'pays every other day, by a card in hryvnias: over 500 entries');
+	(9, 'team', 'en', '2024-01-01', 'Newspaper', 'pays every other day, by a card in hryvnias: over 500 entries'),
+	(10, 'business', 'en', '2026-09-15', 'Gallery', 'has a bonus and credit, which expire on several days'),
+	(11, 'team', 'en', '2026-09-15', 'Gym', 'has ended its contract with 31 December'),
+	(12, 'team', 'en', '2026-09-15', 'Theatre', 'has left with 30 November: what is left of its money is to be paid back');
 
 -- What happens on which day.  A day begins with its sweep.
 CREATE TEMP TABLE plan (
@@ -58,17 +61,27 @@ INSERT INTO plan (day, statement) VALUES
 	('2026-09-15', $$SELECT kbilling.kb_apply_topup(4, '50.00 USD', 'card', 'demo-1', 'andrii')$$),
 	('2026-09-15', $$SELECT kbilling.kb_apply_topup(5, '100.00 USD', 'google_pay', 'demo-1', 'olha')$$),
 	('2026-09-15', $$SELECT kbilling.kb_apply_topup(6, '30.00 USD', 'bank_transfer', 'demo-1', 'olha')$$),
+	('2026-09-15', $$SELECT kbilling.kb_apply_topup(10, '150.00 USD', 'card', 'demo-1', 'olha')$$),
+	('2026-09-15', $$SELECT kbilling.kb_apply_topup(11, '100.00 USD', 'card', 'demo-1', 'olha')$$),
+	('2026-09-15', $$SELECT kbilling.kb_apply_topup(12, '100.00 USD', 'card', 'demo-1', 'olha')$$),
 	('2026-10-05', $$SELECT kbilling.kb_login(7, 'emma')$$),
 	('2026-10-10', $$SELECT kbilling.kb_login(8, 'olha')$$),
 	('2026-11-01', $$SELECT kbilling.kb_login(7, 'emma')$$),
+	('2026-11-02', $$SELECT kbilling.kb_grant_credit(10, '25.00 USD', 'demo-ten-days', 'Ten days to try messages', '2026-11-12')$$),
 	('2026-11-09', $$SELECT kbilling.kb_login(6, 'emma')$$),
+	('2026-11-20', $$SELECT kbilling.kb_end_account(12, 'olha', '2026-11-30', 'The stage is closed')$$),
 	('2026-11-28', $$SELECT kbilling.kb_chargeback(5, 'demo-1', 'demo-dispute-1')$$),
+	('2026-12-01', $$SELECT kbilling.kb_apply_topup(10, '300.00 USD', 'card', 'demo-2', 'olha')$$),
+	('2026-12-02', $$SELECT kbilling.kb_grant_credit(10, '10.00 USD', 'demo-sorry', 'For the outage in November', '2026-12-21')$$),
+	('2026-12-02', $$SELECT kbilling.kb_grant_credit(10, '15.00 USD', 'demo-winter', 'Winter campaign', '2027-03-01')$$),
+	('2026-12-02', $$SELECT kbilling.kb_grant_credit(10, '20.00 USD', 'demo-friend', 'For bringing a friend', '2027-06-01')$$),
 	('2026-12-03', $$SELECT kbilling.kb_chargeback(3, 'demo-1', 'demo-dispute-1')$$),
 	('2026-12-03', $$SELECT kbilling.kb_set_tariff(1, 'business', '2027-01-01')$$),
 	('2026-12-03', $$SELECT kbilling.kb_set_billing_details(9,
 		'{"name": "Newspaper Ltd", "address": "1 Main Street, Kyiv", "tax_number": "UA 1234-567"}')$$),
 	('2026-12-04', $$SELECT kbilling.kb_begin_topup(4, 'olha', '25.00 USD')$$),
 	('2026-12-04', $$SELECT kbilling.kb_fail_topup(4, 1, 'insufficient funds')$$),
+	('2026-12-04', $$SELECT kbilling.kb_end_account(11, 'olha', '2026-12-31')$$),
 	('2026-12-05', $$SELECT kbilling.kb_begin_topup(9, 'andrii', '40.00 USD')$$);
 
 -- Those who use it log in and send messages, each week.
@@ -77,6 +90,7 @@ SELECT day, format('SELECT kbilling.kb_login(%1$s, %2$L), kbilling.kb_record_usa
 	account_id, 'emma', 'messages', CASE WHEN account_id IN (1, 2) THEN 60 WHEN account_id = 9 THEN 40 ELSE 20 END, day)
 FROM demo.customer, generate_series(created_on, :'today', '7 days') AS series, CAST(series AS date) AS day
 WHERE tariff <> 'free' AND (account_id <> 6 OR day < '2026-11-09') AND (account_id <> 5 OR day < '2026-12-04')
+	AND (account_id <> 12 OR day <= '2026-11-30')
 ORDER BY day, account_id;
 
 -- One who pays little and often, and now and then so much that it earns a bonus.

@@ -37,7 +37,8 @@ ALTER ROLE portal_webhook SET statement_timeout = '10s';
 
 \if :price_list
 
--- 19.00 a month; 5.00 for each seat, by the day; messages beyond 100, the more the cheaper; a bonus for who pays ahead.
+-- 19.00 a month; 5.00 for each seat, by the day; messages beyond 100, the more the cheaper; a bonus for who pays ahead,
+-- which in the dearer tariff is good for a year.
 SELECT kbilling.kb_create_service('seat', 'recurring', 'seat', name => 'Seats'),
 	kbilling.kb_create_service('messages', 'metered', 'message', name => 'Messages') \gset
 SELECT kbilling.kb_create_tariff('team', 'USD', 'Team'),
@@ -50,7 +51,7 @@ SELECT kbilling.kb_create_tariff('business', 'USD', 'Business'),
 	kbilling.kb_set_price('business', 'base', '49.00'),
 	kbilling.kb_set_price('business', 'seat', '4.00 each'),
 	kbilling.kb_set_price('business', 'messages', '0.03 each free 1000'),
-	kbilling.kb_set_bonus('business', '300.00 USD', 10) \gset
+	kbilling.kb_set_bonus('business', '300.00 USD', 10, valid_days => 365) \gset
 -- The same in hryvnias, and one that costs nothing but messages.
 SELECT kbilling.kb_create_tariff('team_ua', 'UAH', 'Team'),
 	kbilling.kb_set_price('team_ua', 'base', '790.00'),

@@ -2,8 +2,11 @@
  * The billing pages. Each request is one transaction that acts for the session's member.
  */
 import { Hono } from 'hono';
+import { requireLook, requirePayer } from './allowed.js';
 import { amountOf, decimalsOf } from './amount.js';
+import { contractRoutes } from './contract.js';
 import { fieldsOf, isOurs } from './csrf.js';
+import { isOver } from './day.js';
 import { amountFault, Problem } from './errors.js';
 import { entryPage } from './pages/entry.js';
 import { historyPage } from './pages/history.js';
@@ -22,17 +25,12 @@ function numberOf(text) {
 	return Number(text);
 }
 
-/** Only owners and admins pay, and see money. */
-function requirePayer({ can_pay: canPay, state }) {
-	if (!['active', 'closing'].includes(state)) throw new Problem('gone');
-	if (!canPay) throw new Problem('notYours');
-}
-
-/** While the account is blocked, what is due is all that they see. */
-function requireLook(portal) {
-	requirePayer(portal);
-	if (portal.access === 'denied') throw new Problem('denied');
-}
+// What an address says was done, and its text, if that is so: anybody can write such an address.
+const DONE = new Map([
+	['kept', portal => portal.state === 'active' && (isOver(portal) ? 'keptForNow' : 'kept')],
+	['ending', portal => portal.can_continue && 'ending'],
+	['continued', portal => portal.can_end && !portal.ends_on && 'continued'],
+]);
 
 /** @param {object} portal what createApp has put together */
 export function billingRoutes({
@@ -61,9 +59,7 @@ export function billingRoutes({
 	async function overview(c, of = {}, status = 200) {
 		const who = c.get('who');
 		const { portal, steps } = await db.asMember(who, tx => readPortalWithSteps(tx, who));
-		// Anybody can write such an address.
-		const isKept = c.req.query('done') === 'kept' && portal.state === 'active';
-		const page = { ...view.member(who, portal), done: isKept ? 'kept' : undefined };
+		const page = { ...view.member(who, portal), done: DONE.get(c.req.query('done'))?.(portal) };
 		return c.html(overviewPage(page, { steps, ...of }), status);
 	}
 
@@ -183,6 +179,8 @@ export function billingRoutes({
 		});
 		return c.redirect('/?done=kept', 303);
 	});
+
+	routes.route('/', contractRoutes({ db, view }));
 
 	return routes;
 }

@@ -5,8 +5,8 @@ import pg from 'pg';
 import { NoSuchMember, Unavailable } from './db.js';
 
 const STATUS = {
-	signIn: 401, ended: 401, badLink: 400, notYours: 403, denied: 403, noPage: 404, badForm: 403, gone: 410,
-	tooMany: 429, broken: 500, provider: 502, later: 503,
+	signIn: 401, ended: 401, badLink: 400, notYours: 403, ownersOnly: 403, denied: 403, noPage: 404, badForm: 403, over: 409,
+	gone: 410, tooMany: 429, broken: 500, provider: 502, later: 503,
 };
 
 /** A page that says what went wrong, and what to do. */
@@ -38,4 +38,10 @@ export function problemOf(error) {
 export function amountFault(error) {
 	if (!(error instanceof pg.DatabaseError)) return undefined;
 	return { KB005: 'amountRange', '22003': 'amountRange', '22P02': 'amountNumber' }[error.code];
+}
+
+/** What is wrong with the last day of a contract, or the reason for it, likewise. */
+export function leavingFault(error) {
+	if (!(error instanceof pg.DatabaseError)) return undefined;
+	return { '22008': 'dayPast', KB009: 'dayCharged', KB008: 'reasonCard' }[error.code];
 }

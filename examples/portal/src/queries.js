@@ -32,6 +32,10 @@ const BEGIN = 'SELECT payment_id FROM kbilling.kb_begin_topup($1, $2, $3::kbilli
 
 const CANCEL = 'SELECT kbilling.kb_cancel_closure($1, $2)';
 
+const END = 'SELECT kbilling.kb_end_account($1, $2, $3::date, $4)';
+
+const CONTINUE = 'SELECT kbilling.kb_continue_account($1, $2)';
+
 /** What the page shows to the member. */
 export async function readPortal(client, { accountId, member }) {
 	const { rows } = await client.query(PORTAL, [accountId, member]);
@@ -69,4 +73,14 @@ export async function beginTopup(client, { accountId, member }, amount) {
 /** Cancels the closure of the account. */
 export async function cancelClosure(client, { accountId, member }) {
 	await client.query(CANCEL, [accountId, member]);
+}
+
+/** Ends the contract with a day, "2026-12-31", or moves its end there. */
+export async function endAccount(client, { accountId, member }, { day, reason }) {
+	await client.query(END, [accountId, member, day, reason || null]);
+}
+
+/** Takes the end of the contract back. */
+export async function continueAccount(client, { accountId, member }) {
+	await client.query(CONTINUE, [accountId, member]);
 }

@@ -10,6 +10,7 @@ import { findChromium, launch, PHONE, plain, Visitor } from './visitor.js';
 
 // The demo's customers (demo.sql), of whom olha and emma read English, andrii and ivan Ukrainian
 const [BAKERY, CAFE, FLORIST, BOOKSHOP, CINEMA, BARBER, CHOIR, CHESS_CLUB, NEWSPAPER] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+const [GALLERY, GYM, THEATRE] = [10, 11, 12];
 // One who begins on 5 December, and pays nothing; one with large numbers and long names; one with limits
 const [DEBTOR, GIANT, LIMITED] = [20, 21, 22];
 const LONG_NAME = 'maria-oleksandra.kovalenko-shevchenko@a-company-with-a-long-name.example';
@@ -103,6 +104,27 @@ const STATES = [
 		['olha', ['Left to spend $43.39', 'Messages: 320 of 1,000 used this month', 'refused', 'Messages: 20, until December 5, 2026']],
 		['andrii', ['43,39 USD', 'Повідомлення: цього місяця використано 320 з 1 000', 'Повідомлення: 20, щонайдовше до 5 грудня']],
 		['emma', ['You can work as usual'], ['$', 'Messages']],
+	]],
+	['credit that expires', GALLERY, [
+		['olha', ['of it $75.00 bonus $10.00 expires after December 20, 2026', 'All 4 amounts that expire',
+			'bonus expires after December 4, 2027']],
+		['andrii', ['10,00 USD згорить після 20 грудня 2026 р.', 'Усі суми, що згорять: 4', 'Бонус згорить після 4 грудня 2027 р.']],
+		['emma', ['You can work as usual'], ['$', 'expire']],
+	]],
+	['the contract ends', GYM, [
+		['olha', ['The contract ends on December 31, 2026', 'Let the contract go on', 'Choose another day'],
+			['End the contract', 'earns a bonus']],
+		['andrii', ['Останній день договору: 31 грудня 2026 р.', 'Власник кабінету може обрати інший день'], ['Продовжити договір']],
+		['emma', ['You can work as usual'], ['contract', '$']],
+		['ivan', ['Ви можете працювати, як завжди'], ['договор', 'USD']],
+	]],
+	['the contract is over', THEATRE, [
+		['olha', ['The contract ended on November 30, 2026', '$31.54 of what you paid is left'],
+			['Top up', 'Back to the application', 'The running month']],
+		['andrii', ['Договір завершено', '31,54 USD. Їх буде повернуто'],
+			['Поповнення балансу', 'Назад до застосунку', 'Поточний місяць']],
+		['emma', ['The contract ended on November 30, 2026', 'cannot be used any more'], ['$', 'Back to the application', 'blocked']],
+		['ivan', ['Договір завершено', 'Користуватися кабінетом уже не можна'], ['USD', 'Назад до застосунку']],
 	]],
 	['large numbers', GIANT, [
 		['olha', ['UAH 3,086,419.64']],
@@ -409,6 +431,10 @@ test('in Ukrainian: every word, dates, plurals and money, through paying', async
 	await visitor.sees(['4 000,00 ₴ зараховано на баланс', 'з них бонусу']);
 	await visitor.go('/nothing', 404);
 	await isUkrainian(visitor);
+	await visitor.go('/leave');
+	await isUkrainian(visitor);
+	await visitor.follow(visitor.button('Далі'));
+	await isUkrainian(visitor);
 	await visitor.close();
 });
 
@@ -437,6 +463,91 @@ test('D4: an admin keeps an account that would be deleted, and the banner is gon
 	await employee.reload();
 	await employee.sees(['You can work as usual'], ['will be deleted on']);
 	await Promise.all([admin.close(), employee.close()]);
+});
+
+// ---------------------------------------------------------------------------
+// The contract ends
+// ---------------------------------------------------------------------------
+
+const speak = language =>
+	database.sql('UPDATE kbilling.member SET language = $1 WHERE account_id = $2', [language, LIMITED]);
+
+test('the pages to leave by: the form, what is wrong with it, and the day once more, without a finding, on a phone, too', async () => {
+	const visitor = await asMember(LIMITED, 'olha');
+	const check = async () => {
+		await visitor.isAccessible();
+		await visitor.fitsOnPhone();
+	};
+	for (const language of ['uk', 'en']) {
+		await speak(language);
+		await visitor.go('/leave');
+		await check();
+		await visitor.page.locator('input[value=other]').check();
+		await visitor.follow(visitor.page.locator('form[action="/leave"] button'), 422);
+		await check();
+		await visitor.page.locator('#day').fill('2027-01-15');
+		await visitor.page.locator('#reason').fill('4111 1111 1111 1111');
+		await visitor.follow(visitor.page.locator('form[action="/leave"] button'));
+		await check();
+		await visitor.follow(visitor.page.locator('form[action="/leave/confirm"] button'), 422);
+		await check();
+	}
+	await visitor.close();
+});
+
+test('X1: an owner leaves and comes back on a phone, without JavaScript, in both languages', async () => {
+	const words = {
+		en: { leave: 'End the contract', other: 'Another day', day: 'The last day, if it is another', on: 'Continue', done: 'It is done',
+			ends: 'The contract ends on January 15, 2027', back: 'Let the contract go on', goesOn: 'The contract goes on' },
+		uk: { leave: 'Завершити договір', other: 'Інший день', day: 'Останній день, якщо він інший', on: 'Далі', done: 'Готово',
+			ends: 'Останній день договору: 15 січня 2027 р.', back: 'Продовжити договір', goesOn: 'Договір діє далі' },
+	};
+	for (const [language, says] of Object.entries(words)) {
+		await speak(language);
+		const visitor = await asMember(LIMITED, 'olha', { viewport: PHONE, javaScriptEnabled: false });
+		await visitor.follow(visitor.link(says.leave));
+		await visitor.page.getByRole('radio', { name: says.other, exact: true }).check();
+		await visitor.page.getByLabel(says.day).fill('2027-01-15');
+		await visitor.follow(visitor.button(says.on));
+		await visitor.follow(visitor.button(says.leave));
+		await visitor.sees([says.done, says.ends]);
+		await visitor.follow(visitor.button(says.back));
+		await visitor.sees([says.goesOn], [says.ends]);
+		await visitor.close();
+	}
+	await speak('en');
+});
+
+test('X1: leaving takes no more steps than paying, and goes by keyboard alone', async () => {
+	const visitor = await asMember(LIMITED, 'olha');
+	const press = key => () => visitor.page.keyboard.press(key);
+	await tabTo(visitor, 'End the contract');
+	await visitor.follow(press('Enter'));
+	await tabTo(visitor, '2026-12-31');
+	await visitor.page.keyboard.press('ArrowDown');
+	assert.equal((await focused(visitor)).name, '2026-12-05');
+	await tabTo(visitor, 'Continue');
+	await visitor.follow(press('Enter'));
+	await visitor.sees(['End the contract on this day?', 'Last day December 5, 2026']);
+	await tabTo(visitor, 'End the contract');
+	await visitor.follow(press('Enter'));
+	await visitor.sees(['The contract ends on December 5, 2026']);
+	await visitor.isAccessible();
+	await tabTo(visitor, 'Let the contract go on');
+	await visitor.follow(press('Enter'));
+	await visitor.sees(['The contract goes on'], ['The contract ends']);
+	await visitor.close();
+});
+
+test('a day that is none is explained, and led to', async () => {
+	const visitor = await asMember(LIMITED, 'olha');
+	const { page } = visitor;
+	await visitor.follow(visitor.link('End the contract'));
+	await page.getByRole('radio', { name: 'Another day' }).check();
+	await visitor.follow(visitor.button('Continue'), 422);
+	await page.getByRole('alert').getByRole('link').click();
+	assert.equal(await page.evaluate(() => document.activeElement.id), 'day');
+	await visitor.close();
 });
 
 // ---------------------------------------------------------------------------
@@ -534,6 +645,14 @@ test('S3: a debt from day 1 to day 12, for owner, admin and employee, and back b
 	await employee.reload();
 	await employee.sees(['You can work as usual', APPLICATION], ['blocked']);
 	await Promise.all([owner, admin, employee, operator].map(visitor => visitor.close()));
+});
+
+test('X2: on the day after the last one, the contract is over for owner and employee, and what is left is told', async () => {
+	const [owner, employee] = [await asMember(GYM, 'olha'), await asMember(GYM, 'emma')];
+	await owner.sees(['The contract ended on December 31, 2026', '$2.54 of what you paid is left', 'Charge for December 2026'],
+		[APPLICATION, 'Top up', 'Let the contract go on']);
+	await employee.sees(['The contract ended on December 31, 2026'], [...MONEY, APPLICATION, 'You can work']);
+	await Promise.all([owner.close(), employee.close()]);
 });
 
 test('D6: after the purge, nobody is a member any more', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { amountOf } from '../src/amount.js';
+import { dayBefore, isDay, isOver, lastOfMonth, leavingOf } from '../src/day.js';
 import { formatter, isNegative, isPositive, plural } from '../src/format.js';
 
 // Intl separates by blanks that do not break.
@@ -82,4 +83,32 @@ test('an amount has no more decimals than its currency, and no comma that can be
 
 test('who types one amount and has chosen another is asked which', () => {
 	assert.deepEqual(amountOf({ amount: '25.00', other: '7' }, 2), { fault: 'amountBoth' });
+});
+
+test('the day before, the last of a month, and what is a day', () => {
+	assert.deepEqual(['2026-12-21', '2026-03-01', '2028-03-01', '2027-01-01'].map(dayBefore),
+		['2026-12-20', '2026-02-28', '2028-02-29', '2026-12-31']);
+	assert.deepEqual(['2026-12-05', '2026-12-31', '2027-02-01', '2028-02-29'].map(lastOfMonth),
+		['2026-12-31', '2026-12-31', '2027-02-28', '2028-02-29']);
+	assert.deepEqual(['2028-02-29', '2027-02-29', '2026-13-01', '2026-1-1', '10000-01-01', 'infinity', ''].map(isDay),
+		[true, false, false, false, false, false, false]);
+});
+
+test('X1: a contract is over on the day after its last one', () => {
+	const over = ends => isOver({ ends_on: ends, today: '2026-12-05' });
+	assert.deepEqual([null, '2026-12-04', '2026-12-05', '2026-12-06'].map(over), [false, true, false, false]);
+});
+
+test('the last day of a form is what is chosen, or what is typed if that is chosen', () => {
+	const asked = form => leavingOf(form, '2026-12-05');
+	assert.deepEqual(asked({ last: '2026-12-31', day: '2027-01-15' }), { day: '2026-12-31', reason: '' });
+	assert.deepEqual(asked({ last: 'other', day: ' 2027-01-15 ', reason: 'x' }), { day: '2027-01-15', reason: 'x' });
+	assert.equal(asked({ last: '2026-12-05' }).fault, undefined);
+	assert.equal(asked({ last: '2026-12-04' }).fault, 'dayPast');
+	for (const form of [{}, { last: 'other' }, { last: ['2026-12-31', '2026-12-05'] }, { last: 'today' }]) {
+		assert.equal(asked(form).fault, 'dayWrong', JSON.stringify(form));
+	}
+	assert.equal(asked({ reason: ' a\r\nb\u0000c ' }).reason, 'a b c');
+	assert.equal([...asked({ reason: '🙂'.repeat(300) }).reason].length, 200);
+	assert.equal(asked({ reason: ['a', 'b'] }).reason, '');
 });

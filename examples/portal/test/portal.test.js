@@ -8,13 +8,15 @@ import { createApp } from '../src/app.js';
 import { Database } from '../src/db.js';
 import { forwardedAddress } from '../src/login.js';
 import { loginToken } from '../src/session.js';
-import { textsFor } from '../src/text/index.js';
+import { languages, textsFor } from '../src/text/index.js';
 import { Browser, fieldOf, ORIGIN, SECRET, session } from './browser.js';
 import { freshDatabase } from './database.js';
 
 // The demo's customers (demo.sql)
 const [BAKERY, CAFE, FLORIST, BOOKSHOP, CINEMA, BARBER, CHOIR, CHESS_CLUB, NEWSPAPER] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+const [GALLERY, GYM, THEATRE] = [10, 11, 12];
 const PAGES = ['/', '/history', '/history?before=3', '/entries/1', '/receipts/1', '/paid?payment=1'];
+const POSTS = ['/closure/cancel', '/pay', '/logout', '/leave', '/leave/confirm', '/leave/cancel'];
 
 /** A provider that only remembers what it was asked for. */
 const stub = {
@@ -36,6 +38,9 @@ const plain = text => text.replace(/[\u00a0\u202f\u2009]/g, ' ');
 const sql = (text, values) => database.sql(text, values);
 const one = async (text, values) => Object.values((await sql(text, values))[0])[0];
 
+/** The last day of an account's contract. */
+const endOf = account => one('SELECT ends_on::text FROM kbilling.account WHERE account_id = $1', [account]);
+
 /** An app of its own, with its own count of tries. */
 const appWith = options => createApp({
 	db: database.app, payments: database.payments, provider: stub, session, secret: SECRET, origin: ORIGIN,
@@ -45,6 +50,14 @@ const appWith = options => createApp({
 /** A page, as a member sees it. */
 async function page(account, member, path = '/') {
 	return (await Browser.of(app, account, member)).get(path);
+}
+
+/** The same at another moment, which the role of the pages cannot choose. */
+async function pageOn(clock, account, member) {
+	const db = new Database({ database: database.name, options: `-c kbilling.clock=${clock}` });
+	const seen = await (await Browser.of(appWith({ db }), account, member)).get('/');
+	await db.end();
+	return seen;
 }
 
 /** Checks what a page says, and what it does not. */
@@ -67,6 +80,10 @@ after(() => database.drop());
 // ---------------------------------------------------------------------------
 
 const MONEY = ['<dt>', 'Top up', 'The running month', 'Receipt', '$'];
+
+test('the demo\'s books are right', async () => {
+	assert.deepEqual(await sql('SELECT * FROM kbilling.kb_check()'), []);
+});
 
 test('an owner or admin without a debt sees balance, tariff, next charge, month, history and form', async () => {
 	for (const member of ['olha', 'andrii']) {
@@ -384,6 +401,262 @@ test('a receipt has the whole number of its account, and details under any key',
 		['9007199254740992', 'function', 'native code']);
 });
 
+test('every kind of entry has a name, in every language', async () => {
+	const kinds = await one('SELECT array_agg(kind::text) FROM unnest(enum_range(NULL::kbilling.kb_entry_kind)) AS kind');
+	assert.ok(kinds.includes('expiry'), kinds.join());
+	for (const language of languages) assert.deepEqual(kinds.filter(kind => !textsFor(language).kinds[kind]), [], language);
+});
+
+// ---------------------------------------------------------------------------
+// Credit that expires
+// ---------------------------------------------------------------------------
+
+test('G3: beside the balance stands what expires, and after which day; of more than three, the rest on a page of its own', async () => {
+	const seen = await page(GALLERY, 'andrii');
+	says(seen, ['of it $75.00 bonus', '$10.00 expires after December 20, 2026', '$15.00 expires after February 28, 2027',
+		'$20.00 expires after May 31, 2027', 'What you use until then', '<a href="/month">All 4 amounts that expire</a>'],
+	['November 30, 2027', 'December 21, 2026']);
+	says(await page(GALLERY, 'andrii', '/month'), ['Credit that expires', '$10.00 expires after December 20, 2026',
+		'$30.00 expires after November 30, 2027'], ['All 4 amounts']);
+	for (const path of ['/', '/month']) says(await page(BAKERY, 'olha', path), [], ['expire']);
+	says(await page(GALLERY, 'emma'), ['You can work as usual'], ['expire', '$']);
+});
+
+test('G3: the day that is said is the last on which it is good, by the account\'s clock', async () => {
+	// In Kyiv, it is two hours later.
+	for (const [clock, first] of [['2026-12-20T21:59+00', 'December 20, 2026'], ['2026-12-20T22:01+00', 'February 28, 2027']]) {
+		const seen = await pageOn(clock, GALLERY, 'olha');
+		assert.equal(/expires after ([^<]*)</.exec(seen.text)[1], first, clock);
+	}
+});
+
+test('T5: an offer says after which day its bonus expires, if it does', async () => {
+	says(await page(GALLERY, 'olha'), ['+ $30.00 bonus', 'The bonus expires after December 4, 2027.']);
+	says(await page(BAKERY, 'olha'), [/\+ \$5\.00 bonus/], ['The bonus expires']);
+});
+
+test('credit that was granted, and that has expired, has its name, in both languages', async () => {
+	const seqOf = kind => one('SELECT min(seq)::int FROM kbilling.entry WHERE account_id = $1 AND kind = $2', [GALLERY, kind]);
+	const [granted, expired] = [await seqOf('credit'), await seqOf('expiry')];
+	says(await page(GALLERY, 'olha', '/history'), ['Credit granted', 'Credit expired', '-$4.10', 'Winter campaign']);
+	says(await page(GALLERY, 'olha', `/entries/${granted}`), ['<h1>Credit granted</h1>', '+$25.00', 'Ten days to try messages']);
+	says(await page(GALLERY, 'olha', `/entries/${expired}`), ['<h1>Credit expired</h1>', '-$4.10', 'November 12, 2026']);
+	await sql("SELECT kbilling.kb_set_contact($1, 'andrii', 'a@example.com', 'uk')", [GALLERY]);
+	says(await page(GALLERY, 'andrii', '/history'), ['Надано бонус', 'Бонус згорів']);
+	says(await page(GALLERY, 'andrii'), ['10,00 USD згорить після 20 грудня 2026 р.', 'Усі суми, що згорять: 4',
+		'Бонус згорить після 4 грудня 2027 р.']);
+});
+
+// ---------------------------------------------------------------------------
+// The end of the contract
+// ---------------------------------------------------------------------------
+
+/** A new account, paid ahead, with an owner, an admin and an employee. */
+async function customer(account, paid = '100.00 USD') {
+	await sql(`SELECT kbilling.kb_create_account('olha', 'team', $1, 'Europe/Kyiv'), kbilling.kb_add_member($1, 'andrii', 'admin'),
+		kbilling.kb_add_member($1, 'emma', 'employee')`, [account]);
+	if (paid) await sql("SELECT kbilling.kb_apply_topup($1, $2::kbilling.kb_money, 'card', 'paid-1')", [account, paid]);
+	return Browser.of(app, account, 'olha');
+}
+
+/** A contract that has run from 15 November to 2 December: the sweep of the 3rd has charged it, if it is to. */
+async function former(account, paid, { isSwept = true } = {}) {
+	const at = (day, statement) => sql(`BEGIN; SET LOCAL kbilling.clock = '${day} 09:00+00'; ${statement}; COMMIT`);
+	await at('2026-11-15', `SELECT kbilling.kb_create_account('olha', 'team', ${account}, 'Europe/Kyiv'),
+		kbilling.kb_add_member(${account}, 'emma', 'employee')${
+	paid ? `, kbilling.kb_apply_topup(${account}, '${paid}', 'card', 'paid-1')` : ''}`);
+	await at('2026-11-20', `SELECT kbilling.kb_end_account(${account}, 'olha', '2026-12-02')`);
+	if (isSwept) {
+		await at('2026-12-01', `SELECT kbilling.kb_month_charge(${account})`);
+		await at('2026-12-03', `SELECT kbilling.kb_month_charge(${account})`);
+	}
+}
+
+test('X1: an owner ends the contract with the end of the month: page by page, and everybody sees what is theirs', async () => {
+	const owner = await customer(901);
+	says(await owner.get('/'), ['<a href="/leave">End the contract</a>'], ['The contract ends']);
+	for (const member of ['andrii', 'emma']) says(await page(901, member), [], ['/leave']);
+
+	says(await owner.get('/leave'), ['everything works as before', 'what was used until then is charged', 'is paid back', 'not paid out',
+		'A debt stays to be paid', 'go on reading', 'Employees have no access', '<strong>$105.00</strong>', 'of it $5.00 bonus',
+		/value="2026-12-31" checked>\s<span>December 31, 2026, the end of this month/, /value="2026-12-05">\s<span>December 5, 2026, today/,
+		/value="other">/, 'type="date" name="day" min="2026-12-05" value=""']);
+	const asked = await owner.post('/leave', { last: '2026-12-31', day: '', reason: ' too <dear>\r\nfor us ' });
+	assert.equal(asked.status, 200);
+	says(asked, ['December 31, 2026', 'too &lt;dear&gt; for us', 'action="/leave/confirm"', 'href="/leave"']);
+	assert.equal(await endOf(901), null, 'it is asked once more');
+	const [last, reason] = [fieldOf(asked.text, 'last'), fieldOf(asked.text, 'reason').replace('&lt;', '<').replace('&gt;', '>')];
+	const done = await owner.post('/leave/confirm', { last, reason });
+	assert.deepEqual([done.status, done.headers.get('location')], [303, '/?done=ending']);
+	assert.equal(await endOf(901), '2026-12-31');
+	assert.deepEqual(await one("SELECT after FROM kbilling.change_log WHERE account_id = 901 AND subject = 'end'"),
+		{ by: 'olha', ends_on: '2026-12-31', reason: 'too <dear> for us' });
+
+	says(await owner.get('/?done=ending'),
+		['It is done', 'The contract ends on December 31, 2026', 'action="/leave/cancel"', 'Choose another day'],
+		['>End the contract</a>', 'earns a bonus']);
+	says(await page(901, 'andrii', '/?done=ending'), ['The contract ends on December 31, 2026', 'An owner of the account can'],
+		['It is done', '/leave']);
+	says(await page(901, 'emma', '/?done=ending'), ['You can work as usual'], ['contract', 'It is done', '$']);
+});
+
+test('X1: the end is moved to another day, and taken back; who comes second is told how it stands', async () => {
+	const owner = await customer(902);
+	const set = async form => (await owner.post('/leave/confirm', form)).headers.get('location');
+	assert.equal(await set({ last: 'other', day: '2027-03-15' }), '/?done=ending');
+	says(await owner.get('/leave'), ['value="other" checked', 'value="2027-03-15"']);
+	assert.equal(await set({ last: '2026-12-05' }), '/?done=ending');
+	assert.equal(await set({ last: '2026-12-05' }), '/?done=ending', 'the same again');
+	says(await owner.get('/'), ['The contract ends on December 5, 2026']);
+	says(await owner.get('/leave'), ['value="2026-12-05" checked']);
+	for (let n = 0; n < 2; n++) {
+		const answer = await owner.post('/leave/cancel');
+		assert.deepEqual([answer.status, answer.headers.get('location')], [303, '/?done=continued']);
+	}
+	assert.equal(await endOf(902), null);
+	says(await owner.get('/?done=continued'), ['The contract goes on', '>End the contract</a>'], ['The contract ends']);
+	assert.equal(await one("SELECT count(*)::int FROM kbilling.notice WHERE account_id = 902 AND kind = 'contract_continued'"), 1);
+	says(await owner.get('/?done=ending'), [], ['class="done"', 'It is done']);
+});
+
+test('X1: a day that cannot be the last is explained beside its field, and nothing is ended', async () => {
+	const owner = await customer(903);
+	const wrong = [['other', '2026-12-04', 'December 5, 2026, or a later day'], ['2026-12-04', '', 'or a later day'],
+		['other', '', 'Enter a day, as 2026-12-05'], ['other', '31.12.2026', 'Enter a day'], ['other', '2026-02-30', 'Enter a day'],
+		['other', 'infinity', 'Enter a day'], ['other', '10000-01-01', 'Enter a day'], ['"><b>', '', 'value="&quot;&gt;&lt;b&gt;"'],
+		[undefined, undefined, 'Enter a day']];
+	for (const path of ['/leave', '/leave/confirm']) {
+		for (const [last, day, words] of wrong) {
+			const answer = await owner.post(path, { ...(last === undefined ? {} : { last, day }), reason: 'kept' });
+			assert.equal(answer.status, 422, `${path} ${last} ${day}`);
+			says(answer, [words, 'role="alert"', 'aria-invalid="true"', 'aria-describedby="day-fault"', 'href="#day"', 'value="kept"'],
+				['<b>"']);
+		}
+	}
+	assert.equal(await endOf(903), null);
+});
+
+test('X1, T4: what the database alone knows of a day or reason is told in words', async () => {
+	const owner = await customer(904);
+	const card = await owner.post('/leave/confirm', { last: '2026-12-31', reason: 'my card 4111 1111 1111 1111 was charged' });
+	assert.equal(card.status, 422);
+	says(card, ['number of a payment card', 'aria-describedby="reason-fault"', 'href="#reason"', 'value="2026-12-31" checked'],
+		['aria-describedby="day-fault"']);
+	// Another server's clock is ahead of this one's.
+	await sql(`BEGIN; SET LOCAL kbilling.clock = '2027-01-01 09:00+00'; SELECT kbilling.kb_month_charge(904); COMMIT`);
+	const charged = await owner.post('/leave/confirm', { last: '2026-12-31' });
+	assert.equal(charged.status, 422);
+	says(charged, ['charged already', 'aria-describedby="day-fault"']);
+	assert.equal(await endOf(904), null);
+	assert.equal((await owner.post('/leave/confirm', { last: 'other', day: '2027-01-01' })).status, 303);
+});
+
+test('X1: who may not end the contract, or comes too late, is told so, and ends nothing', async () => {
+	await customer(905);
+	const attempts = [['get', '/leave'], ['post', '/leave'], ['post', '/leave/confirm'], ['post', '/leave/cancel']];
+	const table = [[905, 'andrii', 403, 'Only an owner of the account'], [905, 'emma', 403, 'This is for owners and admins'],
+		[CHESS_CLUB, 'olha', 410, 'The account is deleted'], [THEATRE, 'olha', 409, 'Its last day has passed'],
+		[THEATRE, 'andrii', 409, 'Its last day has passed'], [THEATRE, 'emma', 403, 'This is for owners and admins']];
+	for (const [account, member, status, words] of table) {
+		const browser = await Browser.of(app, account, member);
+		const before = await endOf(account);
+		for (const [method, path] of attempts) {
+			const seen = await browser[method](path, method === 'post' ? { last: '2026-12-31' } : undefined);
+			assert.equal(seen.status, status, `${account} ${member} ${path}`);
+			says(seen, [words], ['$']);
+		}
+		assert.equal(await endOf(account), before);
+	}
+});
+
+test('X1: what changes between two looks does no harm', async () => {
+	const owner = await customer(906);
+	await owner.post('/leave/confirm', { last: '2026-12-31' });
+	const refusing = (name, code) => Object.assign(Object.create(database.app), {
+		asMember: (who, work) => database.app.asMember(who, tx => work({
+			query: (text, values) => (text.includes(name)
+				? Promise.reject(Object.assign(new pg.DatabaseError('inner words', 11, 'error'), { code })) : tx.query(text, values)),
+		})),
+	});
+	const table = [['kb_end_account', '/leave/confirm', '55000', 303], ['kb_continue_account', '/leave/cancel', '55000', 303],
+		['kb_end_account', '/leave/confirm', 'KB004', 403], ['kb_continue_account', '/leave/cancel', 'KB004', 403],
+		['kb_end_account', '/leave/confirm', '22008', 422], ['kb_end_account', '/leave/confirm', 'KB010', 410],
+		['kb_end_account', '/leave/confirm', 'KB014', 503]];
+	for (const [name, path, code, status] of table) {
+		const browser = await Browser.of(appWith({ db: refusing(name, code) }), 906, 'olha');
+		const answer = await browser.post(path, { last: '2027-01-31' });
+		assert.equal(answer.status, status, `${path} ${code}`);
+		says(answer, [], ['inner']);
+	}
+	assert.equal(await endOf(906), '2026-12-31');
+	const both = await Promise.all([owner.post('/leave/cancel'), owner.post('/leave/cancel')]);
+	assert.deepEqual(both.map(({ status }) => status), [303, 303]);
+	assert.equal(await endOf(906), null);
+});
+
+test('the end is offered to owners at every stage: who is blocked can leave, too', async () => {
+	await sql(`BEGIN; SET LOCAL kbilling.clock = '2026-11-10 09:00+00';
+		SELECT kbilling.kb_create_account('olha', 'team', 907), kbilling.kb_adjust(907, '-90.00 USD', 'late-1', 'x'); COMMIT`);
+	const owner = await Browser.of(app, 907, 'olha');
+	says(await owner.get('/'), ['The account is blocked', '<a href="/leave">End the contract</a>']);
+	says(await owner.get('/leave'), ['A debt stays to be paid', '<dt>Due</dt><dd>$90.00']);
+	assert.equal((await owner.post('/leave/confirm', { last: '2026-12-31' })).status, 303);
+	says(await owner.get('/'), ['The account is blocked', 'The contract ends on December 31, 2026', 'action="/leave/cancel"']);
+});
+
+test('X2: once the contract is over, the page says what is paid back, and asks for no more money', async () => {
+	for (const member of ['olha', 'andrii']) {
+		says(await page(THEATRE, member),
+			['The contract ended on November 30, 2026', '$31.54 of what you paid is left', 'Charge for November 2026'],
+			['action="/pay"', '/leave', 'Back to the application', '<dt>Tariff', 'The running month']);
+	}
+	says(await page(THEATRE, 'emma'), ['The contract ended on November 30, 2026', 'cannot be used any more'],
+		['$', 'blocked', 'payment is missing', 'Back to the application', 'History']);
+	assert.equal((await page(THEATRE, 'andrii', '/history')).status, 200);
+});
+
+test('X2: what is not settled yet: the last charge, a debt at each stage, bonus that is left, and all that is', async () => {
+	await former(911, '50.00 USD', { isSwept: false });
+	says(await page(911, 'olha'), ['The contract ended on December 2, 2026', 'is being charged', 'action="/pay"'], ['is paid back to you']);
+	await former(912, null);
+	says(await page(912, 'olha'), ['The contract ended on December 2, 2026', /\$\d+\.\d\d is due since December 1, 2026/, 'all is settled',
+		'action="/pay"', 'pays what is due'], ['nothing changes for anybody', 'opens again', 'nothing is left to pay']);
+	const blocked = await pageOn('2026-12-20T09:00+00', 912, 'olha');
+	says(blocked, ['The contract ended on December 2, 2026', 'is due since', 'action="/pay"'],
+		['everybody is back', 'can still be read here']);
+	await sql(`SELECT kbilling.kb_apply_topup(912, amount_due, 'card', 'rest')
+		FROM kbilling.account_status WHERE account_id = 912`);
+	says(await page(912, 'olha'), ['All is settled: nothing is left to pay'], ['action="/pay"', 'is due']);
+	await former(913, '300.00 USD');
+	const bonus = await one('SELECT kbilling.kb_amount(unspent_bonus)::text FROM kbilling.account WHERE account_id = 913');
+	says(await page(913, 'olha'), ['$300.00 of what you paid is left', `$${bonus} of the balance is bonus, which is not paid out`]);
+});
+
+test('X3: an account whose contract is over says why it will be deleted, and owners can put that off', async () => {
+	await former(915, null);
+	await sql("SELECT kbilling.kb_write_off(915, 'let-go', 'x')");
+	await sql("SELECT kbilling.kb_schedule_closure(915, 'support', 'settled')");
+	const owner = await Browser.of(app, 915, 'olha');
+	says(await owner.get('/'), ['The account will be deleted on', 'The contract has ended. Until then', 'Put the deletion off'],
+		['Nobody has used it', 'takes the balance above zero', 'works as before']);
+	says(await page(915, 'emma'), ['The account will be deleted on', 'The contract ended on'], ['Put the deletion off', 'can keep it']);
+	const { headers } = await owner.post('/closure/cancel');
+	says(await owner.get(headers.get('location')), ['The deletion is put off.'], ['will not be deleted', 'will be deleted on']);
+});
+
+test('X1: in Ukrainian, from the form to the end that is taken back', async () => {
+	const browser = await customer(908);
+	await sql("SELECT kbilling.kb_set_contact(908, 'olha', 'o@example.com', 'uk')");
+	says(await browser.get('/leave'), ['Завершити договір', '31 грудня 2026 р., кінець цього місяця', '5 грудня 2026 р., сьогодні']);
+	says(await browser.post('/leave', { last: 'other', day: '' }), ['Введіть день, як-от 2026-12-05.']);
+	says(await browser.post('/leave', { last: 'other', day: '2027-01-15' }), ['Завершити договір цього дня?', '15 січня 2027 р.']);
+	await browser.post('/leave/confirm', { last: 'other', day: '2027-01-15' });
+	says(await browser.get('/?done=ending'),
+		['Готово: завершення договору призначено.', 'Останній день договору: 15 січня 2027 р.', 'Продовжити договір']);
+	await browser.post('/leave/cancel');
+	says(await browser.get('/?done=continued'), ['Договір діє далі']);
+});
+
 // ---------------------------------------------------------------------------
 // What nobody gets
 // ---------------------------------------------------------------------------
@@ -394,7 +667,7 @@ test('without a session there is nothing, on any page', async () => {
 		assert.equal(seen.status, 401, path);
 		says(seen, ['Please sign in', 'https://app.example/'], ['$', 'olha']);
 	}
-	for (const path of ['/pay', '/closure/cancel']) {
+	for (const path of POSTS.filter(to => to !== '/logout')) {
 		assert.equal((await new Browser(app).postAs(path, { amount: '5' }, { origin: ORIGIN })).status, 401, path);
 	}
 });
@@ -443,17 +716,18 @@ test('a form that is not ours, or of another session, changes nothing', async ()
 		[{ csrf }, { 'sec-fetch-site': 'cross-site' }],
 		[{ csrf }, { origin: ORIGIN, 'content-type': 'application/json' }],
 		[{ csrf }, { origin: ORIGIN, 'content-type': 'text/plain' }]];
-	for (const path of ['/closure/cancel', '/pay', '/logout']) {
+	for (const path of POSTS) {
 		for (const [fields, headers] of cases) {
-			const refused = await browser.postAs(path, { amount: '5.00', ...fields }, headers);
+			const refused = await browser.postAs(path, { amount: '5.00', last: '2026-12-31', ...fields }, headers);
 			assert.equal(refused.status, 403, `${path} ${JSON.stringify([fields, headers])}`);
 			says(refused, ['This form is too old']);
 		}
 	}
 	assert.equal(await one('SELECT state::text FROM kbilling.account WHERE account_id = $1', [CHOIR]), 'closing');
 	assert.equal(await one('SELECT count(*)::int FROM kbilling.payment WHERE account_id = $1', [CHOIR]), 0);
+	assert.equal(await endOf(CHOIR), null);
 	assert.equal((await browser.get('/')).status, 200, 'and nobody is signed out');
-	for (const path of ['/closure/cancel', '/pay', '/logout']) {
+	for (const path of POSTS.filter(to => to !== '/leave')) {
 		assert.notEqual((await browser.get(path)).status, 200, `GET ${path}`);
 	}
 	assert.equal(await one('SELECT state::text FROM kbilling.account WHERE account_id = $1', [CHOIR]), 'closing');
@@ -462,7 +736,7 @@ test('a form that is not ours, or of another session, changes nothing', async ()
 test('a form that cannot be read is none, and no fault of ours', async () => {
 	const browser = await Browser.of(app, BAKERY, 'olha');
 	const before = logged.length;
-	for (const path of ['/pay', '/closure/cancel', '/logout']) {
+	for (const path of POSTS) {
 		for (const type of ['multipart/form-data; boundary=x', 'multipart/form-data']) {
 			const headers = { origin: ORIGIN, 'content-type': type };
 			const seen = await browser.request(path, { method: 'POST', headers, body: 'no part of any form' });
@@ -597,7 +871,7 @@ test('E4: each request acts for the session\'s member, in one transaction, and f
 		}),
 	});
 	const browser = await Browser.of(appWith({ db: watching }), FLORIST, 'andrii');
-	for (const path of [...PAGES, '/month']) {
+	for (const path of [...PAGES, '/month', '/leave']) {
 		const before = acted.length;
 		await browser.get(path);
 		// Of a payment that was not begun, the database is not asked.
@@ -701,10 +975,13 @@ let pages;
 async function everyPage() {
 	if (pages) return pages;
 	const seen = [];
-	for (const [account, member] of [[1, 'olha'], [1, 'emma'], [2, 'olha'], [4, 'andrii'], [8, 'olha'], [9, 'olha'], [99, 'x']]) {
+	for (const [account, member] of [[1, 'olha'], [1, 'emma'], [2, 'olha'], [4, 'andrii'], [8, 'olha'], [9, 'olha'], [10, 'olha'],
+		[11, 'olha'], [12, 'olha'], [12, 'emma'], [99, 'x']]) {
 		const browser = await Browser.of(app, account, member);
-		for (const path of [...PAGES, '/month', '/nothing']) seen.push([`${account} ${member} ${path}`, await browser.get(path)]);
+		for (const path of [...PAGES, '/month', '/leave', '/nothing']) seen.push([`${account} ${member} ${path}`, await browser.get(path)]);
 		if (account < 3) seen.push(['wrong amount', await browser.post('/pay', { amount: 'x' })]);
+		seen.push(['wrong day', await browser.post('/leave', { last: 'x' })]);
+		seen.push(['right day', await browser.post('/leave', { last: '2027-02-03', reason: 'too far' })]);
 	}
 	const paying = await Browser.of(app, 9, 'olha');
 	await paying.post('/pay', { amount: 'other', other: '44' });

@@ -25,6 +25,10 @@ const PICTURES = [
 	['closing', 7, 'andrii', { until: 'section:has(#standing)' }],
 	['charge', 1, 'olha', { path: '/entries/3', open: 'details' }],
 	['receipt', 9, 'olha', { path: '/receipts/566' }],
+	['credit', 10, 'olha', { until: 'section:has(#pay)' }],
+	['leave', 10, 'olha', { path: '/leave' }],
+	['ending', 11, 'olha', { until: 'section:has(#standing)' }],
+	['ended', 12, 'olha', { until: 'section:has(#standing)' }],
 	['phone', 2, 'olha', { viewport: PHONE, height: 740 }],
 ];
 

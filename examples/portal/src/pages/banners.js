@@ -2,21 +2,36 @@
  * What is said above the content: what has just been done, that the account will be deleted, and the reminder to pay.
  */
 import { html } from 'hono/html';
+import { isOver } from '../day.js';
 import { token } from './form.js';
 
 /** What the member has just done. */
 export const done = ({ t, done: what }) => (what ? html`<p class="done" role="status">${t[what]}</p>` : '');
 
+/** X3: what was not used keeps an account no more whose contract is over; its deletion can be put off. */
+function ended(view) {
+	const { t, portal } = view;
+	return html`<p>${t.closingEnded}</p>
+${portal.can_cancel_closure ? html`<form method="post" action="/closure/cancel">${token(view)}
+<button class="plain">${t.putOff}</button></form>` : ''}`;
+}
+
+/** Why an account that nobody uses will be deleted, and how to keep it. */
+function unused(view) {
+	const { t, portal } = view;
+	const cancel = html`<p>${t.closingPayer}</p>
+<form method="post" action="/closure/cancel">${token(view)}<button>${t.keepAccount}</button></form>`;
+	return html`<p>${t.closingWhy}</p>
+${portal.can_cancel_closure ? cancel : html`<p>${t.closingAsk}</p>`}`;
+}
+
 /** D3: every member sees the day of the deletion; who may cancel it has a button for that. */
 export function closureBanner(view) {
 	const { t, f, portal } = view;
 	if (portal.state !== 'closing') return '';
-	const cancel = html`<p>${t.closingPayer}</p>
-<form method="post" action="/closure/cancel">${token(view)}<button>${t.keepAccount}</button></form>`;
 	return html`<section class="warning" aria-labelledby="closing">
 <h2 id="closing">${t.closing(f.date(portal.delete_on))}</h2>
-<p>${t.closingWhy}</p>
-${portal.can_cancel_closure ? cancel : html`<p>${t.closingAsk}</p>`}
+${isOver(portal) ? ended(view) : unused(view)}
 </section>`;
 }
 

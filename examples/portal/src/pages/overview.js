@@ -2,6 +2,9 @@
  * The billing page, as each sees it.
  */
 import { html } from 'hono/html';
+import { isOver } from '../day.js';
+import { isPositive } from '../format.js';
+import { contract, leaving } from './contract.js';
 import { layout } from './layout.js';
 import { runningMonth } from './lines.js';
 import { newest } from './history.js';
@@ -13,30 +16,39 @@ const NEWEST = 6;
 // Of lines, limits and holds. All of them are on a page of their own, so that this one stays light.
 const MOST = 10;
 
+/** Whether there is anything to pay for: not when the contract is over, and what was used is charged and paid. */
+const isPayable = portal => !isOver(portal) || !portal.refundable || isPositive(portal.amount_due);
+
 /** For owners and admins: the whole of it. */
 function whole(view, { steps, begun, wrong }) {
 	const { portal } = view;
 	const rest = portal.entries.length > NEWEST || portal.more_before_seq;
 	return html`${begun ? returned(view, begun) : ''}
+${contract(view)}
 ${debt(view)}
 ${standing(view)}
 ${spending(view, MOST)}
-${payForm(view, wrong)}
+${isPayable(portal) || wrong ? payForm(view, wrong) : ''}
 ${openPayments(view)}
-${runningMonth(view, steps, MOST)}
+${isOver(portal) ? '' : runningMonth(view, steps, MOST)}
 ${newest(view, portal.entries.slice(0, NEWEST), rest)}`;
 }
 
-/** For owners and admins of a blocked account: paying is all there is. */
+/** For owners and admins of a blocked account: paying is all there is, or leaving. */
 function blocked(view, { begun, wrong }) {
 	return html`${begun ? returned(view, begun) : ''}
+${contract(view)}
 ${debt(view)}
 ${payForm(view, wrong)}
-${openPayments(view)}`;
+${openPayments(view)}
+${leaving(view)}`;
 }
 
 /** For employees, who see no money. */
-function employee({ t, portal }) {
+function employee({ t, f, portal }) {
+	if (isOver(portal)) {
+		return html`<section class="note"><h2>${t.ended(f.date(portal.ends_on))}</h2><p>${t.endedEmployee}</p></section>`;
+	}
 	if (portal.access === 'denied') {
 		return html`<section class="warning"><h2>${t.blocked}</h2><p>${t.blockedAsk}</p></section>`;
 	}

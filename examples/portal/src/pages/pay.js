@@ -4,16 +4,24 @@
 import { html } from 'hono/html';
 import { decimalsOf } from '../amount.js';
 import { isPositive } from '../format.js';
-import { token } from './form.js';
+import { lastDayOf } from './credit.js';
+import { check, token } from './form.js';
 import { layout } from './layout.js';
 
-const check = checked => (checked ? html` checked` : '');
+/** The bonus that an offer earns, and after which day it expires, if it does. */
+function earned(view, { bonus, bonus_expires_on: expires }) {
+	const { t, f } = view;
+	if (!isPositive(bonus)) return '';
+	return html` <em>${t.earns(f.money(bonus))}</em>${
+		expires ? html` <small>${t.bonusExpires(lastDayOf(view, expires))}</small>` : ''}`;
+}
 
-function offer({ t, f }, { amount, bonus, reason, months }, checked) {
+function offer(view, one, checked) {
+	const { t, f } = view;
+	const { amount, reason, months } = one;
 	const why = reason === 'months' ? t.offers.months(months) : t.offers[reason];
-	const earns = isPositive(bonus) ? html` <em>${t.earns(f.money(bonus))}</em>` : '';
 	return html`<label class="choice"><input type="radio" name="amount" value="${amount.amount}"${check(checked)}>
-<span><b>${f.money(amount)}</b> ${why}${earns}</span></label>`;
+<span><b>${f.money(amount)}</b> ${why}${earned(view, one)}</span></label>`;
 }
 
 /** Amounts that can be typed so: one whole and one with decimals, if the currency has any. */
@@ -43,15 +51,17 @@ ${fault ? html`<span id="other-fault" class="fault">${faultOf(view, fault)}</spa
 /** @param {{fault?: string, typed?: string}} [wrong] what was sent, if it could not be taken */
 export function payForm(view, wrong = {}) {
 	const { t, portal } = view;
+	// Who leaves would lose a bonus.
+	const offers = portal.offers.filter(({ reason }) => !portal.ends_on || reason !== 'tier');
 	const first = wrong.fault ? -1 : 0;
-	const own = Boolean(wrong.fault) || portal.offers.length === 0;
+	const own = Boolean(wrong.fault) || offers.length === 0;
 	return html`<section aria-labelledby="pay">
 <h2 id="pay">${t.pay}</h2>
 ${wrong.fault ? html`<p class="fault" role="alert">${t.wrongAmount}:
 <a href="#other">${faultOf(view, wrong.fault)}</a></p>` : ''}
 <form method="post" action="/pay">${token(view)}
 <fieldset><legend>${t.payAmount}</legend>
-${portal.offers.map((one, n) => offer(view, one, n === first))}
+${offers.map((one, n) => offer(view, one, n === first))}
 ${another(view, wrong, own)}
 </fieldset>
 <button>${t.payButton}</button>

@@ -2,6 +2,7 @@
  * What is left to spend: what is available, limits as bars, and what is held.
  */
 import { html } from 'hono/html';
+import { isOver } from '../day.js';
 
 function limit({ t, f }, { name, quantity, used, hard }, n) {
 	return html`<li><label for="limit-${n}">${t.limitOf(name, f.number(used), f.number(quantity))}</label>
@@ -19,12 +20,13 @@ function list(all, most, one, { name, every }) {
 ${all.length > most ? rest : ''}`;
 }
 
-/** Nothing, for an account that has no credit line, limit or hold. */
+/** Nothing, for an account that has no credit line, limit or hold, or whose contract is over (X2). */
 export function spending(view, most = Infinity) {
-	const { t, f, portal: { spending: left } } = view;
+	const { t, f, portal } = view;
+	const left = portal.spending;
 	const limits = () => list(left.limits, most, (one, n) => limit(view, one, n), { name: 'limits', every: t.allLimits });
 	const holds = () => list(left.holds, most, one => hold(view, one), { every: t.allHeld });
-	if (!left) return '';
+	if (!left || isOver(portal)) return '';
 	return html`<section aria-labelledby="spending">
 <h2 id="spending">${t.spending}</h2>
 ${left.available && html`<p><strong>${f.money(left.available)}</strong> ${t.availableNow}</p>`}
