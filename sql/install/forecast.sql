@@ -98,12 +98,12 @@ END;
 COMMENT ON FUNCTION kb_charges_ahead(bigint, date, boolean) IS 'The months that kb_bills_ahead gives';
 
 -- What the sweep of that day will find: kb_owed_through, as the months before the one of the day will be charged by then.  Usage
--- that goes on adds to it day by day what it adds to the month.
+-- that goes on adds to it day by day what it adds to the month.  No set, so that it is not planned where nothing expires.
 CREATE FUNCTION kbilling_internal.kb_expiries_ahead(account_id bigint, through date, paced boolean)
-	RETURNS TABLE (expires_on date, owed kb_money)
+	RETURNS kb_expiry_ahead[]
 	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT x.expires_on,
+RETURN (
+	SELECT array_agg(ROW(x.expires_on,
 		   CASE WHEN x.expires_on <= d.today THEN (SELECT o.owed FROM kb_owed_through(a.account_id, x.expires_on - 1, kb_now()) o)
 			   WHEN x.expires_on - 1 <= a.charged_through THEN NULL
 			   WHEN $3 THEN (
@@ -117,7 +117,7 @@ BEGIN ATOMIC
 			   ELSE (
 				SELECT b.total
 				FROM kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, m.first_day, x.expires_on - 1, m.usage_from, NULL, a.ends_on,
-					CASE WHEN m.month = kb_month_first_day(d.today) THEN kb_day_begins(x.expires_on, a.time_zone) END) b) END
+					CASE WHEN m.month = kb_month_first_day(d.today) THEN kb_day_begins(x.expires_on, a.time_zone) END) b) END)::kb_expiry_ahead)
 	FROM account a
 	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today OFFSET 0) d
 	CROSS JOIN LATERAL (SELECT DISTINCT o.expires_on FROM unnest(a.lots) o WHERE o.expires_on <= $2) x
@@ -126,8 +126,8 @@ BEGIN ATOMIC
 							   greatest(c.month - 1, d.today) AS used_through,
 							   CASE WHEN c.month <= kb_month_first_day(a.charged_through + 1) THEN '-infinity' ELSE c.month END AS usage_from
 						OFFSET 0) m
-	WHERE a.account_id = $1;
-END;
+	WHERE a.account_id = $1
+);
 COMMENT ON FUNCTION kb_expiries_ahead(bigint, date, boolean) IS
 'The days up to one on which credit of an account expires or has expired, and what it will owe then for the month that is not '
 'charged yet (G3); NULL if all is charged. Usage does not go on, or, with "paced", at its pace';
@@ -153,8 +153,7 @@ BEGIN ATOMIC
 		(SELECT array_agg(p.policy ORDER BY p.from_day) FROM kb_policies_ahead(a.account_id, d.today, $3) p),
 		(SELECT array_agg(ROW(c.period, c.posted_on, c.effective_on, c.total)::kb_charge_ahead ORDER BY c.period)
 		 FROM kb_charges_ahead(a.account_id, $2, $3) c),
-		CASE WHEN a.lots IS NOT NULL THEN
-			(SELECT array_agg(ROW(x.expires_on, x.owed)::kb_expiry_ahead) FROM kb_expiries_ahead(a.account_id, $2, $3) x) END) w
+		CASE WHEN a.lots IS NOT NULL THEN kb_expiries_ahead(a.account_id, $2, $3) END) w
 	WHERE a.account_id = $1;
 END;
 COMMENT ON FUNCTION kb_timeline(bigint, date, boolean) IS

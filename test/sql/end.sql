@@ -104,14 +104,6 @@ SELECT pg_temp.clock('2026-05-02 01:00+00')
 CALL kb_sweep();
 SELECT is((SELECT (last_seq, balance, state)::text FROM account WHERE account_id = 1), '(2,"72.50 USD",active)',
 	'X2, X3: months later nothing is charged, and an account with money left is not closed');
--- C10: a minimum is due by days up to the end, and no more after it
-SELECT pg_temp.clock('2026-11-05 12:00+00') \g /dev/null
-SELECT kb_create_tariff('fixed', 'USD'), kb_set_price('fixed', 'base', '3.00'), kb_set_minimum('fixed', '12 USD', '-infinity') \g /dev/null
-SELECT kb_create_account('ann', 'fixed', 900, created_at => '2026-11-01 00:00+00'), kb_apply_topup(900, '20 USD', 'card', 'p'),
-	kb_end_account(900, 'ann', '2026-11-12') \g /dev/null
-SELECT pg_temp.clock('2027-02-05 12:00+00') \g /dev/null
-SELECT is((SELECT array_agg((kb_month_charge(900)).balance) FROM generate_series(1, 4)), '{15.20 USD,15.20 USD,15.20 USD,15.20 USD}',
-	'X2, C10: nothing is charged after the end, no minimum either');
 SELECT is_empty('SELECT * FROM kb_check()', 'the books are in order');
 
 -- It is closed once the money is paid back
@@ -358,6 +350,15 @@ SELECT results_eq($$SELECT kind::text, occasion FROM notice WHERE account_id = 6
 SELECT is((kb_render_notice(60, 1)).subject, 'Account 60: the contract ends on August 3, 2026', 'N4: in words');
 SELECT is((SELECT (state, ends_on)::text FROM account_status WHERE account_id = 60), '(active,)', 'X1: it goes on');
 SELECT is_empty('SELECT * FROM kb_check()', 'the books are in order');
+-- C10: a minimum is due by days up to the end, and no more after it
+SELECT pg_temp.clock('2026-11-05 12:00+00') \g /dev/null
+SELECT kb_create_tariff('fixed', 'USD'), kb_set_price('fixed', 'base', '3.00'), kb_set_minimum('fixed', '12 USD', '-infinity') \g /dev/null
+SELECT kb_create_account('ann', 'fixed', 900, created_at => '2026-11-01 00:00+00'), kb_apply_topup(900, '20 USD', 'card', 'p'),
+	kb_end_account(900, 'ann', '2026-11-12') \g /dev/null
+SELECT pg_temp.clock('2027-02-05 12:00+00') \g /dev/null
+SELECT is((SELECT array_agg((kb_month_charge(900)).balance) FROM generate_series(1, 4)), '{15.20 USD,15.20 USD,15.20 USD,15.20 USD}',
+	'X2, C10: nothing is charged after the end, no minimum either');
+SELECT is_empty('SELECT * FROM kb_check()', 'and the books are in order');
 SELECT * FROM finish();
 DROP OWNED BY end_app, end_support;
 DROP ROLE end_app, end_support;
