@@ -17,11 +17,8 @@
 
 /* G2: the lower priority number first, then the earlier expiry */
 static int
-compare_lots(const void *a, const void *b)
+compare_lots(const Lot *x, const Lot *y)
 {
-	const Lot  *x = a;
-	const Lot  *y = b;
-
 	if (x->priority != y->priority)
 		return x->priority < y->priority ? -1 : 1;
 	return x->expires_on < y->expires_on ? -1 : x->expires_on > y->expires_on;
@@ -42,30 +39,48 @@ credit_for_debit(Money amount)
 	return (CreditMove) {{0, NULL}, Max(-money_minor(amount), 0)};
 }
 
-/* The place of a lot, or, if it is not there, NULL */
+/* Where a lot is in their order, or would be */
+static int
+place_of(const Lots *lots, const Lot *lot)
+{
+	int			low = 0;
+	int			high = lots->n;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (compare_lots(&lots->lots[middle], lot) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The lot that is alike, or, if it is not there, NULL */
 static Lot *
 find_lot(const Lots *lots, const Lot *lot)
 {
-	if (lots->n == 0)
-		return NULL;
-	return bsearch(lot, lots->lots, lots->n, sizeof(Lot), compare_lots);
+	int			place = place_of(lots, lot);
+
+	return place < lots->n && compare_lots(&lots->lots[place], lot) == 0 ? &lots->lots[place] : NULL;
 }
 
 /* Add to a lot, which may be new; there is room for it */
 static void
 add_to_lot(Lots *lots, const Lot *lot)
 {
-	Lot		   *found = find_lot(lots, lot);
-	int			i = lots->n;
+	int			place = place_of(lots, lot);
+	Lot		   *found = lots->lots + place;
 
-	if (found != NULL)
+	if (place < lots->n && compare_lots(found, lot) == 0)
 	{
 		found->amount += lot->amount;
 		return;
 	}
-	for (; i > 0 && compare_lots(&lots->lots[i - 1], lot) > 0; i--)
-		lots->lots[i] = lots->lots[i - 1];
-	lots->lots[i] = *lot;
+	memmove(found + 1, found, sizeof(Lot) * (lots->n - place));
+	*found = *lot;
 	lots->n++;
 }
 

@@ -80,6 +80,8 @@ typedef struct TableShape
 	List	   *conditions;		/* IndexCondition */
 	int			nlabels;
 	TableLabel	labels[MAX_LABELS];
+	TransactionId written_by;	/* the transaction that has written a row last, and where it is since */
+	ItemPointerData written_at;
 	struct TableShape *next;	/* of those that are valid */
 } TableShape;
 
@@ -92,6 +94,15 @@ forget_shape(Datum arg, Oid relid)
 	for (TableShape *shape = shapes; shape != NULL; shape = shape->next)
 		if (relid == InvalidOid || relid == shape->relid)
 			shape->is_valid = false;
+}
+
+/* What a subtransaction has written is not there any more when it is undone, and its place may be another's */
+static void
+forget_written(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		for (TableShape *shape = shapes; shape != NULL; shape = shape->next)
+			shape->written_by = InvalidTransactionId;
 }
 
 /* Take a shape that is not valid away from its table; a write that is under way may look at it until the transaction ends */
@@ -208,7 +219,10 @@ make_shape(Relation rel, Table *table)
 	TableShape *shape = palloc0(sizeof(TableShape));
 
 	if (!registered)
+	{
 		CacheRegisterRelcacheCallback(forget_shape, (Datum) 0);
+		RegisterSubXactCallback(forget_written, NULL);
+	}
 	registered = true;
 	shape->context = context;
 	shape->relid = RelationGetRelid(rel);
@@ -293,6 +307,29 @@ find_row(Relation rel, const TableShape *shape, const Datum *key, int nkeys, Sna
 }
 
 /*
+ * The same, if it is the row that this transaction has written last.  The index would lead through all the versions that it
+ * has left of it, which stay until it ends.
+ */
+static bool
+find_written(Relation rel, const TableShape *shape, const Datum *key, int nkeys, Snapshot snapshot, TupleTableSlot *slot)
+{
+	ItemPointerData tid = shape->written_at;
+
+	if (!TransactionIdIsValid(shape->written_by) || shape->written_by != GetTopTransactionIdIfAny() ||
+		!table_tuple_fetch_row_version(rel, &tid, snapshot, slot))
+		return false;
+	for (int i = 0; i < nkeys; i++)
+	{
+		bool		isnull;
+		Datum		value = slot_getattr(slot, shape->atts[i] + 1, &isnull);
+
+		if (isnull || !DatumGetBool(OidFunctionCall2Coll(shape->key_equal[i], shape->key_collation[i], value, key[i])))
+			return false;
+	}
+	return true;
+}
+
+/*
  * Lock a row that the snapshot sees; false if it has been deleted since.  With READ
  * COMMITTED, the slot then has its newest version, else that of the snapshot.
  */
@@ -335,7 +372,8 @@ find(Table *table, const Datum *key, bool lock, TableRow *row)
 	rel = open_table(table, RowExclusiveLock);
 	slot = table_slot_create(rel, NULL);
 
-	found = find_row(rel, table->shape, key, table->nkeys, snapshot, slot) &&
+	found = (find_written(rel, table->shape, key, table->nkeys, snapshot, slot) ||
+			 find_row(rel, table->shape, key, table->nkeys, snapshot, slot)) &&
 		(!lock || lock_row(rel, snapshot, slot));
 	if (found)
 		copy_row(table, slot, row);
@@ -523,6 +561,8 @@ note_written(const TupleTableSlot *slot, TableRow *row)
 {
 	if (!ItemPointerIsValid(&slot->tts_tid))
 		table_refuse_kept_back(row->table->name);
+	row->table->shape->written_by = GetTopTransactionIdIfAny();
+	row->table->shape->written_at = slot->tts_tid;
 	row->tid = slot->tts_tid;
 	row->set = NULL;
 }

@@ -452,8 +452,10 @@ END;
 COMMENT ON FUNCTION kb_account_problem(bigint) IS
 'What kb_verify says of an account, whose own it may be';
 
+-- Without JIT: compiling so many expressions would take seconds.
 CREATE FUNCTION kbilling.kb_verify(account_id bigint) RETURNS TABLE (account_id bigint, seq bigint, problem text)
-	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET jit = off
+	SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
 BEGIN ATOMIC
 	SELECT kb_require_account($1);
 	SELECT p.account_id, p.seq, p.problem FROM kb_account_problem($1) p;
@@ -463,7 +465,7 @@ COMMENT ON FUNCTION kb_verify(bigint) IS
 'well. '
 'Errors: KB001';
 
--- Without JIT: compiling so many expressions would take seconds.
+-- Without JIT, as above.
 CREATE FUNCTION kbilling.kb_check() RETURNS TABLE (account_id bigint, seq bigint, problem text)
 	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET jit = off
 	SET search_path = pg_catalog, kbilling, kbilling_internal, pg_temp
