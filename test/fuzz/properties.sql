@@ -73,7 +73,7 @@ BEGIN
 	PERFORM fuzz.check_type('kb_price', fuzz.receive('kb_price', input));
 END $$;
 
-INSERT INTO fuzz.property VALUES ('lines', '{22021,22P02,22P05,22003,22023,54000,22007,22008,KB008}');
+INSERT INTO fuzz.property VALUES ('lines', '{22021,22P02,22P05,22003,22023,54000,22007,22008,22009,KB008}');
 CREATE FUNCTION fuzz.lines(input bytea) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	json text = convert_from(input, 'UTF8');
@@ -91,7 +91,7 @@ BEGIN
 	PERFORM fuzz.check_type('kb_lines', fuzz.receive('kb_lines', input));
 END $$;
 
-INSERT INTO fuzz.property VALUES ('explain', '{22021,22P02,22P05,22003,22023,54000,22007,22008,KB008,KB002}');
+INSERT INTO fuzz.property VALUES ('explain', '{22021,22P02,22P05,22003,22023,54000,22007,22008,22009,KB008,KB002}');
 CREATE FUNCTION fuzz.explain(input bytea) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	line jsonb = convert_from(input, 'UTF8');
@@ -167,7 +167,7 @@ BEGIN
 		AND kb_month_first_day(kb_month_last_day(day) + 1) = kb_month_last_day(day) + 1, 'C1: months follow each other';
 END $$;
 
-INSERT INTO fuzz.property VALUES ('lots', '{22021,22P02,22003,22007,22008,22023,KB002,KB008}');
+INSERT INTO fuzz.property VALUES ('lots', '{22021,2202E,22P02,22003,22007,22008,22023,KB002,KB008}');
 CREATE FUNCTION fuzz.lots(input bytea) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	-- as they are kept: of one currency, in the order of priority and day, none at zero, and no more than the total (G2)
