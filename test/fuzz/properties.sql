@@ -36,7 +36,7 @@ BEGIN
 	ASSERT (a + b) - b = a AND a + b = b + a AND (SELECT sum(x) FROM (VALUES (a), (b)) AS v (x)) = a + b, 'M3: sums';
 	ASSERT kb_amount(a * (fuzz.part(input, 3)::numeric)) = round(kb_amount(a) * fuzz.part(input, 3)::numeric,
 		length(split_part(split_part(a::text, ' ', 1), '.', 2))), 'M4: rounded half away from zero';
-	ASSERT b = 0 OR a / b = kb_amount(a) / kb_amount(b), 'M3: a ratio';
+	ASSERT b = 0 OR round(a / b, 10) = round(kb_amount(a) / kb_amount(b), 10), 'M3: a ratio';
 END $$;
 
 INSERT INTO fuzz.property VALUES ('money_bytes', '{22P03,22003,08P01,22023}');
@@ -149,7 +149,7 @@ DECLARE
 	reference text = kb_reference(fuzz.part(input, 1), fuzz.part(input, 2));
 BEGIN
 	ASSERT kb_reference_id(reference) = fuzz.part(input, 2), 'T10: the id is read back';
-	ASSERT NOT fuzz.is_refused(reference) AND NOT fuzz.is_refused('4242 4242 ' || reference || '4242 4242'), 'T10: it is no card number';
+	ASSERT NOT fuzz.is_refused(reference) AND NOT fuzz.is_refused('4242 4242 ' || reference || ' 4242 4242'), 'T10: it is no card number';
 	ASSERT coalesce(kb_reference(split_part(fuzz.part(input, 3), ':', 1), kb_reference_id(fuzz.part(input, 3))) = fuzz.part(input, 3), true),
 		'T10: what is read was written so';
 END $$;
@@ -178,8 +178,10 @@ DECLARE
 	total kb_money = held + kb_money(get_byte(input, length(input) - 1), 'USD');
 	after kb_money = total * (get_byte(input, length(input) - 2) / 255.0);
 	rest kb_lot[];
-	moved kb_money;
 BEGIN
+	IF lots IS NULL THEN
+		RETURN;
+	END IF;
 	rest = kb_lots_after(lots, total, after);
 	ASSERT coalesce((SELECT sum(l.amount) FROM unnest(rest) AS l), kb_money(0, 'USD')) <= after, 'G2: no more is left than the total';
 	ASSERT NOT EXISTS (SELECT FROM unnest(rest) AS r WHERE NOT EXISTS (SELECT FROM unnest(lots) AS l
