@@ -149,9 +149,10 @@ DECLARE
 	reference text = kb_reference(fuzz.part(input, 1), fuzz.part(input, 2));
 BEGIN
 	ASSERT kb_reference_id(reference) = fuzz.part(input, 2), 'T10: the id is read back';
-	ASSERT NOT fuzz.is_refused(reference) AND NOT fuzz.is_refused('4242 4242 ' || reference || ' 4242 4242'), 'T10: it is no card number';
-	ASSERT coalesce(kb_reference(split_part(fuzz.part(input, 3), ':', 1), kb_reference_id(fuzz.part(input, 3))) = fuzz.part(input, 3), true),
-		'T10: what is read was written so';
+	ASSERT NOT fuzz.is_refused(reference) AND NOT fuzz.is_refused('4242 4242 ' || reference || ' 4242 4242'),
+		'T10: it is no card number';
+	ASSERT coalesce(kb_reference(split_part(fuzz.part(input, 3), ':', 1), kb_reference_id(fuzz.part(input, 3)))
+		= fuzz.part(input, 3), true), 'T10: what is read was written so';
 END $$;
 
 INSERT INTO fuzz.property VALUES ('calendar', '{22021,22007,22008,22023,KB008,22009}');

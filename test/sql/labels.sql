@@ -70,18 +70,21 @@ SELECT cmp_ok((SELECT count(*) FROM of_account), '>', 15::bigint, 'there are tab
 SELECT is_empty($$SELECT t.relation, i.indexrelid::regclass FROM of_account t
 	JOIN pg_index i ON i.indrelid = t.relation AND i.indisunique WHERE i.indkey[0] <> t.attnum$$,
 	'B: every unique key of an account''s table begins with account_id');
-SELECT is_empty($$SELECT t.relation FROM of_account t WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.relation AND i.indisprimary)$$,
+SELECT is_empty($$SELECT t.relation FROM of_account t
+	WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.relation AND i.indisprimary)$$,
 	'B: and each has one');
 SELECT is_empty($$SELECT k.conname FROM of_account t JOIN pg_constraint k ON k.conrelid = t.relation AND k.contype = 'f'
 	JOIN of_account r ON r.relation = k.confrelid WHERE k.conkey[1] <> t.attnum OR k.confkey[1] <> r.attnum$$,
 	'B: references between accounts'' tables stay within the account');
 SELECT is_empty($$SELECT t.relation, a.attname FROM of_account t JOIN pg_attribute a ON a.attrelid = t.relation AND a.attnum > 0
 	WHERE a.attidentity <> ''
-		OR EXISTS (SELECT FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND pg_get_expr(d.adbin, d.adrelid) ~ 'nextval')$$,
+		OR EXISTS (SELECT FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum
+			AND pg_get_expr(d.adbin, d.adrelid) ~ 'nextval')$$,
 	'B: no sequence is behind their rows');
 
 -- What belongs to accounts is dumped
-SELECT is_empty($$SELECT t.relation FROM of_account t, pg_extension e WHERE e.extname = 'kbilling' AND NOT t.relation::oid = ANY (e.extconfig)$$,
+SELECT is_empty($$SELECT t.relation FROM of_account t, pg_extension e
+	WHERE e.extname = 'kbilling' AND NOT t.relation::oid = ANY (e.extconfig)$$,
 	'what belongs to accounts goes into a dump');
 
 SELECT finish();
