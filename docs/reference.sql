@@ -196,6 +196,7 @@ Each error has a message, mostly a detail with the facts, and a hint that says w
 | 22012 | an amount is divided by zero |
 | 22023 | a value that makes no sense there |
 | 22P02 | a text that is not a `kb_money`, not a `kb_price`, or not the JSON of a `kb_lines` |
+| 22P03 | the binary form of one of these that is not of its version, or of a currency that is not known |
 | 22P05 | a notice''s text has a character that the database''s encoding does not have |
 | 25001 | what commits is called inside a transaction block; `kb_receive_move` in one that has written something |
 | 39P01 | `kb_meter` is attached to a table in a way in which it does not work |

@@ -23,11 +23,14 @@ static TimestampTz clock_time = 0;
 static bool
 store_moment(char **newval, TimestampTz at)
 {
-	char	   *str = kb_guc_malloc(MAXDATELEN + 1);
+	char	   *str;
 	struct pg_tm tm;
 	fsec_t		fsec;
 
-	if (str == NULL || timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+		return false;
+	str = kb_guc_malloc(MAXDATELEN + 1);
+	if (str == NULL)
 		return false;
 	tm.tm_isdst = 0;			/* else no zone is written */
 	EncodeDateTime(&tm, fsec, true, 0, NULL, USE_ISO_DATES, str);

@@ -37,8 +37,10 @@ static ReadTable minimum_of = {.name = "tariff_minimum", .columns = {"tariff"}, 
 /* Arguments of kb_with_terms */
 enum
 {
-	ARG_BILL, ARG_ACCOUNT_ID, ARG_CURRENCY, ARG_TARIFF, ARG_TARIFF_FROM, ARG_FIRST_DAY, ARG_LAST_DAY
+	ARG_BILL, ARG_ACCOUNT_ID, ARG_CURRENCY, ARG_TARIFF, ARG_TARIFF_FROM, ARG_FIRST_DAY, ARG_LAST_DAY, ARGS
 };
+
+static const char *const arg_names[ARGS] = {"bill", "account_id", "currency", "tariff", "tariff_from", "first_day", "last_day"};
 
 /* Columns of kb_bill_result */
 enum
@@ -58,15 +60,22 @@ static BillResult
 read_bill(FunctionCallInfo fcinfo, uint16 currency)
 {
 	HeapTupleHeader bill;
-	bool		isnull;
+	BillResult	result;
+	Datum		lines;
+	bool		no_total;
+	bool		no_lines;
 
 	if (PG_ARGISNULL(ARG_BILL))
 		return (BillResult) {money_make(currency, 0), lines_from_cstring("[]")};
 	bill = PG_GETARG_HEAPTUPLEHEADER(ARG_BILL);
-	return (BillResult) {
-		DatumGetMoney(GetAttributeByNum(bill, BILL_TOTAL + 1, &isnull)),
-		DatumGetLines(GetAttributeByNum(bill, BILL_LINES + 1, &isnull))
-	};
+	result.total = DatumGetMoney(GetAttributeByNum(bill, BILL_TOTAL + 1, &no_total));
+	lines = GetAttributeByNum(bill, BILL_LINES + 1, &no_lines);
+	if (no_total || no_lines)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a bill must have a total and lines")));
+	result.lines = DatumGetLines(lines);
+	return result;
 }
 
 /* Count a line of the bill */
@@ -226,6 +235,8 @@ kb_with_terms(PG_FUNCTION_ARGS)
 	BillResult	bill;
 	Row			row;
 
+	for (int i = ARG_ACCOUNT_ID; i < ARGS; i++)
+		arg_required(fcinfo, i, arg_names[i]);
 	if (!table_is_empty(&discounts) || !table_is_empty(&minimums))
 	{
 		terms.currency = currency_from_text(PG_GETARG_TEXT_PP(ARG_CURRENCY));

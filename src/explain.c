@@ -647,7 +647,6 @@ put_minimum(Steps *steps, const Line *line)
 static void
 put_line(Steps *steps, const Line *line)
 {
-	PriceBounds bounds = {line->days, line->days, line->days_in_month};
 	Money		amount;
 
 	if (line->is_discount)
@@ -656,7 +655,8 @@ put_line(Steps *steps, const Line *line)
 		put_minimum(steps, line);
 	else
 	{
-		bounds = bounds_of(line, &steps->is_taken_back);
+		PriceBounds bounds = bounds_of(line, &steps->is_taken_back);
+
 		if (steps->is_taken_back)
 			put_step(steps, "taken_back", no_facts(), NO_MONEY);
 		if (line->is_usage)

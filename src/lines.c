@@ -953,19 +953,38 @@ date_at(const LinesReader *reader, const uint8 *at)
 	return DatumGetDateADT(DirectFunctionCall1(date_in, CStringGetDatum(text_at(reader, at))));
 }
 
+/* Whether a line has, besides a service, what lines of a bill have */
+static bool
+is_of_bill(const LineValues *values)
+{
+	return values->at[ROW_FROM_DATE] != NULL && values->at[ROW_AMOUNT] != NULL && *values->at[ROW_AMOUNT] == TAG_MONEY;
+}
+
+/* Refuse lines that are not */
+static void
+refuse_bill(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("lines are not those of a bill"),
+			 errdetail("Each has a service, what it is for, a date and an amount.")));
+}
+
 void
 lines_each(const Lines *lines, void (*each) (void *arg, const char *service, DateADT from, Money amount), void *arg)
 {
 	LinesReader reader = read_begin(lines);
 	LineValues	values;
-	uint8		tag = read_byte(&reader);
+	uint8		tag;
 
-	Assert(tag == TAG_ARRAY);
+	if (read_byte(&reader) != TAG_ARRAY)
+		refuse_rows();
 	while ((tag = read_byte(&reader)) != TAG_END)
 	{
 		LinesReader amount;
 
-		(void) find_values(reader, &values);
+		if (tag != TAG_OBJECT || !find_values(reader, &values) || !is_of_bill(&values))
+			refuse_bill();
 		amount = (LinesReader) {.at = values.at[ROW_AMOUNT] + 1, .end = reader.end};
 		each(arg, text_at(&reader, values.at[ROW_SERVICE]), date_at(&reader, values.at[ROW_FROM_DATE]), read_money(&amount));
 		skip_value(&reader, tag);

@@ -35,11 +35,11 @@ sub lines_of
 	return @lines;
 }
 
-# The files in folders, less what was compiled or installed, data, and drawings, whose lines look like rules.
+# The files in folders, less what was compiled, installed or made by a fuzzer, data, and drawings, whose lines look like rules.
 sub texts_in
 {
 	my @files;
-	find({ no_chdir => 1, preprocess => sub { grep { $_ ne 'node_modules' } @_ },
+	find({ no_chdir => 1, preprocess => sub { grep { $_ !~ /^(?:node_modules|corpus)$/ } @_ },
 		wanted => sub { push @files, $_ if -f && -T && !/\.(?:tsv|svg)$/ } }, grep { -e } @_);
 	return sort @files;
 }

@@ -32,8 +32,8 @@ sub width
 }
 
 my @paths;
-# What a benchmark writes is not for reading, nor what npm installs.
-find({ no_chdir => 1, preprocess => sub { grep { $_ ne 'node_modules' } @_ },
+# What a benchmark or a fuzzer writes is not for reading, nor what npm installs.
+find({ no_chdir => 1, preprocess => sub { grep { $_ !~ /^(?:node_modules|corpus)$/ } @_ },
 	wanted => sub { push @paths, $_ if -T && !/\.out$/ && !m{^bench/(results|quick)/} } }, @places);
 my ($lines, @long) = (0);
 for my $path (sort @paths)

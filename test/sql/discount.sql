@@ -499,5 +499,23 @@ SELECT is_empty($$SELECT to_jsonb(l), s FROM charge_line AS l, LATERAL (SELECT s
 	WHERE account_id > 1000 AND what IN ('discount', 'minimum') AND (s.sum <> l.amount OR s.rounding > 1)$$,
 	'C7: the steps of a line add up to its amount, but for a unit of rounding');
 SELECT is_empty('SELECT * FROM kb_check()', 'the books are right');
+
+-- kb_with_terms is for everyone, as views are made of it: what is no bill is refused, as are arguments that are not there
+SELECT isnt((SELECT count(*) FROM tariff_minimum), 0::bigint, 'there is something to look up');
+SELECT matches(pg_temp.error_of(format('SELECT kb_with_terms(ROW(%L, %L)::kb_bill_result, 1, ''USD'', ''std'', ''2026-01-01'', '
+	'''2026-01-01'', ''2026-01-31'')', total, lines)), error, coalesce(lines, 'no lines') || ' are no lines of a bill')
+FROM (VALUES ('1 USD', '1', '^22023 lines are not an array'), ('1 USD', '{"service": "base"}', '^22023 lines are not an array'),
+	('1 USD', '[1]', '^22023 lines are not those of a bill'), ('1 USD', '[{}]', '^22023 lines are not those of a bill'),
+	('1 USD', '[{"service": "base", "what": "base fee", "from_date": "2026-01-01"}]', '^22023 lines are not those of a bill'),
+	('1 USD', '[{"service": "base", "what": "base fee", "amount": "1.00 USD"}]', '^22023 lines are not those of a bill'),
+	('1 USD', '[{"service": "base", "what": "base fee", "from_date": "2026-01-01", "amount": 1}]',
+		'^22023 lines are not those of a bill'),
+	(NULL, '[]', '^22004 a bill must have'), ('1 USD', NULL, '^22004 a bill must have')
+) AS t (total, lines, error);
+SELECT matches(pg_temp.error_of(format('SELECT kb_with_terms(NULL, %s)', array_to_string(
+		(ARRAY['1', '''USD''', '''std''', '''2026-01-01''', '''2026-01-01''', '''2026-01-31'''])[:i - 1] || 'NULL'::text
+		|| (ARRAY['1', '''USD''', '''std''', '''2026-01-01''', '''2026-01-01''', '''2026-01-31'''])[i + 1:], ', '))),
+	'^22004 .* must not be null', format('argument %s must not be null', i))
+FROM generate_series(1, 6) AS i;
 SELECT * FROM finish();
 ROLLBACK;

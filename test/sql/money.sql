@@ -4,7 +4,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 SET LOCAL search_path = public, kbilling, kbilling_internal;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(213);
+SELECT plan(215);
 
 -- Every statement of a list that must fail, with the state that it must give.
 CREATE FUNCTION pg_temp.fails(statements text[], state text, description text)
@@ -433,6 +433,19 @@ SELECT results_eq('TABLE total',
 -- -5000 to -1 cents: the mean is -2500.5
 SELECT results_eq('TABLE debt', $$VALUES ('-125025.00 USD'::kb_money, '-25.01 USD'::kb_money)$$,
 	'M4: negative sum in parallel');
+
+-- A part that has had only NULL adds nothing, and is of no currency
+CREATE TABLE part (n int, amount kb_money) PARTITION BY LIST (n);
+CREATE TABLE part_of_values PARTITION OF part FOR VALUES IN (1);
+CREATE TABLE part_of_nulls PARTITION OF part FOR VALUES IN (2);
+CREATE TABLE part_of_more PARTITION OF part FOR VALUES IN (3);
+INSERT INTO part VALUES (1, '2.00 UAH'), (2, NULL), (3, '1.00 UAH'), (2, NULL);
+SET LOCAL enable_partitionwise_aggregate = on;
+SET LOCAL max_parallel_workers_per_gather = 0;
+SELECT matches(pg_temp.plan_of('SELECT sum(amount) FROM part'), 'Partial Aggregate.*Partial Aggregate.*Partial Aggregate',
+	'M3: aggregates are planned by part');
+SELECT results_eq('SELECT sum(amount), avg(amount) FROM part', $$VALUES ('3.00 UAH'::kb_money, '1.50 UAH'::kb_money)$$,
+	'M3: a part without amounts is no other currency');
 SELECT results_eq('TABLE nothing', $$VALUES (NULL::kb_money, NULL::kb_money, NULL::kb_money, NULL::kb_money)$$,
 	'M3: aggregates of nothing in parallel');
 UPDATE priced SET m = '1 EUR' WHERE id = 10007;

@@ -250,6 +250,17 @@ INSERT INTO call (granted_as, call) VALUES
 	('auditor', 'kb_access_stage(901::bigint)'), ('auditor', 'kb_current_usage(901)'), ('auditor', 'kb_forecast(901, 3)'),
 	('auditor', 'kb_amount_for(901, 3)'),
 	('auditor', 'kb_topup_offers(901)'), ('auditor', 'kb_verify(901)'), ('auditor', 'kb_check()');
+-- What everyone may call, and what is not STRICT, takes NULL, whatever there is: a crash would end all sessions.
+SELECT kb_create_tariff('nulls', 'USD'), kb_set_minimum('nulls', '1.00 USD') \g /dev/null
+CREATE TEMP VIEW called_with_nulls AS
+	SELECT signature, format('SELECT %s(%s)', oid::regproc, (SELECT string_agg('NULL::' || format_type(t, NULL), ', ' ORDER BY n)
+		FROM unnest(proargtypes) WITH ORDINALITY AS a (t, n))) AS call
+	FROM own JOIN (SELECT p.oid, p.proisstrict FROM pg_proc AS p) AS p USING (oid)
+	WHERE prokind = 'f' AND NOT is_trigger AND NOT proisstrict AND proargtypes <> '' AND NOT 'internal'::regtype = ANY (proargtypes)
+		AND has_function_privilege('kbilling_privilege_nobody', oid, 'EXECUTE');
+SELECT cmp_ok((SELECT count(*) FROM called_with_nulls), '>', 50::bigint, 'there are such functions');
+SELECT is_empty($$SELECT signature, o FROM called_with_nulls, LATERAL pg_temp.outcome(call, 'kbilling_privilege_nobody') AS o
+	WHERE o ~ '^XX'$$, 'and none fails by them from within');
 CREATE TEMP TABLE moved (granted_as text, call text, entries bigint);
 CREATE FUNCTION pg_temp.called(call text, granted_as text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
