@@ -1,0 +1,257 @@
+"""An independent model of docs/rules.md: what kbilling is to do, written down once more, slowly and plainly.
+
+It shares nothing with the extension, and was written from the rules alone.  What it covers is in test/model/README.md.
+"""
+import copy
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+import bill
+import closure
+import credit
+import journal
+import usage
+from account import STAGES, Account, stage_of
+from catalogue import BEGINNING, END, Catalogue, ListedPrice, Policy, Service, Tariff, month_last, month_of, next_month
+from money import Refused, refuse_any, text
+
+
+class Model:
+    def __init__(self):
+        self.catalogue, self.accounts, self.now = Catalogue(), {}, None
+        self.closure = closure
+
+    def play(self, step):
+        """The result of a step, or Refused."""
+        self.now = step['at']
+        arguments = {k: v for k, v in step.items() if k not in ('at', 'op')}
+        return getattr(self, step['op'])(**arguments)
+
+    def account(self, number, deleted=False):
+        if number not in self.accounts:
+            raise Refused('KB001')
+        account = self.accounts[number]
+        if deleted and account.state in ('deleted', 'purged'):
+            raise Refused('KB010')
+        return account
+
+    def today(self, account):
+        return account.local(self.now)
+
+    def policy(self, account, day=None):
+        return self.catalogue.policies[account.tariff_on(day or self.today(account)).policy]
+
+    def stage(self, account):
+        return account.stage(self.today(account), self.policy(account))
+
+    # the catalogue
+
+    def create_policy(self, policy, settings):
+        self.catalogue.policies[policy] = Policy(**settings)
+
+    def create_tariff(self, tariff, currency, policy):
+        self.catalogue.tariffs[tariff] = Tariff(tariff, currency, policy)
+
+    def create_service(self, service, kind, aggregation):
+        self.catalogue.services[service] = Service(service, kind, aggregation)
+
+    def set_price(self, tariff, service, price, prorate, start=None):
+        listed = self.catalogue.tariff(tariff)
+        result = listed.set_price(service, (price, prorate), start, self.now.date())
+        for account in self.accounts.values():
+            self.reprice(account)
+        return '-infinity' if result == BEGINNING else result.isoformat()
+
+    def set_bonus(self, tariff, amount, currency, percent, valid_days=None):
+        listed = self.catalogue.tariff(tariff)
+        listed.tiers = [t for t in listed.tiers if t[0] != amount]
+        listed.tiers.append((amount, BEGINNING, END, Fraction(percent), valid_days))
+
+    def set_minimum(self, tariff, amount, currency, start=None):
+        result = self.catalogue.tariff(tariff).set_minimum(amount, start, self.now.date())
+        return '-infinity' if result == BEGINNING else result.isoformat()
+
+    def set_credit_line(self, tariff, amount, currency):
+        self.catalogue.tariff(tariff).line = amount
+
+    # accounts
+
+    def create_account(self, account, owner, tariff, zone):
+        listed = self.catalogue.tariff(tariff)
+        self.accounts[account] = Account(account, owner, listed, listed.currency, zone, self.now)
+        return account
+
+    def add_member(self, account, member, role):
+        self.account(account, deleted=True).members[member] = role
+
+    def set_tariff(self, account, tariff, start=None):
+        a = self.account(account, deleted=True)
+        listed = self.catalogue.tariff(tariff)
+        start = start or self.today(a)
+        refuse_any(KB002=listed.currency != a.currency, KB009=self.settled(a, start))
+        a.tariffs.cut_after(start)
+        if a.tariffs.on(start) is not listed:
+            a.tariffs.put(start, listed)
+        self.reprice(a)
+
+    def switch_on(self, account, service, quantity=1, start=None):
+        a = self.account(account, deleted=True)
+        start = start or self.today(a)
+        refuse_any(KB012=self.not_recurring(service) or not a.tariff_on(start).prices.get(service), KB009=self.settled(a, start),
+                   **{'22003': quantity <= 0})
+        a.on[service].cut_after(start)
+        # a part of its own, though the quantity be the same
+        a.on[service].put(start, Fraction(str(quantity)))
+
+    def switch_off(self, account, service, start=None):
+        a = self.account(account, deleted=True)
+        start = start or self.today(a)
+        refuse_any(KB012=self.not_recurring(service), KB009=self.settled(a, start))
+        a.on[service].cut_after(start)
+        if a.on[service].on(start) is not None:
+            a.on[service].put(start, None)
+
+    def not_recurring(self, service):
+        return service not in self.catalogue.services or self.catalogue.services[service].kind != 'recurring'
+
+    def settled(self, account, day):
+        """A day that is charged, or after the contract (C4, X1)."""
+        return day <= account.charged_through or bool(account.ends_on and day > account.ends_on)
+
+    def reprice(self, account):
+        """C3: the usage of days that are not charged is at the price of its day, if there is one."""
+        moved = [e for e in account.events if e.day > account.charged_through]
+        for event in moved:
+            price = account.price_on(event.service, event.day)
+            if price is not None:
+                event.price = price
+
+    # what is booked
+
+    def topup(self, account, **arguments):
+        return journal.topup(self, self.account(account), **arguments)
+
+    def refund(self, account, **arguments):
+        return journal.refund(self, self.account(account), **arguments)
+
+    def chargeback(self, account, **arguments):
+        return journal.chargeback(self, self.account(account), **arguments)
+
+    def adjust(self, account, **arguments):
+        return journal.adjust(self, self.account(account), **arguments)
+
+    def write_off(self, account, **arguments):
+        return journal.write_off(self, self.account(account), **arguments)
+
+    def grant(self, account, **arguments):
+        return journal.grant(self, self.account(account), **arguments)
+
+    def reverse(self, account, **arguments):
+        return journal.reverse(self, self.account(account), **arguments)
+
+    def buy(self, account, **arguments):
+        return journal.buy(self, self.account(account), **arguments)
+
+    def defer(self, account, until):
+        a = self.account(account, deleted=True)
+        if until < self.today(a):
+            raise Refused('22008')
+        a.deferred_until = until
+
+    # usage
+
+    def record(self, account, service, quantity, key, at_time=None, value=None):
+        a = self.account(account, deleted=True)
+        if service not in self.catalogue.services:
+            raise Refused('KB012')
+        found = self.catalogue.services[service]
+        if found.kind != 'metered':
+            raise Refused('22023')
+        if (service, key) in a.usage_keys:
+            return False
+        at = at_time or self.now
+        day = a.local(at)
+        if at > self.now + timedelta(hours=1) or day < a.first_day or (a.ends_on and day > a.ends_on):
+            raise Refused('22008')
+        event = usage.Event(service=service, key=key, at=at, day=day, period=month_of(day), quantity=Fraction(str(quantity)),
+                            value=value, sign=-1 if quantity < 0 else 1, number=len(a.events))
+        event.price = usage.place(a, found, event)
+        if event.price is None:
+            raise Refused('KB012')
+        a.events.append(event)
+        a.usage_keys.add((service, key))
+        a.used_at = self.now
+        return True
+
+    # the month charge
+
+    def due(self, account):
+        """The oldest period that has ended and is not charged."""
+        period = account.next_period()
+        return period if account.last_day(period) < self.today(account) else None
+
+    def month_charge(self, account, period=None):
+        a = self.account(account, deleted=True)
+        if period is not None:
+            if period.day != 1:
+                raise Refused('22023')
+            if period in a.charges:
+                result = dict(a.charges[period], replayed=True)
+                if result['entry_seq'] is None:
+                    # there is no entry to read an older one from (decisions)
+                    result.update(balance=text(a.balance, a.currency), stage=self.stage(a))
+                return result
+        due = self.due(a)
+        if due is None or (period is not None and period != due):
+            raise Refused('KB009')
+        return self.charge(a, due)
+
+    def charge(self, a, period):
+        lines = bill.month(a, self.catalogue, period)
+        total = sum(line.amount for line in lines)
+        today = self.today(a)
+        day = month_of(today) if self.policy(a).debt_counts_from == 'due_date' else today
+        if a.ends_on and today > a.ends_on:
+            day = max(day, a.ends_on + timedelta(days=1))
+        entry = None
+        if total != 0 or any(line.what == 'discount' for line in lines):
+            lots = a.spend(total) if total > 0 else {}
+            entry = a.post('charge', -total, day, lots, period=period, lines=lines)
+        for service in {e.service for e in a.events}:
+            for month in {e.period for e in a.events if e.service == service and e.period <= period}:
+                a.billed[(service, month)] = usage.totals(self.catalogue.services[service], usage.of_month(a, service, month))
+        a.charged_through = month_last(period)
+        a.charges[period] = {'period': period.isoformat(), 'entry_seq': entry and entry.seq,
+                             'total': text(total, a.currency), 'balance': text(a.balance, a.currency),
+                             'stage': self.stage(a), 'replayed': False}
+        return a.charges[period]
+
+    # limits
+
+    def line(self, account):
+        return account.line if account.line is not None else account.tariff_on(self.today(account)).line
+
+    def available(self, account):
+        """L1."""
+        today, period = self.today(account), account.next_period()
+        due = 0
+        while period <= today:
+            due += sum(line.amount for line in bill.month(account, self.catalogue, period, today))
+            period = next_month(period)
+        return credit.free_balance(self, account) - due + (self.line(account) or 0)
+
+    # the sweep
+
+    def sweep(self):
+        for account in self.accounts.values():
+            self.sweep_account(account)
+
+    def sweep_account(self, a):
+        while a.state in ('active', 'closing'):
+            period = self.due(a)
+            if period is None:
+                break
+            self.charge(a, period)
+        if a.state in ('active', 'closing'):
+            credit.expire(self, a)
+        closure.step(self, a)
