@@ -44,11 +44,11 @@ class Account:
         self.events, self.usage_keys, self.holds = [], set(), {}
         self.billed = {}                    # (service, period): {price: (quantity, events)}
         self.billed_exact = {}              # what has been billed of it, exactly
-        self.discounts, self.codes = [], {}
+        self.discounts, self.codes, self.billed_lines = [], {}, []
         self.payments = []
         self.ends_on = None
         self.state, self.delete_on, self.purge_on = 'active', None, None
-        self.line = None
+        self.line, self.kept = None, set()
         self.limits = {}
         self.noted_at = created_at          # activity of members
         self.used_at = created_at           # usage that was recorded

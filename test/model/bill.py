@@ -29,13 +29,14 @@ def parts_of(account, service, days, quantity_on):
     """Stretches of a service with one price and quantity: (price, quantity, first day, last day)."""
     parts = []
     for day in days:
-        quantity, price = quantity_on(day), account.price_on(service, day)
+        quantity, price, began = quantity_on(day), account.price_on(service, day), account.tariffs.start_of(day)
         if quantity is None or price is None:
             continue
-        if parts and parts[-1][0] is price and parts[-1][1] is quantity and parts[-1][3] == day - timedelta(days=1):
+        if parts and parts[-1][0] is price and parts[-1][1] is quantity and parts[-1][4] == began and \
+                parts[-1][3] == day - timedelta(days=1):
             parts[-1][3] = day
         else:
-            parts.append([price, quantity, day, day])
+            parts.append([price, quantity, day, day, began])
     return parts
 
 
@@ -48,7 +49,7 @@ def by_day(account, service, what, period, days, quantity_on):
     if not parts[-1][0].prorate:
         parts = parts[-1:]
     lines = []
-    for price, quantity, first, last in parts:
+    for price, quantity, first, last, _ in parts:
         held = (last - first).days + 1
         share = Fraction(held, n) if parts[-1][0].prorate else Fraction(1)
         lines.append(Line(service, what, first, last, minor(price.price.by_day(quantity, share), account.currency),
@@ -124,11 +125,11 @@ def late(account, service, period):
     for price in set(now) | set(before):
         q, e = now.get(price, (Fraction(0), 0))
         bq, be = before.get(price, (Fraction(0), 0))
-        if (q, e) == (bq, be):
+        if (q, e) == (bq, be) or (q == bq and service.aggregation in ('max', 'last', 'unique')):
             continue
         exact = minor(rate(price, q, e, share(price)) - rate(price, bq, be, share(price)), account.currency)
         first, last, n = held.get(price, (period, month_last(period), None))
-        lines.append(Line(service.name, 'late usage', first, last, exact, days=n, quantity=q, events=e,
+        lines.append(Line(service.name, 'late usage', first, last, exact, days=n, quantity=q - bq, events=e - be,
                           billed=(bq, be), price=price))
     return sorted(lines, key=lambda l: (l.start, l.price.number)), billed
 
@@ -142,6 +143,9 @@ def round_together(lines, before=Fraction(0)):
     return lines
 
 
+PRICED = ('base fee', 'recurring service', 'usage', 'late usage')
+
+
 def month(account, catalogue, period, through=None):
     """All lines of a month, up to a day."""
     days = days_of(account, period, through)
@@ -149,35 +153,63 @@ def month(account, catalogue, period, through=None):
     for name, rows in sorted(account.on.items()):
         lines += round_together(by_day(account, name, 'recurring service', period, days, rows.on))
     names = {e.service for e in account.events} | {name for day in days for name in account.tariff_on(day).prices}
-    late_lines = []
-    for name in sorted(names):
+    metered_names = [name for name in sorted(names) if catalogue.services[name].kind == 'metered']
+    for name in metered_names:
         service = catalogue.services[name]
-        if service.kind != 'metered':
-            continue
         lines += round_together(metered(account, service, period, days, usage.of_month(account, name, period)))
-    lines += discount_lines(account, period, lines)
-    lines += minimum_line(account, period, days, lines)
-    for name in sorted(names):
-        service = catalogue.services[name]
-        if service.kind == 'metered':
-            for earlier in sorted({e.period for e in account.events if e.service == name and e.period < period}):
-                if earlier not in account.skipped and earlier in account.charges:
-                    some, before = late(account, service, earlier)
-                    late_lines += round_together(some, before)
-    return lines + late_lines
-
-
-def discount_lines(account, period, lines):
-    """C9: taken one after the other, each of what those before it have left."""
-    left = {}
+    sums = by_service(lines)
+    lines += [discount_line(name, number, amount, period) for (number, name), amount in discounted(account, period, sums).items()]
+    lines += minimum_line(days, missing(account, period, days, sum(line.amount for line in lines)))
     for line in lines:
-        left[line.service] = left.get(line.service, 0) + line.amount
-    result = []
+        line.month = period
+    # what came late is on the next bill
+    if period == account.next_period():
+        for earlier in sorted({e.period for e in account.events if e.period < period}):
+            if earlier not in account.skipped and earlier in account.charges:
+                lines += late_month(account, catalogue, metered_names, earlier)
+    return lines
+
+
+def late_month(account, catalogue, names, period):
+    """What came late for a month: its usage, and how that changes the discounts and the minimum of its month (C9, C10)."""
+    lines = []
+    for name in names:
+        some, before = late(account, catalogue.services[name], period)
+        lines += round_together(some, before)
+    if not lines:
+        return []
+    days = days_of(account, period)
+    without = by_service(line for line in account.billed_lines if line.month == period and line.what in PRICED)
+    sums = {name: without.get(name, 0) + n for name, n in by_service(lines).items()}
+    sums = {**without, **sums}
+    old, new = discounted(account, period, without), discounted(account, period, sums)
+    for number, name in sorted(set(old) | set(new)):
+        change = new.get((number, name), 0) - old.get((number, name), 0)
+        if change:
+            lines.append(discount_line(name, number, change, period))
+    change = missing(account, period, days, sum(sums.values()) - sum(new.values())) - \
+        missing(account, period, days, sum(without.values()) - sum(old.values()))
+    lines += minimum_line(days, change)
+    for line in lines:
+        line.month = period
+    return lines
+
+
+def by_service(lines):
+    sums = {}
+    for line in lines:
+        sums[line.service] = sums.get(line.service, 0) + line.amount
+    return sums
+
+
+def discounted(account, period, sums):
+    """C9: by discount and service. They are taken one after the other, each of what those before it have left."""
+    left, result = dict(sums), {}
     for discount in account.discounts:
         if not discount['from'] <= period < discount['to']:
             continue
         names = [name for name in left if (discount['services'] is None or name in discount['services']) and left[name] > 0]
-        names.sort(key=lambda name: (name != 'base', name))
+        names.sort()
         total = sum(left[name] for name in names)
         if discount['percent'] is not None:
             parts = [left[name] * discount['percent'] / 100 for name in names]
@@ -188,19 +220,24 @@ def discount_lines(account, period, lines):
             amount = half_away(exact + part) - half_away(exact)
             exact += part
             if amount:
-                result.append(Line(name, 'discount', period, month_last(period), None, quantity=None, amount=-amount))
+                result[(discount['number'], name)] = amount
                 left[name] -= amount
     return result
 
 
-def minimum_line(account, period, days, lines):
-    """C10."""
+def discount_line(name, number, amount, period):
+    return Line(name, 'discount', period, month_last(period), None, amount=-amount)
+
+
+def missing(account, period, days, total):
+    """What is missing to the minimum (C10)."""
     least, n = Fraction(0), month_last(period).day
     for day in days:
         amount = account.tariff_on(day).minimum.on(day)
         if amount:
             least += Fraction(amount, n)
-    missing = half_away(least) - sum(line.amount for line in lines)
-    if least > 0 and missing > 0:
-        return [Line('base', 'minimum', days[0], days[-1], None, amount=missing)]
-    return []
+    return max(half_away(least) - total, 0) if least > 0 else 0
+
+
+def minimum_line(days, amount):
+    return [Line('base', 'minimum', days[0], days[-1], None, amount=amount)] if amount else []

@@ -25,26 +25,36 @@ def owed_until(model, account, day):
 
 def keep(model, account):
     """How much of each expired pool is kept for charges that are to come."""
-    today = account.local(model.now)
-    kept = {}
+    return {pool: -account.spend(owed_until(model, account, pool[1] - timedelta(days=1))).get(pool, 0)
+            for pool in due(account, account.local(model.now))}
+
+
+def expire(model, account):
+    """What is left of expired credit leaves the balance."""
+    kept = keep(model, account)
+    going = {pool: n - account.pools[pool] for pool, n in kept.items() if n < account.pools[pool]}
+    account.kept = set(kept)
+    if going:
+        account.post('expiry', sum(going.values()), account.local(model.now), going)
+
+
+def look(model, account):
+    """The sweep looks when more has expired, or what was kept has been waited for."""
+    pools = due(account, account.local(model.now))
+    if any(pool not in account.kept or account.charged_through >= pool[1] - timedelta(days=1) for pool in pools):
+        expire(model, account)
+
+
+def after_expiry(model, account):
+    """The balance when the charges that are to come have taken what they take of expired credit, and the rest has gone."""
+    today, balance = account.local(model.now), account.balance
     for pool in due(account, today):
         owed = owed_until(model, account, pool[1] - timedelta(days=1))
-        kept[pool] = -account.spend(owed).get(pool, 0)
-    return kept
-
-
-def expire(model, account, dry=False):
-    """What is left of expired credit leaves the balance."""
-    if dry:
-        return
-    today = account.local(model.now)
-    for pool, kept in sorted(keep(model, account).items(), key=lambda item: (item[0][1], item[0][0])):
-        going = account.pools[pool] - kept
-        if going > 0:
-            account.post('expiry', -going, today, {pool: -going})
+        balance -= account.pools[pool] + account.spend(owed).get(pool, 0)
+    return balance
 
 
 def free_balance(model, account):
-    """The balance without credit that has expired."""
+    """The balance without credit that has expired: what is kept pays for nothing else."""
     today = account.local(model.now)
     return account.balance - sum(account.pools[pool] for pool in due(account, today))

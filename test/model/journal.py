@@ -219,10 +219,12 @@ def reverse(model, account, target, reference, memo):
         went = [gone] if gone else []
     lots = {}
     if lot:
-        lots = {lot.pool: -account.lot_unspent(lot)}
+        # The rules are silent on what was spent of it: it comes from credit that is alike, and then from other credit.
+        own = min(target.amount, account.pools[lot.pool])
+        lots = {pool: change for pool, change in account.spend(target.amount - own, lambda pool: pool != lot.pool).items()}
+        lots[lot.pool] = -own
         lot.kept = 0
-        entry_amount = -target.amount
-        entry = account.post('reversal', entry_amount, today, lots, key=reference, content=content, ref=seq)
+        entry = account.post('reversal', -target.amount, today, lots, key=reference, content=content, ref=seq)
     else:
         room = max(0, account.balance - target.amount) - account.unspent
         if target.amount < 0:
@@ -274,7 +276,6 @@ def buy(model, account, service, quantity, reference, member=None):
     if amount == 0:
         raise Refused('KB005')
     line = model.line(account)
-    credit.expire(model, account, dry=True)
     if amount > (model.available(account) if line is not None else credit.free_balance(model, account)):
         raise Refused('KB013')
     credit.expire(model, account)

@@ -90,8 +90,7 @@ class Model:
         start = start or self.today(a)
         refuse_any(KB002=listed.currency != a.currency, KB009=self.settled(a, start))
         a.tariffs.cut_after(start)
-        if a.tariffs.on(start) is not listed:
-            a.tariffs.put(start, listed)
+        a.tariffs.put(start, listed)
         self.reprice(a)
 
     def switch_on(self, account, service, quantity=1, start=None):
@@ -220,16 +219,46 @@ class Model:
         for service in {e.service for e in a.events}:
             for month in {e.period for e in a.events if e.service == service and e.period <= period}:
                 a.billed[(service, month)] = usage.totals(self.catalogue.services[service], usage.of_month(a, service, month))
+        a.billed_lines += lines
         a.charged_through = month_last(period)
         a.charges[period] = {'period': period.isoformat(), 'entry_seq': entry and entry.seq,
                              'total': text(total, a.currency), 'balance': text(a.balance, a.currency),
                              'stage': self.stage(a), 'replayed': False}
         return a.charges[period]
 
+    def set_discount(self, account, percent=None, amount=None, currency=None, services=None, months=None, start=None):
+        """C9."""
+        a = self.account(account, deleted=True)
+        running = month_of(self.today(a))
+        start = start or running
+        refuse_any(KB002=amount is not None and currency != a.currency, KB009=month_last(start) <= a.charged_through,
+                   KB012=any(s not in self.catalogue.services for s in services or ()),
+                   **{'22023': start.day != 1 or any(s in self.catalogue.services and self.catalogue.services[s].kind == 'one_off'
+                                                     for s in services or ())})
+        services = None if services is None else tuple(sorted(services))
+        for old in a.discounts:
+            if old['services'] == services and old['code'] is None and old['to'] > start:
+                old['to'] = max(start, old['from'])
+                if old['from'] >= start:
+                    old['to'] = old['from']
+        if percent is None and amount is None:
+            return None
+        end = start
+        for _ in range(months or 0):
+            end = next_month(end)
+        a.discounts.append({'number': len(a.discounts) + 1, 'percent': None if percent is None else Fraction(str(percent)),
+                            'amount': amount, 'services': services, 'from': start, 'to': end if months else END, 'code': None})
+        return len(a.discounts)
+
     # limits
 
     def line(self, account):
         return account.line if account.line is not None else account.tariff_on(self.today(account)).line
+
+    def running(self, account):
+        """The lines of the running month, up to today (C6)."""
+        today = self.today(account)
+        return bill.month(account, self.catalogue, month_of(today), today)
 
     def available(self, account):
         """L1."""
@@ -238,7 +267,7 @@ class Model:
         while period <= today:
             due += sum(line.amount for line in bill.month(account, self.catalogue, period, today))
             period = next_month(period)
-        return credit.free_balance(self, account) - due + (self.line(account) or 0)
+        return credit.after_expiry(self, account) - due + (self.line(account) or 0)
 
     # the sweep
 
@@ -253,5 +282,5 @@ class Model:
                 break
             self.charge(a, period)
         if a.state in ('active', 'closing'):
-            credit.expire(self, a)
+            credit.look(self, a)
         closure.step(self, a)

@@ -19,19 +19,30 @@ class Difference(Exception):
         self.number, self.what, self.ours, self.theirs = number, what, ours, theirs
 
 
-STATE = '''
-SELECT json_build_object('state', a.state, 'balance', a.balance::text, 'bonus', a.unspent_bonus::text, 'debt_since', a.debt_since,
-	'deferred_until', a.deferred_until, 'last_seq', a.last_seq, 'charged_through', a.charged_through, 'ends_on', a.ends_on,
-	'delete_on', a.delete_on, 'lots', (SELECT json_agg(json_build_array(l.priority, l.expires_on::text, l.amount::text)
-		ORDER BY l.priority, l.expires_on) FROM unnest(a.lots) AS l),
-	'stage', s.stage, 'owner', s.owner_access, 'employee', s.employee_access, 'available', kb_available(a.account_id)::text)::text,
-	(SELECT json_agg(json_build_array(e.seq, e.kind, e.amount::text, e.balance_after::text, e.bonus_after::text, e.effective_on,
-		e.debt_since, e.period, e.ref_seq) ORDER BY e.seq)::text FROM entry AS e WHERE e.account_id = a.account_id AND e.seq > {seq}),
-	(SELECT json_agg(json_build_array({line}))::text FROM charge_line AS l
-		WHERE l.account_id = a.account_id AND l.seq > {seq} AND l.period IS NOT NULL),
-	(SELECT json_agg(json_build_array(NULL{line}))::text FROM kb_current_usage(a.account_id) AS l)
-FROM account AS a JOIN account_access AS s USING (account_id) WHERE a.account_id = {account}'''
-LINE = "l.period, l.service, l.what, l.from_date, l.to_date, l.quantity::text, l.events, l.amount::text"
+# The state of accounts; what moved it since an entry; what the month costs so far.
+STATEMENTS = {
+    'state(bigint[])': '''
+SELECT json_build_object('account', a.account_id, 'state', a.state, 'balance', a.balance::text, 'bonus', a.unspent_bonus::text,
+	'debt_since', a.debt_since, 'deferred_until', a.deferred_until, 'last_seq', a.last_seq, 'charged_through', a.charged_through,
+	'ends_on', a.ends_on, 'delete_on', a.delete_on,
+	'lots', coalesce((SELECT json_agg(json_build_array(l.priority, l.expires_on::text, l.amount::text)
+		ORDER BY l.priority, l.expires_on) FROM unnest(a.lots) AS l), '[]'),
+	'stage', s.stage, 'owner', s.owner_access, 'employee', s.employee_access)::text
+FROM account AS a JOIN account_access AS s USING (account_id) WHERE a.account_id = ANY($1) ORDER BY 1''',
+    'entries(bigint, bigint)': '''
+SELECT json_agg(json_build_array(e.seq, e.kind, e.amount::text, e.balance_after::text, e.bonus_after::text, e.effective_on,
+	e.debt_since, e.period, e.ref_seq) ORDER BY e.seq)::text FROM entry AS e WHERE e.account_id = $1 AND e.seq > $2''',
+    'lines(bigint, bigint)': '''
+SELECT coalesce(json_agg(json_build_array(l.period, l.service, l.what, l.from_date, l.to_date, l.quantity::text, l.events,
+	l.amount::text))::text, '[]') FROM charge_line AS l WHERE l.account_id = $1 AND l.seq > $2 AND l.period IS NOT NULL''',
+    'running(bigint)': '''
+SELECT kb_available($1)::text, (SELECT coalesce(json_agg(json_build_array(NULL, l.service, l.what, l.from_date, l.to_date,
+	l.quantity::text, l.events, l.amount::text))::text, '[]') FROM kb_current_usage($1) AS l)''',
+}
+
+# After these, what the month costs so far is compared too; and after some sweeps.
+COSTS = {'record', 'switch_on', 'switch_off', 'set_tariff', 'set_price', 'set_minimum', 'month_charge', 'reverse', 'buy', 'grant',
+         'hold', 'release', 'set_discount', 'end', 'continue'}
 
 
 def connect(database):
@@ -47,9 +58,9 @@ class Game:
     def __init__(self, database, compare=True):
         self.connection = connect(database)
         self.cursor = self.connection.cursor()
-        self.cursor.execute("SET plan_cache_mode = force_generic_plan")
-        self.cursor.execute('PREPARE state(bigint, bigint) AS ' + STATE.format(account='$1', seq='$2', line=LINE)
-                            .replace('NULLl.period', 'NULL'))
+        self.cursor.execute('SET plan_cache_mode = force_generic_plan')
+        for name, query in STATEMENTS.items():
+            self.cursor.execute(f'PREPARE {name} AS {query}')
         self.model, self.compare, self.seen = Model(), compare, {}
 
     def play(self, steps, compared_from=0):
@@ -74,8 +85,11 @@ class Game:
             accounts = list(self.model.accounts)
         else:
             accounts = [step['account']] if step.get('account') in self.model.accounts else []
-        for account in accounts:
-            self.same(number, account)
+        if accounts:
+            costs = step['op'] in COSTS or (step['op'] == 'sweep' and number % 5 == 0)
+            self.cursor.execute('EXECUTE state(%s)', (accounts,))
+            for row in self.cursor.fetchall():
+                self.same(number, json.loads(row[0]), costs)
 
     def theirs(self, step):
         self.cursor.execute(f"SET kbilling.clock = '{step['at'].isoformat()}'")
@@ -91,19 +105,26 @@ class Game:
         except psycopg2.Error as error:
             return 'error', error.pgcode, str(error)
 
-    def same(self, number, account):
-        ours = state(self.model, self.model.accounts[account], self.seen.get(account, 0))
-        self.cursor.execute('EXECUTE state(%s, %s)', (account, self.seen.get(account, 0)))
-        row = self.cursor.fetchone()
-        theirs = json.loads(row[0])
-        theirs['lots'] = theirs['lots'] or []
-        theirs['entries'] = json.loads(row[1] or '[]')
-        theirs['lines'] = lines(json.loads(row[2] or '[]'))
-        theirs['current'] = lines(json.loads(row[3] or '[]'))
+    def same(self, number, theirs, costs):
+        number_of = theirs.pop('account')
+        account, seen = self.model.accounts[number_of], self.seen.get(number_of, 0)
+        ours = state(self.model, account)
+        if theirs['last_seq'] > seen or len(account.entries) > seen:
+            ours.update(moved(account, seen))
+            theirs['entries'] = json.loads(self.value('EXECUTE entries(%s, %s)', number_of, seen)[0] or 'null')
+            theirs['lines'] = lines(json.loads(self.value('EXECUTE lines(%s, %s)', number_of, seen)[0]))
+        if costs:
+            ours.update(running(self.model, account))
+            row = self.value('EXECUTE running(%s)', number_of)
+            theirs['available'], theirs['current'] = row[0], lines(json.loads(row[1]))
         for what in ours:
             if ours[what] != theirs[what]:
-                raise Difference(number, f'account {account}: {what}', ours, theirs)
-        self.seen[account] = theirs['last_seq']
+                raise Difference(number, f'account {number_of}: {what}', ours, theirs)
+        self.seen[number_of] = theirs['last_seq']
+
+    def value(self, query, *arguments):
+        self.cursor.execute(query, arguments)
+        return self.cursor.fetchone()
 
     def books(self, number):
         self.cursor.execute('SELECT account_id, seq, problem FROM kb_check()')
@@ -148,30 +169,40 @@ def lines(rows):
     return sorted(result)
 
 
-def state(model, account, seen):
-    """What the model says of an account, as the query gives it."""
-    currency, today = account.currency, model.today(account)
-    day = lambda d: d and ('infinity' if d == END else d.isoformat())
-    stage = model.stage(account)
+def day(d):
+    return d and ('infinity' if d == END else d.isoformat())
 
-    def row(period, line):
-        return [period and period.isoformat(), line.service, line.what, day(line.start), day(line.end), line.quantity, line.events,
-                text(line.amount, currency)]
-    new = account.entries[seen:]
+
+def row(account, period, line):
+    return [period and period.isoformat(), line.service, line.what, day(line.start), day(line.end), line.quantity, line.events,
+            text(line.amount, account.currency)]
+
+
+def state(model, account):
+    """What the model says of an account, as the query gives it."""
+    currency, today, stage = account.currency, model.today(account), model.stage(account)
     return {
         'state': account.state, 'balance': text(account.balance, currency), 'bonus': text(account.unspent, currency),
         'debt_since': day(account.debt_since), 'deferred_until': day(account.deferred_until), 'ends_on': day(account.ends_on),
-        'delete_on': day(account.delete_on),
-        'charged_through': day(account.charged_through), 'stage': stage,
-        'entries': [[e.seq, e.kind, text(e.amount, currency), text(e.balance_after, currency), text(e.bonus_after, currency),
-                     day(e.effective_on), day(e.debt_since), day(e.period), e.ref] for e in new],
-        'lines': lines([row(e.period, line) for e in new if e.kind == 'charge' for line in e.lines]),
+        'delete_on': day(account.delete_on), 'charged_through': day(account.charged_through), 'stage': stage,
         'lots': [[p[0], day(p[1]), text(v, currency)] for p, v in sorted(account.pools.items()) if v and p != (50, END)],
-        'last_seq': len(account.entries),
-        'owner': account.access(stage, 'owner', today), 'employee': account.access(stage, 'employee', today),
-        'current': lines([row(None, line) for line in bill.month(account, model.catalogue, today.replace(day=1), today)]),
-        'available': text(model.available(account), currency),
+        'last_seq': len(account.entries), 'owner': account.access(stage, 'owner', today),
+        'employee': account.access(stage, 'employee', today),
     }
+
+
+def moved(account, seen):
+    currency, new = account.currency, account.entries[seen:]
+    return {
+        'entries': [[e.seq, e.kind, text(e.amount, currency), text(e.balance_after, currency), text(e.bonus_after, currency),
+                     day(e.effective_on), day(e.debt_since), day(e.period), e.ref] for e in new] or None,
+        'lines': lines([row(account, e.period, line) for e in new if e.kind == 'charge' for line in e.lines]),
+    }
+
+
+def running(model, account):
+    return {'current': lines([row(account, None, line) for line in model.running(account)]),
+            'available': text(model.available(account), account.currency)}
 
 
 def script(steps):

@@ -149,7 +149,7 @@ class World:
         pace = r.choice([0.3, 1, 2])
         acts = {'topup': 4, 'refund': 2, 'adjust': 1, 'record': 8, 'switch_on': 2, 'switch_off': 1, 'set_tariff': 1,
                 'set_price': 0.7, 'chargeback': 1, 'write_off': 0.5, 'reverse': 1.5, 'defer': 0.5, 'month_charge': 1, 'again': 1,
-                'grant': 2, 'buy': 1.5, 'set_minimum': 0.3}
+                'grant': 2, 'buy': 1.5, 'set_minimum': 0.3, 'set_discount': 0.8}
         self.acts = {act: n * r.choice([0, 0.5, 1, 1, 3]) for act, n in acts.items() if self.has(act)}
         if not any(self.acts.values()):
             self.acts['topup'] = 1
@@ -298,6 +298,21 @@ class World:
                 start = self.now.date() + timedelta(days=self.r.choice([-3, 0, 4, 20]))
             self.step('set_minimum', tariff=self.r.choice(self.tariffs), amount=self.r.choice([0, self.money(5, 60)]),
                       currency=self.currency, start=start)
+
+    def act_set_discount(self, account):
+        r = self.r
+        what = {'percent': r.choice([5, 10, 12.5, 33.3, 100])} if r.random() < 0.6 else {'amount': self.money(0.5, 20)}
+        if r.random() < 0.15:
+            what = {}
+        services = None
+        if r.random() < 0.6:
+            names = [s for s, kind in self.services.items() if kind != 'one_off']
+            services = r.sample(names, r.randint(1, min(3, len(names))))
+        start = None
+        if r.random() < 0.4:
+            start = (self.local(account).replace(day=1) + timedelta(days=r.choice([0, 0, 31, 62]))).replace(day=1)
+        self.step('set_discount', account=account['number'], currency=self.money_of(account), services=services,
+                  months=r.choice([None, 1, 2, 3]) if what else None, start=start, **what)
 
     def act_record(self, account):
         r = self.r
