@@ -352,13 +352,16 @@ CREATE FUNCTION kbilling_internal.kb_minimum_terms(account_id bigint, tariff tex
 	RETURNS TABLE (from_date date, to_date date, amount numeric)
 	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-	SELECT greatest(t.from_date, m.from_date, $4), least(t.to_date, m.to_date, $5 + 1), kb_amount(m.amount)
-	FROM (SELECT $2 AS tariff, $3 AS from_date, date 'infinity' AS to_date
-		  UNION ALL
-		  SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
-		  WHERE h.account_id = $1 AND h.from_date <= $5 AND h.to_date > $4 AND $3 > $4) t
+	SELECT greatest(t.from_date, m.from_date, d.first_day), least(t.to_date, m.to_date, d.until), kb_amount(m.amount)
+	-- up to the end of the contract (X2)
+	FROM (SELECT $4 AS first_day, least($5, a.ends_on) + 1 AS until FROM account a WHERE a.account_id = $1) d
+	CROSS JOIN LATERAL (
+		SELECT $2 AS tariff, $3 AS from_date, date 'infinity' AS to_date
+		UNION ALL
+		SELECT h.tariff, h.from_date, h.to_date FROM tariff_history h
+		WHERE h.account_id = $1 AND h.from_date < d.until AND h.to_date > d.first_day AND $3 > d.first_day) t
 	JOIN tariff_minimum m ON m.tariff = t.tariff AND m.amount > 0
-		AND greatest(t.from_date, m.from_date, $4) < least(t.to_date, m.to_date, $5 + 1);
+		AND greatest(t.from_date, m.from_date, d.first_day) < least(t.to_date, m.to_date, d.until);
 END;
 COMMENT ON FUNCTION kb_minimum_terms(bigint, text, date, date, date) IS
 'The minimums that an account has had on days of one month; the second and third argument are the columns of its row (C10)';

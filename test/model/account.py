@@ -51,6 +51,8 @@ class Account:
         self.line, self.kept = None, set()
         self.limits = {}
         self.noted_at = created_at          # activity of members
+        self.acted_at = created_at          # acts of members
+        self.cancelled_on = None
         self.used_at = created_at           # usage that was recorded
         self.paid_at = created_at           # payments begun or confirmed
         self.bonus_months = {}

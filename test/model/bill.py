@@ -121,6 +121,8 @@ def late(account, service, period):
     now = usage.net(usage.totals(service, usage.of_month(account, service.name, period)))
     before = usage.net(account.billed.get((service.name, period), {}))
     lines = []
+    for price in held:
+        before.setdefault(price, (Fraction(0), 0))
     billed = sum((minor(rate(p, q, e, share(p)), account.currency) for p, (q, e) in before.items()), Fraction(0))
     for price in set(now) | set(before):
         q, e = now.get(price, (Fraction(0), 0))

@@ -2,6 +2,7 @@
 from datetime import timedelta
 
 import bill
+from catalogue import month_of
 
 
 def due(account, today):
@@ -23,26 +24,22 @@ def owed_until(model, account, day):
     return max(total, 0)
 
 
-def keep(model, account):
-    """How much of each expired pool is kept for charges that are to come."""
-    return {pool: -account.spend(owed_until(model, account, pool[1] - timedelta(days=1))).get(pool, 0)
-            for pool in due(account, account.local(model.now))}
+def keep(model, account, pool):
+    """How much of an expired pool is kept for charges that are to come."""
+    last = pool[1] - timedelta(days=1)
+    if pool in account.kept and account.charged_through < last and account.local(model.now) <= account.last_day(month_of(last)):
+        return account.pools[pool]
+    return -account.spend(owed_until(model, account, last)).get(pool, 0)
 
 
-def expire(model, account):
-    """What is left of expired credit leaves the balance."""
-    kept = keep(model, account)
+def expire(model, account, by_sweep=False):
+    """What is left of expired credit leaves the balance.  What is kept when the sweep looks stays until the month is over."""
+    kept = {pool: keep(model, account, pool) for pool in due(account, account.local(model.now))}
     going = {pool: n - account.pools[pool] for pool, n in kept.items() if n < account.pools[pool]}
-    account.kept = set(kept)
+    if by_sweep:
+        account.kept |= set(kept)
     if going:
         account.post('expiry', sum(going.values()), account.local(model.now), going)
-
-
-def look(model, account):
-    """The sweep looks when more has expired, or what was kept has been waited for."""
-    pools = due(account, account.local(model.now))
-    if any(pool not in account.kept or account.charged_through >= pool[1] - timedelta(days=1) for pool in pools):
-        expire(model, account)
 
 
 def after_expiry(model, account):

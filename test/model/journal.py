@@ -169,14 +169,9 @@ def grant(model, account, amount, currency, reference, memo, expires=None, prior
     entry = account.known(reference, content)
     if entry:
         return entry.seq
-    refuse(model, account, amount, currency, above=True, deleted=True)
     today = account.local(model.now)
-    if expires is not None and expires <= today:
-        raise Refused('22008')
-    if not 0 <= priority <= 1000:
-        raise Refused('22023')
-    if account.over(today):
-        raise Refused('55000')
+    refuse_any(KB002=currency != account.currency, KB005=amount <= 0, KB010=account.state in ('deleted', 'purged'),
+               **{'22008': expires is not None and expires <= today, '22023': not 0 <= priority <= 1000, '55000': account.over(today)})
     credit.expire(model, account)
     return give(account, 'credit', amount, today, priority, expires, key=reference, content=content).seq
 
@@ -221,7 +216,8 @@ def reverse(model, account, target, reference, memo):
     if lot:
         # The rules are silent on what was spent of it: it comes from credit that is alike, and then from other credit.
         own = min(target.amount, account.pools[lot.pool])
-        lots = {pool: change for pool, change in account.spend(target.amount - own, lambda pool: pool != lot.pool).items()}
+        lots = {pool: change for pool, change in account.spend(target.amount - own, lambda pool: pool != lot.pool and
+                                                                   credit.usable(model, account)(pool)).items()}
         lots[lot.pool] = -own
         lot.kept = 0
         entry = account.post('reversal', -target.amount, today, lots, key=reference, content=content, ref=seq)

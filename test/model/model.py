@@ -3,13 +3,14 @@
 It shares nothing with the extension, and was written from the rules alone.  What it covers is in test/model/README.md.
 """
 import copy
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 
 import bill
 import closure
 import credit
 import journal
+import limits
 import usage
 from account import STAGES, Account, stage_of
 from catalogue import BEGINNING, END, Catalogue, ListedPrice, Policy, Service, Tariff, month_last, month_of, next_month
@@ -73,6 +74,21 @@ class Model:
 
     def set_credit_line(self, tariff, amount, currency):
         self.catalogue.tariff(tariff).line = amount
+
+    def set_limit(self, tariff, service, quantity):
+        limit = self.catalogue.tariff(tariff).limits
+        limit.pop(service, None)
+        if quantity is not None:
+            limit[service] = Fraction(str(quantity))
+
+    def set_account_line(self, account, amount, currency):
+        self.account(account, deleted=True).line = amount
+
+    def set_account_limit(self, account, service, quantity):
+        a = self.account(account, deleted=True)
+        a.limits.pop(service, None)
+        if quantity is not None:
+            a.limits[service] = Fraction(str(quantity))
 
     # accounts
 
@@ -157,6 +173,59 @@ class Model:
             raise Refused('22008')
         a.deferred_until = until
 
+    def end(self, account, by, on=None):
+        """X1; by is an owner, or someone of support."""
+        a = self.account(account, deleted=True)
+        today = self.today(a)
+        on = on or today
+        refuse_any(KB004=a.members.get(by, 'owner') != 'owner', KB009=on <= a.charged_through,
+                   **{'22008': on < today, '55000': a.over(today)})
+        a.ends_on = on
+        return on.isoformat()
+
+    def go_on(self, account, by):
+        a = self.account(account, deleted=True)
+        refuse_any(KB004=a.members.get(by, 'owner') != 'owner', **{'55000': a.ends_on is None or a.over(self.today(a))})
+        a.ends_on = None
+
+    # closures
+
+    def schedule(self, account, by):
+        return closure.schedule_by_hand(self, self.account(account), by)
+
+    def cancel(self, account, member):
+        closure.cancel(self, self.account(account), member)
+
+    def restore(self, account):
+        closure.restore(self, self.account(account))
+
+    def login(self, account, member):
+        a = self.account(account)
+        if member not in a.members:
+            raise Refused('KB004')
+        access = a.access(self.stage(a), a.members[member], self.today(a))
+        if access != 'denied' and self.now - a.noted_at >= timedelta(hours=1):
+            a.noted_at = self.now
+        return access
+
+    def ahead(self, account, days):
+        """S6: what is foretold comes true if a sweep runs each day and nothing else happens."""
+        a = self.account(account)
+        then = copy.copy(self)
+        memo = {id(t): t for t in self.catalogue.tariffs.values()}
+        memo.update({id(e.price): e.price for e in a.events})
+        memo[id(a.zone)] = a.zone
+        a = copy.deepcopy(a, memo)
+        until = self.now + timedelta(days=days)
+        then.sweep_account(a)
+        for n in range(1, days + 1):
+            # just after midnight
+            then.now = midnight(a, a.local(self.now) + timedelta(days=n))
+            if then.now <= until:
+                then.sweep_account(a)
+        then.now = until
+        return f'{text(a.balance, a.currency)} {then.stage(a)} {a.access(then.stage(a), "owner", then.today(a))}'
+
     # usage
 
     def record(self, account, service, quantity, key, at_time=None, value=None):
@@ -177,7 +246,15 @@ class Model:
         event.price = usage.place(a, found, event)
         if event.price is None:
             raise Refused('KB012')
+        line = self.line(a)
+        before = self.available(a) if line is not None else None
+        units = limits.units(a, found, event.period)
         a.events.append(event)
+        if limits.beyond(self, a, found, event, units) or (line is not None and self.available(a) < min(before, 0)):
+            a.events.pop()
+            raise Refused('KB013')
+        if line is not None:
+            credit.expire(self, a)
         a.usage_keys.add((service, key))
         a.used_at = self.now
         return True
@@ -185,9 +262,22 @@ class Model:
     # the month charge
 
     def due(self, account):
-        """The oldest period that has ended and is not charged."""
-        period = account.next_period()
-        return period if account.last_day(period) < self.today(account) else None
+        """The oldest period that has ended and is not charged; after the contract, bills of late usage (X2)."""
+        period, today = account.next_period(), self.today(account)
+        if account.ends_on and period > account.ends_on:
+            # never on the day of the last charge
+            first = period + timedelta(days=1) if period == account.ends_on + timedelta(days=1) else period
+            return period if first <= today else None
+        return period if account.last_day(period) < today else None
+
+    def late_is_open(self, account):
+        """Whether usage of charged months is not billed yet."""
+        for service in {e.service for e in account.events}:
+            for month in {e.period for e in account.events if e.service == service and e.period <= account.charged_through}:
+                now = usage.totals(self.catalogue.services[service], usage.of_month(account, service, month))
+                if month not in account.skipped and now != account.billed.get((service, month), {}):
+                    return True
+        return False
 
     def month_charge(self, account, period=None):
         a = self.account(account, deleted=True)
@@ -210,10 +300,11 @@ class Model:
         total = sum(line.amount for line in lines)
         today = self.today(a)
         day = month_of(today) if self.policy(a).debt_counts_from == 'due_date' else today
-        if a.ends_on and today > a.ends_on:
+        if a.over(today):
             day = max(day, a.ends_on + timedelta(days=1))
         entry = None
         if total != 0 or any(line.what == 'discount' for line in lines):
+            credit.expire(self, a)
             lots = a.spend(total) if total > 0 else {}
             entry = a.post('charge', -total, day, lots, period=period, lines=lines)
         for service in {e.service for e in a.events}:
@@ -258,6 +349,8 @@ class Model:
     def running(self, account):
         """The lines of the running month, up to today (C6)."""
         today = self.today(account)
+        if month_last(today) <= account.charged_through:
+            return []
         return bill.month(account, self.catalogue, month_of(today), today)
 
     def available(self, account):
@@ -282,5 +375,14 @@ class Model:
                 break
             self.charge(a, period)
         if a.state in ('active', 'closing'):
-            credit.look(self, a)
+            credit.expire(self, a, by_sweep=True)
         closure.step(self, a)
+
+
+def midnight(account, day):
+    """A moment just after the local midnight with which a day begins, or the first moment of the day."""
+    moment = datetime(day.year, day.month, day.day, 0, 0, 1, tzinfo=account.zone)
+    moment = moment.astimezone(timezone.utc)
+    while account.local(moment) < day:
+        moment += timedelta(minutes=10)
+    return moment

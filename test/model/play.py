@@ -42,7 +42,7 @@ SELECT kb_available($1)::text, (SELECT coalesce(json_agg(json_build_array(NULL, 
 
 # After these, what the month costs so far is compared too; and after some sweeps.
 COSTS = {'record', 'switch_on', 'switch_off', 'set_tariff', 'set_price', 'set_minimum', 'month_charge', 'reverse', 'buy', 'grant',
-         'hold', 'release', 'set_discount', 'end', 'continue'}
+         'hold', 'release', 'set_discount', 'end', 'go_on', 'set_account_line'}
 
 
 def connect(database):
@@ -113,7 +113,7 @@ class Game:
             ours.update(moved(account, seen))
             theirs['entries'] = json.loads(self.value('EXECUTE entries(%s, %s)', number_of, seen)[0] or 'null')
             theirs['lines'] = lines(json.loads(self.value('EXECUTE lines(%s, %s)', number_of, seen)[0]))
-        if costs:
+        if costs and account.state in ('active', 'closing'):
             ours.update(running(self.model, account))
             row = self.value('EXECUTE running(%s)', number_of)
             theirs['available'], theirs['current'] = row[0], lines(json.loads(row[1]))
@@ -142,7 +142,8 @@ class Game:
 
 # What says nothing that is compared.
 NO_RESULT = {'create_policy', 'create_tariff', 'create_service', 'set_bonus', 'set_credit_line', 'add_member', 'set_tariff',
-             'switch_on', 'switch_off', 'defer', 'sweep'}
+             'switch_on', 'switch_off', 'defer', 'sweep', 'set_account_line', 'set_limit', 'set_account_limit', 'go_on', 'cancel',
+             'restore'}
 
 
 def plain(value):

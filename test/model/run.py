@@ -78,6 +78,13 @@ def shrink(server, steps, difference, seconds=60):
 
 
 def attempt(server, steps):
+    made = set()
+    for step in steps:
+        own = step['op'][7:] if step['op'].startswith('create_') else None
+        if own:
+            made.add(step[own])
+        if any(step.get(name) is not None and step[name] not in made for name in ('account', 'tariff') if name != own):
+            return None
     try:
         return server.play(steps, max(0, len(steps) - 1))
     except (KeyError, AttributeError, TypeError):

@@ -149,7 +149,9 @@ class World:
         pace = r.choice([0.3, 1, 2])
         acts = {'topup': 4, 'refund': 2, 'adjust': 1, 'record': 8, 'switch_on': 2, 'switch_off': 1, 'set_tariff': 1,
                 'set_price': 0.7, 'chargeback': 1, 'write_off': 0.5, 'reverse': 1.5, 'defer': 0.5, 'month_charge': 1, 'again': 1,
-                'grant': 2, 'buy': 1.5, 'set_minimum': 0.3, 'set_discount': 0.8}
+                'grant': 2, 'buy': 1.5, 'set_minimum': 0.3, 'set_discount': 0.8, 'end': 0.5, 'go_on': 0.3, 'schedule': 0.5,
+                'cancel': 0.4, 'restore': 0.7, 'login': 1, 'ahead': 1.5, 'set_credit_line': 0.3, 'set_account_line': 0.5,
+                'set_limit': 0.3, 'set_account_limit': 0.5}
         self.acts = {act: n * r.choice([0, 0.5, 1, 1, 3]) for act, n in acts.items() if self.has(act)}
         if not any(self.acts.values()):
             self.acts['topup'] = 1
@@ -313,6 +315,52 @@ class World:
             start = (self.local(account).replace(day=1) + timedelta(days=r.choice([0, 0, 31, 62]))).replace(day=1)
         self.step('set_discount', account=account['number'], currency=self.money_of(account), services=services,
                   months=r.choice([None, 1, 2, 3]) if what else None, start=start, **what)
+
+    def act_end(self, account):
+        day = self.local(account) + timedelta(days=self.r.choice([-1, 0, 0, 1, 3, 10, 30]))
+        if self.r.random() < 0.3:
+            day = (day.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        self.step('end', account=account['number'], by=self.r.choice(['ann', 'sam', 'ann', 'adam']),
+                  on=day if self.r.random() < 0.9 else None)
+
+    def act_go_on(self, account):
+        self.step('go_on', account=account['number'], by=self.r.choice(['ann', 'sam', 'eve']))
+
+    def act_schedule(self, account):
+        self.step('schedule', account=account['number'], by='sam')
+
+    def act_cancel(self, account):
+        self.step('cancel', account=account['number'], member=self.r.choice(['ann', 'adam', 'eve']))
+
+    def act_restore(self, account):
+        self.step('restore', account=account['number'])
+
+    def act_login(self, account):
+        self.step('login', account=account['number'], member=self.r.choice(['ann', 'adam', 'eve', 'eve', 'nobody']))
+
+    def act_ahead(self, account):
+        self.step('ahead', account=account['number'], days=self.r.choice([1, 2, 5, 12, 31, 45]))
+
+    def act_set_credit_line(self, account):
+        self.step('set_credit_line', tariff=self.r.choice(self.tariffs), currency=self.currency,
+                  amount=self.r.choice([None, 0, self.money(1, 40)]))
+
+    def act_set_account_line(self, account):
+        self.step('set_account_line', account=account['number'], currency=self.currency,
+                  amount=self.r.choice([None, 0, self.money(1, 40)]))
+
+    def metered(self):
+        return [s for s, kind in self.services.items() if kind == 'metered']
+
+    def act_set_limit(self, account):
+        if self.metered():
+            self.step('set_limit', tariff=self.r.choice(self.tariffs), service=self.r.choice(self.metered()),
+                      quantity=self.r.choice([None, 3, 10, 30]))
+
+    def act_set_account_limit(self, account):
+        if self.metered():
+            self.step('set_account_limit', account=account['number'], service=self.r.choice(self.metered()),
+                      quantity=self.r.choice([None, 3, 10, 30]))
 
     def act_record(self, account):
         r = self.r
