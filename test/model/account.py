@@ -48,7 +48,7 @@ class Account:
         self.payments = []
         self.ends_on = None
         self.state, self.delete_on, self.purge_on = 'active', None, None
-        self.line, self.kept = None, set()
+        self.line, self.credit_look_on = None, None
         self.limits = {}
         self.noted_at = created_at          # activity of members
         self.acted_at = created_at          # acts of members
@@ -93,6 +93,8 @@ class Account:
         lots = dict(lots or {})
         for pool, change in lots.items():
             self.pools[pool] += change
+            if change > 0:
+                self.comes(pool, day)
         # what is not paid in is never more than what is there
         beyond = self.unspent - max(self.balance, 0)
         if beyond > 0:
@@ -109,6 +111,12 @@ class Account:
         if entry.key is not None:
             self.keys[entry.key] = entry
         return entry
+
+    def comes(self, pool, day):
+        """Credit that expires is looked at when it is to be told of."""
+        if pool[1] != END:
+            look = max(day, pool[1] - timedelta(days=7))
+            self.credit_look_on = min(self.credit_look_on or look, look)
 
     def known(self, key, content):
         """The entry of a key, if it has the same content (J3)."""

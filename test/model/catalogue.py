@@ -102,11 +102,6 @@ class Tariff:
         if held == amount:
             return self.minimum.start_of(start)
         self.minimum.put(start, amount)
-        merged = []
-        for begin, value in self.minimum.rows:
-            if not merged or merged[-1][1] != value:
-                merged.append((begin, value))
-        self.minimum.rows = merged
         return self.minimum.start_of(start)
 
     def bonus(self, rest, day):

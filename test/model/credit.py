@@ -2,7 +2,7 @@
 from datetime import timedelta
 
 import bill
-from catalogue import month_of
+from catalogue import END, month_of
 
 
 def due(account, today):
@@ -26,20 +26,37 @@ def owed_until(model, account, day):
 
 def keep(model, account, pool):
     """How much of an expired pool is kept for charges that are to come."""
-    last = pool[1] - timedelta(days=1)
-    if pool in account.kept and account.charged_through < last and account.local(model.now) <= account.last_day(month_of(last)):
-        return account.pools[pool]
-    return -account.spend(owed_until(model, account, last)).get(pool, 0)
+    return -account.spend(owed_until(model, account, pool[1] - timedelta(days=1))).get(pool, 0)
 
 
 def expire(model, account, by_sweep=False):
-    """What is left of expired credit leaves the balance.  What is kept when the sweep looks stays until the month is over."""
-    kept = {pool: keep(model, account, pool) for pool in due(account, account.local(model.now))}
-    going = {pool: n - account.pools[pool] for pool, n in kept.items() if n < account.pools[pool]}
-    if by_sweep:
-        account.kept |= set(kept)
+    """What is left of expired credit leaves the balance.
+
+    The rules do not say when what is kept is found out anew.  It is at each posting until a sweep has looked, and then
+    on the next day on which the sweep looks at the account's credit.
+    """
+    today = account.local(model.now)
+    if account.credit_look_on is None or account.credit_look_on > today:
+        return
+    going = {pool: keep(model, account, pool) - account.pools[pool] for pool in due(account, today)}
+    going = {pool: n for pool, n in going.items() if n < 0}
     if going:
-        account.post('expiry', sum(going.values()), account.local(model.now), going)
+        account.post('expiry', sum(going.values()), today, going)
+    if by_sweep:
+        account.credit_look_on = next_look(account, today)
+
+
+def next_look(account, today):
+    """To tell of what will expire, when it expires, and when the month is over for which it is kept."""
+    days = []
+    for pool, amount in account.pools.items():
+        if amount > 0 and pool[1] != END:
+            told = pool[1] - timedelta(days=7)
+            if pool[1] <= today:
+                days.append(max(account.last_day(month_of(pool[1] - timedelta(days=1))), today) + timedelta(days=1))
+            else:
+                days.append(told if told > today else pool[1])
+    return min(days, default=None)
 
 
 def after_expiry(model, account):

@@ -321,7 +321,9 @@ class Model:
         """C9."""
         a = self.account(account, deleted=True)
         running = month_of(self.today(a))
-        start = start or running
+        if start is None:
+            # a running month that was charged, as the contract is over, is passed over
+            start = max(running, a.next_period())
         refuse_any(KB002=amount is not None and currency != a.currency, KB009=month_last(start) <= a.charged_through,
                    KB012=any(s not in self.catalogue.services for s in services or ()),
                    **{'22023': start.day != 1 or any(s in self.catalogue.services and self.catalogue.services[s].kind == 'one_off'
@@ -350,7 +352,8 @@ class Model:
         """The lines of the running month, up to today (C6)."""
         today = self.today(account)
         if month_last(today) <= account.charged_through:
-            return []
+            # what came late after the last charge is on the next bill
+            return bill.month(account, self.catalogue, account.next_period(), today) if account.over(today) else []
         return bill.month(account, self.catalogue, month_of(today), today)
 
     def available(self, account):
@@ -360,6 +363,8 @@ class Model:
         while period <= today:
             due += sum(line.amount for line in bill.month(account, self.catalogue, period, today))
             period = next_month(period)
+        if account.next_period() > today and account.over(today):
+            due += sum(line.amount for line in self.running(account))
         return credit.after_expiry(self, account) - due + (self.line(account) or 0)
 
     # the sweep
