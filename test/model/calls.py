@@ -32,8 +32,9 @@ def sql(step):
 
 
 def target(account, how, what):
+    named = f'(SELECT seq FROM entry WHERE account_id = {account} AND key = {quote(what)})'
     where = {'key': f'key = {quote(what)}', 'charge': f"kind = 'charge' AND period = {quote(what)}",
-             'bonus': f"kind = 'bonus' AND amount > 0 AND ref_seq = (SELECT seq FROM entry WHERE account_id = {account} AND key = {quote(what)})"}
+             'bonus': f"kind = 'bonus' AND amount > 0 AND ref_seq = {named}"}
     return Raw(f'coalesce((SELECT min(seq) FROM entry WHERE account_id = {account} AND {where[how]}), 0)')
 
 

@@ -91,7 +91,7 @@ def restore(model, account):
 def step(model, account):
     """What the sweep does for an account."""
     today, policy = model.today(account), model.policy(account)
-    if account.state == 'active' and policy.close_unused and may_close(model, account):
+    if account.state == 'active' and policy.close_unused and not model.foretold and may_close(model, account):
         if conditions(model, account) and account.cancelled_on and (today - account.cancelled_on).days < policy.inactive_days:
             return
         schedule(model, account, 'sweep')

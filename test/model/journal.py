@@ -13,7 +13,7 @@ def topup(model, account, amount, currency, method, reference, member=None):
     entry = account.known(reference, ('topup', amount, currency, method))
     if entry:
         return dict(entry.result, replayed=True)
-    refuse(model, account, amount, currency, above=True, member=member, deleted='member' if member else None)
+    refuse(model, account, amount, currency, above=True, member=member if account.state in ('active', 'closing') else None)
     if method not in ('card', 'google_pay', 'apple_pay', 'bank_transfer', 'manual'):
         raise Refused('22023')
     today = account.local(model.now)
@@ -215,8 +215,9 @@ def reverse(model, account, target, reference, memo):
     lots = {}
     if lot:
         # The rules are silent on what was spent of it: it comes from credit that is alike, and then from other credit.
-        own = min(target.amount, account.pools[lot.pool])
-        lots = {pool: change for pool, change in account.spend(target.amount - own, lambda pool: pool != lot.pool and
+        credited = target.lots.get(lot.pool, 0)
+        own = min(credited, account.pools[lot.pool])
+        lots = {pool: change for pool, change in account.spend(credited - own, lambda pool: pool != lot.pool and
                                                                    credit.usable(model, account)(pool)).items()}
         lots[lot.pool] = -own
         lot.kept = 0

@@ -20,7 +20,7 @@ from money import Refused, refuse_any, text
 class Model:
     def __init__(self):
         self.catalogue, self.accounts, self.now = Catalogue(), {}, None
-        self.closure = closure
+        self.closure, self.foretold = closure, False
 
     def play(self, step):
         """The result of a step, or Refused."""
@@ -212,6 +212,8 @@ class Model:
         """S6: what is foretold comes true if a sweep runs each day and nothing else happens."""
         a = self.account(account)
         then = copy.copy(self)
+        # that the sweep will begin to close an account is not foreseen
+        then.foretold = True
         memo = {id(t): t for t in self.catalogue.tariffs.values()}
         memo.update({id(e.price): e.price for e in a.events})
         memo[id(a.zone)] = a.zone
@@ -351,6 +353,9 @@ class Model:
     def running(self, account):
         """The lines of the running month, up to today (C6)."""
         today = self.today(account)
+        if account.over(today) and account.charged_through < account.ends_on:
+            # the last period is shown until it is charged
+            return bill.month(account, self.catalogue, month_of(account.ends_on), account.ends_on)
         if month_last(today) <= account.charged_through:
             # what came late after the last charge is on the next bill
             return bill.month(account, self.catalogue, account.next_period(), today) if account.over(today) else []
@@ -363,6 +368,8 @@ class Model:
         while period <= today:
             due += sum(line.amount for line in bill.month(account, self.catalogue, period, today))
             period = next_month(period)
+            if account.ends_on and account.ends_on < period and account.over(today):
+                break
         if account.next_period() > today and account.over(today):
             due += sum(line.amount for line in self.running(account))
         return credit.after_expiry(self, account) - due + (self.line(account) or 0)

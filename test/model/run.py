@@ -10,7 +10,34 @@ import psycopg2
 from play import Difference, Game, script
 from world import World
 
-SUBJECTS = ['topup', 'refund', 'adjust', 'switch_on', 'switch_off', 'chargeback', 'write_off', 'defer', 'month_charge', 'again']
+HERE = os.path.dirname(os.path.abspath(__file__))
+JOURNAL = 'topup refund adjust chargeback reverse write_off month_charge again grant expiry buy'
+USAGE = 'record sum count max unique last late takeback switch_on switch_off set_tariff'
+TERMS = 'set_price minimum set_minimum set_discount'
+
+# What happens in a world: which of these, its seed says.
+MIXES = {
+    'journal': f'{JOURNAL} {USAGE}',
+    'terms': f'{USAGE} {TERMS} month_charge reverse',
+    'credit': f'{JOURNAL} {USAGE} {TERMS}',
+    'end': f'{JOURNAL} {USAGE} {TERMS} end go_on ahead',
+    'limits': f'{JOURNAL} {USAGE} {TERMS} set_credit_line set_account_line set_limit set_account_limit',
+    'ahead': f'topup refund adjust grant expiry record sum switch_on defer ahead {TERMS}',
+    'closure': 'topup refund adjust grant expiry record sum max late takeback closure schedule cancel restore login month_charge again '
+               'reverse',
+}
+
+
+def world_of(seed, mix=None):
+    mix = mix or list(MIXES)[seed % len(MIXES)]
+    return mix, World(seed, MIXES.get(mix, mix.replace(',', ' ')).split())
+
+
+def kept_seeds():
+    """The seeds that once failed: seed, mix, and what was found."""
+    with open(os.path.join(HERE, 'seeds.txt'), encoding='utf-8') as file:
+        rows = [line.split(maxsplit=2) for line in file if line.strip() and not line.startswith('#')]
+    return [(int(row[0]), row[1]) for row in rows]
 
 
 class Server:
@@ -99,48 +126,58 @@ def what(difference):
     return kind
 
 
-def report(seed, steps, difference):
-    print(f'# seed {seed}: {difference}')
+def report(seed, mix, steps, difference):
     ours, theirs = difference.ours, difference.theirs
     if isinstance(ours, dict):
         ours, theirs = ({k: v for k, v in ours.items() if v != difference.theirs[k]},
                         {k: v for k, v in theirs.items() if k in ours and v != ours[k]})
-    print(f'# model:     {ours}\n# extension: {theirs}')
-    print(script(steps))
-    sys.stdout.flush()
+    print(f'not ok - seed {seed}, {mix}: {difference}\n# model:     {ours}\n# extension: {theirs}\n{script(steps)}', flush=True)
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--worlds', type=int, default=100)
-    parser.add_argument('--seed', type=int)
-    parser.add_argument('--seconds', type=float)
-    parser.add_argument('--subjects', default=','.join(SUBJECTS))
-    parser.add_argument('--fail', type=int, default=1, help='after how many differences to stop')
-    parser.add_argument('--shrink', type=float, default=60)
+    parser = argparse.ArgumentParser(description='Plays random worlds on the extension and on the model of its rules.')
+    parser.add_argument('--worlds', type=int, help='how many random worlds')
+    parser.add_argument('--seed', type=int, help='their first seed')
+    parser.add_argument('--seconds', type=float, help='for how long; a minute, if neither is given')
+    parser.add_argument('--mix', help='one of ' + ', '.join(MIXES) + ', or subjects with commas between them')
+    parser.add_argument('--fail', type=int, default=3, help='after how many differences to stop')
+    parser.add_argument('--shrink', type=float, default=60, help='for how many seconds to shrink what differs')
     options = parser.parse_args()
-    server = Server()
+    if options.worlds is None and options.seconds is None:
+        options.seconds = 60
     first = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 31)
-    print(f'# seeds from {first} on')
+    kept = kept_seeds() if options.seed is None else []
+    print(f'# {len(kept)} seeds that once failed, then seeds from {first} on', flush=True)
+    failed, played = play_all(Server(), options, kept, first)
+    print(f'# tests {played}\n# fail {failed}')
+    return failed > 0
+
+
+def play_all(server, options, kept, first):
     began, failed, played, steps = time.time(), 0, 0, 0
+
+    def seeds():
+        yield from kept
+        seed = first
+        while (options.worlds is None or seed < first + options.worlds) and \
+                (options.seconds is None or time.time() - began < options.seconds):
+            yield seed, options.mix
+            seed += 1
     try:
-        for seed in range(first, first + options.worlds):
-            if options.seconds and time.time() - began > options.seconds:
-                break
-            world = World(seed, options.subjects.split(','))
+        for seed, mix in seeds():
+            mix, world = world_of(seed, mix)
             difference = server.play(world.steps)
             played += 1
             steps += len(world.steps)
             if difference:
                 failed += 1
-                shrunk, difference = shrink(server, world.steps, difference, options.shrink)
-                report(seed, shrunk, difference)
+                report(seed, mix, *shrink(server, world.steps, difference, options.shrink))
                 if failed >= options.fail:
                     break
     finally:
         server.close()
-    print(f'# {played} worlds of {steps} steps in {time.time() - began:.1f} s, {failed} differ')
-    return failed > 0
+    print(f'# {played} worlds of {steps} steps in {time.time() - began:.0f} s')
+    return failed, played
 
 
 if __name__ == '__main__':
