@@ -363,7 +363,8 @@ BEGIN ATOMIC
 		AND greatest(t.from_date, m.from_date, $4) < least(t.to_date, m.to_date, e.to_date);
 END;
 COMMENT ON FUNCTION kb_minimum_terms(bigint, text, date, date, date) IS
-'The minimums that an account has had on days of one month, up to the end of its contract; the second and third argument are the columns of its row (C10)';
+'The minimums that an account has had on days of one month, up to the end of its contract; the second and third '
+'argument are the columns of its row (C10)';
 
 CREATE FUNCTION kbilling_internal.kb_bill_terms(account_id bigint, tariff text, tariff_from date, first_day date, last_day date)
 	RETURNS TABLE (term text, service text, from_date date, to_date date, number numeric, discount_no integer)

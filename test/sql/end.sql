@@ -349,6 +349,27 @@ SELECT results_eq($$SELECT kind::text, occasion FROM notice WHERE account_id = 6
 	('contract_ending', 'terms 2'), ('contract_continued', 'terms 3')$$, 'N3: each is told once');
 SELECT is((kb_render_notice(60, 1)).subject, 'Account 60: the contract ends on August 3, 2026', 'N4: in words');
 SELECT is((SELECT (state, ends_on)::text FROM account_status WHERE account_id = 60), '(active,)', 'X1: it goes on');
+-- The minimum of a tariff is by the days of the contract, and by no others
+SET kbilling.clock = '2026-10-05 10:00+00';
+SELECT kb_create_tariff('least', 'USD'), kb_set_price('least', 'calls', '1.00 each'), kb_set_minimum('least', '31.00 USD')
+\g /dev/null
+SELECT pg_temp.account(70, 'least'), kb_end_account(70, 'ann', '2026-10-14')
+\g /dev/null
+SET kbilling.clock = '2026-10-15 10:00+00';
+SELECT is(pg_temp.charge(70), '2026-10-01 10.00 USD -10.00 USD grace', 'X2, C10: ten days of 31');
+SELECT is(pg_temp.lines(70), NULL, 'X2, C10: and none of the months after it');
+SELECT is(kb_available(70), '-10.00 USD', 'L1, X2: which takes nothing of what is available');
+SELECT is(pg_temp.ahead(70), NULL, 'X2, C10: nor is any foretold');
+SELECT kb_record_usage(70, 'calls', 25, 'late', '2026-10-10 10:00+00')
+\g /dev/null
+SELECT is(pg_temp.lines(70), 'calls late usage 05 14 25.00 USD, base minimum 05 14 -10.00 USD',
+	'X2, U3, C10: of late usage, the minimum that was paid is not paid twice, and no more than that');
+SET kbilling.clock = '2026-11-01 10:00+00';
+CALL kb_sweep();
+SET kbilling.clock = '2027-01-02 10:00+00';
+CALL kb_sweep();
+SELECT results_eq($$SELECT period, amount FROM entry WHERE account_id = 70 ORDER BY seq$$,
+	$$VALUES (date '2026-10-01', '-10.00 USD'::kb_money), ('2026-11-01', '-15.00 USD')$$, 'X2, C10: nothing else is charged');
 SELECT is_empty('SELECT * FROM kb_check()', 'the books are in order');
 -- C10: a minimum is due by days up to the end, and no more after it
 SELECT pg_temp.clock('2026-11-05 12:00+00') \g /dev/null

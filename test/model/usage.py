@@ -1,0 +1,100 @@
+"""Usage (rules U): events, where what is taken back goes, and what they come to under each price."""
+from collections import defaultdict
+from datetime import timedelta
+from fractions import Fraction
+
+from catalogue import month_last, month_of
+from money import Refused
+
+
+class Event:
+    def __init__(self, **fields):
+        self.__dict__.update(fields)
+
+
+def of_month(account, service, period):
+    return [e for e in account.events if e.service == service and e.period == period]
+
+
+def totals(service, events):
+    """Quantity and number of events under each price (U2)."""
+    by_price = defaultdict(list)
+    for event in events:
+        by_price[event.price].append(event)
+    return {price: (aggregate(service.aggregation, some), sum(e.sign for e in some)) for price, some in by_price.items()}
+
+
+def aggregate(how, events):
+    if how == 'sum':
+        return sum((e.quantity for e in events), Fraction(0))
+    if how == 'count':
+        return Fraction(sum(e.sign for e in events))
+    if how == 'unique':
+        values = defaultdict(int)
+        for event in events:
+            values[event.value] += event.sign
+        return Fraction(sum(1 for n in values.values() if n > 0))
+    left = standing(events)
+    if not left:
+        return Fraction(0)
+    if how == 'max':
+        return max(e.quantity for e in left)
+    return max(left, key=lambda e: (e.at, e.number)).quantity
+
+
+def standing(events):
+    """Of max and last: the events that were not taken back."""
+    left = [e for e in events if e.sign > 0]
+    for event in events:
+        if event.sign < 0:
+            same = [e for e in left if e.quantity == -event.quantity]
+            if same:
+                left.remove(same[-1])
+    return left
+
+
+def net(by_price):
+    """What is below zero under a price is taken from the others, from the one with the most left first (U3)."""
+    result = dict(by_price)
+    for i in (0, 1):
+        while True:
+            below = [p for p, v in result.items() if v[i] < 0]
+            most = max(result, key=lambda p: result[p][i], default=None)
+            if not below or result[most][i] <= 0:
+                break
+            price = below[0]
+            moved = min(-result[price][i], result[most][i])
+            for p, change in ((price, moved), (most, -moved)):
+                v = list(result[p])
+                v[i] += change
+                result[p] = tuple(v)
+    return result
+
+
+def place(account, service, event):
+    """Under which price an event is (C3, U1)."""
+    on_day = account.price_on(service.name, event.day)
+    if event.sign > 0:
+        return on_day
+    events = of_month(account, service.name, event.period)
+    if service.aggregation == 'unique':
+        for price, some in grouped(events).items():
+            if sum(e.sign for e in some if e.value == event.value) > 0:
+                return price
+    elif service.aggregation in ('max', 'last'):
+        for price, some in grouped(events).items():
+            if any(e.quantity == -event.quantity for e in standing(some)):
+                return price
+    sums = {p: v for p, v in totals(service, events).items()}
+    if on_day in sums:
+        return on_day
+    if sums:
+        return max(sums, key=lambda p: sums[p][0])
+    return on_day
+
+
+def grouped(events):
+    result = defaultdict(list)
+    for event in events:
+        result[event.price].append(event)
+    return result
