@@ -177,6 +177,7 @@ post_charges(Walk *walk, DateADT day)
 	{
 		if (last != NULL)
 			put_row(walk, day, day, last);
+		expire_credit(walk, day);
 		walk->balance = money_sub(walk->balance, charge->total);
 		spent = credit_for_debit(money_neg(charge->total));
 		walk->credit = credit_after(&walk->credit, &spent, (Spender) {day, true}, walk->balance);
@@ -315,7 +316,6 @@ walk_days(Walk *walk, DateADT today, DateADT through)
 		CHECK_FOR_INTERRUPTS();
 		while (walk->span + 1 < walk->nspans && walk->spans[walk->span + 1].from <= day)
 			walk->span++;
-		expire_credit(walk, day);
 		charge = post_charges(walk, day);
 		charge = expire_what_is_left(walk, day, charge);
 		look_at_closure(walk, day);

@@ -48,7 +48,7 @@ class Account:
         self.payments = []
         self.ends_on = None
         self.state, self.delete_on, self.purge_on = 'active', None, None
-        self.line, self.credit_look_on = None, None
+        self.line, self.credit_look_on, self.expired_through = None, None, None
         self.limits = {}
         self.noted_at = created_at          # activity of members
         self.acted_at = created_at          # acts of members
@@ -86,6 +86,11 @@ class Account:
                 amount -= part
         return spent
 
+    def spend_last(self, amount, day):
+        """The same where the balance does not hold it: what is kept for a charge comes last."""
+        spent = self.spend(amount, lambda pool: pool[1] > day)
+        return {**spent, **self.spend(amount + sum(spent.values()), lambda pool: pool[1] <= day)}
+
     def post(self, kind, amount, day, lots=None, **fields):
         """An entry, which moves the balance and the credit (J2)."""
         before = self.balance
@@ -98,7 +103,7 @@ class Account:
         # what is not paid in is never more than what is there
         beyond = self.unspent - max(self.balance, 0)
         if beyond > 0:
-            for pool, change in self.spend(beyond).items():
+            for pool, change in self.spend_last(beyond, day).items():
                 self.pools[pool] += change
                 lots[pool] = lots.get(pool, 0) + change
         if self.balance >= 0:
@@ -113,10 +118,17 @@ class Account:
         return entry
 
     def comes(self, pool, day):
-        """Credit that expires is looked at when it is to be told of."""
+        """Credit that expires is looked at when it is to be told of; what comes back expired, anew."""
         if pool[1] != END:
             look = max(day, pool[1] - timedelta(days=7))
             self.credit_look_on = min(self.credit_look_on or look, look)
+            if self.expired_through and pool[1] <= self.expired_through:
+                self.expired_through = pool[1] - timedelta(days=1)
+
+    def look_at_credit(self, day):
+        """If some expires, it is looked at on that day at the latest."""
+        if self.credit_look_on is not None:
+            self.credit_look_on = min(self.credit_look_on, day)
 
     def known(self, key, content):
         """The entry of a key, if it has the same content (J3)."""

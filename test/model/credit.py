@@ -24,24 +24,43 @@ def owed_until(model, account, day):
     return max(total, 0)
 
 
-def keep(model, account, pool):
-    """How much of an expired pool is kept for charges that are to come."""
-    return -account.spend(owed_until(model, account, pool[1] - timedelta(days=1))).get(pool, 0)
+def pay(pools, amount, today):
+    """What of which credit a charge takes: what had expired and was kept for it first, then in the order of G2."""
+    taken = {}
+    for pool in sorted(pools, key=lambda pool: (pool[1] > today, pool)):
+        part = min(amount, pools[pool])
+        if part > 0:
+            taken[pool] = part
+            amount -= part
+    return taken
+
+
+def expired(model, account):
+    """What has to leave the balance today: the earliest first, each by what those before it have left."""
+    today, left, going = account.local(model.now), dict(account.pools), {}
+    for pool in sorted(due(account, today), key=lambda pool: (pool[1], pool[0])):
+        before = pool[1] - timedelta(days=1)
+        if before <= account.charged_through:
+            rest = left[pool]
+        elif account.expired_through and pool[1] <= account.expired_through:
+            rest = 0
+        else:
+            rest = left[pool] - pay(left, owed_until(model, account, before), before).get(pool, 0)
+        if rest > 0:
+            going[pool] = -rest
+            left[pool] -= rest
+    return going
 
 
 def expire(model, account, by_sweep=False):
-    """What is left of expired credit leaves the balance.
-
-    The rules do not say when what is kept is found out anew.  It is at each posting until a sweep has looked, and then
-    on the next day on which the sweep looks at the account's credit.
-    """
+    """What is left of expired credit leaves the balance; what is kept stays kept."""
     today = account.local(model.now)
     if account.credit_look_on is None or account.credit_look_on > today:
         return
-    going = {pool: keep(model, account, pool) - account.pools[pool] for pool in due(account, today)}
-    going = {pool: n for pool, n in going.items() if n < 0}
+    going = expired(model, account)
     if going:
         account.post('expiry', sum(going.values()), today, going)
+    account.expired_through = today
     if by_sweep:
         account.credit_look_on = next_look(account, today)
 
@@ -59,16 +78,45 @@ def next_look(account, today):
     return min(days, default=None)
 
 
-def after_expiry(model, account):
-    """The balance when the charges that are to come have taken what they take of expired credit, and the rest has gone."""
-    today, balance = account.local(model.now), account.balance
-    for pool in due(account, today):
-        owed = owed_until(model, account, pool[1] - timedelta(days=1))
-        balance -= account.pools[pool] + account.spend(owed).get(pool, 0)
-    return balance
-
-
 def free_balance(model, account):
     """The balance without credit that has expired: what is kept pays for nothing else."""
     today = account.local(model.now)
     return account.balance - sum(account.pools[pool] for pool in due(account, today))
+
+
+def available(model, account, owed):
+    """L1, without the credit line: what is kept for the charge pays for that alone."""
+    gone = -sum(expired(model, account).values())
+    kept = account.balance - free_balance(model, account) - gone
+    return account.balance - gone - max(owed, kept)
+
+
+def has_expired(account, lot):
+    """Whether some of what is like a lot has expired since."""
+    return any(entry.kind == 'expiry' and entry.seq > lot.seq and lot.pool in entry.lots for entry in account.entries)
+
+
+def given_back(model, account, target):
+    """G4: what had spent credit, or had made a debt that credit has paid, gives it back."""
+    today, lots = account.local(model.now), {}
+    spent = {pool: sum(lot.kept for lot in account.lots if lot.pool == pool) - account.pools[pool] for pool in
+             {lot.pool for lot in account.lots}}
+    over = on_debt(account, target)
+    for pool, change in target.lots.items():
+        lots[pool] = min(-change, spent.get(pool, 0))
+        over += -change - lots[pool]
+    for pool in sorted(spent):
+        more = min(over, spent[pool] - max(lots.get(pool, 0), 0)) if pool[1] > today else 0
+        if more > 0:
+            lots[pool] = lots.get(pool, 0) + more
+            over -= more
+    return lots
+
+
+def on_debt(account, target):
+    """How much of the debt that an entry made was paid by credit that was granted later; older debts are paid first."""
+    before = max(target.amount - target.balance_after, 0)
+    made = max(-target.balance_after, 0) - before
+    at_once = sum(lot.amount - (account.entries[lot.seq - 1].bonus_after - account.entries[lot.seq - 2].bonus_after)
+                  for lot in account.lots if lot.seq > target.seq)
+    return max(0, min(made, max(0, at_once - before)))

@@ -208,6 +208,8 @@ def reverse(model, account, target, reference, memo):
     if lot and lot.kept != lot.amount:
         raise Refused('KB006')
     credit.expire(model, account)
+    if lot and credit.has_expired(account, lot):
+        raise Refused('KB006')
     went = []
     if target.kind == 'topup':
         gone = take_bonus(model, account, target, target.amount)
@@ -223,9 +225,8 @@ def reverse(model, account, target, reference, memo):
         lot.kept = 0
         entry = account.post('reversal', -target.amount, today, lots, key=reference, content=content, ref=seq)
     else:
-        room = max(0, account.balance - target.amount) - account.unspent
         if target.amount < 0:
-            lots = given_back(account, target, room)
+            lots = credit.given_back(model, account, target)
         entry = account.post('reversal', -target.amount, today, lots, key=reference, content=content, ref=seq)
     if target.kind == 'topup':
         entry.parts, entry.went = [(target.seq, target.amount)], went
@@ -238,18 +239,6 @@ def reverse(model, account, target, reference, memo):
     if target.kind == 'charge':
         account.skipped.add(target.period)
     return entry.seq
-
-
-def given_back(account, target, room):
-    """What had spent credit gives it back to the lots that it was of, as far as the balance allows (J1, G4)."""
-    lots = {}
-    for pool, change in sorted(target.lots.items()):
-        kept = sum(l.kept for l in account.lots if l.pool == pool)
-        part = min(-change, kept - account.pools[pool], room)
-        if part > 0:
-            lots[pool] = part
-            room -= part
-    return lots
 
 
 def buy(model, account, service, quantity, reference, member=None):

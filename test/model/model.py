@@ -107,6 +107,7 @@ class Model:
         refuse_any(KB002=listed.currency != a.currency, KB009=self.settled(a, start))
         a.tariffs.cut_after(start)
         a.tariffs.put(start, listed)
+        a.look_at_credit(start)
         self.reprice(a)
 
     def switch_on(self, account, service, quantity=1, start=None):
@@ -181,6 +182,7 @@ class Model:
         refuse_any(KB004=a.members.get(by, 'owner') != 'owner', KB009=on <= a.charged_through,
                    **{'22008': on < today, '55000': a.over(today)})
         a.ends_on = on
+        a.look_at_credit(on + timedelta(days=1))
         return on.isoformat()
 
     def go_on(self, account, by):
@@ -305,9 +307,9 @@ class Model:
         if a.over(today):
             day = max(day, a.ends_on + timedelta(days=1))
         entry = None
+        credit.expire(self, a)
         if total != 0 or any(line.what == 'discount' for line in lines):
-            credit.expire(self, a)
-            lots = a.spend(total) if total > 0 else {}
+            lots = {pool: -n for pool, n in credit.pay(a.pools, total, today).items()}
             entry = a.post('charge', -total, day, lots, period=period, lines=lines)
         for service in {e.service for e in a.events}:
             for month in {e.period for e in a.events if e.service == service and e.period <= period}:
@@ -372,7 +374,7 @@ class Model:
                 break
         if account.next_period() > today and account.over(today):
             due += sum(line.amount for line in self.running(account))
-        return credit.after_expiry(self, account) - due + (self.line(account) or 0)
+        return credit.available(self, account, due) + (self.line(account) or 0)
 
     # the sweep
 
