@@ -17,7 +17,7 @@ PARTS = schema card money price calendar lines lots access posting provider bill
 REGRESS = install quickstart
 
 # What make check, make demo and the like need on top of make: they set it up.
-SELF_CONTAINED = check matrix demo demo-shards portal bench bench-quick bench-profile reference deb
+SELF_CONTAINED = check check-long matrix demo demo-shards portal bench bench-quick bench-profile reference deb
 
 ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
 $(if $(OUT_OF_TREE),$(error make $(MAKECMDGOALS) builds in the folder of the sources: run it there))
@@ -59,6 +59,10 @@ bench-profile:
 # docs/reference.md, from the catalog's comments.
 reference:
 	@$(PREPARE) >&2 && test/server psql -XAtq -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION kbilling' -f docs/reference.sql > docs/reference.md
+
+# What finds more the longer it runs: an hour and more.
+check-long:
+	@$(PREPARE) && exec test/long
 
 # Every suite on each server version of Debian's releases, in chroots that are made once.
 matrix:
