@@ -54,8 +54,8 @@ CREATE FUNCTION kbilling_internal.kb_walk_ahead(
 				   period date, charge kb_money, effective_on date)
 	LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10
 	AS 'MODULE_PATHNAME', 'kb_walk_ahead';
-COMMENT ON FUNCTION kb_walk_ahead(date, date, kb_money, date, text, date, date, date, boolean, integer, kb_money, kb_lot[], date, date, date,
-								  kb_policy_ahead[], kb_charge_ahead[], kb_expiry_ahead[]) IS
+COMMENT ON FUNCTION kb_walk_ahead(date, date, kb_money, date, text, date, date, date, boolean, integer, kb_money, kb_lot[], date,
+								  date, date, kb_policy_ahead[], kb_charge_ahead[], kb_expiry_ahead[]) IS
 'How an account that now stands as the arguments say will stand, up to the day "through", after the sweep of each day: '
 'a row for each stretch of days without a change, from "from_day" to the day before "to_day". Charges are posted while '
 'the account is not deleted (D5), and credit expires (G3); a closure that is under way is carried out or cancelled (D4), a '

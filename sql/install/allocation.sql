@@ -97,7 +97,8 @@ BEGIN ATOMIC
 	), moved AS (
 		SELECT o.priority, o.expires_on, o.amount FROM reversed r CROSS JOIN LATERAL unnest(r.lots) o
 		UNION ALL
-		SELECT 50, 'infinity', r.bonus_after - r.bonus_before - coalesce((SELECT sum(o.amount) FROM unnest(r.lots) o), r.zero) FROM reversed r
+		SELECT 50, 'infinity', r.bonus_after - r.bonus_before - coalesce((SELECT sum(o.amount) FROM unnest(r.lots) o), r.zero)
+		FROM reversed r
 	), lot AS (
 		SELECT l.priority, coalesce(l.expires_on, 'infinity') AS expires_on, sum(l.kept - l.unspent) AS spent
 		FROM credit_lot l WHERE l.account_id = $1 GROUP BY 1, 2

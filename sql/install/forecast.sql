@@ -107,7 +107,8 @@ RETURN (
 		   CASE WHEN x.expires_on <= d.today THEN (SELECT o.owed FROM kb_owed_through(a.account_id, x.expires_on - 1, kb_now()) o)
 			   WHEN x.expires_on - 1 <= a.charged_through THEN NULL
 			   WHEN $3 THEN (
-				SELECT b.total + (p.total - w.total) * ((x.expires_on - 1 - m.used_through)::numeric / greatest(m.last_day - m.used_through, 1))
+				SELECT b.total + (p.total - w.total)
+					   * ((x.expires_on - 1 - m.used_through)::numeric / greatest(m.last_day - m.used_through, 1))
 				FROM kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, m.first_day, x.expires_on - 1, m.usage_from, NULL,
 								 a.ends_on) b,
 					 kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, m.first_day, m.last_day, m.usage_from, d.today,
@@ -116,16 +117,17 @@ RETURN (
 								 a.ends_on) w)
 			   ELSE (
 				SELECT b.total
-				FROM kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, m.first_day, x.expires_on - 1, m.usage_from, NULL, a.ends_on,
-					CASE WHEN m.month = kb_month_first_day(d.today) THEN kb_day_begins(x.expires_on, a.time_zone) END) b) END)::kb_expiry_ahead)
+				FROM kb_bill_for(a.account_id, a.currency, a.tariff, a.tariff_from, m.first_day, x.expires_on - 1, m.usage_from, NULL,
+					a.ends_on, CASE WHEN m.month = kb_month_first_day(d.today) THEN kb_day_begins(x.expires_on, a.time_zone) END) b)
+			   END)::kb_expiry_ahead)
 	FROM account a
 	CROSS JOIN LATERAL (SELECT kb_account_date(kb_now(), a.time_zone) AS today OFFSET 0) d
 	CROSS JOIN LATERAL (SELECT DISTINCT o.expires_on FROM unnest(a.lots) o WHERE o.expires_on <= $2) x
 	CROSS JOIN LATERAL (SELECT kb_month_first_day(x.expires_on - 1) AS month, kb_month_last_day(x.expires_on - 1) AS last_day OFFSET 0) c
 	CROSS JOIN LATERAL (SELECT c.month, c.last_day, greatest(c.month, a.charged_through + 1) AS first_day,
 							   greatest(c.month - 1, d.today) AS used_through,
-							   CASE WHEN c.month <= kb_month_first_day(a.charged_through + 1) THEN '-infinity' ELSE c.month END AS usage_from
-						OFFSET 0) m
+							   CASE WHEN c.month <= kb_month_first_day(a.charged_through + 1) THEN '-infinity' ELSE c.month END
+									AS usage_from OFFSET 0) m
 	WHERE a.account_id = $1
 );
 COMMENT ON FUNCTION kb_expiries_ahead(bigint, date, boolean) IS

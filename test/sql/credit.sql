@@ -222,15 +222,18 @@ SELECT kb_apply_topup(403, '5 USD', 'card', 'p'), kb_adjust(403, '-15 USD', 'a1'
 	kb_grant_credit(403, '10 USD', 'g', 'sorry'), kb_apply_topup(403, '10 USD', 'card', 'p2'), kb_reverse(403, 3, 'r', 'wrong') \g /dev/null
 SELECT is(pg_temp.credit(403), '10.00 USD, 0.00 USD of credit', 'G4: the older debt was paid with the gift, the other with money');
 -- a gift is reversed, which takes another gift; and then what had spent the first
-SELECT kb_apply_topup(404, '10 USD', 'card', 'p'), kb_adjust(404, '-5 USD', 'b0', 'used'), kb_grant_credit(404, '5 USD', 'l', 'x', priority => 10),
+SELECT kb_apply_topup(404, '10 USD', 'card', 'p'), kb_adjust(404, '-5 USD', 'b0', 'used'),
+	kb_grant_credit(404, '5 USD', 'l', 'x', priority => 10),
 	kb_grant_credit(404, '5 USD', 'm', 'x', priority => 60), kb_adjust(404, '-5 USD', 'b1', 'used'), kb_reverse(404, 3, 'r1', 'not meant'),
 	kb_reverse(404, 5, 'r2', 'not used') \g /dev/null
 SELECT is(pg_temp.credit(404), '10.00 USD, 5.00 USD of credit: 5.00 USD 60', 'G4: the other gift comes back');
 -- what is kept buys nothing, with a credit line or without
-SELECT kb_grant_credit(i, '50 USD', 'a', 'x', '2027-01-10'), kb_record_usage(i, 'call', 300, 'l') FROM generate_series(405, 406) AS i \g /dev/null
+SELECT kb_grant_credit(i, '50 USD', 'a', 'x', '2027-01-10'),
+	kb_record_usage(i, 'call', 300, 'l') FROM generate_series(405, 406) AS i \g /dev/null
 SELECT kb_set_account_credit_line(406, '0 USD') \g /dev/null
 -- what is kept stays kept, whatever is granted later
-SELECT kb_grant_credit(407, '5 USD', 'a', 'x', '2027-01-10'), kb_apply_topup(407, '1 USD', 'card', 'p'), kb_record_usage(407, 'call', 30, 'u') \g /dev/null
+SELECT kb_grant_credit(407, '5 USD', 'a', 'x', '2027-01-10'), kb_apply_topup(407, '1 USD', 'card', 'p'),
+	kb_record_usage(407, 'call', 30, 'u') \g /dev/null
 -- a late sweep comes to the same as a daily one
 SELECT kb_grant_credit(i, '20 USD', 'a', 'x', '2027-01-10'), kb_grant_credit(i, '20 USD', 'b', 'x', '2027-01-20')
 FROM generate_series(421, 422) AS i \g /dev/null
@@ -245,15 +248,18 @@ SELECT is(pg_temp.error_of($$SELECT kb_reverse(401, 1, 'r', 'not meant')$$),
 	'long did (G3). | Use kb_adjust if more is to be put right.', 'G4: what has expired is not taken a second time');
 SELECT is(pg_temp.credit(405), '30.00 USD, 30.00 USD of credit: 30.00 USD to 2027-01-10', 'G3: so much was used before');
 SELECT is(kb_available(i), '0.00 USD', 'G3, L1: and nothing is left to spend') FROM generate_series(405, 406) AS i;
-SELECT is(left(pg_temp.error_of(format($$SELECT kb_buy(%s, 'pack', 1, 'b')$$, i)), 5), 'KB013', 'G3, L5: nor to buy') FROM generate_series(405, 406) AS i;
+SELECT is(left(pg_temp.error_of(format($$SELECT kb_buy(%s, 'pack', 1, 'b')$$, i)), 5), 'KB013',
+	'G3, L5: nor to buy') FROM generate_series(405, 406) AS i;
 SELECT is(left(pg_temp.error_of($$SELECT kb_record_usage(406, 'call', 1, 'm')$$), 5), 'KB013', 'G3, L2: nor to use');
 SELECT kb_record_usage(406, 'call', -100, 'back') \g /dev/null
-SELECT is(left(pg_temp.error_of($$SELECT kb_record_usage(406, 'call', 101, 'm')$$), 5), 'KB013', 'G3: what is not owed any more is not free');
+SELECT is(left(pg_temp.error_of($$SELECT kb_record_usage(406, 'call', 101, 'm')$$), 5), 'KB013',
+	'G3: what is not owed any more is not free');
 SELECT is(left(pg_temp.error_of($$SELECT kb_buy(406, 'pack', 1, 'b')$$), 5), 'KB013', 'G3: for nothing');
 SELECT kb_grant_credit(407, '3 USD', 'c', 'x', priority => 10), kb_adjust(407, '-0.01 USD', 'z', 'z') \g /dev/null
 SELECT is(pg_temp.credit(407), '6.99 USD, 5.99 USD of credit: 2.99 USD 10, 3.00 USD to 2027-01-10', 'G3: what is kept stays kept');
 SELECT kb_set_discount(424, 100), kb_end_account(424, 'ann', '2027-01-15') \g /dev/null
-SELECT is((SELECT credit_check_on FROM account WHERE account_id = 424), '2027-01-16'::date, 'X2, G3: the sweep looks when the contract is over');
+SELECT is((SELECT credit_check_on FROM account WHERE account_id = 424), '2027-01-16'::date,
+	'X2, G3: the sweep looks when the contract is over');
 SELECT pg_temp.clock('2027-01-20 12:00+00') \g /dev/null
 SELECT kbilling_internal.kb_sweep_credit('{421,422}', kb_now()) \g /dev/null
 SELECT is(pg_temp.credit(421), pg_temp.credit(422), 'G3: a sweep that is late comes to the same as one that is not');
@@ -267,14 +273,17 @@ SELECT is(pg_temp.credit(421), '-12.00 USD, 0.00 USD of credit', 'G3: of two tha
 SELECT is(pg_temp.books(), NULL, 'J2, G2: the books are right');
 -- usage that goes on is foretold by days
 SELECT pg_temp.clock('2027-02-05 12:00+00') \g /dev/null
-SELECT kb_record_usage(408, 'call', 100, 'u' || d, make_timestamptz(2027, 2, d, 1, 0, 0, 'UTC')) FROM generate_series(1, 5) AS d \g /dev/null
+SELECT kb_record_usage(408, 'call', 100, 'u' || d, make_timestamptz(2027, 2, d, 1, 0, 0, 'UTC'))
+FROM generate_series(1, 5) AS d \g /dev/null
 SELECT kb_grant_credit(408, '300 USD', 'a', 'x', '2027-02-11') \g /dev/null
 SELECT ok(kb_amount_for(408, 1) BETWEEN '5 USD'::kb_money AND '200 USD'::kb_money, 'S6, G3: credit does not pay for days after it');
 -- a policy that tells earlier is told by
 SELECT kb_set_policy('tell', '{"credit_notice_days": 7}'), kb_create_tariff('tell', 'USD', policy => 'tell') \g /dev/null
-SELECT kb_create_account('ann', 'tell', 409 + 20, created_at => '2027-02-01 12:00+00'), kb_grant_credit(429, '5 USD', 'g', 'x', '2027-03-20') \g /dev/null
+SELECT kb_create_account('ann', 'tell', 409 + 20, created_at => '2027-02-01 12:00+00'),
+	kb_grant_credit(429, '5 USD', 'g', 'x', '2027-03-20') \g /dev/null
 SELECT kb_set_policy('tell', '{"credit_notice_days": 60}') \g /dev/null
-SELECT is((SELECT credit_check_on FROM account WHERE account_id = 429), '2027-02-05'::date, 'G3: a policy that tells earlier holds at once');
+SELECT is((SELECT credit_check_on FROM account WHERE account_id = 429), '2027-02-05'::date,
+	'G3: a policy that tells earlier holds at once');
 SELECT kbilling_internal.kb_sweep_credit('{429}', kb_now()) \g /dev/null
 SELECT kb_grant_credit(429, '100 USD', 'h', 'more', '2027-03-20') \g /dev/null
 SELECT kbilling_internal.kb_sweep_credit('{429}', kb_now()) \g /dev/null
