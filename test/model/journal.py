@@ -247,17 +247,12 @@ def buy(model, account, service, quantity, reference, member=None):
     entry = account.known(reference, content)
     if entry:
         return entry.seq
-    refuse(model, account, 1, account.currency, member=member, deleted=True)
-    if service not in model.catalogue.services:
-        raise Refused('KB012')
-    if model.catalogue.services[service].kind != 'one_off' or quantity <= 0:
-        raise Refused('22023')
     today = account.local(model.now)
-    if account.over(today):
-        raise Refused('55000')
+    found = model.catalogue.services.get(service)
     price = account.price_on(service, today)
-    if price is None:
-        raise Refused('KB012')
+    refuse_any(KB010=account.state in ('deleted', 'purged'), KB012=found is None or price is None,
+               KB004=member is not None and account.members.get(member) not in ('owner', 'admin'),
+               **{'22023': quantity <= 0 or (found is not None and found.kind != 'one_off'), '55000': account.over(today)})
     amount = half_away(minor(price.price.rate(quantity), account.currency))
     if amount == 0:
         raise Refused('KB005')

@@ -149,9 +149,9 @@ class World:
         pace = r.choice([0.3, 1, 2])
         acts = {'topup': 4, 'refund': 2, 'adjust': 1, 'record': 8, 'switch_on': 2, 'switch_off': 1, 'set_tariff': 1,
                 'set_price': 0.7, 'chargeback': 1, 'write_off': 0.5, 'reverse': 1.5, 'defer': 0.5, 'month_charge': 1, 'again': 1,
-                'grant': 2, 'buy': 1.5, 'set_minimum': 0.3, 'set_discount': 0.8, 'end': 0.5, 'go_on': 0.3, 'schedule': 0.5,
-                'cancel': 0.4, 'restore': 0.7, 'login': 1, 'ahead': 1.5, 'set_credit_line': 0.3, 'set_account_line': 0.5,
-                'set_limit': 0.3, 'set_account_limit': 0.5}
+                'grant': 2, 'buy': 1.5, 'set_minimum': 0.3, 'set_discount': 0.8, 'end': 1.5, 'go_on': 0.7, 'schedule': 2,
+                'cancel': 1, 'restore': 2, 'login': 2, 'ahead': 3, 'set_credit_line': 1, 'set_account_line': 1.5,
+                'set_limit': 1, 'set_account_limit': 1.5}
         self.acts = {act: n * r.choice([0, 0.5, 1, 1, 3]) for act, n in acts.items() if self.has(act)}
         if not any(self.acts.values()):
             self.acts['topup'] = 1
