@@ -78,8 +78,11 @@ class Game:
             ours = ('error', refused.states)
         if number < self.compared_from:
             return
-        if theirs[0] != ours[0] or (theirs[0] == 'ok' and theirs[1] != ours[1] and step['op'] not in NO_RESULT and ours[1] != NOT_COMPARED) or \
-                (theirs[0] == 'error' and theirs[1] not in ours[1]):
+        if theirs[0] == 'error':
+            alike = ours[0] == 'error' and theirs[1] in ours[1]
+        else:
+            alike = ours[0] == 'ok' and (theirs[1] == ours[1] or ours[1] == NOT_COMPARED or step['op'] in NO_RESULT)
+        if not alike:
             raise Difference(number, 'result', ours, theirs)
         if step['op'] == 'sweep' or 'tariff' in step and 'account' not in step:
             accounts = list(self.model.accounts)
