@@ -74,7 +74,7 @@ FROM (VALUES
 	('9 USD', '5 USD', '{"(50,2026-07-01,5 USD)"}', '{"(2026-07-01,3 USD)"}', '06-10 9.00 USD active, 07-01 4.00 USD active, '
 		'08-01 1.00 USD active', 'on the day of a charge'),
 	('9 USD', '5 USD', '{"(50,2026-07-01,5 USD)"}', '{"(2026-07-01,4.50 USD)"}', '06-10 9.00 USD active, 07-01 5.50 USD active, '
-		'07-02 4.00 USD active, 08-01 1.00 USD active', 'and what that charge leaves of it, on the day after'),
+		'07-01 4.00 USD active, 08-01 1.00 USD active', 'and what that charge leaves of it, on the same day'),
 	('9 USD', '8 USD', '{"(10,2026-08-15,2 USD)","(50,2026-07-20,5 USD)","(90,infinity,1 USD)"}', '{"(2026-07-20,0 USD)","(2026-08-15,)"}',
 		'06-10 9.00 USD active, 07-01 6.00 USD active, 07-20 2.00 USD active, 08-01 -1.00 USD 08-01 active', 'in the order of priority')
 ) AS t (balance, bonus, lots, expiries, ways, why);
