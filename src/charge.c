@@ -44,7 +44,7 @@ static SavedPlan post_plan = {
 	"                            THEN kb_lots_move(a.lots, kb_lots_after(a.lots, a.unspent_bonus, s.bonus, c.today), e.amount) END) END,"
 	"                    kb_stage_check_on(a.stage_check_on, a.debt_since, s.debt_since, a.deferred_until,"
 	"                        a.tariff_from, c.today, c.remind_day, c.restrict_day, c.block_day),"
-	"                    kb_closure_check_on(a.closure_check_on, e.balance, c.effective_on)"
+	"                    kb_closure_check_on(a.closure_check_on, a.balance, e.balance, c.effective_on)"
 	"               FROM (SELECT - c.total AS amount, c.total - c.total AS zero,"
 	"                            a.balance - c.total AS balance OFFSET 0) e"
 	"              CROSS JOIN LATERAL (SELECT kb_bonus_after(a.unspent_bonus, least(e.amount, e.zero), e.balance) AS bonus,"

@@ -40,7 +40,7 @@ static SavedPlan expire_plan = {
 	"                        c.unspent_bonus, NULL, c.today, $2, 'kb:expiry:' || (a.last_seq + 1), NULL, NULL, NULL, NULL, NULL,"
 	"                        $3, NULL, NULL, c.gone) END,"
 	"                    CASE c.entries WHEN 0 THEN a.closure_check_on"
-	"                        ELSE kb_closure_check_on(a.closure_check_on, c.balance, c.today) END,"
+	"                        ELSE kb_closure_check_on(a.closure_check_on, a.balance, c.balance, c.today) END,"
 	"                    CASE WHEN $4 THEN kb_credit_check_on(c.lots, c.today, c.credit_notice_days, c.charged_on)"
 	"                        ELSE a.credit_check_on END)"
 	"    FROM due c"

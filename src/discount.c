@@ -259,10 +259,22 @@ kb_with_terms(PG_FUNCTION_ARGS)
 	return row_end(&row);
 }
 
+/* For lines_each: whether there is an amount */
+static void
+note_amount(void *found, const char *service, DateADT from, Money amount)
+{
+	if (money_minor(amount) != 0)
+		*(bool *) found = true;
+}
+
 /* kb_bill_entries(total, lines) */
 PG_FUNCTION_INFO_V1(kb_bill_entries);
 Datum
 kb_bill_entries(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(money_minor(PG_GETARG_MONEY(0)) != 0 || lines_have(PG_GETARG_LINES(1), LINE_DISCOUNT));
+	bool		found = money_minor(PG_GETARG_MONEY(0)) != 0;
+
+	if (!found)
+		lines_each(PG_GETARG_LINES(1), note_amount, &found);
+	PG_RETURN_INT32(found);
 }

@@ -429,6 +429,7 @@ insert_entry(TableWrite *write, const NewEntry *new)
 typedef struct PostingStart
 {
 	OptionalDate debt_since;
+	Money		balance;
 	Stage		stage;			/* set if there is a notice */
 	int64		seq;			/* of the first entry */
 } PostingStart;
@@ -484,8 +485,10 @@ plan_checks(LockedAccount *account, const PostingStart *start)
 		posting_stage_check_on(account->stage_check_on, start->debt_since, account->debt_since,
 							   account->deferred_until, account->tariff_from, account->today,
 							   account->debt_since.exists ? stage_days(account) : NULL);
-	account->closure_check_on =
-		posting_closure_check_on(account->closure_check_on, account->balance, account->today);
+	/* that of a deleted account is the day on which it is purged (D6) */
+	if (!account->is_deleted)
+		account->closure_check_on =
+			posting_closure_check_on(account->closure_check_on, start->balance, account->balance, account->today);
 }
 
 /* What comes back of credit that has expired is to be looked at again (G4), and what is new, when it is to be told of (G3) */
@@ -564,7 +567,7 @@ journal_knows(const LockedAccount *account, const char *key, Money *amount)
 bool
 journal_post(LockedAccount *account, const Posting *postings, int n)
 {
-	PostingStart start = {account->debt_since, STAGE_OK, account->last_seq + 1};
+	PostingStart start = {account->debt_since, account->balance, STAGE_OK, account->last_seq + 1};
 	NewEntry   *entries = palloc(sizeof(NewEntry) * n);
 	Money		known;
 

@@ -924,24 +924,6 @@ lines_push(JsonbParseState **state, const Lines *lines, LineNames (*names) (void
 	(void) pushJsonbValue(state, WJB_END_ARRAY, NULL);
 }
 
-bool
-lines_have(const Lines *lines, LinesWord what)
-{
-	LinesReader reader = read_begin(lines);
-	LineValues	values;
-	uint8		tag = read_byte(&reader);
-
-	if (tag != TAG_ARRAY)
-		return false;
-	while ((tag = read_byte(&reader)) != TAG_END)
-	{
-		if (tag == TAG_OBJECT && find_values(reader, &values) && *values.at[ROW_WHAT] == TAG_WORDS + what)
-			return true;
-		skip_value(&reader, tag);
-	}
-	return false;
-}
-
 /* The date at a place */
 static DateADT
 date_at(const LinesReader *reader, const uint8 *at)

@@ -61,9 +61,6 @@ extern Lines *lines_end(StringInfo buf);
 /* The same, after lines that are there already: an array. */
 extern void lines_begin_after(StringInfo buf, const Lines *lines);
 
-/* Whether a line of a bill is of that kind. */
-extern bool lines_have(const Lines *lines, LinesWord what);
-
 /* Calls each() for the lines of a bill. */
 extern void lines_each(const Lines *lines, void (*each) (void *arg, const char *service, DateADT from, Money amount), void *arg);
 

@@ -76,11 +76,14 @@ posting_stage_check_on(OptionalDate check_on, OptionalDate debt_before, Optional
 }
 
 OptionalDate
-posting_closure_check_on(OptionalDate check_on, Money balance_after, DateADT effective_on)
+posting_closure_check_on(OptionalDate check_on, Money balance_before, Money balance_after, DateADT effective_on)
 {
-	if (check_on.exists || money_minor(balance_after) > 0)
+	if (money_minor(balance_after) > 0)
 		return check_on;
-	return optional_date(effective_on);
+	/* as long as there was money, only the end of the contract was to be looked at */
+	if (!check_on.exists || (money_minor(balance_before) > 0 && check_on.date > effective_on))
+		return optional_date(effective_on);
+	return check_on;
 }
 
 OptionalDate
@@ -228,14 +231,15 @@ kb_stage_check_on(PG_FUNCTION_ARGS)
 												   &days));
 }
 
-/* kb_closure_check_on(check_on, balance_after, effective_on) */
+/* kb_closure_check_on(check_on, balance_before, balance_after, effective_on) */
 PG_FUNCTION_INFO_V1(kb_closure_check_on);
 Datum
 kb_closure_check_on(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
+	if (PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3))
 		PG_RETURN_NULL();
-	PG_RETURN_OPTIONAL_DATE(posting_closure_check_on(arg_date(fcinfo, 0), PG_GETARG_MONEY(1), PG_GETARG_DATEADT(2)));
+	PG_RETURN_OPTIONAL_DATE(posting_closure_check_on(arg_date(fcinfo, 0), PG_GETARG_MONEY(1), PG_GETARG_MONEY(2),
+													 PG_GETARG_DATEADT(3)));
 }
 
 /* Arguments of kb_entry_hash */

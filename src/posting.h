@@ -70,8 +70,12 @@ extern OptionalDate posting_stage_check_on(OptionalDate check_on, OptionalDate d
 										   OptionalDate deferred_until, DateADT tariff_from, DateADT today,
 										   const StageDays *days);
 
-/* The day of its next look whether the account is unused (D1): at first, that of an entry that leaves no balance. */
-extern OptionalDate posting_closure_check_on(OptionalDate check_on, Money balance_after, DateADT effective_on);
+/*
+ * The day of its next look whether the account may be closed (D1, X3).  The entry that takes the last of the balance moves it to the
+ * day on which that takes effect, if it is later.
+ */
+extern OptionalDate posting_closure_check_on(OptionalDate check_on, Money balance_before, Money balance_after,
+											 DateADT effective_on);
 
 /*
  * J5: SHA-256 over the hash before (none for the first entry) and the fields in

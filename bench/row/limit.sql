@@ -27,6 +27,6 @@ SELECT kbilling.kb_record_usage(:account, 'orders', 2, 'o_' || :key);
 SELECT kbilling.kb_record_usage(:account, 'orders', 2, 'o_' || :key);
 
 -- == line
-\set account random(1, :accounts)
+\set account random(:accounts + 1, 2 * :accounts)
 \set key random(1, 1000000000000)
-SELECT kbilling.kb_record_usage(:account + :accounts, 'orders', 2, 'o_' || :key);
+SELECT kbilling.kb_record_usage(:account, 'orders', 2, 'o_' || :key);

@@ -32,7 +32,7 @@ END;
 COMMENT ON FUNCTION kb_charges(bigint[], timestamptz) IS
 'The charge of each account''s oldest period that is not charged, if that has ended by the moment in the account''s '
 'time zone, or the contract has (C1, C4, X2), and no credit of it has expired that is not booked (G3). The column '
-'"entries" is 0 if it comes to nothing (C8)';
+'"entries" is 0 if all its lines come to zero (C8)';
 
 CREATE TYPE kbilling.kb_charge_result AS (
 	period    date,

@@ -408,4 +408,4 @@ CREATE FUNCTION kbilling_internal.kb_bill_entries(total kb_money, lines kb_lines
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_bill_entries';
 COMMENT ON FUNCTION kb_bill_entries(kb_money, kb_lines) IS
-'How many entries a charge makes: one, but none if it comes to zero without a discount (C8)';
+'How many entries a charge makes: one, but none if all its lines come to zero (C8)';

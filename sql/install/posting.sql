@@ -53,12 +53,13 @@ COMMENT ON FUNCTION kb_stage_check_on(date, date, date, date, date, date, intege
 'tomorrow while another tariff is to come. A day that has come stays as long as the debt does. NULL without a debt, '
 'or if the stage will not change';
 
-CREATE FUNCTION kbilling_internal.kb_closure_check_on(check_on date, balance_after kb_money, effective_on date) RETURNS date
+CREATE FUNCTION kbilling_internal.kb_closure_check_on(check_on date, balance_before kb_money, balance_after kb_money,
+		effective_on date) RETURNS date
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'kb_closure_check_on';
-COMMENT ON FUNCTION kb_closure_check_on(date, kb_money, date) IS
-'The day on which the sweep is to look after an entry whether the account may be closed (D1): the one before it, or, '
-'if the entry leaves nothing on the balance, the day on which it takes effect';
+COMMENT ON FUNCTION kb_closure_check_on(date, kb_money, kb_money, date) IS
+'The day on which the sweep is to look after an entry whether the account may be closed (D1, X3): the one before it, but '
+'if the entry takes the last of the balance, the day on which it takes effect at the latest';
 
 CREATE FUNCTION kbilling_internal.kb_amount_due(balance kb_money) RETURNS kb_money
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE

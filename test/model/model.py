@@ -311,7 +311,7 @@ class Model:
             day = max(day, a.ends_on + timedelta(days=1))
         entry = None
         credit.expire(self, a)
-        if total != 0 or any(line.what == 'discount' for line in lines):
+        if any(line.amount != 0 for line in lines):
             lots = {pool: -n for pool, n in credit.pay(a.pools, total, today).items()}
             entry = a.post('charge', -total, day, lots, period=period, lines=lines)
         for service in {e.service for e in a.events}:

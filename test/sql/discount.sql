@@ -517,5 +517,18 @@ SELECT matches(pg_temp.error_of(format('SELECT kb_with_terms(NULL, %s)', array_t
 		|| (ARRAY['1', '''USD''', '''std''', '''2026-01-01''', '''2026-01-01''', '''2026-01-31'''])[i + 1:], ', '))),
 	'^22004 .* must not be null', format('argument %s must not be null', i))
 FROM generate_series(1, 6) AS i;
+-- C8, C10: lines that set each other off are an entry of zero; a minimum that was met is not paid back for what comes late
+SET kbilling.clock = '2028-02-01 10:00+00';
+SELECT kb_create_tariff('off', 'USD'), kb_set_price('off', 'calls', '1.00 each'), kb_set_minimum('off', '5 USD', '2028-03-01') \g /dev/null
+SELECT kb_create_account('ann', 'off', 60), kb_record_usage(60, 'calls', 5, 'k1') \g /dev/null
+SET kbilling.clock = '2028-03-01 10:00+00';
+SELECT kb_month_charge(60), kb_record_usage(60, 'calls', 5, 'k2'), kb_record_usage(60, 'calls', -5, 'k3', '2028-02-01 10:00+00') \g /dev/null
+SET kbilling.clock = '2028-04-01 10:00+00';
+SELECT isnt((kb_month_charge(60)).entry_seq, NULL, 'C8: usage and what was taken back are an entry of zero');
+SELECT is((SELECT array_agg(l.what || ' ' || l.amount ORDER BY l.line_no) FROM charge_line l WHERE account_id = 60 AND period = '2028-03-01'),
+	'{usage 5.00 USD,late usage -5.00 USD}', 'C8: which shows them');
+SELECT kb_record_usage(60, 'calls', 2, 'k4', '2028-03-05 10:00+00') \g /dev/null
+SELECT is((SELECT array_agg(what || ' ' || amount ORDER BY line_no) FROM kb_current_usage(60) WHERE from_date < '2028-04-01'),
+	'{late usage 2.00 USD}', 'C10: what comes late is owed, as that month had no minimum');
 SELECT * FROM finish();
 ROLLBACK;

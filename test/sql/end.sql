@@ -380,6 +380,20 @@ SELECT pg_temp.clock('2027-02-05 12:00+00') \g /dev/null
 SELECT is((SELECT array_agg((kb_month_charge(900)).balance) FROM generate_series(1, 4)), '{15.20 USD,15.20 USD,15.20 USD,15.20 USD}',
 	'X2, C10: nothing is charged after the end, no minimum either');
 SELECT is_empty('SELECT * FROM kb_check()', 'and the books are in order');
+
+-- D1: an end puts a look at an unused account off neither while it is to come, nor once it is taken back
+SELECT pg_temp.clock('2027-03-02 10:00+00') \g /dev/null
+SELECT kb_create_tariff('unused', 'USD'), kb_set_price('unused', 'base', '31.00') \g /dev/null
+SELECT kb_create_account('ann', 'unused', i), kb_adjust(i, '25 USD', 'a', 'hello') FROM generate_series(910, 912) AS i \g /dev/null
+SELECT pg_temp.clock('2027-03-20 10:00+00') \g /dev/null
+SELECT kb_end_account(911, 'ann', '2027-06-30'), kb_end_account(912, 'ann', '2027-06-30'), kb_continue_account(912, 'ann') \g /dev/null
+SELECT pg_temp.clock('2027-04-14 10:00+00') \g /dev/null
+CALL kb_sweep();
+SELECT is(array_agg(state || coalesce(' ' || delete_on, '') ORDER BY account_id), (SELECT array_agg(state || ' ' || delete_on)
+		FROM account, generate_series(1, 3) WHERE account_id = 910), 'D1, X1: unused is unused')
+FROM account WHERE account_id BETWEEN 910 AND 912;
+SELECT is((SELECT state FROM account WHERE account_id = 910)::text, 'closing', 'D1: which the sweep closes');
+SELECT is_empty('SELECT * FROM kb_check()', 'nobody is forgotten');
 SELECT * FROM finish();
 DROP OWNED BY end_app, end_support;
 DROP ROLE end_app, end_support;

@@ -68,12 +68,14 @@ FROM (VALUES
 	('or on its day', NULL, NULL, '2026-11-01', NULL, '2026-12-01', '2026-11-03', '2026-11-04')
 ) AS t (what, check_on, before, since, deferred, tariff_from, today, after);
 
-SELECT is(kb_closure_check_on(check_on::date, balance::kb_money, '2026-11-01'), after::date,
-	format('D1: to be looked at on %s, and %s on the balance on 2026-11-01: on %s', check_on, balance, after))
+SELECT is(kb_closure_check_on(check_on::date, before::kb_money, balance::kb_money, '2026-11-01'), after::date,
+	format('D1: to be looked at on %s, and %s after %s on the balance on 2026-11-01: on %s', check_on, balance, before, after))
 FROM (VALUES
-	('2026-12-01', '0 USD', '2026-12-01'), ('2026-10-01', '-1 USD', '2026-10-01'), ('2026-12-01', '1 USD', '2026-12-01'),
-	(NULL, '0.01 USD', NULL), (NULL, '0 USD', '2026-11-01'), (NULL, '-1 USD', '2026-11-01')
-) AS t (check_on, balance, after);
+	('2026-12-01', '0 USD', '0 USD', '2026-12-01'), ('2026-10-01', '0 USD', '-1 USD', '2026-10-01'),
+	('2026-12-01', '2 USD', '1 USD', '2026-12-01'), ('2026-12-01', '-1 USD', '1 USD', '2026-12-01'),
+	('2026-12-01', '2 USD', '0 USD', '2026-11-01'), ('2026-10-01', '2 USD', '0 USD', '2026-10-01'),
+	(NULL, '1 USD', '0.01 USD', NULL), (NULL, '1 USD', '0 USD', '2026-11-01'), (NULL, '0 USD', '-1 USD', '2026-11-01')
+) AS t (check_on, before, balance, after);
 
 -- Account 1 in USD: every kind of entry, then each reversed.  Account 2 in JPY.
 
