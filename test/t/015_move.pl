@@ -148,10 +148,10 @@ said($two, "SELECT kb_own_buckets('$half')");
 refused($two, "SELECT kb_receive_move('m1', '$at_one')", qr/ERROR:  55000: this node owns some of the buckets/,
 	'it owns them already');
 said($two, "SELECT kb_own_buckets('{}')");
-said($two, "UPDATE pg_extension SET extversion = '0.9' WHERE extname = 'kbilling'");
+said($one, "UPDATE pg_extension SET extversion = '0.9' WHERE extname = 'kbilling'");
 refused($two, "SELECT kb_receive_move('m1', '$at_one')", qr/ERROR:  55000: the source has another version of kbilling/,
 	'another version');
-said($two, "UPDATE pg_extension SET extversion = (SELECT default_version FROM pg_available_extensions WHERE name = 'kbilling')
+said($one, "UPDATE pg_extension SET extversion = (SELECT default_version FROM pg_available_extensions WHERE name = 'kbilling')
 	WHERE extname = 'kbilling'");
 said($two, "ALTER TABLE member ADD COLUMN hobby text");
 refused($two, "SELECT kb_receive_move('m1', '$at_one')", qr/ERROR:  55000: the source has other columns/,
