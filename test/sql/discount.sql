@@ -522,10 +522,12 @@ SET kbilling.clock = '2028-02-01 10:00+00';
 SELECT kb_create_tariff('off', 'USD'), kb_set_price('off', 'calls', '1.00 each'), kb_set_minimum('off', '5 USD', '2028-03-01') \g /dev/null
 SELECT kb_create_account('ann', 'off', 60), kb_record_usage(60, 'calls', 5, 'k1') \g /dev/null
 SET kbilling.clock = '2028-03-01 10:00+00';
-SELECT kb_month_charge(60), kb_record_usage(60, 'calls', 5, 'k2'), kb_record_usage(60, 'calls', -5, 'k3', '2028-02-01 10:00+00') \g /dev/null
+SELECT kb_month_charge(60), kb_record_usage(60, 'calls', 5, 'k2'), kb_record_usage(60, 'calls', -5, 'k3', '2028-02-01 10:00+00')
+\g /dev/null
 SET kbilling.clock = '2028-04-01 10:00+00';
 SELECT isnt((kb_month_charge(60)).entry_seq, NULL, 'C8: usage and what was taken back are an entry of zero');
-SELECT is((SELECT array_agg(l.what || ' ' || l.amount ORDER BY l.line_no) FROM charge_line l WHERE account_id = 60 AND period = '2028-03-01'),
+SELECT is((SELECT array_agg(l.what || ' ' || l.amount ORDER BY l.line_no) FROM charge_line l
+		WHERE account_id = 60 AND period = '2028-03-01'),
 	'{usage 5.00 USD,late usage -5.00 USD}', 'C8: which shows them');
 SELECT kb_record_usage(60, 'calls', 2, 'k4', '2028-03-05 10:00+00') \g /dev/null
 SELECT is((SELECT array_agg(what || ' ' || amount ORDER BY line_no) FROM kb_current_usage(60) WHERE from_date < '2028-04-01'),
