@@ -77,12 +77,13 @@ def place(account, service, event):
     if event.sign > 0:
         return on_day
     events = of_month(account, service.name, event.period)
+    by_price = sorted(grouped(events).items(), key=lambda item: item[0] != on_day)
     if service.aggregation == 'unique':
-        for price, some in grouped(events).items():
+        for price, some in by_price:
             if sum(e.sign for e in some if e.value == event.value) > 0:
                 return price
     elif service.aggregation in ('max', 'last'):
-        for price, some in grouped(events).items():
+        for price, some in by_price:
             if any(e.quantity == -event.quantity for e in standing(some)):
                 return price
     sums = {p: v for p, v in totals(service, events).items()}
