@@ -117,7 +117,7 @@ charge_post(ArrayType *account_ids, TimestampTz at, uint64 *entries)
 
 	*entries = 0;
 	charged = post_due(account_ids, at, entries);
-	if (charged < (uint64) ArrayGetNItems(ARR_NDIM(account_ids), ARR_DIMS(account_ids)))
+	if (charged < (uint64) ArrayGetNItems(ARR_NDIM(account_ids), ARR_DIMS(account_ids)) && credit_is_due(account_ids, at))
 	{
 		(void) credit_expire(account_ids, at, false);
 		charged += post_due(account_ids, at, entries);

@@ -58,6 +58,20 @@ static SavedPlan expire_plan = {
 	.is_generic = true
 };
 
+static SavedPlan due_plan = {
+	.sql = "SELECT FROM account a WHERE a.account_id = ANY ($1) AND a.credit_check_on <= kb_account_date($2, a.time_zone) LIMIT 1",
+	.arg_types = {"bigint[]", "timestamptz"},
+	.is_generic = true
+};
+
+bool
+credit_is_due(ArrayType *account_ids, TimestampTz at)
+{
+	Datum		values[] = {PointerGetDatum(account_ids), TimestampTzGetDatum(at)};
+
+	return plan_execute(&due_plan, values, NULL, false) > 0;
+}
+
 uint64
 credit_expire(ArrayType *account_ids, TimestampTz at, bool is_told)
 {
@@ -69,30 +83,17 @@ credit_expire(ArrayType *account_ids, TimestampTz at, bool is_told)
 	return plan_int64(1);
 }
 
-/* Whether some of the credit has expired, and that is to be booked: when it has, or when the charge for which it was kept is there */
-static bool
-may_have_expired(const LockedAccount *account)
-{
-	for (int i = 0; i < account->lots.n; i++)
-	{
-		DateADT		expires_on = account->lots.lots[i].expires_on;
-
-		if (expires_on <= account->today &&
-			(expires_on - 1 <= account->charged_through || !account->expired_through.exists ||
-			 expires_on > account->expired_through.date))
-			return true;
-	}
-	return false;
-}
-
 bool
 credit_begin_posting(LockedAccount *account, const char *key, Money *amount)
 {
 	Datum		id = Int64GetDatum(account->account_id);
+	CreditBooked booked = {
+		account->expired_through.exists ? account->expired_through.date : DATEVAL_NOBEGIN, account->charged_through
+	};
 
 	if (journal_knows(account, key, amount))
 		return false;
-	if (!may_have_expired(account))
+	if (!lots_may_expire(&account->lots, booked, account->today))
 		return true;
 	(void) credit_expire(construct_array(&id, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE), account->at, false);
 	CommandCounterIncrement();	/* the row has been written, if nothing was booked, too */

@@ -185,7 +185,8 @@ look_before(Limits *limits)
 	if (IsolationUsesXactSnapshot())
 		plan_require_current(&usage_plan, &limits->account_ids, NULL);
 	/* what is recorded now must not count as used before it expired (G3) */
-	(void) credit_expire(DatumGetArrayTypeP(limits->account_ids), limits->now, false);
+	if (credit_is_due(DatumGetArrayTypeP(limits->account_ids), limits->now))
+		(void) credit_expire(DatumGetArrayTypeP(limits->account_ids), limits->now, false);
 	limits->nspent = read_all_spent(limits, &limits->spent);
 }
 

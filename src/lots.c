@@ -227,6 +227,22 @@ next_to_expire(const Lots *lots, const Lot *last, DateADT today)
 	return next;
 }
 
+/* Whether an expiry that has come is to be booked */
+static bool
+may_expire(const Lot *lot, CreditBooked booked)
+{
+	return lot->expires_on - 1 <= booked.charged_through || lot->expires_on > booked.expired_through;
+}
+
+bool
+lots_may_expire(const Lots *lots, CreditBooked booked, DateADT today)
+{
+	for (int i = 0; i < lots->n; i++)
+		if (lots->lots[i].expires_on <= today && may_expire(&lots->lots[i], booked))
+			return true;
+	return false;
+}
+
 CreditMove
 credit_expired(const Credit *credit, CreditBooked booked, DateADT today, const OwedBefore *owed, int nowed)
 {
@@ -238,8 +254,10 @@ credit_expired(const Credit *credit, CreditBooked booked, DateADT today, const O
 	{
 		int64		rest = lot->amount;
 
+		if (!may_expire(lot, booked))
+			continue;
 		if (lot->expires_on - 1 > booked.charged_through)
-			rest = lot->expires_on <= booked.expired_through ? 0 : rest_of(&all, lot, owed_before(owed, nowed, lot->expires_on));
+			rest = rest_of(&all, lot, owed_before(owed, nowed, lot->expires_on));
 		if (rest <= 0)
 			continue;
 		lot->amount -= rest;
@@ -413,11 +431,41 @@ kb_lots_less(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(return_lots(fcinfo, &after.lots, currency));
 }
 
-/* Arguments of kb_expired_lots */
+/* Arguments of kb_expired_lots, the first of which are those of kb_lots_may_expire */
 enum
 {
 	ARG_LOTS, ARG_TOTAL, ARG_EXPIRED_THROUGH, ARG_CHARGED_THROUGH, ARG_TODAY, ARG_DAYS, ARG_OWED
 };
+
+/* What has been booked: the arguments expired_through, which may be NULL, and charged_through */
+static CreditBooked
+booked_args(FunctionCallInfo fcinfo)
+{
+	return (CreditBooked) {
+		PG_ARGISNULL(ARG_EXPIRED_THROUGH) ? DATEVAL_NOBEGIN : PG_GETARG_DATEADT(ARG_EXPIRED_THROUGH),
+		PG_GETARG_DATEADT(ARG_CHARGED_THROUGH)
+	};
+}
+
+/* Whether an argument of both is missing that must be there */
+static bool
+lacks_lots(FunctionCallInfo fcinfo)
+{
+	return PG_ARGISNULL(ARG_LOTS) || PG_ARGISNULL(ARG_TOTAL) || PG_ARGISNULL(ARG_CHARGED_THROUGH) || PG_ARGISNULL(ARG_TODAY);
+}
+
+/* kb_lots_may_expire(lots, total, expired_through, charged_through, today) */
+PG_FUNCTION_INFO_V1(kb_lots_may_expire);
+Datum
+kb_lots_may_expire(PG_FUNCTION_ARGS)
+{
+	Lots		lots;
+
+	if (lacks_lots(fcinfo))
+		PG_RETURN_BOOL(false);
+	lots = lots_arg(fcinfo, ARG_LOTS, money_currency(PG_GETARG_MONEY(ARG_TOTAL)));
+	PG_RETURN_BOOL(lots_may_expire(&lots, booked_args(fcinfo), PG_GETARG_DATEADT(ARG_TODAY)));
+}
 
 /* What is owed before each of the days, NULL for nothing; how many there are */
 static int
@@ -449,18 +497,15 @@ kb_expired_lots(PG_FUNCTION_ARGS)
 {
 	Money		total;
 	Credit		credit;
-	CreditBooked booked;
 	OwedBefore *owed;
 	int			nowed;
 	CreditMove	gone;
 
-	if (PG_ARGISNULL(ARG_LOTS) || PG_ARGISNULL(ARG_TOTAL) || PG_ARGISNULL(ARG_CHARGED_THROUGH) || PG_ARGISNULL(ARG_TODAY))
+	if (lacks_lots(fcinfo))
 		PG_RETURN_NULL();
 	total = PG_GETARG_MONEY(ARG_TOTAL);
 	credit = (Credit) {money_minor(total), lots_arg(fcinfo, ARG_LOTS, money_currency(total))};
-	booked.expired_through = PG_ARGISNULL(ARG_EXPIRED_THROUGH) ? DATEVAL_NOBEGIN : PG_GETARG_DATEADT(ARG_EXPIRED_THROUGH);
-	booked.charged_through = PG_GETARG_DATEADT(ARG_CHARGED_THROUGH);
 	nowed = owed_args(fcinfo, &owed);
-	gone = credit_expired(&credit, booked, PG_GETARG_DATEADT(ARG_TODAY), owed, nowed);
+	gone = credit_expired(&credit, booked_args(fcinfo), PG_GETARG_DATEADT(ARG_TODAY), owed, nowed);
 	PG_RETURN_DATUM(return_lots(fcinfo, &gone.lots, money_currency(total)));
 }

@@ -86,6 +86,9 @@ typedef struct CreditBooked
 	DateADT		charged_through;
 } CreditBooked;
 
+/* Whether some have expired by today, and that is to be booked: when they have, or when the charge that they were kept for is there. */
+extern bool lots_may_expire(const Lots *lots, CreditBooked booked, DateADT today);
+
 /*
  * The move that takes from the balance what has expired by today, with amounts below zero (G3): of what has not been looked at yet,
  * what the account would leave of it if it paid now what it owed before; of what was kept, all that the charge has left.

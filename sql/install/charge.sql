@@ -25,9 +25,7 @@ BEGIN ATOMIC
 		greatest(d.due_on - 1, a.charged_through + 1), '-infinity', NULL, a.ends_on) b
 	WHERE a.state IN ('active', 'closing') AND d.due_on <= d.today	-- D5, C1
 		AND ((a.credit_check_on <= d.today) IS NOT TRUE	-- G3
-			 OR NOT EXISTS (SELECT FROM unnest(a.lots) o
-							WHERE o.expires_on <= d.today
-								AND (o.expires_on - 1 <= a.charged_through OR (a.expired_through >= o.expires_on) IS NOT TRUE)));
+			 OR NOT kb_lots_may_expire(a.lots, a.unspent_bonus, a.expired_through, a.charged_through, d.today));
 END;
 COMMENT ON FUNCTION kb_charges(bigint[], timestamptz) IS
 'The charge of each account''s oldest period that is not charged, if that has ended by the moment in the account''s '

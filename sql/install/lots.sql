@@ -42,3 +42,11 @@ CREATE FUNCTION kbilling_internal.kb_expired_lots(lots kb_lot[], total kb_money,
 COMMENT ON FUNCTION kb_expired_lots(kb_lot[], kb_money, date, date, date, date[], kb_money[]) IS
 'What has to leave the balance today as it has expired (G3), as amounts below zero; NULL if nothing. The arguments are columns of the '
 'account, its local date, and what it owes for the days before each day on which credit expires that was not booked yet';
+
+CREATE FUNCTION kbilling_internal.kb_lots_may_expire(lots kb_lot[], total kb_money, expired_through date, charged_through date, today date)
+	RETURNS boolean
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'kb_lots_may_expire';
+COMMENT ON FUNCTION kb_lots_may_expire(kb_lot[], kb_money, date, date, date) IS
+'Whether kb_expired_lots has anything to look at: some have expired, and that is to be booked, or what was kept for a charge that is '
+'there by now. The arguments are its first ones; false without lots';

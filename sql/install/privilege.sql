@@ -156,7 +156,8 @@ GRANT EXECUTE ON ROUTINE
 	kb_access_stage(date, date), kb_access_stage(date, date, policy), kb_standard_day, kb_stage, kb_next_stage_on, kb_stage_changes_on,
 	kb_access_for, kb_may_close_on, kb_walk_ahead,
 	kb_next_reminder, kb_charge_due_on, kb_billed_until, kb_charge_effective_on, kb_standard_methods, kb_bonus, kb_bonus_after,
-	kb_debt_since, kb_stage_check_on, kb_lots_after, kb_lots_less, kb_lots_move, kb_expired_lots, kb_kept, kb_credit_check_on,
+	kb_debt_since, kb_stage_check_on,
+	kb_lots_after, kb_lots_less, kb_lots_move, kb_expired_lots, kb_lots_may_expire, kb_kept, kb_credit_check_on,
 	kb_closure_check_on, kb_amount_due, kb_exchange_rate, kb_entry_hash, kb_bill, kb_bill_add, kb_bill_final, kb_bill_entries,
 	kb_usage_day, kb_usage_value, kb_usage_is_priced, kb_refuse_unpriced, kb_topup_parts,
 	kb_lines_total, kb_max_tries, kb_shard, kb_raise, kb_require_not_null
