@@ -20,10 +20,12 @@
 #include "limit.h"
 #include "money.h"
 #include "plan.h"
+#include "rowread.h"
 #include "shard.h"
 #include "table.h"
 #include "utils/array.h"
 #include "utils/date.h"
+#include "utils/snapmgr.h"
 
 /* What an account has used of one limit: a row of kb_spent. */
 typedef struct Spent
@@ -79,11 +81,57 @@ number_array(Datum *numbers, int n)
 	return PointerGetDatum(construct_array(numbers, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+/* The same question of one account: to start a statement costs more than to record an event */
+static ReadTable own_line = {.name = "account_credit_line", .columns = {"account_id"}, .nkeys = 1};
+static ReadTable own_limit = {.name = "account_usage_limit", .columns = {"account_id"}, .nkeys = 1};
+static ReadTable tariff_of = {.name = "account", .columns = {"account_id", "tariff"}, .nkeys = 1};
+static ReadTable former_tariff_of = {.name = "tariff_history", .columns = {"account_id", "tariff"}, .nkeys = 1};
+static ReadTable line_of = {.name = "credit_line", .columns = {"tariff"}, .nkeys = 1};
+static ReadTable limit_of = {.name = "usage_limit", .columns = {"tariff"}, .nkeys = 1};
+
+/* Whether the tariff in a row of an account or of its history has a limit */
+static bool
+is_limited(const ReadRow *row, const void *arg)
+{
+	ReadRow		found;
+
+	return row_read(&line_of, &row->values[1], &found) || row_read(&limit_of, &row->values[1], &found);
+}
+
+/* Whether lock_plan would lock an account */
+static bool
+may_have_limit(Datum account_id)
+{
+	ReadRow		row;
+
+	return row_read(&own_line, &account_id, &row) || row_read(&own_limit, &account_id, &row) ||
+		row_read_first(&tariff_of, &account_id, &row, is_limited, NULL) ||
+		row_read_first(&former_tariff_of, &account_id, &row, is_limited, NULL);
+}
+
+/* Leave those that may have a limit; how many */
+static int
+keep_limited(Datum *account_ids, int n)
+{
+	int			kept = 0;
+
+	row_look_anew();
+	for (int i = 0; i < n; i++)
+		if (may_have_limit(account_ids[i]))
+			account_ids[kept++] = account_ids[i];
+	PopActiveSnapshot();
+	return kept;
+}
+
 uint64
 limits_lock_accounts(Datum *account_ids, int n)
 {
-	Datum		array = number_array(account_ids, n);
+	int			kept = keep_limited(account_ids, n);
+	Datum		array;
 
+	if (kept == 0)
+		return 0;
+	array = number_array(account_ids, kept);
 	return plan_execute(&lock_plan, &array, NULL, false);
 }
 

@@ -28,7 +28,7 @@ extern bool limits_exist(void);
  */
 extern void limits_lock(Limits *limits, EventSet *set, EventSet *other);
 
-/* The same of accounts alone, whose numbers are Datums. */
+/* The same of accounts alone, whose numbers are Datums, and are not kept; how many it has locked. */
 extern uint64 limits_lock_accounts(Datum *account_ids, int n);
 
 /* Second, when terms are locked, too: looks at what they have used. */

@@ -92,6 +92,12 @@ SELECT kb_set_tariff(2, 'prepaid', '2026-11-13')
 SELECT ok(kb_record_usage(2, 'calls', 1, 'k2'), 'L2: the line is that of the day''s tariff');
 SET LOCAL kbilling.clock = '2026-11-13 12:00+00';
 SELECT is(left(pg_temp.error_of($$SELECT kb_record_usage(2, 'calls', 1, 'k3')$$), 5), 'KB013', 'L2: and another one from its day on');
+SELECT kb_set_tariff(2, 'open', '2026-12-01')
+\g /dev/null
+SELECT is(left(pg_temp.error_of($$SELECT kb_record_usage(2, 'calls', 1, 'k3')$$), 5), 'KB013',
+	'L2: it is that of the day''s tariff, though another one is to come');
+SELECT kb_set_tariff(2, 'prepaid', '2026-12-01')
+\g /dev/null
 SELECT kb_set_credit_line('prepaid', NULL)
 \g /dev/null
 SELECT ok(kb_record_usage(2, 'calls', 1, 'k3'), 'L1: no line, no limit');
@@ -132,7 +138,14 @@ SELECT is(left(pg_temp.error_of('UPDATE call SET units = units + id % 2 WHERE id
 
 -- Limits of services (L3)
 
-SELECT kb_set_limit('open', 'mails', 100), kb_set_account_limit(9, 'peak', 7), kb_set_limit('open', 'users', 2)
+SELECT kb_set_account_limit(8, 'calls', 5)
+\g /dev/null
+SELECT is(left(pg_temp.error_of($$SELECT kb_record_usage(8, 'calls', 6, 'c1')$$), 5), 'KB013',
+	'L3: a limit of its own, where the tariff has none');
+SELECT kb_set_limit('open', 'mails', 100)
+\g /dev/null
+SELECT is(left(pg_temp.error_of($$SELECT kb_record_usage(9, 'mails', 101, 'm0')$$), 5), 'KB013', 'L3: that of its tariff alone');
+SELECT kb_set_account_limit(9, 'peak', 7), kb_set_limit('open', 'users', 2)
 \g /dev/null
 SELECT ok(kb_record_usage(9, 'mails', 100, 'm1'), 'L3: as many as the limit');
 SELECT is(pg_temp.error_of($$SELECT kb_record_usage(9, 'mails', 2, 'm2')$$),
