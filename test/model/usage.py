@@ -77,21 +77,32 @@ def place(account, service, event):
     if event.sign > 0:
         return on_day
     events = of_month(account, service.name, event.period)
-    by_price = sorted(grouped(events).items(), key=lambda item: item[0] != on_day)
-    if service.aggregation == 'unique':
-        for price, some in by_price:
-            if sum(e.sign for e in some if e.value == event.value) > 0:
-                return price
-    elif service.aggregation in ('max', 'last'):
-        for price, some in by_price:
-            if any(e.quantity == -event.quantity for e in standing(some)):
-                return price
-    sums = {p: v for p, v in totals(service, events).items()}
-    if on_day in sums:
+    if on_day is None and not events:
+        earlier = [e.period for e in account.events if e.service == service.name and e.period < event.period]
+        events = of_month(account, service.name, max(earlier, default=None))
+    return counted(service, event, events, on_day) or most_left(service, events, on_day)
+
+
+def counted(service, event, events, on_day):
+    """The price under which the value or level that is taken back is counted: that of its day, if it is one of several."""
+    for price, some in sorted(grouped(events).items(), key=lambda item: (item[0] is not on_day, -level(service, item[1]))):
+        if service.aggregation == 'unique' and sum(e.sign for e in some if e.value == event.value) > 0:
+            return price
+        if service.aggregation in ('max', 'last') and any(e.quantity == -event.quantity for e in standing(some)):
+            return price
+    return None
+
+
+def level(service, events):
+    return aggregate(service.aggregation, events)
+
+
+def most_left(service, events, on_day):
+    """The price of the day, if there is usage under it, else the one with the most."""
+    by_price = grouped(events)
+    if on_day in by_price or not by_price:
         return on_day
-    if sums:
-        return max(sums, key=lambda p: sums[p][0])
-    return on_day
+    return max(by_price, key=lambda price: level(service, by_price[price]))
 
 
 def grouped(events):

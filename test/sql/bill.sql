@@ -5,7 +5,7 @@ SELECT no_plan();
 \ir ../include/clock.sql
 
 SET kbilling.clock = '2026-01-01 00:00+00';
-SELECT kb_create_service(s, 'metered', aggregation => s) FROM unnest('{sum,count}'::text[]) AS s
+SELECT kb_create_service(s, 'metered', aggregation => s) FROM unnest('{sum,count,max}'::text[]) AS s
 \g /dev/null
 SELECT kb_create_service('seat', 'recurring')
 \g /dev/null
@@ -38,10 +38,10 @@ CREATE FUNCTION pg_temp.charged(id bigint, month date) RETURNS text LANGUAGE sql
 
 SELECT pg_temp.set_prices('one sum 1.00 each', 'one sum 2.00 each @2026-01-10', 'one sum 4.00 each @2026-01-21',
 	'b sum 1.00 each', 'c sum 1.00 each', 'c count 1.00 each', 'b count 3.00 each', 'fee sum 10% + 0.30', 'fee2 sum 20% + 0.50',
-	'least sum 1.00 each min 6.20')
+	'least sum 1.00 each min 6.20', 'peak max 1.00 each', 'peak max 2.00 each @2026-01-10', 'none')
 \g /dev/null
 SELECT kb_create_account('o', tariff, id)
-FROM (VALUES (1, 'one'), (2, 'b'), (3, 'b'), (4, 'fee'), (5, 'least'), (6, 'one'), (7, 'one')) AS t (id, tariff)
+FROM (VALUES (1, 'one'), (2, 'b'), (3, 'b'), (4, 'fee'), (5, 'least'), (6, 'one'), (7, 'one'), (8, 'peak'), (9, 'one')) AS t (id, tariff)
 \g /dev/null
 SELECT pg_temp.clock('2026-01-30 12:00+00')
 \g /dev/null
@@ -60,6 +60,14 @@ SELECT is(pg_temp.running(7), 'sum 1..9 3 x 1.00 each = 3.00, sum 10..20 5 x 2.0
 SELECT pg_temp.batch(7, 'sum', '-9@26')
 \g /dev/null
 SELECT is((SELECT kbilling.sum(amount)::text FROM kb_current_usage(7)), '0.00 USD', 'U3: what is more than there was costs nothing');
+SELECT pg_temp.batch(8, 'max', '5@2', '9@3'), pg_temp.batch(8, 'max', '-5@2'), pg_temp.batch(8, 'max', '5@12')
+\g /dev/null
+SELECT pg_temp.batch(8, 'max', '-5@3')
+\g /dev/null
+SELECT is(pg_temp.running(8), 'max 1..9 9 x 1.00 each = 9.00',
+	'U1: a quantity is taken back where it is still counted: under the price of that day it was taken back before');
+SELECT pg_temp.batch(9, 'sum', '5@5', '7@12', '5@21'), kb_set_tariff(9, 'none', '2026-01-31')
+\g /dev/null
 SELECT kb_set_tariff(2, 'c', '2026-01-15'), pg_temp.batch(2, 'sum', '10@2', '2@20')
 \g /dev/null
 SELECT kb_record_usage(2, 'sum', -10, 'refund')
@@ -146,6 +154,11 @@ SELECT kb_create_account('o', tariff, id) FROM (VALUES (41, 'late'), (42, 'tie')
 \g /dev/null
 SELECT kb_record_usage(41, 'sum', 10, 'a', '2026-02-01 00:30+00')
 \g /dev/null
+SELECT pg_temp.clock('2026-02-20 12:00+00')
+\g /dev/null
+SELECT ok(kb_record_usage(9, 'sum', -2, 'back'), 'U1: what is taken back needs no price, neither on its day nor in its month');
+SELECT is((SELECT format('%s at %s', e.quantity, p.price) FROM usage_event AS e JOIN price_list AS p USING (price_id)
+		   WHERE e.key = 'back' AND e.account_id = 9), '-2 at 2.00 each', 'U1: it is at that of an earlier month with the most left');
 SELECT pg_temp.clock('2026-02-28 12:00+00'), kb_set_tariff(42, 'tie2', '2026-02-15')
 \g /dev/null
 SELECT kb_record_usage_batch('[{"account_id":42,"service":"sum","quantity":10,"key":"a","at":"2026-02-02T00:00:00Z"},
