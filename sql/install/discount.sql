@@ -181,6 +181,13 @@ END;
 COMMENT ON FUNCTION kb_put_discount(bigint, numeric, kb_money, text[], date, integer, text, text) IS
 'Writes a discount, logs it (J9), and returns its number. The account is locked';
 
+CREATE FUNCTION kbilling_internal.kb_discount_from(account_id bigint) RETURNS date
+	LANGUAGE sql STABLE
+RETURN (SELECT kb_month_first_day(greatest(kb_today(a.account_id), a.charged_through + 1)) FROM account a WHERE a.account_id = $1);
+COMMENT ON FUNCTION kb_discount_from(bigint) IS
+'The month from which a discount holds that is agreed now: the running one, or the one after it if that is charged, as the contract '
+'has ended (C9)';
+
 CREATE FUNCTION kbilling_internal.kb_replace_discount(account_id bigint, percent numeric, amount kb_money, services text[],
 													  from_period date, months integer)
 	RETURNS integer
@@ -227,13 +234,14 @@ BEGIN ATOMIC
 						AND d.to_period = coalesce((w.from_period + $5 * interval '1 month')::date, 'infinity')
 						AND (d.percent = $2 OR kb_minor(d.amount) = kb_minor($3))),
 					kb_replace_discount($1, trim_scale($2), $3, w.services, w.from_period, $5))
-	FROM (SELECT coalesce($6, kb_month_first_day(kb_today($1))) AS from_period,
+	FROM (SELECT coalesce($6, kb_discount_from($1)) AS from_period,
 				 (SELECT array_agg(DISTINCT s ORDER BY s) FROM unnest($4) s) AS services) w;
 END;
 COMMENT ON FUNCTION kb_set_discount(bigint, numeric, kb_money, text[], integer, date) IS
 'Sets an account''s own discount, in percent or as an amount a month, for the lines of these services (NULL: all), for so many months '
-'(NULL: without end), from the month that is named by its first day (NULL: the running one), and returns its number (C9). It takes the '
-'place of the one for the same services, from that month on; without percent and amount that one ends, and the result is NULL. '
+'(NULL: without end), from the month that is named by its first day (NULL: the running one, or the next if that is charged), and returns '
+'its number (C9). It takes the place of the one for the same services, from that month on; without percent and amount that one ends, and '
+'the result is NULL. '
 'Errors: KB001, KB010; KB002 for another currency; KB009 for a month that is charged; KB012 for an unknown service; 22023 for other '
 'numbers, a service of the kind "one_off", and a date that is not the first of a month';
 
@@ -310,7 +318,7 @@ BEGIN ATOMIC
 						  'Ask for another code.')
 		END;
 	UPDATE account a SET terms_version = a.terms_version + 1 WHERE a.account_id = $1;
-	SELECT kb_put_discount($1, c.percent, c.amount, c.services, kb_month_first_day(kb_today($1)), c.months, c.code, $3)
+	SELECT kb_put_discount($1, c.percent, c.amount, c.services, kb_discount_from($1), c.months, c.code, $3)
 	FROM discount_code c WHERE c.code = $2;
 END;
 COMMENT ON FUNCTION kb_use_code(bigint, text, text) IS

@@ -532,5 +532,17 @@ SELECT is((SELECT array_agg(l.what || ' ' || l.amount ORDER BY l.line_no) FROM c
 SELECT kb_record_usage(60, 'calls', 2, 'k4', '2028-03-05 10:00+00') \g /dev/null
 SELECT is((SELECT array_agg(what || ' ' || amount ORDER BY line_no) FROM kb_current_usage(60) WHERE from_date < '2028-04-01'),
 	'{late usage 2.00 USD}', 'C10: what comes late is owed, as that month had no minimum');
+-- C9: the month in which a contract ended is charged on the next day; what is agreed after that is not for its late usage
+SET kbilling.clock = '2028-05-02 10:00+00';
+SELECT kb_create_account('ann', 'off', 61), kb_end_account(61, 'ann', '2028-05-05'),
+	kb_create_discount_code('LATE', percent => 10) \g /dev/null
+SET kbilling.clock = '2028-05-07 10:00+00';
+SELECT kb_month_charge(61) \g /dev/null
+SELECT is(charged_through, '2028-05-31', 'X2: the running month is charged') FROM account WHERE account_id = 61;
+SELECT kb_record_usage(61, 'calls', 10, 'k1', '2028-05-04 10:00+00'), kb_set_discount(61, 50), kb_redeem_code(61, 'LATE', 'ann')
+\g /dev/null
+SELECT is((SELECT array_agg(what || ' ' || amount ORDER BY line_no) FROM kb_current_usage(61) WHERE what <> 'minimum'),
+	'{late usage 10.00 USD}', 'C9: a charged month stays as it is');
+SELECT is(array_agg(from_period), '{2028-06-01,2028-06-01}', 'C9: it is for the months after it') FROM discount WHERE account_id = 61;
 SELECT * FROM finish();
 ROLLBACK;
