@@ -52,10 +52,14 @@ def expired(model, account):
     return going
 
 
+def is_due(account, today):
+    return account.credit_look_on is not None and account.credit_look_on <= today
+
+
 def expire(model, account, by_sweep=False):
     """What is left of expired credit leaves the balance; what is kept stays kept."""
     today = account.local(model.now)
-    if account.credit_look_on is None or account.credit_look_on > today:
+    if not is_due(account, today):
         return
     going = expired(model, account)
     if going:
@@ -91,8 +95,10 @@ def available(model, account, owed):
     return account.balance - gone - max(owed, kept)
 
 
-def has_expired(account, lot):
-    """Whether some of what is like a lot has expired since."""
+def has_expired(model, account, lot):
+    """Whether some of what is like a lot has expired since, or does so now."""
+    if is_due(account, account.local(model.now)) and lot.pool in expired(model, account):
+        return True
     return any(entry.kind == 'expiry' and entry.seq > lot.seq and lot.pool in entry.lots for entry in account.entries)
 
 

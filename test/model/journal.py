@@ -207,9 +207,9 @@ def reverse(model, account, target, reference, memo):
     lot = next((l for l in account.lots if l.seq == seq), None)
     if lot and lot.kept != lot.amount:
         raise Refused('KB006')
-    credit.expire(model, account)
-    if lot and credit.has_expired(account, lot):
+    if lot and credit.has_expired(model, account, lot):
         raise Refused('KB006')
+    credit.expire(model, account)
     went = []
     if target.kind == 'topup':
         gone = take_bonus(model, account, target, target.amount)

@@ -139,6 +139,7 @@ def main():
     parser.add_argument('--worlds', type=int, help='how many random worlds')
     parser.add_argument('--seed', type=int, help='their first seed')
     parser.add_argument('--seconds', type=float, help='for how long; a minute, if neither is given')
+    parser.add_argument('--kept', action='store_true', help='the seeds that once failed first, as without --seed')
     parser.add_argument('--mix', help='one of ' + ', '.join(MIXES) + ', or subjects with commas between them')
     parser.add_argument('--fail', type=int, default=3, help='after how many differences to stop')
     parser.add_argument('--shrink', type=float, default=60, help='for how many seconds to shrink what differs')
@@ -146,7 +147,7 @@ def main():
     if options.worlds is None and options.seconds is None:
         options.seconds = 60
     first = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 31)
-    kept = kept_seeds() if options.seed is None else []
+    kept = kept_seeds() if options.kept or options.seed is None else []
     print(f'# {len(kept)} seeds that once failed, then seeds from {first} on', flush=True)
     failed, played = play_all(Server(), options, kept, first)
     print(f'# tests {played}\n# fail {failed}')
