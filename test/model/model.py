@@ -307,7 +307,7 @@ class Model:
         total = sum(line.amount for line in lines)
         today = self.today(a)
         day = month_of(today) if self.policy(a).debt_counts_from == 'due_date' else today
-        if a.over(today):
+        if a.over(today) and period >= month_of(a.ends_on):
             day = max(day, a.ends_on + timedelta(days=1))
         entry = None
         credit.expire(self, a)
