@@ -113,6 +113,7 @@ kb_tell_move(PG_FUNCTION_ARGS)
 	char	   *name = move_name_arg(fcinfo, 0);
 	char	   *state;
 	Move	   *move;
+	Datum		noted;
 
 	arg_required(fcinfo, 1, "state");
 	state = arg_enum_label(fcinfo, 1);
@@ -122,9 +123,9 @@ kb_tell_move(PG_FUNCTION_ARGS)
 		move_refuse(move, psprintf("noted as \"%s\"", state));
 	hear(move, state);
 	ForceSyncCommit();			/* it is not said twice */
-	state = move->state;
+	noted = SPI_datumTransfer(CStringGetTextDatum(move->state), false, -1);
 	SPI_finish();
-	PG_RETURN_TEXT_P(cstring_to_text(state));
+	PG_RETURN_DATUM(noted);
 }
 
 static SavedPlan message_plan = {.sql = "SELECT pg_logical_emit_message(false, 'kbilling', '')"};

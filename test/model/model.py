@@ -60,7 +60,7 @@ class Model:
         listed = self.catalogue.tariff(tariff)
         result = listed.set_price(service, (price, prorate), start, self.now.date())
         for account in self.accounts.values():
-            self.reprice(account)
+            self.reprice(account, result, service)
         return '-infinity' if result == BEGINNING else result.isoformat()
 
     def set_bonus(self, tariff, amount, currency, percent, valid_days=None):
@@ -108,7 +108,7 @@ class Model:
         a.tariffs.cut_after(start)
         a.tariffs.put(start, listed)
         a.look_at_credit(start)
-        self.reprice(a)
+        self.reprice(a, start)
 
     def switch_on(self, account, service, quantity=1, start=None):
         a = self.account(account, deleted=True)
@@ -134,13 +134,12 @@ class Model:
         """A day that is charged, or after the contract (C4, X1)."""
         return day <= account.charged_through or bool(account.ends_on and day > account.ends_on)
 
-    def reprice(self, account):
-        """C3: the usage of days that are not charged is at the price of its day, if there is one."""
-        moved = [e for e in account.events if e.day > account.charged_through]
-        for event in moved:
-            price = account.price_on(event.service, event.day)
-            if price is not None:
-                event.price = price
+    def reprice(self, account, start, service=None):
+        """C3: the usage of months that are not charged, from a day on."""
+        months = {(e.service, e.period) for e in account.events if e.period > account.charged_through and
+                  e.period >= month_of(start) and service in (None, e.service)}
+        for name, period in sorted(months):
+            usage.reprice(account, self.catalogue.services[name], period, start)
 
     # what is booked
 
@@ -333,7 +332,7 @@ class Model:
             start = max(running, a.next_period())
         refuse_any(KB002=amount is not None and currency != a.currency, KB009=month_last(start) <= a.charged_through,
                    KB012=any(s not in self.catalogue.services for s in services or ()),
-                   **{'22023': start.day != 1 or any(s in self.catalogue.services and self.catalogue.services[s].kind == 'one_off'
+                   **{'22023': start.day != 1 or (amount is not None and amount <= 0) or any(s in self.catalogue.services and self.catalogue.services[s].kind == 'one_off'
                                                      for s in services or ())})
         services = None if services is None else tuple(sorted(services))
         end = start

@@ -105,6 +105,49 @@ def most_left(service, events, on_day):
     return max(by_price, key=lambda price: level(service, by_price[price]))
 
 
+def reprice(account, service, period, start):
+    """C3: events of days from the start on are at the price of their day, if there is one; what was taken back goes where usage is."""
+    events = of_month(account, service.name, period)
+    on_day = {e.number: (account.price_on(service.name, e.day) if e.day >= start else None) or e.price for e in events}
+    used = defaultdict(list)
+    for event in events:
+        if event.sign > 0:
+            used[on_day[event.number]].append(event)
+    left = {price: remaining(service, some, [e for e in events if e.sign < 0 and on_day[e.number] is price])
+            for price, some in used.items()}
+    left = {price: (n, rest) for price, (n, rest) in left.items() if n > 0}
+
+    def new(event):
+        ours = on_day[event.number]
+        if event.sign > 0:
+            return ours
+        # the rules are silent on which of several it is: the day's, else the one that it was, else the first, or the one with the most
+        same = [price for price, some in used.items() if any(is_same(service, e, event) for e in some)]
+        for among, order in ((same, lambda p: -p.number), (left, lambda p: (left[p][1], -p.number))):
+            if among:
+                return ours if ours in among else event.price if event.price in among else max(among, key=order)
+        return ours
+    for event, price in [(event, new(event)) for event in events]:
+        event.price = price
+
+
+def remaining(service, some, taken_back):
+    """Of usage under a price: how much it was, and how much is left of it."""
+    if service.aggregation == 'sum':
+        n = sum(e.quantity for e in some)
+        return n, n + sum(e.quantity for e in taken_back)
+    if service.aggregation in ('max', 'last'):
+        return (max(e.quantity for e in some),) * 2
+    return len(some), len(some) - (len(taken_back) if service.aggregation == 'count' else 0)
+
+
+def is_same(service, counted, taken_back):
+    """Whether the one is the value or level that the other takes back."""
+    if service.aggregation == 'unique':
+        return counted.value == taken_back.value
+    return service.aggregation in ('max', 'last') and counted.quantity == -taken_back.quantity
+
+
 def grouped(events):
     result = defaultdict(list)
     for event in events:
