@@ -98,11 +98,13 @@ def level(service, events):
 
 
 def most_left(service, events, on_day):
-    """The price of the day, if there is usage under it, else the one with the most."""
-    by_price = grouped(events)
-    if on_day in by_price or not by_price:
+    """The price of the day, if there is usage under it or under none, else the one with the most."""
+    left = {price: level(service, some) for price, some in grouped(events).items()}
+    if on_day is not None:
+        left = {price: n for price, n in left.items() if n > 0}
+    if on_day in left or not left:
         return on_day
-    return max(by_price, key=lambda price: level(service, by_price[price]))
+    return max(left, key=lambda price: (left[price], -price.number))
 
 
 def reprice(account, service, period, start):
