@@ -330,10 +330,10 @@ class Model:
         if start is None:
             # a running month that was charged, as the contract is over, is passed over
             start = max(running, a.next_period())
+        named = [self.catalogue.services.get(s) for s in services or ()]
         refuse_any(KB002=amount is not None and currency != a.currency, KB009=month_last(start) <= a.charged_through,
-                   KB012=any(s not in self.catalogue.services for s in services or ()),
-                   **{'22023': start.day != 1 or (amount is not None and amount <= 0) or any(s in self.catalogue.services and self.catalogue.services[s].kind == 'one_off'
-                                                     for s in services or ())})
+                   KB012=None in named, **{'22023': start.day != 1 or (amount is not None and amount <= 0) or
+                                           any(s is not None and s.kind == 'one_off' for s in named)})
         services = None if services is None else tuple(sorted(services))
         end = start
         for _ in range(months or 0):
