@@ -224,7 +224,8 @@ class Model:
         a = copy.deepcopy(a, memo)
         until = self.now + timedelta(days=days)
         then.sweep_account(a)
-        for n in range(1, days + 1):
+        # it may be a day more where the account is, as its clocks change
+        for n in range(1, days + 2):
             # just after midnight
             then.now = midnight(a, a.local(self.now) + timedelta(days=n))
             if then.now <= until:
@@ -271,9 +272,7 @@ class Model:
         """The oldest period that has ended and is not charged; after the contract, bills of late usage (X2)."""
         period, today = account.next_period(), self.today(account)
         if account.ends_on and period > account.ends_on:
-            # never on the day of the last charge
-            first = period + timedelta(days=1) if period == account.ends_on + timedelta(days=1) else period
-            return period if first <= today else None
+            return period if bill_of_late_usage(account, period) <= today else None
         return period if account.last_day(period) < today else None
 
     def late_is_open(self, account):
@@ -307,7 +306,7 @@ class Model:
         today = self.today(a)
         day = month_of(today) if self.policy(a).debt_counts_from == 'due_date' else today
         if a.over(today) and period >= month_of(a.ends_on):
-            day = max(day, a.ends_on + timedelta(days=1))
+            day = max(day, a.ends_on + timedelta(days=1) if period <= a.ends_on else bill_of_late_usage(a, period))
         entry = None
         credit.expire(self, a)
         if any(line.amount != 0 for line in lines):
@@ -399,6 +398,11 @@ class Model:
         if a.state in ('active', 'closing'):
             credit.expire(self, a, by_sweep=True)
         closure.step(self, a)
+
+
+def bill_of_late_usage(account, period):
+    """The day of a bill after the contract: the 1st, but never that of the last charge (X2)."""
+    return period + timedelta(days=1) if period == account.ends_on + timedelta(days=1) else period
 
 
 def midnight(account, day):
