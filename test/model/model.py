@@ -285,7 +285,7 @@ class Model:
         return False
 
     def month_charge(self, account, period=None):
-        a = self.account(account, deleted=True)
+        a = self.account(account)
         if period is not None:
             if period.day != 1:
                 raise Refused('22023')
@@ -295,6 +295,7 @@ class Model:
                     # there is no entry to read an older one from (decisions)
                     result.update(balance=text(a.balance, a.currency), stage=self.stage(a))
                 return result
+        self.account(account, deleted=True)
         due = self.due(a)
         if due is None or (period is not None and period != due):
             raise Refused('KB009')
