@@ -18,6 +18,7 @@
 #include "decimal.h"
 #include "fmgr.h"
 #include "limit.h"
+#include "miscadmin.h"
 #include "money.h"
 #include "plan.h"
 #include "rowread.h"
@@ -117,8 +118,11 @@ keep_limited(Datum *account_ids, int n)
 
 	row_look_anew();
 	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (may_have_limit(account_ids[i]))
 			account_ids[kept++] = account_ids[i];
+	}
 	PopActiveSnapshot();
 	return kept;
 }

@@ -193,15 +193,15 @@ RETURN coalesce((SELECT u.price_id
 																AND v.price_id = t.price_id AND v.value = $6 AND v.events > 0)
 								  WHEN 'sum' THEN false
 								  WHEN 'count' THEN false
-								  ELSE (SELECT sum(e.events) FROM usage_event e
-										WHERE e.account_id = $1 AND e.period = t.period AND e.service = $3
-											AND e.price_id = t.price_id AND e.is_level AND e.quantity IN ($5, - $5)) > 0
+								  ELSE coalesce((SELECT sum(e.events) FROM usage_event e
+												 WHERE e.account_id = $1 AND e.period = t.period AND e.service = $3
+													AND e.price_id = t.price_id AND e.is_level AND e.quantity IN ($5, - $5)), 0) > 0
 							  END AS has_it
 					   FROM usage_total t
 					   WHERE t.account_id = $1 AND t.service = $3 AND (t.period = $2 OR t.period < $2 AND $4 IS NULL)
 					   GROUP BY t.period, t.price_id) u
 				 WHERE u.quantity > 0 OR u.has_it OR $4 IS NULL
-				 ORDER BY u.period DESC, u.has_it DESC NULLS LAST, (u.price_id IS NOT DISTINCT FROM $4 AND u.quantity > 0) DESC,
+				 ORDER BY u.period DESC, u.has_it DESC, (u.price_id IS NOT DISTINCT FROM $4 AND u.quantity > 0) DESC,
 					 u.quantity DESC NULLS LAST, u.price_id
 				 LIMIT 1), $4);
 COMMENT ON FUNCTION kb_take_back_price(bigint, date, text, integer, numeric, text) IS

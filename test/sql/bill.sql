@@ -66,6 +66,14 @@ SELECT pg_temp.batch(8, 'max', '-5@3')
 \g /dev/null
 SELECT is(pg_temp.running(8), 'max 1..9 9 x 1.00 each = 9.00',
 	'U1: a quantity is taken back where it is still counted: under the price of that day it was taken back before');
+SELECT pg_temp.batch(8, 'max', '3@13'), pg_temp.batch(8, 'max', '-7@14')
+\g /dev/null
+SELECT is((SELECT p.price::text FROM usage_event AS e JOIN price_list AS p USING (price_id)
+		   WHERE e.account_id = 8 AND e.quantity = -7), '2.00 each', 'U1: what is counted nowhere is under the price of its day');
+SELECT pg_temp.batch(8, 'max', '-5@14')
+\g /dev/null
+SELECT is((SELECT p.price::text FROM usage_event AS e JOIN price_list AS p USING (price_id)
+		   WHERE e.account_id = 8 AND e.quantity = -5 AND e.at > '2026-01-14'), '2.00 each', 'U1: nor counted any more');
 SELECT pg_temp.batch(9, 'sum', '5@5', '7@12', '5@21'), kb_set_tariff(9, 'none', '2026-01-31')
 \g /dev/null
 SELECT kb_set_tariff(2, 'c', '2026-01-15'), pg_temp.batch(2, 'sum', '10@2', '2@20')

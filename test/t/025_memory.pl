@@ -73,7 +73,7 @@ my $sample = q{SELECT '%s', :n, (SELECT sum(total_bytes) FROM pg_backend_memory_
 for my $function (@functions)
 {
 	my ($name, $call, $share) = @$function;
-	my $each = int($calls / ($share || 1) / 10);
+	my $each = int($calls / ($share || 1) / 10) || 1;
 	my $file = $node->basedir . '/call.sql';
 	open my $out, '>', $file or die $!;
 	printf $out "\\set n :n + 1\n\\set account random(1, 100)\n%s;\n\\if :n %% $each = 0\nINSERT INTO public.sample $sample;\n\\endif\n",
