@@ -338,7 +338,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kb_redeem_code(bigint, text, text) IS
 'Redeems a code for an account: its discount holds from the running month on, or from the next if that is charged, and its number is '
-'returned (C9). "member" is who redeems it, an owner or admin. An account redeems a code once; again, the result is the same, and nothing changes. '
+'returned (C9). "member" is who redeems it, an owner or admin. An account redeems a code once; again, the result is the same, and '
+'nothing changes. '
 'Errors: KB001, KB010; KB002 for a discount in another currency; KB004 if the member is no owner or admin; KB013 if the code is used up; '
 '22008 if it is not valid any more; 22023 for an unknown code';
 
