@@ -69,6 +69,11 @@ def held_days(account, service, days):
     return held, last
 
 
+def in_order(held, period):
+    """The order of a month's lines: by their first day."""
+    return lambda price: (held.get(price, (period,))[0], price.number)
+
+
 def shares(account, service, period, days):
     """A function that says which share of its minimum and maximum a price has in a month (P, C3)."""
     held, last = held_days(account, service, days)
@@ -92,7 +97,7 @@ def shares(account, service, period, days):
 def metered(account, service, period, days, events):
     """Lines of usage of a metered service."""
     held, share = shares(account, service.name, period, days)
-    sums = usage.net(usage.totals(service, events))
+    sums = usage.net(usage.totals(service, events), in_order(held, period))
     lines = []
     for price in set(sums) | {p for p in held if p.price.least is not None}:
         quantity, count = sums.get(price, (Fraction(0), 0))
@@ -118,8 +123,8 @@ def late(account, service, period):
     days = days_of(account, period)
     _, share = shares(account, service.name, period, days)
     held, _ = held_days(account, service.name, days)
-    now = usage.net(usage.totals(service, usage.of_month(account, service.name, period)))
-    before = usage.net(account.billed.get((service.name, period), {}))
+    now = usage.net(usage.totals(service, usage.of_month(account, service.name, period)), in_order(held, period))
+    before = usage.net(account.billed.get((service.name, period), {}), in_order(held, period))
     lines = []
     for price in held:
         before.setdefault(price, (Fraction(0), 0))

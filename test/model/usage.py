@@ -53,22 +53,23 @@ def standing(events):
     return left
 
 
-def net(by_price):
-    """What is below zero under a price is taken from the others, from the one with the most left first (U3)."""
-    result = dict(by_price)
+def net(by_price, order):
+    """What is below zero is taken from the price with the most left (U3); what they do not have is under the first that is below."""
+    result = {price: list(v) for price, v in by_price.items()}
     for i in (0, 1):
-        while True:
-            below = [p for p, v in result.items() if v[i] < 0]
-            most = max(result, key=lambda p: result[p][i], default=None)
-            if not below or result[most][i] <= 0:
+        below = sorted((p for p, v in result.items() if v[i] < 0), key=order)
+        deficit = sum(-result[p][i] for p in below)
+        for price in below:
+            result[price][i] = 0 * deficit
+        while deficit > 0:
+            most = max(result, key=lambda p: result[p][i])
+            moved = min(deficit, result[most][i])
+            if moved == 0:
+                result[below[0]][i] = -deficit
                 break
-            price = below[0]
-            moved = min(-result[price][i], result[most][i])
-            for p, change in ((price, moved), (most, -moved)):
-                v = list(result[p])
-                v[i] += change
-                result[p] = tuple(v)
-    return result
+            result[most][i] -= moved
+            deficit -= moved
+    return {price: tuple(v) for price, v in result.items()}
 
 
 def place(account, service, event):
