@@ -254,14 +254,16 @@ class Model:
         if event.price is None:
             raise Refused('KB012')
         line = self.line(a)
+        saved = {name: copy.copy(value) for name, value in a.__dict__.items()}
+        if line is not None:
+            # what is recorded now does not count as used before that
+            credit.expire(self, a)
         before = self.available(a) if line is not None else None
         units = limits.units(a, found, event.period)
         a.events.append(event)
         if limits.beyond(self, a, found, event, units) or (line is not None and self.available(a) < min(before, 0)):
-            a.events.pop()
+            a.__dict__.update(saved)
             raise Refused('KB013')
-        if line is not None:
-            credit.expire(self, a)
         a.usage_keys.add((service, key))
         a.used_at = self.now
         return True
