@@ -136,7 +136,7 @@ class Model:
 
     def reprice(self, account, start, service=None):
         """C3: the usage of months that are not charged, from a day on."""
-        months = {(e.service, e.period) for e in account.events if e.period > account.charged_through and
+        months = {(e.service, e.period) for e in account.events if e.period >= account.next_period() and
                   e.period >= month_of(start) and service in (None, e.service)}
         for name, period in sorted(months):
             usage.reprice(account, self.catalogue.services[name], period, start)
