@@ -58,7 +58,7 @@ my $query = qq{
 	SELECT concat_ws(' | ', 'part of a type', t.oid::regtype, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
 		col_description(t.typrelid, a.attnum))
 	FROM pg_type t JOIN member m ON m.classid = 'pg_type'::regclass AND m.objid = t.oid
-		-- since PostgreSQL 18, the types of tables are members, too
+		-- since PostgreSQL 17, the types of tables are members, too
 		JOIN pg_class c ON c.oid = t.typrelid AND c.relkind = 'c' JOIN pg_attribute a ON a.attrelid = t.typrelid
 	UNION ALL
 	SELECT concat_ws(' | ', 'label', e.enumtypid::regtype, row_number() OVER (PARTITION BY e.enumtypid ORDER BY e.enumsortorder),
