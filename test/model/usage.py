@@ -53,6 +53,13 @@ def standing(events):
     return left
 
 
+def is_same(service, counted, taken_back):
+    """Whether the one is the value or level that the other takes back."""
+    if service.aggregation == 'unique':
+        return counted.value == taken_back.value
+    return service.aggregation in ('max', 'last') and counted.quantity == -taken_back.quantity
+
+
 def net(by_price, order):
     """What is below zero is taken from the price with the most left (U3); what they do not have is under the first that is below."""
     result = {price: list(v) for price, v in by_price.items()}
@@ -86,21 +93,20 @@ def place(account, service, event):
 
 def counted(service, event, events, on_day):
     """The price under which the value or level that is taken back is counted: that of its day, if it is one of several."""
-    for price, some in sorted(grouped(events).items(), key=lambda item: (item[0] is not on_day, -level(service, item[1]))):
-        if service.aggregation == 'unique' and sum(e.sign for e in some if e.value == event.value) > 0:
-            return price
-        if service.aggregation in ('max', 'last') and any(e.quantity == -event.quantity for e in standing(some)):
+    for price, some in sorted(grouped(events).items(), key=lambda item: (item[0] is not on_day,
+                                                                         -aggregate(service.aggregation, item[1]))):
+        if service.aggregation == 'unique':
+            is_there = sum(e.sign for e in some if is_same(service, e, event)) > 0
+        else:
+            is_there = any(is_same(service, e, event) for e in standing(some))
+        if is_there:
             return price
     return None
 
 
-def level(service, events):
-    return aggregate(service.aggregation, events)
-
-
 def most_left(service, events, on_day):
     """The price of the day, if there is usage under it or under none, else the one with the most."""
-    left = {price: level(service, some) for price, some in grouped(events).items()}
+    left = {price: aggregate(service.aggregation, some) for price, some in grouped(events).items()}
     if on_day is not None:
         left = {price: n for price, n in left.items() if n > 0}
     if on_day in left or not left:
@@ -142,13 +148,6 @@ def remaining(service, some, taken_back):
     if service.aggregation in ('max', 'last'):
         return (max(e.quantity for e in some),) * 2
     return len(some), len(some) - (len(taken_back) if service.aggregation == 'count' else 0)
-
-
-def is_same(service, counted, taken_back):
-    """Whether the one is the value or level that the other takes back."""
-    if service.aggregation == 'unique':
-        return counted.value == taken_back.value
-    return service.aggregation in ('max', 'last') and counted.quantity == -taken_back.quantity
 
 
 def grouped(events):
